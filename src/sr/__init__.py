@@ -1,0 +1,1 @@
+"""sr: compare image super-resolution models honestly, fast, and with nothing lost."""

@@ -1,0 +1,147 @@
+"""What a training batch holds and in which order: crops and draws as pure functions of (seed, epoch, image)."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from sr.cache import PairStore
+from sr.image import dihedral
+
+Batch: TypeAlias = dict[str, Any]
+
+# Codes of `sr.image.dihedral` by (flip, rotate90); from _SWAP on they swap the sides of the image.
+_CODES = {
+    (False, False): (0,),
+    (True, False): (0, 1, 2, 3),
+    (False, True): (0, 3, 5, 6),
+    (True, True): (0, 1, 2, 3, 4, 5, 6, 7),
+}
+_SWAP = 4
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Which changes of a training image count as the same image.
+
+    Attributes:
+        flip: left-right and top-bottom.
+        rotate90: quarter turns; an oblong whole image only turns by half.
+        rotate45: adds a copy of each training image turned by 45 degrees. It is a little softer, so off by default.
+    """
+
+    flip: bool = True
+    rotate90: bool = True
+    rotate45: bool = False
+
+    def draw(self, random: np.random.Generator, *, square: bool) -> int:
+        """Draw a code of `sr.image.dihedral`; an image that is not square keeps its shape."""
+        codes = [code for code in _CODES[self.flip, self.rotate90] if square or code < _SWAP]
+        return codes[random.integers(len(codes))]
+
+
+class Draw(NamedTuple):
+    """One training example: which image, in which epoch, and how often it was drawn in it before."""
+
+    index: int
+    epoch: int
+    repeat: int
+
+
+class TrainingPairs(Dataset[Batch]):
+    """Batches of aligned crops; each is a pure function of (seed, epoch, repeat, image name)."""
+
+    def __init__(
+        self, store: PairStore, indices: Sequence[int], *, scale: int, patch: int | None, augment: Augment, seed: int
+    ) -> None:
+        """Crop ``patch`` HR pixels a side (None: whole images) from the images of the store at ``indices``."""
+        self.store, self.indices = store, indices
+        self.scale, self.patch, self.augment, self.seed = scale, patch, augment, seed
+
+    def __getitem__(self, draws: list[Draw]) -> Batch:
+        """Return uint8 ``lr`` ``(N, 3, p/scale, p/scale)``, ``hr`` ``(N, 3, p, p)``, ``code`` ``(N,)`` and ``name``."""
+        examples = [self._example(draw) for draw in draws]
+        lr, hr, codes, names = zip(*examples, strict=True)
+        return {"lr": torch.stack(lr), "hr": torch.stack(hr), "code": torch.tensor(codes), "name": list(names)}
+
+    def _example(self, draw: Draw) -> tuple[Tensor, Tensor, int, str]:
+        index = self.indices[draw.index]
+        name = self.store.sources[index].name
+        lr, hr = self.store[index]
+        random = _random(self.seed, draw.epoch, draw.repeat, name)
+        height, width = lr.shape[1:]
+        if self.patch is not None:
+            side = self.patch // self.scale
+            top, left = random.integers(0, (height - side + 1, width - side + 1)).tolist()
+            lr = lr[:, top : top + side, left : left + side]
+            top, left, side = top * self.scale, left * self.scale, self.patch
+            hr = hr[:, top : top + side, left : left + side]
+            height = width = side
+        return lr, hr, self.augment.draw(random, square=height == width), name
+
+
+def _random(seed: int, epoch: int, repeat: int, name: str) -> np.random.Generator:
+    key = hashlib.blake2b(f"{seed}/{epoch}/{repeat}/{name}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key)))
+
+
+class EpochDraws(Sampler[list[Draw]]):
+    """Batches of draws in an order that depends on (seed, epoch) alone; each rank takes its part of each batch."""
+
+    def __init__(self, images: int, *, batch_size: int, repeat: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+        """Draw every image ``repeat`` times an epoch, ``batch_size`` at a time on each of ``ranks`` devices."""
+        self.images, self.batch_size, self.repeat, self.seed = images, batch_size, repeat, seed
+        self.rank, self.ranks = rank, ranks
+        self.epoch = 0
+        self.skip = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Batches in an epoch, the same on every rank."""
+        return -(-self.images * self.repeat // (self.batch_size * self.ranks))
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Yield the batches of the epoch, after the first ``skip`` ones when an epoch is continued."""
+        order = _random(self.seed, self.epoch, 0, "order").permutation(self.images * self.repeat)
+        total = self.batch_size * self.ranks
+        skip, self.skip = self.skip, 0
+        for start in range(skip * total, len(order), total):
+            chunk = order[start : start + total]
+            if len(chunk) < total and self.ranks > 1:  # every rank needs an equal share
+                chunk = np.resize(chunk, -(-len(chunk) // self.ranks) * self.ranks)
+            mine = chunk[self.rank :: self.ranks]
+            yield [Draw(int(one) % self.images, self.epoch, int(one) // self.images) for one in mine]
+
+
+class WholePairs(Dataset[Batch]):
+    """One whole image a batch, unchanged: validation, test, and the training images scored beside them."""
+
+    def __init__(self, store: PairStore, indices: Sequence[int]) -> None:
+        """Hold the images of the store at ``indices``."""
+        self.store, self.indices = store, indices
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return uint8 ``lr`` ``(1, 3, h, w)``, ``hr`` ``(1, 3, scale*h, scale*w)`` and ``name``."""
+        lr, hr = self.store[self.indices[index]]
+        return {"lr": lr[None], "hr": hr[None], "name": [self.store.sources[self.indices[index]].name]}
+
+
+def turn(images: Tensor, codes: Tensor) -> Tensor:
+    """Flip and rotate each image by its code; codes that swap sides come with square images only."""
+    square = images.shape[-2] == images.shape[-1]
+    for code in (1, 2, _SWAP) if square else (1, 2):
+        chosen = (codes & code).bool().view(-1, 1, 1, 1)
+        images = torch.where(chosen, dihedral(images, code), images)
+    return images

@@ -1,0 +1,196 @@
+"""Decoded image pairs at rest: uint8, decoded once, held on the device, in memory or in a memory-mapped file."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from sr.errors import UserError
+from sr.files import ImageFileError, image_size, write_text
+from sr.sources import Source, load_pair
+
+log = logging.getLogger(__name__)
+
+KINDS = ("auto", "device", "memory", "disk", "none")
+_FORMAT = 1  # of the files on disk; part of their key
+_QUIET_BELOW = 200  # images that decode in about a second show no progress bar
+
+# Shares that `auto` may fill: of the device's free memory, and of the machine's memory.
+_DEVICE_SHARE = 0.4
+_MEMORY_SHARE = 0.25
+
+Pair: TypeAlias = tuple[Tensor, Tensor]
+
+
+class PairStore:
+    """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)`` and ``(3, scale*h, scale*w)`` by index.
+
+    Attributes:
+        sources: what the indices stand for; unreadable files skipped on request are gone from it.
+        fingerprint: hash of names and file contents; two runs on equal data have equal ones.
+        sizes: (height, width) of each ``hr``.
+        kind: where the pairs are: ``device``, ``memory``, ``disk`` or ``none``.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        scale: int,
+        shrink: int,
+        kind: str = "auto",
+        folder: Path | None = None,
+        on_bad_file: str = "error",
+        device: torch.device | None = None,
+    ) -> None:
+        """Decode every source once, whatever the kind, so that a bad file is found before any training.
+
+        Args:
+            sources: the pairs to hold.
+            scale: factor between the sides of hr and lr.
+            shrink: for scale 1, see `sr.sources.load_pair`.
+            kind: where to hold them; ``auto`` takes the first of device, memory and disk that they fit.
+            folder: of the files of kind ``disk``.
+            on_bad_file: ``error`` raises at the first unreadable file, ``skip`` leaves it out and says so.
+            device: where training runs.
+
+        Raises:
+            UserError: for a bad option or a bad file, see `sr.sources.load_pair`.
+        """
+        for option, value, choices in (("cache", kind, KINDS), ("on_bad_file", on_bad_file, ("error", "skip"))):
+            if value not in choices:
+                raise UserError(f"data.{option} must be one of {', '.join(choices)}, got {value!r}")
+        self._load = partial(load_pair, scale=scale, shrink=shrink)
+        self._skip_bad = on_bad_file == "skip"
+        device = device or torch.device("cpu")
+        self.kind = _choose(sources, scale, device) if kind == "auto" else kind
+        digests = _digests(sources)
+        if self.kind == "disk":
+            key = _key(sources, digests, _FORMAT, scale, shrink)
+            self._pairs: Sequence[Pair] | None = self._map(sources, (folder or Path.cwd()) / f"{key}.bin")
+        else:
+            kept: list[Source] = []
+            pairs: list[Pair] = []
+            self.sizes: list[tuple[int, int]] = []
+            for source, (lr, hr) in self._decode(sources):
+                kept.append(source)
+                self.sizes.append((hr.shape[1], hr.shape[2]))
+                if self.kind != "none":
+                    pairs.append((lr.to(device), hr.to(device)) if self.kind == "device" else (lr, hr))
+            self.sources = kept
+            self._pairs = None if self.kind == "none" else pairs
+        self.fingerprint = _key(self.sources, digests)[:16]
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.sources)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Pair ``(lr, hr)`` at an index."""
+        return self._load(self.sources[index]) if self._pairs is None else self._pairs[index]
+
+    def _decode(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Pair]]:
+        """Decode in threads (Pillow and torch release the interpreter lock), in order, a few images ahead."""
+        window = 4 * (os.cpu_count() or 1)
+        with ThreadPoolExecutor() as pool:
+            pending = [pool.submit(self._load, source) for source in sources[:window]]
+            numbers = range(len(sources))
+            try:
+                for number in track(numbers, "decoding images", transient=True, disable=len(sources) < _QUIET_BELOW):
+                    future = pending.pop(0)
+                    if number + window < len(sources):
+                        pending.append(pool.submit(self._load, sources[number + window]))
+                    try:
+                        yield sources[number], future.result()
+                    except ImageFileError as error:
+                        if not self._skip_bad:
+                            raise UserError(f"{error}, or skip such files with data.on_bad_file=skip") from error
+                        log.warning("skipped %s", error)
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def _map(self, sources: Sequence[Source], path: Path) -> list[Pair]:
+        """Open the file of these sources, writing it first where it is missing; the index comes last."""
+        index_path = path.with_suffix(".json")
+        if not (index_path.is_file() and path.is_file()):
+            self._write(sources, path, index_path)
+        index = json.loads(index_path.read_text(encoding="utf-8"))
+        by_name = {source.name: source for source in sources}
+        self.sources = [by_name[name] for name, *_ in index["pairs"]]
+        self.sizes = [(hr[1], hr[2]) for _, _, _, hr in index["pairs"]]
+        if path.stat().st_size != index["bytes"]:
+            raise UserError(f"{path}: is cut off: delete it, it is made again")
+        data = np.memmap(path, np.uint8, mode="c")  # c: pages are private, so torch may take them as writable
+        return [_cut(data, offset, lr_shape, hr_shape) for _, offset, lr_shape, hr_shape in index["pairs"]]
+
+    def _write(self, sources: Sequence[Source], path: Path, index_path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        entries: list[tuple[str, int, list[int], list[int]]] = []
+        try:
+            with temporary.open("wb") as file:
+                for source, pair in self._decode(sources):
+                    entries.append((source.name, file.tell(), list(pair[0].shape), list(pair[1].shape)))
+                    for image in pair:
+                        file.write(image.numpy().tobytes())
+                size = file.tell()
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            raise UserError(f"{path.parent}: cannot write the image cache there ({error}): set data.cache_dir") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        write_text(index_path, json.dumps({"bytes": size, "pairs": entries}))
+
+
+def _cut(data: np.memmap, offset: int, lr_shape: list[int], hr_shape: list[int]) -> Pair:  # type: ignore[type-arg]
+    middle = offset + int(np.prod(lr_shape))
+    lr = torch.from_numpy(data[offset:middle].reshape(lr_shape))
+    return lr, torch.from_numpy(data[middle : middle + int(np.prod(hr_shape))].reshape(hr_shape))
+
+
+def _choose(sources: Sequence[Source], scale: int, device: torch.device) -> str:
+    pixels = 0
+    for source in sources:
+        height, width = (source.box[3] - source.box[1], source.box[2] - source.box[0]) if source.box else image_size(source.hr)
+        pixels += height * width
+    size = 3 * pixels * (1 + 1 / scale**2)
+    if device.type == "cuda" and size < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return "device"
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 8 << 30
+    return "memory" if size < _MEMORY_SHARE * memory else "disk"
+
+
+def _digests(sources: Sequence[Source]) -> dict[Path, str]:
+    """Content hash of every file; an unreadable one hashes to nothing and fails when it is decoded."""
+    paths = {path for source in sources for path in (source.hr, source.lr) if path}
+
+    def digest(path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return ""
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(paths, pool.map(digest, paths), strict=True))
+
+
+def _key(sources: Sequence[Source], digests: dict[Path, str], *settings: int) -> str:
+    rows = [
+        (source.name, source.group, digests[source.hr], source.lr and digests[source.lr], source.box, source.rotated)
+        for source in sources
+    ]
+    return hashlib.sha256(json.dumps([settings, rows]).encode()).hexdigest()

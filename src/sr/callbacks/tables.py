@@ -1,0 +1,154 @@
+"""The tables of a run folder: a row an epoch, and a row an image."""
+
+import csv
+import io
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from sr.errors import UserError
+from sr.files import write_text
+
+log = logging.getLogger(__name__)
+
+
+class EpochTable(Callback):
+    """Writes ``metrics.csv``, a row an epoch, and a line of it to the log."""
+
+    COLUMNS = (
+        *("epoch", "step", "seconds", "lr", "train/loss", "train/psnr", "train/ssim", "train/gain"),
+        *("val/loss", "val/psnr", "val/ssim", "val/input_psnr", "val/input_ssim", "val/gain"),
+    )
+
+    def __init__(self) -> None:
+        """Start with no rows; a continued run brings its own."""
+        self.rows: list[dict[str, float]] = []
+        self._validated = False
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock of the epoch."""
+        self._started = time.perf_counter()
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that this epoch has scores."""
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the row."""
+        metrics = trainer.callback_metrics
+        row: dict[str, float] = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "seconds": round(time.perf_counter() - self._started, 3),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        for name in self.COLUMNS[len(row) :]:
+            if name in metrics and (self._validated or name == "train/loss"):
+                row[name] = float(metrics[name])
+        self.rows.append(row)
+        _write_table(Path(trainer.default_root_dir, "metrics.csv"), self.COLUMNS, self.rows)
+        line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {row['seconds']:.1f} s"
+        line += f"  train/loss {row.get('train/loss', float('nan')):.3g}"
+        if "val/psnr" in row:
+            line += f"  val/psnr {row['val/psnr']:.2f} dB  gain {row['val/gain']:+.2f}"
+        if trainer.is_global_zero:
+            log.info(line)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on behind the rows of the checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+
+class ImageScores(Callback):
+    """Writes ``images.csv``, a row an image, for the epoch with the best validation score, and ``test_images.csv``."""
+
+    def __init__(self, monitor: str = "val/psnr", mode: str = "max") -> None:
+        """Follow the score that chooses the best checkpoint."""
+        if mode not in ("max", "min"):
+            raise UserError(f"callbacks: mode must be max or min, got {mode!r}")
+        self.monitor, self.mode = monitor, mode
+        self.best: list[dict[str, Any]] = []
+        self.test: list[dict[str, Any]] = []
+        self._best_score: float | None = None
+        self._rows: list[dict[str, Any]] = []
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a new table."""
+        self._rows = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Collect the validation images; the training images beside them are not listed."""
+        if outputs["part"] == "val":
+            self._rows += _rows(outputs)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the table if this epoch is the best so far."""
+        rows, self._rows = self._rows, []
+        current = trainer.callback_metrics.get(self.monitor)
+        if not rows or current is None:
+            return
+        score = float(current) if self.mode == "max" else -float(current)
+        if self._best_score is None or score > self._best_score:
+            self._best_score = score
+            self.best = [{**row, "epoch": trainer.current_epoch} for row in rows]
+            _write_table(Path(trainer.default_root_dir, "images.csv"), list(self.best[0]), self.best)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Collect the test images."""
+        self.test += _rows(outputs)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the test table."""
+        _write_table(Path(trainer.default_root_dir, "test_images.csv"), list(self.test[0]), self.test)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best table so far."""
+        return {"best": self.best, "score": self._best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best table of the checkpoint."""
+        self.best, self._best_score = list(state_dict["best"]), state_dict["score"]
+
+
+def _rows(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    scores = {name: values.tolist() for name, values in outputs["scores"].items()}
+    return [
+        {"name": name, **{key: values[position] for key, values in scores.items()}}
+        for position, name in enumerate(outputs["name"])
+    ]
+
+
+@rank_zero_only
+def _write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

@@ -1,0 +1,60 @@
+"""How fast a run trains, and how long it waits for data."""
+
+import time
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+
+class Timing(Callback):
+    """Measures training seconds, the share of them spent waiting for data, and images per second."""
+
+    def __init__(self) -> None:
+        """Start all clocks at zero; a continued run adds to what it did before."""
+        self.train_seconds = 0.0
+        self.wait_seconds = 0.0
+        self.images = 0
+        self._mark = 0.0
+        self._batch_started = 0.0
+
+    @property
+    def wait_share(self) -> float:
+        """Share of training time between two steps, where the next batch is fetched; 0..1."""
+        return self.wait_seconds / self.train_seconds if self.train_seconds else 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """Training examples (crops or whole images) per second of training time."""
+        return self.images / self.train_seconds if self.train_seconds else 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start waiting for the first batch."""
+        self._mark = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+        """Stop waiting."""
+        self._batch_started = time.perf_counter()
+        self.wait_seconds += self._batch_started - self._mark
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int  # noqa: ANN401
+    ) -> None:
+        """Count the batch, start waiting for the next."""
+        now = time.perf_counter()
+        self.train_seconds += now - self._mark
+        self.images += len(batch["lr"]) * trainer.world_size
+        self._mark = now
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the rates."""
+        pl_module.log("time/wait_share", self.wait_share)
+        pl_module.log("time/images_per_second", self.images_per_second)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds and images so far."""
+        return {"train_seconds": self.train_seconds, "wait_seconds": self.wait_seconds, "images": self.images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Add to what the checkpoint counted."""
+        self.train_seconds, self.wait_seconds = state_dict["train_seconds"], state_dict["wait_seconds"]
+        self.images = state_dict["images"]

@@ -1,0 +1,63 @@
+"""Load trained networks safely: the config in a checkpoint is data, and builds nothing but our networks."""
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sr.errors import UserError
+
+_TARGETS = "sr.nets."
+_PREFIX = "net."  # of the network's tensors in a Lightning state dict
+
+
+def network_config(model: dict[str, Any], scale: int, protocol: str) -> dict[str, Any]:
+    """What a checkpoint has to carry: the network's target and arguments, all plain values."""
+    return {"model": model, "scale": scale, "protocol": protocol}
+
+
+def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild the network of a checkpoint, in evaluation mode on the CPU.
+
+    Returns:
+        The network, and the config it was built from: ``model``, ``scale``, ``protocol``.
+
+    Raises:
+        UserError: if the file is missing, damaged, foreign, names anything but a network of ours, or does not fit it.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a foreign, damaged or hostile file fails in many ways
+        raise UserError(f"{path}: cannot be read as a checkpoint, nothing in it was run") from error
+    try:
+        config, state = checkpoint["sr"], checkpoint["state_dict"]
+        target, arguments = config["model"]["_target_"], dict(config["model"])
+        weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
+        del arguments["_target_"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: is not a checkpoint of sr (no {error})") from error
+    try:
+        net = _network_class(target)(**arguments)
+        net.load_state_dict(weights)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
+    return net.eval(), config
+
+
+def _network_class(target: object) -> type[nn.Module]:
+    """Find the class by name; only one that is defined in a module of sr.nets will do."""
+    if not isinstance(target, str) or not target.startswith(_TARGETS):
+        raise UserError(f"its config names {target!r}, which is not a network of sr.nets: refused")
+    module_name, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"its config names {target!r}, which this version of sr does not have") from error
+    if not (inspect.isclass(found) and issubclass(found, nn.Module) and found.__module__ == module_name):
+        raise UserError(f"its config names {target!r}, which is not a network of sr.nets: refused")
+    return found

@@ -1,0 +1,199 @@
+"""ISRDataModule: folders of images -> batches ``{lr, hr, name}``; splits, crops and augmentation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from sr.batches import Augment, Batch, EpochDraws, TrainingPairs, WholePairs, turn
+from sr.cache import PairStore
+from sr.errors import UserError
+from sr.image import to_float
+from sr.sources import Source
+from sr.splits import split_groups
+
+
+class ISRDataModule(LightningDataModule):
+    """Image pairs for training and validation, split by photograph.
+
+    Batches reach the module as float32 in [0, 1] on its device: ``lr`` ``(N, 3, h, w)``, ``hr``
+    ``(N, 3, scale*h, scale*w)``, ``name`` a list of N.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[Any], list[Source]],
+        root: str | Sequence[str] | None = None,
+        *,
+        scale: int = 1,
+        shrink: int = 2,
+        patch: int | None = 96,
+        batch_size: int = 16,
+        repeat: int = 1,
+        augment: Augment | None = None,
+        seed: int = 23,
+        test_share: float = 0.2,
+        val_share: float = 0.1,
+        folds: int | None = None,
+        fold: int = 0,
+        train_scored: int = 8,
+        on_bad_file: str = "error",
+        cache: str = "auto",
+        cache_dir: str | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        """Keep the settings; nothing is read before `setup`.
+
+        Args:
+            find: lists the sources of ``root``.
+            root: folder or folders.
+            scale: factor between the sides of hr and lr.
+            shrink: for scale 1 without low_res/: the input is shrunk by this and enlarged again.
+            patch: side of training crops in HR pixels, a multiple of scale; None for whole images.
+            batch_size: training examples of one step on one device.
+            repeat: crops taken from each image in an epoch.
+            augment: see `Augment`.
+            seed: of splits, order, crops and augmentation.
+            test_share: see `sr.splits.split_groups`, as are val_share, folds and fold.
+            val_share: share of the rest that validates.
+            folds: number of cross-validation parts, or None.
+            fold: the part that validates.
+            train_scored: training images scored whole beside the validation images.
+            on_bad_file: ``error`` or ``skip``.
+            cache: ``auto``, ``device``, ``memory``, ``disk`` or ``none``.
+            cache_dir: folder of the disk cache.
+            num_workers: processes that load; of use only with ``cache`` disk or none.
+
+        Raises:
+            UserError: for settings that no data could satisfy.
+        """
+        super().__init__()
+        for option, value in (("shrink", shrink), ("batch_size", batch_size), ("repeat", repeat)):
+            if not isinstance(value, int) or value < 1:
+                raise UserError(f"data.{option} must be an integer of 1 or more, got {value!r}")
+        if patch is not None and (not isinstance(patch, int) or patch < scale or patch % scale):
+            raise UserError(f"data.patch={patch!r} must be a positive multiple of scale={scale}, or null")
+        self.find, self.root = find, root
+        self.scale, self.shrink, self.patch = scale, shrink, patch
+        self.batch_size, self.repeat, self.augment, self.seed = batch_size, repeat, augment or Augment(), seed
+        self.test_share, self.val_share, self.folds, self.fold = test_share, val_share, folds, fold
+        self.train_scored, self.on_bad_file, self.cache, self.num_workers = train_scored, on_bad_file, cache, num_workers
+        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Decode, check and split the images; Lightning calls it before training.
+
+        Raises:
+            UserError: for anything wrong with the files, their sizes, or their number.
+        """
+        sources = self.find(self.root)
+        if self.augment.rotate45:
+            sources += [replace(source, name=f"{source.name}@45", rotated=True) for source in sources]
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        self.store = _open_store(
+            tuple(sources),
+            scale=self.scale,
+            shrink=self.shrink,
+            kind=self.cache,
+            folder=self.cache_dir,
+            on_bad_file=self.on_bad_file,
+            device=device,
+        )
+        self.split = split_groups(
+            [source.group for source in self.store.sources],
+            seed=self.seed,
+            test_share=self.test_share,
+            val_share=self.val_share,
+            folds=self.folds,
+            fold=self.fold,
+        )
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        sizes = {self.store.sizes[index]: self.store.sources[index] for index in self._indices("train", turned=True)}
+        if self.patch is None:
+            if self.batch_size > 1 and len(sizes) > 1:
+                raise UserError(
+                    f"images of {len(sizes)} sizes cannot be batched whole: "
+                    f"set data.patch=N (crops), or data.batch_size=1"
+                )
+            return
+        for (height, width), source in sizes.items():
+            if min(height, width) < self.patch:
+                raise UserError(
+                    f"data.patch={self.patch} is larger than {source.name} ({width}x{height}): "
+                    f"set data.patch={min(height, width) // self.scale * self.scale} or less"
+                )
+
+    def _indices(self, part: str, *, turned: bool = False) -> list[int]:
+        groups = getattr(self.split, part)
+        return [
+            index
+            for index, source in enumerate(self.store.sources)
+            if source.group in groups and (turned or not source.rotated)
+        ]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the names and contents of all images."""
+        return self.store.fingerprint
+
+    def counts(self) -> dict[str, int]:
+        """Images in each part, turned copies left out."""
+        return {part: len(self._indices(part)) for part in ("train", "val", "test")}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of one epoch; a run that stopped inside an epoch goes on where it was."""
+        indices = self._indices("train", turned=True)
+        dataset = TrainingPairs(
+            self.store, indices, scale=self.scale, patch=self.patch, augment=self.augment, seed=self.seed
+        )
+        ranks = self.trainer.world_size if self.trainer else 1
+        rank = self.trainer.global_rank if self.trainer else 0
+        draws = EpochDraws(
+            len(indices), batch_size=self.batch_size, repeat=self.repeat, seed=self.seed, rank=rank, ranks=ranks
+        )
+        if self.trainer:
+            draws.skip = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return self._loader(dataset, draws)
+
+    def val_dataloader(self) -> list[DataLoader[Batch]]:
+        """The validation images, then some training images; whole on every rank, so that all agree on the score."""
+        scored = self._indices("train")[: self.train_scored]
+        loaders = [self._loader(WholePairs(self.store, self._indices("val")))]
+        return [*loaders, self._loader(WholePairs(self.store, scored))] if scored else loaders
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """The test images.
+
+        Raises:
+            UserError: if none are held out.
+        """
+        if not self.split.test:
+            raise UserError("no test images are held out: set data.test_share above 0, or test=false")
+        return self._loader(WholePairs(self.store, self._indices("test")))
+
+    def _loader(self, dataset: Dataset[Batch], sampler: Sampler[Any] | None = None) -> DataLoader[Batch]:
+        workers = 0 if self.store.kind == "device" else self.num_workers
+        return DataLoader(
+            dataset, batch_size=None, sampler=sampler, num_workers=workers, persistent_workers=workers > 0
+        )
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Turn uint8 into float on the device, and flip and rotate there."""
+        lr, hr = to_float(batch["lr"]), to_float(batch["hr"])
+        if "code" in batch:
+            lr, hr = turn(lr, batch["code"]), turn(hr, batch["code"])
+        return {"lr": lr, "hr": hr, "name": batch["name"]}
+
+
+@lru_cache(maxsize=1)
+def _open_store(sources: tuple[Source, ...], **settings: Any) -> PairStore:  # noqa: ANN401
+    """Keep the last store, so that the folds and cells of one process decode once."""
+    return PairStore(sources, **settings)
+

@@ -1,0 +1,94 @@
+"""The one place that turns image files into tensors, and writes files whole."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from sr.errors import UserError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+
+_SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+_SIXTEEN_TO_EIGHT = 257  # 65535 / 255
+
+
+class ImageFileError(UserError):
+    """A file that cannot be read as an image; the message names it and says why."""
+
+
+def read_image(path: Path) -> Tensor:
+    """Decode a file to uint8 RGB ``(3, H, W)``, upright.
+
+    The rule for what is not 8-bit RGB: EXIF orientation is applied; gray is repeated on three channels; palettes are
+    looked up; alpha is dropped, colours stay as stored; CMYK and other colour spaces are converted by Pillow without
+    a profile; 16-bit gray is divided by 257 and rounded, 16-bit colour keeps its high byte (Pillow decodes it so); of
+    an animation the first frame is read. Floating-point images are refused: their range is not known.
+
+    Raises:
+        ImageFileError: if the file cannot be opened, is not an image, is cut off, or is floating point.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ImageFileError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))}): move it elsewhere")
+    try:
+        with warnings.catch_warnings(), Image.open(path) as file:
+            # Pillow warns of large images and raises for decompression bombs; the error is the one that counts.
+            warnings.simplefilter("ignore")
+            file.load()
+            pixels = _to_rgb(ImageOps.exif_transpose(file), path)
+    except UserError:
+        raise
+    except Exception as error:  # decoders of damaged files raise all kinds of errors
+        raise ImageFileError(f"{path}: cannot be read as an image ({_reason(error)}): replace the file") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width from the header, as stored; (0, 0) for a file without a readable header."""
+    try:
+        with warnings.catch_warnings(), Image.open(path) as file:
+            warnings.simplefilter("ignore")
+            return file.height, file.width
+    except Exception:  # read_image will say what is wrong with it
+        return 0, 0
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """Uint8 ``(3, H, W)`` to a Pillow image."""
+    return Image.fromarray(image.permute(1, 2, 0).numpy())
+
+
+def from_pil(image: Image.Image) -> Tensor:
+    """An RGB Pillow image to uint8 ``(3, H, W)``."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or nothing: to a temporary name, synced, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _to_rgb(image: Image.Image, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    if image.mode in _SIXTEEN_BIT_MODES:
+        gray = np.asarray(image, dtype=np.float64).clip(0, 65535) / _SIXTEEN_TO_EIGHT
+        return np.repeat(gray.round().astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode == "F":
+        raise ImageFileError(f"{path}: is a floating-point image of unknown range: save it with 8 or 16 bits")
+    return np.array(image.convert("RGB"))
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "not an image" if text.startswith("cannot identify image file") else text

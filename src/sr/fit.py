@@ -1,0 +1,261 @@
+"""One run: build the parts that the config names, train, and record what came of it in the run folder."""
+
+import logging
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lightning
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from lightning import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+
+from sr.callbacks.safety import RunCheckpoints
+from sr.callbacks.tables import ImageScores
+from sr.callbacks.timing import Timing
+from sr.checkpoint import network_config
+from sr.errors import DivergedError, UserError
+from sr.lit_module import LitSR
+from sr.result import (
+    command,
+    count_parameters,
+    environment,
+    multiply_adds,
+    peak_memory_bytes,
+    read_result,
+    same_run,
+    summarise,
+    write_result,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=Callback)
+
+
+def fit(config: DictConfig) -> float | None:
+    """Train one model as the config says, or continue the run that its folder holds.
+
+    Returns:
+        The monitored score of the best epoch (``val/psnr`` in dB unless configured otherwise), for searches.
+
+    Raises:
+        UserError: for input that has to change.
+        DivergedError: if the loss is no longer finite.
+        KeyboardInterrupt: after Ctrl-C, once the checkpoint is written.
+    """
+    _quiet()
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    folder = Path(plain["run_dir"])
+    earlier = _earlier(folder, plain)
+    if earlier and earlier["status"] == "done":
+        log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
+        return float(earlier["monitor"]["value"])
+    result: dict[str, Any] = {"status": "running", "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "config": plain}
+    result |= _origin() | environment()
+    _record(folder, result)
+    begun = time.perf_counter()
+    try:
+        return _run(config, plain, folder, result, resume=earlier is not None)
+    except BaseException as error:
+        result["status"], result["reason"] = _status(error), _one_line(error)
+        if result["status"] == "interrupted":
+            log.warning("interrupted: the same command with hydra.run.dir='%s' goes on", folder)
+        if isinstance(error, SystemExit) and not isinstance(error, SIGTERMException):
+            raise KeyboardInterrupt from error  # Lightning exits with 1 after Ctrl-C
+        if isinstance(error, InstantiationException) and not isinstance(error, UserError):
+            raise UserError(result["reason"]) from error
+        raise
+    finally:
+        result["seconds"] = time.perf_counter() - begun
+        _record(folder, result)
+
+
+def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[str, Any], *, resume: bool) -> float | None:
+    scale = plain["scale"]
+    if not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
+        raise UserError(f"scale must be an integer of 1 or more, got {scale!r}")
+    lightning.seed_everything(plain["seed"], workers=True, verbose=False)
+
+    datamodule: LightningDataModule = instantiate(config.data)
+    net = instantiate(config.model)
+    scorer = instantiate(config.scorer)
+    loss = instantiate(config.loss)
+    module = LitSR(
+        net=net.to(memory_format=torch.channels_last),
+        loss=loss,
+        optimizer=instantiate(config.optimizer),
+        scheduler=instantiate(config.scheduler),
+        scorer=scorer,
+        config=network_config(plain["model"], scale, scorer.protocol),
+    )
+    callbacks: list[Callback] = [instantiate(one) for one in config.callbacks.values() if one]
+    loggers: list[Logger] = [instantiate(one) for one in (config.logger or {}).values() if one]
+    trainer = _trainer(config, callbacks, loggers, folder)
+    checkpoints, scores, timing = (_only(callbacks, kind) for kind in (RunCheckpoints, ImageScores, Timing))
+
+    result |= {
+        "scale": scale,
+        "protocol": scorer.protocol,
+        "loss": getattr(loss, "label", HydraConfig.get().runtime.choices.get("loss")),
+        "parameters": count_parameters(net),
+        "multiply_adds": multiply_adds(net, scale),
+        "precision": trainer.precision,
+    }
+    last = folder / "checkpoints" / "last.ckpt"
+    if resume and last.is_file():
+        log.info("going on from %s", last)
+    trainer.fit(module, datamodule, ckpt_path=last if resume and last.is_file() else None, weights_only=True)
+
+    result |= {
+        "data": {"fingerprint": datamodule.fingerprint, "images": datamodule.counts()},
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "images_per_second": timing.images_per_second,
+        "train_seconds": timing.train_seconds,
+        "wait_share": timing.wait_share,
+        "peak_memory_bytes": peak_memory_bytes(module.device),
+        "device": str(trainer.strategy.root_device),
+        "monitor": {"name": checkpoints.monitor, "value": float(checkpoints.best_model_score or float("nan"))},
+        "scores": {"val": summarise(scores.best)},
+    }
+    if plain["test"]:
+        trainer.test(module, datamodule, ckpt_path=checkpoints.best_model_path, verbose=False, weights_only=True)
+        result["scores"]["test"] = summarise(scores.test)
+    result["status"] = "done"
+    _log_hyper_parameters(loggers, result)
+    _announce(result, folder)
+    return float(result["monitor"]["value"])
+
+
+def _earlier(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
+    """What the folder holds of the same run; None for a fresh start."""
+    earlier = read_result(folder)
+    if earlier and not plain["retrain"]:
+        if same_run(earlier, plain):
+            return earlier
+        raise UserError(f"{folder}: holds a run of another config: choose another hydra.run.dir, or retrain=true")
+    (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+    return None
+
+
+def _origin() -> dict[str, Any]:
+    """Which choices and overrides made this config, and the command that repeats it."""
+    if not HydraConfig.initialized():
+        return {"choices": {}, "command": None}
+    hydra = HydraConfig.get()
+    groups = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "experiment")
+    choices = {group: hydra.runtime.choices.get(group) for group in groups}
+    return {"choices": choices, "command": command(list(hydra.overrides.task))}
+
+
+def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger], folder: Path) -> Trainer:
+    settings = dict(config.trainer)
+    if settings["precision"] == "auto":
+        settings["precision"] = _precision(settings["accelerator"])
+    if str(settings["strategy"]).startswith("ddp") and HydraConfig.initialized():
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise UserError("trainer=ddp starts the whole command again in each process: use it without --multirun")
+    if not sys.stderr.isatty():  # a log file gets a line an epoch instead
+        callbacks = [one for one in callbacks if not isinstance(one, ProgressBar)]
+        settings["enable_progress_bar"] = False
+    trainer: Trainer = instantiate(settings, callbacks=callbacks, logger=loggers, default_root_dir=str(folder))
+    return trainer
+
+
+def _precision(accelerator: str) -> str:
+    """bfloat16 autocast where the processor computes in it; parameters, output and loss stay float32."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    capabilities = torch.cpu.get_capabilities()
+    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return "bf16-mixed" if accelerator in ("auto", "cpu") and native else "32-true"
+
+
+def _only(callbacks: list[Callback], kind: type[T]) -> T:
+    found = [one for one in callbacks if isinstance(one, kind)]
+    if len(found) != 1:
+        raise UserError(f"callbacks: exactly one {kind.__name__} is needed, found {len(found)}")
+    return found[0]
+
+
+def _log_hyper_parameters(loggers: list[Logger], result: dict[str, Any]) -> None:
+    """Fill TensorBoard's page of hyper-parameters with the final scores."""
+    config = result["config"]
+    chosen = {name: choice or "" for name, choice in result["choices"].items()}
+    flat = {
+        f"{group}.{name}": value
+        for group in ("model", "optimizer")
+        for name, value in config[group].items()
+        if isinstance(value, int | float | str) and not name.startswith("_")
+    }
+    scores = {f"final/{name}": values["mean"] for name, values in result["scores"]["val"].items()}
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            settings = {**chosen, **flat, "loss": result["loss"], "seed": config["seed"], "scale": config["scale"]}
+            logger.experiment.add_hparams(settings, scores, run_name=".", global_step=result["steps"])
+
+
+@rank_zero_only
+def _announce(result: dict[str, Any], folder: Path) -> None:
+    """Say what was reached beside what the input had."""
+    for part, scores in result["scores"].items():
+        if not scores:
+            log.warning("no %s scores: the run was never validated", part)
+            continue
+        psnr, baseline, gain = (scores[name]["mean"] for name in ("psnr", "input_psnr", "gain"))
+        log.info("%s/psnr %.2f dB, input %.2f, gain %+.2f  (%s)", part, psnr, baseline, gain, result["loss"])
+        if gain <= 0:
+            log.warning(
+                "WARNING: this model does not beat its input on the %s images: no model at all would be better", part
+            )
+    log.info("run folder: %s", folder)
+
+
+@rank_zero_only
+def _record(folder: Path, result: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_result(folder, result)
+
+
+def _status(error: BaseException) -> str:
+    if isinstance(error, DivergedError):
+        return "diverged"
+    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
+
+
+def _one_line(error: BaseException) -> str:
+    """The reason in one line; Hydra wraps what a constructor raised."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__
+    if isinstance(error, SIGTERMException):
+        return "SIGTERM"
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "Ctrl-C"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, DivergedError) else f"{type(error).__name__}: {text}"
+
+
+def _quiet() -> None:
+    """Silence what a user can do nothing about."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Images are in memory: loader processes would only copy them.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # A run folder that is started again holds its own checkpoints.
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    # Small data sets have fewer steps an epoch than the logging interval; epochs are logged all the same.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")

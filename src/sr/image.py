@@ -1,0 +1,134 @@
+"""Pure tensor functions on images.
+
+Images are ``(N, 3, H, W)`` in [0, 1] unless a docstring says otherwise. Every function is differentiable where
+that has a meaning, and keeps the device and dtype it is given.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+# MATLAB's rgb2ycbcr, first row, for RGB in [0, 1] and luma in 16..235 (ITU-R BT.601, studio swing).
+_LUMA_BT601 = (65.481, 128.553, 24.966)
+_LUMA_OFFSET = 16.0
+
+# The free parameter of Keys' cubic convolution kernel (Keys 1981); MATLAB uses -0.5, torch -0.75.
+_KEYS_A = -0.5
+_CUBIC_WIDTH = 4.0
+
+
+def quantise(image: Tensor) -> Tensor:
+    """Clamp to [0, 1] and round to the 256 levels of an 8-bit file, as float.
+
+    >>> quantise(torch.tensor([-0.2, 0.5, 1.7])).mul(255).tolist()
+    [0.0, 128.0, 255.0]
+    """
+    return image.clamp(0, 1).mul(255).round().div(255)
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    """Clamp [0, 1] and round to uint8 0..255, half to even."""
+    return image.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def to_float(image: Tensor) -> Tensor:
+    """Map uint8 0..255 to float32 [0, 1]."""
+    return image.to(torch.float32).div(255)
+
+
+def luma(image: Tensor) -> Tensor:
+    """MATLAB's ``rgb2ycbcr`` luma: ``(N, 3, H, W)`` in [0, 1] to ``(N, 1, H, W)`` in 16/255..235/255, unrounded.
+
+    >>> luma(torch.ones(1, 3, 1, 1)).mul(255).item()
+    235.0
+    """
+    weights = torch.tensor(_LUMA_BT601, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
+    return ((image * weights).sum(dim=1, keepdim=True) + _LUMA_OFFSET) / 255
+
+
+def shave(image: Tensor, border: int) -> Tensor:
+    """Cut ``border`` pixels from each side; 0 returns the image itself."""
+    if border == 0:
+        return image
+    return image[..., border:-border, border:-border]
+
+
+def crop_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Cut rows at the bottom and columns at the right until both sides divide by ``multiple``."""
+    height, width = image.shape[-2:]
+    return image[..., : height - height % multiple, : width - width % multiple]
+
+
+def dihedral(image: Tensor, code: int) -> Tensor:
+    """One of the eight flips and quarter turns of a square; 0 is the identity.
+
+    Bit 0 flips left-right, bit 1 top-bottom, bit 2 swaps rows and columns afterwards (``(H, W)`` becomes ``(W, H)``).
+
+    >>> dihedral(torch.tensor([[1, 2], [3, 4]]), 1).tolist()
+    [[2, 1], [4, 3]]
+    """
+    dims = [dim for bit, dim in ((1, -1), (2, -2)) if code & bit]
+    image = image.flip(dims) if dims else image
+    return image.transpose(-2, -1) if code & 4 else image
+
+
+def resize(image: Tensor, scale: float) -> Tensor:
+    """Resize by MATLAB's ``imresize(image, scale, 'bicubic')``, antialiased when it shrinks.
+
+    Args:
+        image: ``(..., H, W)``, any real floating dtype; float64 agrees with MATLAB to 1e-12.
+        scale: factor of the sides; sizes become ``ceil(H * scale)``, ``ceil(W * scale)``.
+
+    Returns:
+        ``(..., H', W')`` of the same dtype, neither clamped nor rounded: bicubic overshoots at edges.
+
+    Raises:
+        ValueError: if ``scale`` is not positive.
+    """
+    if not scale > 0:
+        raise ValueError(f"resize needs a positive scale, got {scale}")
+    if scale == 1:
+        return image
+    return _resize_dim(_resize_dim(image, -2, scale), -1, scale)
+
+
+def _resize_dim(image: Tensor, dim: int, scale: float) -> Tensor:
+    length = image.shape[dim]
+    weights, index = _taps(length, math.ceil(length * scale), scale)
+    shape = (-1, 1) if dim == -2 else (-1,)
+    result = torch.zeros((), dtype=image.dtype, device=image.device)
+    for weight, source in zip(weights, index, strict=True):
+        taken = image.index_select(dim, source.to(image.device))
+        result = result + taken * weight.to(image.device, image.dtype).view(shape)
+    return result
+
+
+@lru_cache(maxsize=256)
+def _taps(length: int, out_length: int, scale: float) -> tuple[Tensor, Tensor]:
+    """Weights (taps, out) in float64 and source indices (taps, out) of one resized dimension.
+
+    MATLAB's ``contributions``: pixel centres at i + 0.5, the kernel stretched by 1/scale when shrinking, the edge
+    mirrored with the border pixel repeated.
+    """
+    stretch = min(scale, 1.0)
+    width = _CUBIC_WIDTH / stretch
+    centre = (torch.arange(out_length, dtype=torch.float64) + 0.5) / scale - 0.5
+    left = torch.floor(centre - width / 2)
+    positions = left + torch.arange(math.ceil(width) + 2, dtype=torch.float64).unsqueeze(1)
+    weights = _cubic((centre - positions) * stretch)
+    weights = weights / weights.sum(dim=0)
+    period = 2 * length
+    index = positions.long().remainder(period)
+    index = torch.where(index < length, index, period - 1 - index)
+    used = (weights != 0).any(dim=1)
+    return weights[used], index[used]
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys' cubic convolution kernel, equation 4 of the paper with a = -0.5."""
+    x = x.abs()
+    near = ((_KEYS_A + 2) * x - (_KEYS_A + 3)) * x * x + 1
+    far = ((_KEYS_A * x - 5 * _KEYS_A) * x + 8 * _KEYS_A) * x - 4 * _KEYS_A
+    return torch.where(x <= 1, near, torch.where(x <= 2, far, torch.zeros_like(x)))

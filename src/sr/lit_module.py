@@ -1,0 +1,97 @@
+"""LitSR: one network, one loss, one optimizer; it only steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+# The validation loaders in their order, see `sr.datamodule.ISRDataModule.val_dataloader`.
+_PARTS = ("val", "train")
+
+
+class LitSR(LightningModule):
+    """Train any network with any loss and any optimizer, scored beside its input.
+
+    Batches are ``lr`` ``(N, 3, h, w)`` and ``hr`` ``(N, 3, scale*h, scale*w)``, float32 in [0, 1], and ``name``.
+    It logs ``train/loss`` (steps and epochs), and at validation ``PART/loss``, ``PART/psnr``, ``PART/ssim``,
+    ``PART/input_psnr``, ``PART/input_ssim`` and ``PART/gain`` (dB) as per-image means, PART being val, train (some
+    whole training images; their loss is left to the steps) or test.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: nn.Module,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        scorer: Callable[[Tensor, Tensor, Tensor, list[str]], dict[str, Tensor]],
+        config: dict[str, Any] | None = None,
+    ) -> None:
+        """Take built parts.
+
+        Args:
+            net: maps lr to an unclamped image of hr's size.
+            loss: compares (sr, hr); its parameters are not trained.
+            optimizer: builds the optimizer from the parameters.
+            scheduler: builds the schedule from the optimizer and the number of steps of the run.
+            scorer: scores (sr, lr, hr, names) under a protocol.
+            config: plain values that rebuild the network; every checkpoint carries them.
+        """
+        super().__init__()
+        self.net, self.loss, self.scorer = net, loss, scorer
+        self._optimizer, self._scheduler = optimizer, scheduler
+        self._config = config or {}
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Enlarge ``(N, 3, h, w)`` to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        out: Tensor = self.net(lr)
+        return out
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss: Tensor = self.loss(self.net(batch["lr"]), batch["hr"])
+        self.log("train/loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch["lr"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """Score a batch of validation or of training images."""
+        return self._score(batch, _PARTS[dataloader_idx])
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Score a batch of test images."""
+        return self._score(batch, "test")
+
+    def _score(self, batch: dict[str, Any], part: str) -> dict[str, Any]:
+        sr = self.net(batch["lr"])
+        scores = self.scorer(sr, batch["lr"], batch["hr"], batch["name"])
+        means = {f"{part}/{name}": values.mean().float() for name, values in scores.items()}
+        if part != "train":
+            means[f"{part}/loss"] = self.loss(sr, batch["hr"])
+        self.log_dict(means, on_step=False, on_epoch=True, batch_size=len(sr), add_dataloader_idx=False)
+        return {"part": part, "name": batch["name"], "scores": scores, "sr": sr}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimizer on the network's parameters, and the schedule for the whole run, stepped each step."""
+        optimizer = self._optimizer(self.net.parameters())
+        total = self.trainer.estimated_stepping_batches
+        schedule = self._scheduler(optimizer, total_steps=int(total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what rebuilds the network."""
+        checkpoint["sr"] = self._config
+
+    def on_validation_model_eval(self) -> None:
+        """Leave training mode for the network; the loss has none."""
+        self.net.eval()
+
+    def on_validation_model_train(self) -> None:
+        """Return to training mode."""
+        self.net.train()
+
+

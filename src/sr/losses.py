@@ -1,0 +1,175 @@
+"""The VGG perceptual loss, and a weighted sum of losses; plain MSE and L1 come from torch."""
+
+import hashlib
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sr.errors import UserError
+
+# torch's own published file; the hash in its name is checked on download.
+VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
+_DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
+
+# VGG16 (Simonyan & Zisserman 2015) up to relu4_3: widths of its blocks, the index of each convolution in the published
+# file, and which of them end in a layer that is compared (relu1_2, relu2_2, relu3_3, relu4_3; Johnson et al. 2016).
+_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512))
+_FILE_INDEX = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21)
+_COMPARED = frozenset({1, 3, 6, 9})
+_POOLED_BEFORE = frozenset({2, 4, 7})
+_LEAST_SIDE = 8  # three poolings leave one pixel
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_RANDOM_SEED = 0
+
+
+class VGGLoss(nn.Module):
+    """Perceptual loss: the sum over four layers of VGG16 of the mean absolute difference of features.
+
+    After Johnson et al. 2016 (arXiv:1603.08155), with absolute instead of squared differences. The features are held
+    as plain buffers outside the state dict: never trained, never saved. With ``weights="random"`` it is a known
+    weaker loss: random features rank images worse than trained ones (Zhang et al. 2018, arXiv:1801.03924, table 5),
+    though their structure alone already helps (Liu et al. 2021, arXiv:2103.10571).
+    """
+
+    def __init__(self, weights: str = "imagenet", resize: int | None = None) -> None:
+        """Load the features.
+
+        Args:
+            weights: ``imagenet`` for torch's published file through its hub cache, ``random`` for seeded random
+                features, or the path of a file with VGG16's state dict.
+            resize: side in pixels that both images are brought to first (the origin: 224); None keeps theirs.
+
+        Raises:
+            UserError: if the weights cannot be had or are not VGG16's; nothing else is used in their place.
+        """
+        super().__init__()
+        self.weights, self.resize = weights, resize
+        for number, (weight, bias) in enumerate(_load_features(weights)):
+            self.register_buffer(f"weight{number}", weight, persistent=False)
+            self.register_buffer(f"bias{number}", bias, persistent=False)
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def label(self) -> str:
+        """Name for tables and pages, which says what the features are."""
+        return "vgg" if self.weights == "imagenet" else f"vgg ({Path(self.weights).name} features)"
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Compare ``(N, 3, H, W)`` twice, in [0, 1], H and W at least 8; a scalar. No gradient reaches ``hr``."""
+        with torch.no_grad():
+            target = self.features(hr)
+        pairs = zip(self.features(sr), target, strict=True)
+        return torch.stack([F.l1_loss(ours.float(), theirs.float()) for ours, theirs in pairs]).sum()
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Activations after relu1_2, relu2_2, relu3_3 and relu4_3."""
+        if self.resize is not None:
+            image = F.interpolate(image, (self.resize, self.resize), mode="bilinear", antialias=True)
+        if min(image.shape[-2:]) < _LEAST_SIDE:
+            raise UserError(f"loss=vgg needs images of {_LEAST_SIDE} pixels a side or more: raise data.patch")
+        x = (image - self.get_buffer("mean")) / self.get_buffer("std")
+        compared = []
+        for number in range(len(_FILE_INDEX)):
+            if number in _POOLED_BEFORE:
+                x = F.max_pool2d(x, 2)
+            weight, bias = self.get_buffer(f"weight{number}"), self.get_buffer(f"bias{number}")
+            x = F.relu(F.conv2d(x, weight, bias, padding=1))
+            if number in _COMPARED:
+                compared.append(x)
+        return compared
+
+
+class WeightedSum(nn.Module):
+    """A weighted sum of losses."""
+
+    def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, float]) -> None:
+        """Sum ``weights[name] * terms[name]``.
+
+        Raises:
+            UserError: unless both name the same terms, at least one.
+        """
+        super().__init__()
+        if not terms or set(terms) != set(weights):
+            raise UserError(
+                f"loss: every term needs a weight and every weight a term, got terms {sorted(terms)} "
+                f"and weights {sorted(weights)}"
+            )
+        self.terms = nn.ModuleDict(terms)
+        self.weights = dict(weights)
+
+    @property
+    def label(self) -> str:
+        """Name for tables and pages."""
+        return " + ".join(
+            f"{self.weights[name]:g} {getattr(term, 'label', name)}" for name, term in self.terms.items()
+        )
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Compare ``(N, 3, H, W)`` twice; a scalar."""
+        return torch.stack([self.weights[name] * term(sr, hr) for name, term in self.terms.items()]).sum()
+
+
+def _load_features(weights: str) -> list[tuple[Tensor, Tensor]]:
+    if weights == "random":
+        return _random_features()
+    state = _download() if weights == "imagenet" else _read(Path(weights).expanduser())
+    try:
+        pairs = [(state[f"features.{index}.weight"], state[f"features.{index}.bias"]) for index in _FILE_INDEX]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"loss.weights={weights}: not the weights of VGG16 (no entry {error})") from error
+    expected = [weight.shape for weight, _ in _random_features()]
+    if [weight.shape for weight, _ in pairs] != expected:
+        raise UserError(f"loss.weights={weights}: not the weights of VGG16 (its layers have other shapes)")
+    return [(weight.detach().float().clone(), bias.detach().float().clone()) for weight, bias in pairs]
+
+
+def _random_features() -> list[tuple[Tensor, Tensor]]:
+    """He-initialised features (He et al. 2015), the same in every run."""
+    generator = torch.Generator().manual_seed(_RANDOM_SEED)
+    features, width = [], 3
+    for out in (out for block in _BLOCKS for out in block):
+        std = (2 / (9 * width)) ** 0.5
+        features.append((torch.randn(out, width, 3, 3, generator=generator) * std, torch.zeros(out)))
+        width = out
+    return features
+
+
+def _download() -> dict[str, Tensor]:
+    name = Path(urlparse(VGG16_URL).path).name
+    place = Path(torch.hub.get_dir(), "checkpoints", name)
+    mend = (
+        f"put that file there by hand, or choose loss.weights=PATH (VGG16's weights elsewhere) or loss.weights=random "
+        f"(seeded random features, a weaker loss)"
+    )
+    if place.is_file():
+        prefix = name.removesuffix(".pth").split("-")[1]
+        with place.open("rb") as file:
+            if not hashlib.file_digest(file, "sha256").hexdigest().startswith(prefix):
+                raise UserError(f"{place}: is not the file of {VGG16_URL} (its hash differs): delete it, then {mend}")
+        return _read(place)
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
+    try:
+        return torch.hub.load_state_dict_from_url(VGG16_URL, map_location="cpu", check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:  # no network, no room, or another hash
+        raise UserError(f"loss=vgg: cannot fetch {VGG16_URL} to {place} ({error}): {mend}") from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a foreign or damaged file fails in many ways
+        reason = "no such file" if isinstance(error, FileNotFoundError) else "not a file of weights that torch can read"
+        raise UserError(f"loss.weights: {path}: {reason} (other choices: imagenet, random)") from error
+    return state

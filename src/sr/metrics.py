@@ -1,0 +1,121 @@
+"""PSNR and SSIM under a named protocol, and the score of the input beside each."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from sr.errors import UserError
+from sr.image import luma, quantise, resize, shave
+
+PROTOCOLS = ("rgb", "y")
+
+# An image equal to its target has infinite PSNR, which no mean survives. A single channel value off by one in a
+# 12-megapixel image scores about 124 dB, so nothing measurable reaches the cap.
+PSNR_CAP = 130.0
+
+# Wang et al. 2004, section III-C: 11x11 Gaussian window, sigma 1.5; K1, K2 of the paper.
+_WINDOW = 11
+_SIGMA = 1.5
+_K1, _K2 = 0.01, 0.03
+
+
+def psnr(sr: Tensor, hr: Tensor) -> Tensor:
+    """PSNR in dB of each image: ``(N, C, H, W)`` twice, in [0, 1], to ``(N,)``, capped at 130.
+
+    >>> psnr(torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.1)).round().item()
+    20.0
+    """
+    values = peak_signal_noise_ratio(sr, hr, data_range=1.0, dim=(1, 2, 3), reduction="none")
+    return values.clamp(max=PSNR_CAP)
+
+
+def ssim(sr: Tensor, hr: Tensor) -> Tensor:
+    """SSIM of each image, mean over its channels: ``(N, C, H, W)`` twice, in [0, 1], to ``(N,)``.
+
+    The window is never padded (Wang et al. 2004), as in scikit-image with ``gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False``; torchmetrics pads, which moves small images by up to 0.03.
+
+    Raises:
+        ValueError: if an image is smaller than the window of 11x11 pixels.
+    """
+    if min(sr.shape[-2:]) < _WINDOW:
+        raise ValueError(f"SSIM needs at least {_WINDOW}x{_WINDOW} pixels, got {sr.shape[-1]}x{sr.shape[-2]}")
+    mean_x, mean_y = _blur(sr), _blur(hr)
+    var_x = _blur(sr * sr) - mean_x * mean_x
+    var_y = _blur(hr * hr) - mean_y * mean_y
+    covariance = _blur(sr * hr) - mean_x * mean_y
+    c1, c2 = _K1**2, _K2**2
+    structure = (2 * covariance + c2) / (var_x + var_y + c2)
+    brightness = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
+    return (brightness * structure).mean(dim=(1, 2, 3))
+
+
+def _blur(image: Tensor) -> Tensor:
+    window = _gaussian().to(image.device, image.dtype)
+    channels = image.shape[1]
+    rows = window.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    columns = window.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
+    return F.conv2d(F.conv2d(image, rows, groups=channels), columns, groups=channels)
+
+
+@cache
+def _gaussian() -> Tensor:
+    offsets = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
+    window = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
+    return window / window.sum()
+
+
+def score(sr: Tensor, hr: Tensor, protocol: str = "rgb", border: int = 0) -> dict[str, Tensor]:
+    """Score images against their targets, in float64 where the device has it.
+
+    Args:
+        sr: ``(N, 3, H, W)`` in [0, 1]; clamped and rounded to 8 bits first.
+        hr: the same shape.
+        protocol: ``rgb``: all channels, nothing cut. ``y``: MATLAB's luma rounded to 8 bits, ``border`` pixels cut.
+        border: pixels cut from each side under ``y``, by convention the scale.
+
+    Returns:
+        ``{"psnr": (N,), "ssim": (N,)}``.
+
+    Raises:
+        UserError: for another protocol.
+    """
+    if protocol not in PROTOCOLS:
+        raise UserError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    with torch.autocast(sr.device.type, enabled=False):
+        dtype = torch.float32 if sr.device.type == "mps" else torch.float64  # Apple's GPUs lack float64
+        sr, hr = quantise(sr.to(dtype)), quantise(hr.to(dtype))
+        if protocol == "y":
+            sr, hr = (shave(quantise(luma(image)), border) for image in (sr, hr))
+        return {"psnr": psnr(sr, hr), "ssim": ssim(sr, hr)}
+
+
+class Scorer:
+    """Scores outputs and, once per image, the bicubic-enlarged input they have to beat."""
+
+    def __init__(self, scale: int, protocol: str = "rgb") -> None:
+        """Fix the protocol; ``scale`` enlarges the input and is the border cut under ``y``."""
+        if protocol not in PROTOCOLS:
+            raise UserError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+        self.scale = scale
+        self.protocol = protocol
+        self._baselines: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, sr: Tensor, lr: Tensor, hr: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Score a batch; ``names`` identify the images across epochs.
+
+        Returns:
+            ``psnr``, ``ssim``, ``input_psnr``, ``input_ssim`` and ``gain`` (dB over the input), each ``(N,)``.
+        """
+        scores = score(sr, hr, self.protocol, self.scale)
+        if any(name not in self._baselines for name in names):
+            baseline = score(resize(lr, self.scale), hr, self.protocol, self.scale)
+            self._baselines.update(zip(names, zip(baseline["psnr"], baseline["ssim"], strict=True), strict=True))
+        scores["input_psnr"] = torch.stack([self._baselines[name][0] for name in names])
+        scores["input_ssim"] = torch.stack([self._baselines[name][1] for name in names])
+        scores["gain"] = scores["psnr"] - scores["input_psnr"]
+        return scores

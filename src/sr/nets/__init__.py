@@ -1,0 +1,5 @@
+"""Networks: one paper, one file, one class.
+
+Each maps ``(N, 3, h, w)`` float RGB in [0, 1] to ``(N, 3, scale*h, scale*w)`` float32, unclamped, for any height and
+width of at least one pixel.
+"""

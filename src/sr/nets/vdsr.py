@@ -1,0 +1,38 @@
+"""VDSR: twenty convolutions that predict what bicubic enlargement leaves out (Kim et al. 2016)."""
+
+from torch import Tensor, nn
+
+from sr.image import resize
+from sr.nets.layers import OutputConv, check_at_least, conv
+
+
+class VDSR(nn.Module):
+    """Very deep super-resolution network, arXiv:1511.04587, on RGB instead of luma; always residual."""
+
+    def __init__(self, scale: int = 1, num_blocks: int = 18, channels: int = 64) -> None:
+        """Build the network; with the defaults it has 668,227 parameters at any scale.
+
+        Args:
+            scale: factor of the sides, 1 or more; the input is enlarged by bicubic first.
+            num_blocks: hidden convolutions between the first and the last.
+            channels: width of all of them.
+
+        Raises:
+            UserError: for a value outside these.
+        """
+        super().__init__()
+        check_at_least("VDSR", "scale", scale, 1)
+        check_at_least("VDSR", "num_blocks", num_blocks, 1)
+        check_at_least("VDSR", "channels", channels, 1)
+        self.scale = scale
+        layers: list[nn.Module] = [conv(3, channels), nn.ReLU(inplace=True)]
+        for _ in range(num_blocks):
+            layers += [conv(channels, channels), nn.ReLU(inplace=True)]
+        self.body = nn.Sequential(*layers)
+        self.tail = OutputConv(channels, 3, start_at_zero=True)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        enlarged = resize(lr, self.scale)
+        residual: Tensor = self.tail(self.body(enlarged))
+        return enlarged + residual

@@ -1,0 +1,191 @@
+"""Where image pairs come from: folders, or the photographs inside scikit-image."""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from sr.errors import UserError
+from sr.files import SUFFIXES, from_pil, read_image, to_pil
+from sr.image import crop_to_multiple, resize, to_float, to_uint8
+
+_ISR_SET = "adityachandrasekhar/image-super-resolution on Kaggle"
+_ISR_LAYOUTS = ("", "Raw Data", "dataset/Raw Data")  # plain folder, or the archive as it unpacks
+_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave behind; hidden files are skipped too
+
+# Everyday photographs among those in scikit-image's wheel, all public domain or CC0 by their docstrings (coins: no
+# known restrictions). Microscope and telescope pictures are left out.
+_DEMO_PHOTOGRAPHS = (
+    *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png"),
+    *("grass.png", "gravel.png", "rocket.jpg"),
+)
+_DEMO_TILE = 256
+
+_MIN_SIDE = 11  # SSIM's window
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image pair before it is decoded.
+
+    Attributes:
+        name: unique in its data set.
+        group: the photograph it comes from; one group never falls on two sides of a split.
+        hr: file of the high-resolution image.
+        lr: file of the low-resolution image, or None to derive it.
+        box: (left, top, right, bottom) cut out of ``hr`` in pixels, or None for the whole.
+        rotated: True for the copy turned by 45 degrees.
+    """
+
+    name: str
+    group: str
+    hr: Path
+    lr: Path | None = None
+    box: tuple[int, int, int, int] | None = None
+    rotated: bool = False
+
+
+def isr_folders(root: str | Path | Sequence[str | Path] | None) -> list[Source]:
+    """List the pairs of one or several folders with ``high_res/`` and, optionally, ``low_res/``.
+
+    Args:
+        root: a folder, or several. The ISR archive is taken as it unpacks (``dataset/Raw Data/high_res``).
+
+    Returns:
+        Sources sorted by name: the file name without its ending, behind the folder's name if there are several.
+
+    Raises:
+        UserError: without a root, without ``high_res/``, for an empty folder, for a name without its partner, and
+            for two files of one name.
+    """
+    if root is None or root == []:
+        raise UserError(
+            f"data=isr needs data.root=FOLDER: a folder with high_res/ and optionally low_res/ (same file names), "
+            f"or the unpacked ISR set ({_ISR_SET}); data=demo needs no download"
+        )
+    roots = [Path(root)] if isinstance(root, str | Path) else [Path(one) for one in root]
+    if len({one.resolve() for one in roots}) < len(roots):
+        raise UserError(f"data.root names one folder twice: {', '.join(map(str, roots))}")
+    labels = [one.resolve().name for one in roots]
+    if len(set(labels)) < len(labels):
+        labels = [f"{number}_{label}" for number, label in enumerate(labels)]
+    prefixes = [""] if len(roots) == 1 else [f"{label}/" for label in labels]
+    return [source for one, prefix in zip(roots, prefixes, strict=True) for source in _isr_folder(one, prefix)]
+
+
+def _isr_folder(root: Path, prefix: str) -> list[Source]:
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder (data.root)")
+    base = next((root / layout for layout in _ISR_LAYOUTS if (root / layout / "high_res").is_dir()), None)
+    if base is None:
+        raise UserError(f"{root}: no folder high_res/ in it: put the sharp images into {root / 'high_res'}")
+    high = _images_by_stem(base / "high_res")
+    if not high:
+        raise UserError(f"{base / 'high_res'}: is empty: put image files into it ({', '.join(sorted(SUFFIXES))})")
+    low: dict[str, Path] = {}
+    if (base / "low_res").is_dir():
+        low = _images_by_stem(base / "low_res")
+        for here, there, side in ((high, low, "low_res"), (low, high, "high_res")):
+            if missing := sorted(set(here) - set(there)):
+                more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+                raise UserError(
+                    f"{here[missing[0]]}: has no partner of that name in {side}/{more}: "
+                    f"add it, or remove low_res/ to derive all low-resolution images"
+                )
+    return [Source(prefix + stem, prefix + stem, path, low.get(stem)) for stem, path in sorted(high.items())]
+
+
+def _images_by_stem(folder: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name.lower() in _CLUTTER or path.is_dir():
+            continue
+        if path.stem in files:
+            raise UserError(f"{path}: {files[path.stem].name} has the same name: rename one of them")
+        files[path.stem] = path
+    return files
+
+
+def demo_photographs(root: None = None) -> list[Source]:
+    """List 256x256 tiles of the photographs inside scikit-image, grouped by photograph; ``root`` is not used.
+
+    Raises:
+        UserError: if the installed scikit-image lacks one of them.
+    """
+    spec = importlib.util.find_spec("skimage")  # found, not imported: the import takes a second
+    folders = spec.submodule_search_locations if spec else None
+    if not folders:
+        raise UserError("data=demo needs scikit-image: pip install scikit-image")
+    sources = []
+    for file in _DEMO_PHOTOGRAPHS:
+        path = Path(folders[0], "data", file)
+        if not path.is_file():
+            raise UserError(f"{path}: not in the installed scikit-image: reinstall it, or use data=isr data.root=DIR")
+        with Image.open(path) as image:
+            width, height = image.size
+        for top in range(0, height - _DEMO_TILE + 1, _DEMO_TILE):
+            for left in range(0, width - _DEMO_TILE + 1, _DEMO_TILE):
+                box = (left, top, left + _DEMO_TILE, top + _DEMO_TILE)
+                sources.append(Source(f"{path.stem}_{top}_{left}", path.stem, path, box=box))
+    return sources
+
+
+def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
+    """Decode a source to ``lr`` ``(3, h, w)`` and ``hr`` ``(3, scale*h, scale*w)``, uint8.
+
+    Where no low-resolution file is given it is derived from the whole image and rounded to 8 bits: by MATLAB's bicubic
+    for ``scale`` 2 and more, by Pillow's bicubic down by ``shrink`` and up again for scale 1.
+
+    Raises:
+        ImageFileError: for a file that cannot be read.
+        UserError: for an image smaller than SSIM's window, and for sizes that do not fit the scale.
+    """
+    whole = read_image(source.hr)
+    if source.box:
+        left, top, right, bottom = source.box
+        whole = whole[:, top:bottom, left:right].contiguous()
+    hr = crop_to_multiple(whole, scale)
+    height, width = whole.shape[1:]
+    if min(hr.shape[1:]) < _MIN_SIDE:
+        raise UserError(f"{source.hr}: {width}x{height} pixels, at least {_MIN_SIDE} a side are needed: remove it")
+    if source.lr is None:
+        hr = rotate45(hr, scale) if source.rotated else hr
+        return derive_lr(hr, scale, shrink), hr
+    lr = read_image(source.lr)
+    if (lr.shape[1] * scale, lr.shape[2] * scale) != hr.shape[1:]:
+        raise UserError(
+            f"{source.lr}: {lr.shape[2]}x{lr.shape[1]} pixels do not fit {source.hr.name} of {width}x{height} at "
+            f"scale={scale}: set scale to the factor between the two, or mend the pair"
+        )
+    return (rotate45(lr, 1), rotate45(hr, scale)) if source.rotated else (lr, hr)
+
+
+def derive_lr(hr: Tensor, scale: int, shrink: int) -> Tensor:
+    """Degrade a whole uint8 image ``(3, H, W)``, its sides multiples of ``scale``; see `load_pair`."""
+    if scale > 1:
+        return to_uint8(resize(to_float(hr).double()[None], 1 / scale)[0])
+    image = to_pil(hr)
+    small = (max(1, image.width // shrink), max(1, image.height // shrink))
+    soft = image.resize(small, Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
+    return from_pil(soft)
+
+
+def rotate45(image: Tensor, scale: int) -> Tensor:
+    """Turn uint8 ``(3, H, W)`` by 45 degrees and keep the largest centred square without an empty corner.
+
+    The square's side is cut so that the same turn of an image ``scale`` times smaller shows the same part.
+    """
+    height, width = image.shape[1] // scale, image.shape[2] // scale
+    # A square of side s inside the turned rectangle spans s * sqrt(2) across its shorter side; one pixel at each side
+    # is left out, where the bicubic kernel would reach over the edge.
+    side = int(min(height, width) / 2**0.5) - 2
+    if side < 1:
+        raise UserError(f"an image of {width}x{height} pixels is too small for data.augment.rotate45")
+    top, left = (height - side) // 2, (width - side) // 2
+    turned = from_pil(to_pil(image).rotate(45, Image.Resampling.BICUBIC))
+    return turned[
+        :, top * scale : (top + side) * scale, left * scale : (left + side) * scale
+    ].contiguous()

@@ -1,0 +1,69 @@
+"""Which images train, validate and test: by photograph, from the sorted names and the seed alone."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sr.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint sets of groups."""
+
+    train: frozenset[str]
+    val: frozenset[str]
+    test: frozenset[str]
+
+
+def split_groups(
+    groups: Sequence[str],
+    *,
+    seed: int,
+    test_share: float = 0.2,
+    val_share: float = 0.1,
+    folds: int | None = None,
+    fold: int = 0,
+) -> Split:
+    """Split groups of images into train, validation and test.
+
+    Args:
+        groups: group of each image; order and repeats do not matter.
+        seed: shuffles the sorted groups.
+        test_share: share of all groups held out for testing, never trained or selected on.
+        val_share: share of the rest that validates; not used with folds.
+        folds: if given, the rest falls into this many parts, and part ``fold`` validates.
+        fold: 0 .. folds-1.
+
+    Raises:
+        UserError: for shares outside [0, 1), a fold that does not exist, or fewer groups than the split needs.
+
+    >>> split = split_groups("abcdefghij", seed=23)
+    >>> len(split.train), len(split.val), len(split.test)
+    (7, 1, 2)
+    """
+    for name, share in (("test_share", test_share), ("val_share", val_share)):
+        if not 0 <= share < 1:
+            raise UserError(f"data.{name} must be from 0 up to, not including, 1, got {share}")
+    order = sorted(set(groups))
+    random.Random(seed).shuffle(order)
+    test_count = round(test_share * len(order))
+    test, rest = order[:test_count], order[test_count:]
+    if folds is None:
+        val = rest[: max(1, round(val_share * len(rest)))]
+    else:
+        val = _fold_of(rest, folds, fold)
+    train = frozenset(rest) - frozenset(val)
+    if not train or not val:
+        raise UserError(f"{len(order)} source images are too few to split into train, validation and test: add some")
+    return Split(train, frozenset(val), frozenset(test))
+
+
+def _fold_of(rest: list[str], folds: int, fold: int) -> list[str]:
+    if not isinstance(folds, int) or folds < 2:
+        raise UserError(f"data.folds must be an integer of 2 or more (or null), got {folds!r}")
+    if len(rest) < folds:
+        raise UserError(f"data.folds={folds} needs {folds} source images outside the test part, found {len(rest)}")
+    if not isinstance(fold, int) or not 0 <= fold < folds:
+        raise UserError(f"data.fold must be from 0 to {folds - 1} with data.folds={folds}, got {fold!r}")
+    return rest[fold::folds]

@@ -1,0 +1,52 @@
+"""The command ``python -m sr.train``: compose a config, run it, end with one clear line.
+
+Heavy packages are imported only once a run starts, so that ``--help`` and ``--cfg job`` answer at once.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from sr.errors import DivergedError, UserError
+
+log = logging.getLogger(__name__)
+
+# Exit codes: 1 is a fault of ours with its traceback, the last two are the shell's for a signal.
+_BAD_INPUT, _DIVERGED, _CTRL_C, _TERMINATED = 2, 3, 130, 143
+
+
+def config_dir() -> Path:
+    """The folder of configs: ``conf/`` of a source tree, or the copy inside an installed package."""
+    packaged = Path(__file__).with_name("conf")
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
+def _task(config: DictConfig) -> float | None:
+    from sr.fit import fit
+
+    try:
+        return fit(config)
+    except (UserError, DivergedError) as error:
+        log.error("error: %s", error)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        sys.exit(_BAD_INPUT if isinstance(error, UserError) else _DIVERGED)
+    except KeyboardInterrupt:
+        sys.exit(_CTRL_C)
+    except SystemExit:  # Lightning ends so, with code 0, after SIGTERM
+        sys.exit(_TERMINATED)
+
+
+def main() -> None:
+    """Run the command."""
+    _task()
+
+
+if __name__ == "__main__":
+    main()
