@@ -30,6 +30,7 @@ _DEVICE_SHARE = 0.4
 _MEMORY_SHARE = 0.25
 
 Pair: TypeAlias = tuple[Tensor, Tensor]
+Entry: TypeAlias = tuple[str, int, list[int], list[int]]  # name, offset, shapes of lr and hr
 
 
 class PairStore:
@@ -121,23 +122,29 @@ class PairStore:
                     future.cancel()
 
     def _map(self, sources: Sequence[Source], path: Path) -> list[Pair]:
-        """Open the file of these sources, writing it first where it is missing; the index comes last."""
+        """Open the file of these sources, writing it first unless it is there and whole."""
         index_path = path.with_suffix(".json")
-        if not (index_path.is_file() and path.is_file()):
+        entries = _read_index(path, index_path)
+        if entries is None or (len(entries) < len(sources) and not self._skip_bad):
             self._write(sources, path, index_path)
-        index = json.loads(index_path.read_text(encoding="utf-8"))
+            entries = _read_index(path, index_path)
+            if entries is None:
+                raise UserError(f"{path}: was changed while it was written: run again")
+        else:
+            kept = {name for name, *_ in entries}
+            for source in sources:
+                if source.name not in kept:
+                    log.warning("skipped %s: unreadable when it was cached", source.hr)
         by_name = {source.name: source for source in sources}
-        self.sources = [by_name[name] for name, *_ in index["pairs"]]
-        self.sizes = [(hr[1], hr[2]) for _, _, _, hr in index["pairs"]]
-        if path.stat().st_size != index["bytes"]:
-            raise UserError(f"{path}: is cut off: delete it, it is made again")
+        self.sources = [by_name[name] for name, *_ in entries]
+        self.sizes = [(hr[1], hr[2]) for _, _, _, hr in entries]
         data = np.memmap(path, np.uint8, mode="c")  # c: pages are private, so torch may take them as writable
-        return [_cut(data, offset, lr_shape, hr_shape) for _, offset, lr_shape, hr_shape in index["pairs"]]
+        return [_cut(data, offset, lr_shape, hr_shape) for _, offset, lr_shape, hr_shape in entries]
 
     def _write(self, sources: Sequence[Source], path: Path, index_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        entries: list[tuple[str, int, list[int], list[int]]] = []
+        entries: list[Entry] = []
         try:
             with temporary.open("wb") as file:
                 for source, pair in self._decode(sources):
@@ -153,6 +160,16 @@ class PairStore:
         finally:
             temporary.unlink(missing_ok=True)
         write_text(index_path, json.dumps({"bytes": size, "pairs": entries}))
+
+
+def _read_index(path: Path, index_path: Path) -> list[Entry] | None:
+    """The entries of a cache file, or None if it or its index is missing or torn."""
+    try:
+        index = json.loads(index_path.read_text(encoding="utf-8"))
+        whole = path.stat().st_size == index["bytes"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return index["pairs"] if whole else None
 
 
 def _cut(data: np.memmap, offset: int, lr_shape: list[int], hr_shape: list[int]) -> Pair:  # type: ignore[type-arg]

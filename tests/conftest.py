@@ -1,0 +1,80 @@
+"""Small data sets and configs that tests share."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from PIL import Image
+
+from sr.train import config_dir
+
+# Data beside the project; a clone without it skips the tests that need it.
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+torch.set_num_threads(2)
+
+Compose = Callable[..., DictConfig]
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real images and MATLAB's output."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the data folder beside the project")
+    return SHARED
+
+
+def photograph(height: int, width: int, seed: int = 0) -> Image.Image:
+    """A picture with edges and smooth parts: random rectangles over a gradient, uint8 RGB."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width]
+    picture = np.stack([rows * 255 / height, columns * 255 / width, (rows + columns) * 127 / max(height, width)], -1)
+    for _ in range(12):
+        top, left = random.integers(0, height), random.integers(0, width)
+        picture[top : top + height // 4, left : left + width // 4] = random.integers(0, 256, 3)
+    return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> MakeFolder:
+    """Make a data folder with ``high_res/`` and, on request, ``low_res/`` at a scale."""
+
+    def make(
+        count: int = 10, size: tuple[int, int] = (48, 64), low_scale: int | None = None, name: str = "data"
+    ) -> Path:
+        root = tmp_path / name
+        (root / "high_res").mkdir(parents=True)
+        if low_scale:
+            (root / "low_res").mkdir()
+        for number in range(count):
+            image = photograph(*size, seed=number)
+            image.save(root / "high_res" / f"{number}.png")
+            if low_scale:
+                low = image.resize((size[1] // low_scale, size[0] // low_scale), Image.Resampling.BICUBIC)
+                low.save(root / "low_res" / f"{number}.png")
+        return root
+
+    return make
+
+
+@pytest.fixture
+def compose_config(tmp_path: Path) -> Compose:
+    """Compose the train config with overrides, its run folder in a temporary place."""
+
+    def make(overrides: Sequence[str] = ()) -> DictConfig:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return compose("train", overrides=[f"run_dir='{tmp_path / 'run'}'", *overrides])
+
+    return make
+
+
+def config_names(group: str) -> list[str]:
+    """Every choice of a config group, found in the folder."""
+    names = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+    assert names, f"no configs in {group}"
+    return names

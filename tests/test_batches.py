@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sr.batches import Augment, Draw, EpochDraws, TrainingPairs, WholePairs, turn
+from sr.cache import PairStore
+from sr.image import dihedral
+from sr.sources import isr_folders
+from tests.conftest import MakeFolder
+
+
+@pytest.fixture
+def store(make_folder: MakeFolder) -> PairStore:
+    return PairStore(isr_folders(make_folder(count=4)), scale=2, shrink=2, kind="memory")
+
+
+def pairs(store: PairStore, patch: int | None = 16, seed: int = 23) -> TrainingPairs:
+    return TrainingPairs(store, [0, 1, 2, 3], scale=2, patch=patch, augment=Augment(), seed=seed)
+
+
+def test_crops_of_lr_and_hr_show_the_same_part(store: PairStore) -> None:
+    batch = pairs(store)[[Draw(2, epoch, 0) for epoch in range(5)]]
+    lr, hr = store[2]
+    for small, large in zip(batch["lr"], batch["hr"], strict=True):
+        assert (small.shape, large.shape) == ((3, 8, 8), (3, 16, 16))
+        places = [
+            (top, left)
+            for top in range(lr.shape[1] - 7)
+            for left in range(lr.shape[2] - 7)
+            if torch.equal(lr[:, top : top + 8, left : left + 8], small)
+        ]
+        assert any(
+            torch.equal(hr[:, 2 * top : 2 * top + 16, 2 * left : 2 * left + 16], large) for top, left in places
+        )
+
+
+def test_an_example_depends_on_seed_epoch_and_image_alone(store: PairStore) -> None:
+    alone = pairs(store)[[Draw(3, 7, 0)]]
+    among = pairs(store)[[Draw(0, 7, 0), Draw(3, 7, 0), Draw(1, 2, 0)]]
+    assert torch.equal(alone["hr"][0], among["hr"][1])
+    assert alone["code"][0] == among["code"][1]
+    subset = TrainingPairs(store, [3], scale=2, patch=16, augment=Augment(), seed=23)[[Draw(0, 7, 0)]]
+    assert torch.equal(alone["hr"], subset["hr"])
+
+
+def test_crops_change_with_epoch_repeat_and_seed(store: PairStore) -> None:
+    draws = [Draw(3, 7, 0), Draw(3, 8, 0), Draw(3, 7, 1)]
+    crops = [*pairs(store)[draws]["hr"], pairs(store, seed=0)[draws[:1]]["hr"][0]]
+    assert all(not torch.equal(crops[a], crops[b]) for a in range(4) for b in range(a))
+
+
+def test_a_patch_of_the_whole_image_is_the_image(make_folder: MakeFolder) -> None:
+    store = PairStore(isr_folders(make_folder(count=1, size=(32, 32))), scale=2, shrink=2, kind="memory")
+    batch = TrainingPairs(store, [0], scale=2, patch=32, augment=Augment(), seed=1)[[Draw(0, 0, 0)]]
+    assert torch.equal(batch["hr"][0], store[0][1])
+
+
+@pytest.mark.parametrize(
+    ("augment", "square", "oblong"),
+    [
+        (Augment(flip=True, rotate90=True), {0, 1, 2, 3, 4, 5, 6, 7}, {0, 1, 2, 3}),
+        (Augment(flip=True, rotate90=False), {0, 1, 2, 3}, {0, 1, 2, 3}),
+        (Augment(flip=False, rotate90=True), {0, 3, 5, 6}, {0, 3}),
+        (Augment(flip=False, rotate90=False), {0}, {0}),
+    ],
+)
+def test_augmentation_draws_every_move_it_allows(augment: Augment, square: set[int], oblong: set[int]) -> None:
+    random = np.random.default_rng(0)
+    assert {augment.draw(random, square=True) for _ in range(200)} == square
+    assert {augment.draw(random, square=False) for _ in range(200)} == oblong
+
+
+@pytest.mark.parametrize("code", [0, 3, 5, 6])
+def test_codes_without_flips_are_rotations(code: int) -> None:
+    image = torch.rand(5, 5)
+    assert any(torch.equal(dihedral(image, code), torch.rot90(image, quarter)) for quarter in range(4))
+
+
+@pytest.mark.parametrize("size", [(6, 6), (4, 6)])
+def test_a_batch_is_turned_image_by_image(size: tuple[int, int]) -> None:
+    codes = torch.arange(8 if size[0] == size[1] else 4)
+    images = torch.rand(len(codes), 3, *size)
+    turned = turn(images, codes)
+    for number, code in enumerate(codes.tolist()):
+        assert torch.equal(turned[number], dihedral(images[number], code))
+
+
+def test_every_image_is_drawn_repeat_times_an_epoch_in_a_new_order() -> None:
+    draws = EpochDraws(10, batch_size=4, repeat=3, seed=1)
+    epochs = []
+    for epoch in (0, 1):
+        draws.set_epoch(epoch)
+        batches = list(draws)
+        assert len(batches) == len(draws) == 8
+        flat = [draw for batch in batches for draw in batch]
+        assert sorted(flat) == [Draw(index, epoch, repeat) for index in range(10) for repeat in range(3)]
+        epochs.append([(draw.index, draw.repeat) for draw in flat])
+    assert epochs[0] != epochs[1]
+    draws.set_epoch(0)
+    assert [(draw.index, draw.repeat) for batch in draws for draw in batch] == epochs[0]
+
+
+def test_skipping_continues_an_epoch_once() -> None:
+    draws = EpochDraws(10, batch_size=4, repeat=1, seed=1)
+    whole = list(draws)
+    draws.skip = 2
+    assert list(draws) == whole[2:]
+    assert list(draws) == whole
+
+
+def test_two_ranks_share_the_batches_of_one_with_the_doubled_size() -> None:
+    single = list(EpochDraws(16, batch_size=8, repeat=1, seed=1))
+    first, second = (list(EpochDraws(16, batch_size=4, repeat=1, seed=1, rank=rank, ranks=2)) for rank in (0, 1))
+    assert [sorted(a + b) for a, b in zip(first, second, strict=True)] == [sorted(batch) for batch in single]
+
+
+def test_whole_pairs_come_alone_and_unchanged(store: PairStore) -> None:
+    whole = WholePairs(store, [1, 3])
+    assert len(whole) == 2
+    batch = whole[1]
+    assert torch.equal(batch["lr"][0], store[3][0])
+    assert torch.equal(batch["hr"][0], store[3][1])
+    assert batch["name"] == ["3"]
+
+
+def test_loader_workers_change_nothing(store: PairStore, tmp_path: Path) -> None:
+    from torch.utils.data import DataLoader
+
+    def names_and_crops(workers: int) -> list[tuple[list[str], list[float]]]:
+        draws = EpochDraws(4, batch_size=2, repeat=2, seed=5)
+        loader = DataLoader(pairs(store), batch_size=None, sampler=draws, num_workers=workers)
+        return [(batch["name"], batch["hr"].double().mean(dim=(1, 2, 3)).tolist()) for batch in loader]
+
+    assert names_and_crops(0) == names_and_crops(2)

@@ -1,0 +1,174 @@
+import hashlib
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from sr import losses
+from sr.errors import UserError
+from sr.losses import VGGLoss, WeightedSum
+from tests.conftest import Compose, config_names
+
+_PLAN = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512)
+
+
+def reference_vgg() -> nn.Sequential:
+    """VGG16's features as torchvision lays them out, up to relu4_3."""
+    layers: list[nn.Module] = []
+    width = 3
+    for out in _PLAN:
+        if isinstance(out, int):
+            layers += [nn.Conv2d(width, out, 3, padding=1), nn.ReLU()]
+            width = out
+        else:
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
+
+
+@pytest.fixture(scope="module")
+def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Sequential]:
+    torch.manual_seed(3)
+    net = reference_vgg()
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
+    state = {f"features.{name}": value for name, value in net.state_dict().items()}
+    torch.save({**state, "classifier.0.weight": torch.zeros(2, 2)}, path)
+    return path, net
+
+
+def images(seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(2, 3, 24, 20, generator=generator), torch.rand(2, 3, 24, 20, generator=generator)
+
+
+def test_vgg_loss_equals_the_mean_differences_at_four_layers_of_the_reference(
+    vgg_file: tuple[Path, nn.Sequential],
+) -> None:
+    path, net = vgg_file
+    sr, hr = images()
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    x, y, expected = (sr - mean) / std, (hr - mean) / std, 0.0
+    for number, layer in enumerate(net):
+        x, y = layer(x), layer(y)
+        if number in (3, 8, 15, 22):  # relu1_2, relu2_2, relu3_3, relu4_3
+            expected += F.l1_loss(x, y).item()
+    assert VGGLoss(weights=str(path))(sr, hr).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_vgg_loss_is_zero_on_equal_images_and_positive_on_others() -> None:
+    loss = VGGLoss(weights="random")
+    sr, hr = images()
+    assert loss(hr, hr).item() == 0
+    assert loss(sr, hr).item() > 0
+
+
+def test_target_branch_has_no_graph_and_the_features_are_frozen() -> None:
+    loss = VGGLoss(weights="random")
+    sr, hr = (image.requires_grad_() for image in images())
+    loss(sr, hr).backward()
+    assert sr.grad is not None
+    assert sr.grad.abs().sum() > 0
+    assert hr.grad is None
+    assert list(loss.parameters()) == []
+    assert all(not buffer.requires_grad for buffer in loss.buffers())
+
+
+def test_features_are_kept_out_of_checkpoints_and_only_used_layers_in_memory() -> None:
+    loss = VGGLoss(weights="random")
+    assert loss.state_dict() == {}
+    held = sum(buffer.numel() for buffer in loss.buffers())
+    assert held == sum(parameter.numel() for parameter in reference_vgg().parameters()) + 6
+
+
+def test_random_features_are_the_same_every_time_and_labelled() -> None:
+    sr, hr = images()
+    torch.manual_seed(1)
+    first = VGGLoss(weights="random")
+    torch.manual_seed(2)
+    assert first(sr, hr).item() == VGGLoss(weights="random")(sr, hr).item()
+    assert "random" in first.label
+
+
+def test_resize_brings_both_images_to_one_side() -> None:
+    loss = VGGLoss(weights="random", resize=32)
+    assert [feature.shape[-1] for feature in loss.features(images()[0])] == [32, 16, 8, 4]
+
+
+def test_images_too_small_for_three_poolings_are_refused() -> None:
+    with pytest.raises(UserError, match="8 pixels a side"):
+        VGGLoss(weights="random")(torch.rand(1, 3, 7, 30), torch.rand(1, 3, 7, 30))
+
+
+def test_imagenet_weights_come_from_the_hub_cache_and_are_checked(
+    vgg_file: tuple[Path, nn.Sequential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = vgg_file[0].read_bytes()
+    name = f"vgg16-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(losses, "VGG16_URL", f"https://download.pytorch.org/models/{name}")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / name).write_bytes(content)
+    sr, hr = images()
+    assert VGGLoss()(sr, hr).item() == VGGLoss(weights=str(vgg_file[0]))(sr, hr).item()
+    (tmp_path / "checkpoints" / name).write_bytes(content + b"x")
+    with pytest.raises(UserError, match="hash differs"):
+        VGGLoss()
+
+
+def test_without_network_one_message_names_url_place_and_choices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    with pytest.raises(UserError) as caught:
+        VGGLoss()
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (losses.VGG16_URL, str(tmp_path / "checkpoints"), "loss.weights=PATH", "loss.weights=random"):
+        assert part in message
+
+
+def test_files_that_are_not_vgg16_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        VGGLoss(weights=str(tmp_path / "none.pth"))
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(UserError, match="not a file of weights"):
+        VGGLoss(weights=str(tmp_path / "text.pth"))
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="not the weights of VGG16"):
+        VGGLoss(weights=str(tmp_path / "other.pth"))
+
+
+def test_weighted_sum_adds_what_its_weights_say() -> None:
+    sr, hr = images()
+    loss = WeightedSum({"mse": nn.MSELoss(), "mae": nn.L1Loss()}, {"mse": 2.0, "mae": 0.5})
+    assert loss(sr, hr).item() == pytest.approx(2 * F.mse_loss(sr, hr).item() + 0.5 * F.l1_loss(sr, hr).item())
+    assert loss.label == "2 mse + 0.5 mae"
+    with pytest.raises(UserError, match="every term needs a weight"):
+        WeightedSum({"mse": nn.MSELoss()}, {"mae": 1.0})
+
+
+@pytest.mark.parametrize("name", config_names("loss"))
+def test_every_loss_config_is_zero_on_equal_images_and_has_a_gradient(compose_config: Compose, name: str) -> None:
+    overrides = {"vgg": ["loss.weights=random"], "weighted": ["loss.terms.vgg.weights=random"]}
+    loss = instantiate(compose_config([f"loss={name}", *overrides.get(name, [])]).loss)
+    sr, hr = images()
+    assert loss(hr, hr).item() == 0
+    sr.requires_grad_()
+    loss(sr, hr).backward()
+    assert sr.grad is not None
+    assert torch.isfinite(sr.grad).all()
+    assert sr.grad.abs().sum() > 0
+
+
+def test_any_losses_can_be_summed_from_the_command_line(compose_config: Compose) -> None:
+    overrides = ["loss=weighted", "loss.terms.vgg.weights=random", "+loss@loss.terms.mse=mse", "+loss.weights.mse=3"]
+    loss = instantiate(compose_config(overrides).loss)
+    assert set(loss.terms) == {"mae", "vgg", "mse"}

@@ -1,0 +1,114 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+
+from sr.errors import UserError
+from sr.image import luma, quantise, resize
+from sr.metrics import PSNR_CAP, Scorer, psnr, score, ssim
+
+
+def pair(height: int = 40, width: int = 33, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Two images that differ a little, already in 8 bits."""
+    generator = torch.Generator().manual_seed(seed)
+    hr = resize(torch.rand(2, 3, height // 4 + 1, width // 4 + 1, generator=generator, dtype=torch.float64), 4)
+    hr = quantise(hr[..., :height, :width])
+    noise = torch.randn(hr.shape, generator=generator, dtype=torch.float64)
+    return quantise(hr + 0.05 * noise), hr
+
+
+def skimage_ssim(sr: Tensor, hr: Tensor) -> float:
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    return float(structural_similarity(sr.numpy(), hr.numpy(), channel_axis=0, **settings))
+
+
+@pytest.mark.parametrize("size", [(40, 33), (12, 12), (11, 64)])
+def test_psnr_and_ssim_agree_with_scikit_image(size: tuple[int, int]) -> None:
+    sr, hr = pair(*size)
+    scores = score(sr, hr)
+    for number in range(2):
+        assert scores["psnr"][number].item() == pytest.approx(
+            peak_signal_noise_ratio(hr[number].numpy(), sr[number].numpy(), data_range=1.0), abs=5e-6
+        )  # torchmetrics takes its logarithms in float32
+        assert scores["ssim"][number].item() == pytest.approx(skimage_ssim(sr[number], hr[number]), abs=1e-9)
+
+
+def test_protocol_y_scores_8_bit_luma_without_the_border() -> None:
+    sr, hr = pair()
+    scores = score(sr, hr, "y", border=3)
+    ours, theirs = (quantise(luma(image))[..., 3:-3, 3:-3] for image in (sr, hr))
+    error = ((ours - theirs) ** 2).mean(dim=(1, 2, 3))
+    assert scores["psnr"].tolist() == pytest.approx((-10 * torch.log10(error)).tolist())
+    assert scores["ssim"][0].item() == pytest.approx(skimage_ssim(ours[0], theirs[0]), abs=1e-9)
+
+
+def test_psnr_of_a_uniform_error_is_computable_by_hand() -> None:
+    hr = torch.zeros(1, 3, 16, 16)
+    sr = torch.full_like(hr, 51 / 255)
+    assert score(sr, hr)["psnr"].item() == pytest.approx(-20 * math.log10(0.2))
+
+
+def test_scores_clamp_and_round_the_output_first() -> None:
+    _, hr = pair()
+    slightly_off = hr + 0.4 / 255
+    assert torch.equal(score(slightly_off, hr)["psnr"], torch.full((2,), PSNR_CAP, dtype=torch.float64))
+    assert score(torch.full_like(hr, 7.0), torch.ones_like(hr))["ssim"].tolist() == pytest.approx([1, 1])
+
+
+def test_an_image_equal_to_its_target_scores_the_cap_and_one() -> None:
+    _, hr = pair()
+    assert psnr(hr, hr).tolist() == [PSNR_CAP, PSNR_CAP]
+    assert ssim(hr, hr).tolist() == pytest.approx([1, 1])
+
+
+def test_one_wrong_value_in_a_large_image_stays_below_the_cap() -> None:
+    assert -10 * math.log10((1 / 255) ** 2 / (3 * 4000 * 3000)) < PSNR_CAP
+
+
+def test_scores_are_means_per_image_not_pooled() -> None:
+    hr = torch.zeros(2, 3, 16, 16)
+    sr = torch.stack([torch.full((3, 16, 16), 0.2), torch.full((3, 16, 16), 0.6)])
+    assert score(sr, hr)["psnr"].tolist() == pytest.approx([-20 * math.log10(0.2), -20 * math.log10(0.6)])
+
+
+def test_scorer_puts_the_bicubic_input_beside_each_score() -> None:
+    sr, hr = pair(40, 32)
+    lr = quantise(resize(hr, 0.5))
+    scorer = Scorer(scale=2)
+    scores = scorer(sr, lr, hr, ["a", "b"])
+    expected = score(resize(lr, 2), hr)
+    assert torch.equal(scores["input_psnr"], expected["psnr"])
+    assert torch.equal(scores["input_ssim"], expected["ssim"])
+    assert torch.equal(scores["gain"], scores["psnr"] - expected["psnr"])
+    again = scorer(sr.flip(0), lr.flip(0), hr.flip(0), ["b", "a"])
+    assert torch.equal(again["input_psnr"], expected["psnr"].flip(0))
+
+
+def test_an_untouched_input_of_scale_1_gains_nothing() -> None:
+    sr, hr = pair()
+    scores = Scorer(scale=1)(sr, sr, hr, ["a", "b"])
+    assert scores["gain"].tolist() == [0, 0]
+
+
+def test_unknown_protocols_and_too_small_images_are_refused() -> None:
+    sr, hr = pair()
+    with pytest.raises(UserError, match="one of rgb, y"):
+        score(sr, hr, "luma")
+    with pytest.raises(UserError, match="one of rgb, y"):
+        Scorer(2, "rbg")
+    with pytest.raises(ValueError, match="11x11"):
+        ssim(sr[..., :10], hr[..., :10])
+
+
+def test_bicubic_on_set5_is_the_published_value(shared: object) -> None:
+    from sr.sources import isr_folders, load_pair
+
+    sources = isr_folders(str(shared / "Set5"))  # type: ignore[operator]
+    values = []
+    for source in sources:
+        lr, hr = load_pair(source, 2, 2)
+        values.append(score(resize(lr[None].double() / 255, 2), hr[None] / 255, "y", 2)["psnr"].item())
+    assert np.mean(values) == pytest.approx(33.66, abs=0.03)  # from 8-bit RGB files, see the protocol
