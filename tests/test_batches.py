@@ -102,12 +102,9 @@ def test_every_image_is_drawn_repeat_times_an_epoch_in_a_new_order() -> None:
     assert [(draw.index, draw.repeat) for batch in draws for draw in batch] == epochs[0]
 
 
-def test_skipping_continues_an_epoch_once() -> None:
-    draws = EpochDraws(10, batch_size=4, repeat=1, seed=1)
-    whole = list(draws)
-    draws.skip = 2
-    assert list(draws) == whole[2:]
-    assert list(draws) == whole
+def test_batches_that_are_done_are_left_out() -> None:
+    whole = list(EpochDraws(10, batch_size=4, repeat=1, seed=1))
+    assert list(EpochDraws(10, batch_size=4, repeat=1, seed=1, done=lambda: 2)) == whole[2:]
 
 
 def test_two_ranks_share_the_batches_of_one_with_the_doubled_size() -> None:

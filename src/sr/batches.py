@@ -1,7 +1,7 @@
 """What a training batch holds and in which order: crops and draws as pure functions of (seed, epoch, image)."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -93,12 +93,24 @@ def _random(seed: int, epoch: int, repeat: int, name: str) -> np.random.Generato
 class EpochDraws(Sampler[list[Draw]]):
     """Batches of draws in an order that depends on (seed, epoch) alone; each rank takes its part of each batch."""
 
-    def __init__(self, images: int, *, batch_size: int, repeat: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
-        """Draw every image ``repeat`` times an epoch, ``batch_size`` at a time on each of ``ranks`` devices."""
+    def __init__(
+        self,
+        images: int,
+        *,
+        batch_size: int,
+        repeat: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        done: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Draw every image ``repeat`` times an epoch, ``batch_size`` at a time on each of ``ranks`` devices.
+
+        ``done`` tells how many batches of the epoch were trained before it was interrupted; they are left out.
+        """
         self.images, self.batch_size, self.repeat, self.seed = images, batch_size, repeat, seed
-        self.rank, self.ranks = rank, ranks
+        self.rank, self.ranks, self.done = rank, ranks, done
         self.epoch = 0
-        self.skip = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this at the start of each epoch."""
@@ -109,11 +121,10 @@ class EpochDraws(Sampler[list[Draw]]):
         return -(-self.images * self.repeat // (self.batch_size * self.ranks))
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        """Yield the batches of the epoch, after the first ``skip`` ones when an epoch is continued."""
+        """Yield the batches of the epoch that are not done yet."""
         order = _random(self.seed, self.epoch, 0, "order").permutation(self.images * self.repeat)
         total = self.batch_size * self.ranks
-        skip, self.skip = self.skip, 0
-        for start in range(skip * total, len(order), total):
+        for start in range(self.done() * total, len(order), total):
             chunk = order[start : start + total]
             if len(chunk) < total and self.ranks > 1:  # every rank needs an equal share
                 chunk = np.resize(chunk, -(-len(chunk) // self.ranks) * self.ranks)

@@ -34,6 +34,8 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a foreign, damaged or hostile file fails in many ways
         raise UserError(f"{path}: cannot be read as a checkpoint, nothing in it was run") from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f"{path}: is not a checkpoint of sr")
     try:
         config, state = checkpoint["sr"], checkpoint["state_dict"]
         target, arguments = config["model"]["_target_"], dict(config["model"])

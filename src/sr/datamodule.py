@@ -153,13 +153,17 @@ class ISRDataModule(LightningDataModule):
         dataset = TrainingPairs(
             self.store, indices, scale=self.scale, patch=self.patch, augment=self.augment, seed=self.seed
         )
-        ranks = self.trainer.world_size if self.trainer else 1
-        rank = self.trainer.global_rank if self.trainer else 0
+        trainer = self.trainer
         draws = EpochDraws(
-            len(indices), batch_size=self.batch_size, repeat=self.repeat, seed=self.seed, rank=rank, ranks=ranks
+            len(indices),
+            batch_size=self.batch_size,
+            repeat=self.repeat,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            ranks=trainer.world_size if trainer else 1,
+            done=lambda: trainer.fit_loop.epoch_loop.batch_progress.current.ready if trainer else 0,
         )
-        if self.trainer:
-            draws.skip = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        draws.set_epoch(trainer.current_epoch if trainer else 0)
         return self._loader(dataset, draws)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
@@ -181,7 +185,12 @@ class ISRDataModule(LightningDataModule):
     def _loader(self, dataset: Dataset[Batch], sampler: Sampler[Any] | None = None) -> DataLoader[Batch]:
         workers = 0 if self.store.kind == "device" else self.num_workers
         return DataLoader(
-            dataset, batch_size=None, sampler=sampler, num_workers=workers, persistent_workers=workers > 0
+            dataset,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            generator=torch.Generator(),  # its own, or each start of a loader would move the network's random state
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

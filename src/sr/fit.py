@@ -19,6 +19,8 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from sr.callbacks.safety import RunCheckpoints
 from sr.callbacks.tables import ImageScores
@@ -107,7 +109,7 @@ def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[s
     result |= {
         "scale": scale,
         "protocol": scorer.protocol,
-        "loss": getattr(loss, "label", HydraConfig.get().runtime.choices.get("loss")),
+        "loss": getattr(loss, "label", result["choices"].get("loss") or type(loss).__name__),
         "parameters": count_parameters(net),
         "multiply_adds": multiply_adds(net, scale),
         "precision": trainer.precision,
@@ -192,18 +194,20 @@ def _only(callbacks: list[Callback], kind: type[T]) -> T:
 def _log_hyper_parameters(loggers: list[Logger], result: dict[str, Any]) -> None:
     """Fill TensorBoard's page of hyper-parameters with the final scores."""
     config = result["config"]
-    chosen = {name: choice or "" for name, choice in result["choices"].items()}
-    flat = {
-        f"{group}.{name}": value
-        for group in ("model", "optimizer")
-        for name, value in config[group].items()
-        if isinstance(value, int | float | str) and not name.startswith("_")
-    }
+    settings = {name: choice or "" for name, choice in result["choices"].items()}
+    settings |= {"loss": result["loss"], "seed": config["seed"], "scale": config["scale"]}
+    for group in ("model", "optimizer"):
+        for name, value in config[group].items():
+            if isinstance(value, int | float | str) and not name.startswith("_"):
+                settings[f"{group}.{name}"] = value
     scores = {f"final/{name}": values["mean"] for name, values in result["scores"]["val"].items()}
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            settings = {**chosen, **flat, "loss": result["loss"], "seed": config["seed"], "scale": config["scale"]}
-            logger.experiment.add_hparams(settings, scores, run_name=".", global_step=result["steps"])
+            with SummaryWriter(logger.log_dir) as writer:  # the logger's own is closed when training ends
+                for summary in hparams(settings, scores):
+                    writer.file_writer.add_summary(summary)
+                for name, value in scores.items():
+                    writer.add_scalar(name, value, result["steps"])
 
 
 @rank_zero_only
@@ -257,5 +261,9 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # A run folder that is started again holds its own checkpoints.
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    # Ours is: `sr.batches.EpochDraws` skips what was done.
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+    # torch's pytree deprecation inside Lightning.
+    warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
     # Small data sets have fewer steps an epoch than the logging interval; epochs are logged all the same.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")

@@ -18,7 +18,7 @@ class LitSR(LightningModule):
     """Train any network with any loss and any optimizer, scored beside its input.
 
     Batches are ``lr`` ``(N, 3, h, w)`` and ``hr`` ``(N, 3, scale*h, scale*w)``, float32 in [0, 1], and ``name``.
-    It logs ``train/loss`` (steps and epochs), and at validation ``PART/loss``, ``PART/psnr``, ``PART/ssim``,
+    It logs ``lr`` (steps) and ``train/loss`` (steps and epochs), and at validation ``PART/loss``, ``PART/psnr``, ``PART/ssim``,
     ``PART/input_psnr``, ``PART/input_ssim`` and ``PART/gain`` (dB) as per-image means, PART being val, train (some
     whole training images; their loss is left to the steps) or test.
     """
@@ -55,6 +55,7 @@ class LitSR(LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         loss: Tensor = self.loss(self.net(batch["lr"]), batch["hr"])
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], on_step=True, on_epoch=False)
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch["lr"]))
         return loss
 
@@ -79,6 +80,9 @@ class LitSR(LightningModule):
         """Build the optimizer on the network's parameters, and the schedule for the whole run, stepped each step."""
         optimizer = self._optimizer(self.net.parameters())
         total = self.trainer.estimated_stepping_batches
+        # Asking builds the training loader before a checkpoint is restored, and its workers fetch ahead at once; a
+        # loader built again, when training begins, starts where the checkpoint says.
+        self.trainer.fit_loop._combined_loader = None
         schedule = self._scheduler(optimizer, total_steps=int(total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

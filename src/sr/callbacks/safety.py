@@ -1,17 +1,22 @@
-"""What keeps a run's weights safe: checkpoints, clean interrupts, and an early end when training diverges."""
+"""What keeps a run's weights safe: checkpoints, clean interrupts, exact continuation, an early end to divergence."""
 
 import logging
+import random
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 from sr.errors import DivergedError
@@ -20,9 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class RunCheckpoints(ModelCheckpoint):
-    """``best.ckpt`` and ``last.ckpt``, written at the end of each epoch, and ``last.ckpt`` at an interrupt.
+    """``best.ckpt`` and ``last.ckpt``, written at the end of each epoch, and ``last.ckpt`` when a run is interrupted.
 
-    Ctrl-C is held back to the end of the running step, where the state is whole; a second one acts at once.
+    Ctrl-C and SIGTERM are held back to the end of a step inside an epoch, where the state is whole and the run can be
+    continued exactly: after the last step of an epoch its validation comes first. A second signal acts at once.
     """
 
     def __init__(self, dirpath: str, monitor: str = "val/psnr", mode: str = "max") -> None:
@@ -32,53 +38,95 @@ class RunCheckpoints(ModelCheckpoint):
             filename="best",
             monitor=monitor,
             mode=mode,
-            save_last=True,
+            save_last=False,  # Lightning would write it only together with a better best.ckpt
             save_on_train_epoch_end=True,  # after the other callbacks have closed the epoch
             enable_version_counter=False,  # best.ckpt is replaced, never best-v1.ckpt beside it
         )
-        self._interrupted = False
-        self._previous: Any = None
+        self._received: int | None = None
+        self._whole = False
+        self._previous: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over Ctrl-C; signals reach the main thread only."""
-        try:
-            self._previous = signal.signal(signal.SIGINT, self._interrupt)
-        except ValueError:  # not in the main thread: whoever runs it handles signals
-            self._previous = None
+        """Take over the signals; on Slurm Lightning keeps SIGTERM, which it requeues by."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # signals reach the main thread only
+        numbers = [signal.SIGINT] if SLURMEnvironment.detect() else [signal.SIGINT, signal.SIGTERM]
+        self._previous = {number: signal.signal(number, self._hold) for number in numbers}
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
-        self._interrupted = True
-        log.warning("stopping after this step; Ctrl-C again stops at once")
+    def _hold(self, number: int, frame: FrameType | None) -> None:
+        if self._received is not None:
+            raise _exception_of(number)
+        self._received = number
+        log.warning("stopping after this step, or after validation; a second signal stops at once")
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
-        """Stop between two steps."""
-        if self._interrupted:
-            raise KeyboardInterrupt
-
-    def on_validation_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int  # noqa: ANN401
     ) -> None:
-        """Stop between two images."""
-        if self._interrupted:
-            raise KeyboardInterrupt
+        """Stop here if asked to: this callback is the last to see the step."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._received is not None and not trainer.is_last_batch:
+            self._whole = True
+            raise _exception_of(self._received)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write ``best.ckpt`` if this epoch is the best, then ``last.ckpt``, which knows of it."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._save_last(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Write ``last.ckpt`` when the run was interrupted; not when it failed or diverged."""
-        if isinstance(exception, KeyboardInterrupt | SIGTERMException) and self.dirpath:
-            trainer.save_checkpoint(Path(self.dirpath, f"{self.CHECKPOINT_NAME_LAST}.ckpt"))
+        """Write ``last.ckpt`` at a clean stop; after anything else the one of the last epoch stays."""
+        if self._whole:
+            self._save_last(trainer)
+
+    def _save_last(self, trainer: Trainer) -> None:
+        assert self.dirpath is not None
+        trainer.save_checkpoint(Path(self.dirpath, f"{self.CHECKPOINT_NAME_LAST}.ckpt"))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+
+def _exception_of(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else SIGTERMException()
+
+
+class RandomStates(Callback):
+    """Keeps the random states in checkpoints, so that dropout in a continued run draws what it would have drawn."""
+
+    def __init__(self) -> None:
+        """Nothing to restore yet."""
+        self._restored: dict[str, Any] | None = None
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the states of Python, numpy and torch as plain values and tensors."""
+        numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002: the state that other code may draw from
+        assert isinstance(numpy_state, dict)
+        key = numpy_state["state"]["key"].tolist()
+        checkpoint["random"] = {
+            "python": random.getstate(),
+            "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": key}},
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remember the states: what is set up between now and the first step must not use them up."""
+        self._restored = checkpoint.get("random")
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+        """Restore the states before the first step."""
+        if self._restored is None:
+            return
+        random.setstate(self._restored["python"])
+        state = self._restored["numpy"]
+        np.random.set_state({**state, "state": {**state["state"], "key": np.array(state["state"]["key"], np.uint32)}})  # noqa: NPY002
+        torch.set_rng_state(self._restored["torch"])
+        if len(self._restored["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(self._restored["cuda"])
+        self._restored = None
 
 
 class DivergenceGuard(Callback):

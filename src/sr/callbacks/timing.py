@@ -27,6 +27,10 @@ class Timing(Callback):
         """Training examples (crops or whole images) per second of training time."""
         return self.images / self.train_seconds if self.train_seconds else 0.0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start waiting in an epoch that is continued in its middle."""
+        self._mark = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start waiting for the first batch."""
         self._mark = time.perf_counter()

@@ -1,0 +1,271 @@
+"""Whole runs through the command, small enough for a laptop."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from sr import train
+from sr.checkpoint import load_network
+from sr.files import read_image
+from sr.image import quantise, to_float
+from sr.metrics import score
+from tests.conftest import MakeFolder
+
+SMALL = ["data.patch=32", "data.batch_size=4", "trainer.precision=32-true", "trainer.accelerator=cpu"]
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run ``python -m sr.train`` in this process; its exit code and what it printed."""
+
+    def run(*overrides: str, folder: str = "run") -> tuple[int, str]:
+        arguments = ["sr.train", *SMALL, f"hydra.run.dir={tmp_path / folder}", *overrides]
+        monkeypatch.setattr(sys, "argv", arguments)
+        code = 0
+        try:
+            train.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capfd.readouterr()
+        return code, captured.out + captured.err
+
+    return run
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_a_folder_that_explains_itself(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    root = make_folder(count=12)
+    code, text = command("data=isr", f"data.root={root}", "trainer.max_epochs=2", "test=true", "seed=0", "trainer.log_every_n_steps=1")
+    assert code == 0, text
+    folder = tmp_path / "run"
+    result = result_of(folder)
+    assert result["status"] == "done"
+    assert result["command"].endswith(f"data.root={root} trainer.max_epochs=2 test=true seed=0 trainer.log_every_n_steps=1")
+    assert result["config"]["seed"] == 0
+    assert result["protocol"] == "rgb"
+    assert result["parameters"] == 24_195
+    assert result["data"]["images"] == {"train": 9, "val": 1, "test": 2}
+    assert (result["epochs"], result["steps"]) == (2, 6)
+    for key in ("versions", "machine", "git_commit", "multiply_adds", "images_per_second", "wait_share", "seconds"):
+        assert key in result
+
+    epochs = table(folder / "metrics.csv")
+    assert [row["epoch"] for row in epochs] == ["0", "1"]
+    assert all(float(row[column]) == float(row[column]) for row in epochs for column in row)
+
+    images = table(folder / "images.csv")
+    best = max(epochs, key=lambda row: float(row["val/psnr"]))
+    assert images[0]["epoch"] == best["epoch"]
+    assert float(images[0]["psnr"]) == pytest.approx(float(best["val/psnr"]), abs=1e-4)
+    assert result["scores"]["val"]["psnr"]["mean"] == pytest.approx(float(images[0]["psnr"]))
+    assert len(table(folder / "test_images.csv")) == 2
+
+    events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
+    tags = events.Tags()
+    assert {"train/loss_step", "val/psnr", "lr", "final/psnr"} <= set(tags["scalars"])
+    assert any(tag.startswith("val/") for tag in tags["images"])
+    assert "_hparams_/experiment" in events.summary_metadata
+    lines = text.strip().splitlines()
+    for part in ("val", "test"):
+        scores = {name: values["mean"] for name, values in result["scores"][part].items()}
+        expected = f"{part}/psnr {scores['psnr']:.2f} dB, input {scores['input_psnr']:.2f}, gain {scores['gain']:+.2f}"
+        assert any(line.startswith(expected) for line in lines)
+    assert lines[-1] == f"run folder: {folder}"
+
+
+def test_the_best_checkpoint_alone_reproduces_the_recorded_score(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=8)
+    command("data=isr", f"data.root={root}", "trainer.max_epochs=2", "scale=2")
+    net, config = load_network(tmp_path / "run" / "checkpoints" / "best.ckpt")
+    assert config["scale"] == 2
+    row = table(tmp_path / "run" / "images.csv")[0]
+    hr = to_float(read_image(root / "high_res" / f"{row['name']}.png"))[None]
+    from sr.sources import derive_lr
+
+    lr = to_float(derive_lr(read_image(root / "high_res" / f"{row['name']}.png"), 2, 2))[None]
+    with torch.no_grad():
+        assert score(quantise(net(lr)), hr)["psnr"].item() == pytest.approx(float(row["psnr"]), abs=1e-3)
+
+
+def test_a_model_that_loses_to_its_input_ends_with_a_warning(command: Command, make_folder: MakeFolder) -> None:
+    root = make_folder(count=6)
+    settings = ("data=isr", f"data.root={root}", "trainer.max_epochs=1", "model.head=sigmoid")
+    code, text = command(*settings)
+    assert code == 0
+    assert "WARNING: this model does not beat its input on the val images" in text
+
+
+def test_same_seed_same_result_and_another_seed_another(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=8)
+    weights = {}
+    for name, overrides in {"a": [], "b": ["data.num_workers=2", "data.cache=none"], "c": ["seed=0"]}.items():
+        command("data=isr", f"data.root={root}", "trainer.max_epochs=2", *overrides, folder=name)
+        state = torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        weights[name] = torch.cat([value.flatten() for value in state.values()])
+    assert torch.equal(weights["a"], weights["b"])
+    assert not torch.equal(weights["a"], weights["c"])
+
+
+def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=1")
+    command(*settings)
+    started = result_of(tmp_path / "run")["started"]
+    time.sleep(1.1)
+    code, text = command(*settings)
+    assert code == 0
+    assert "done before" in text
+    assert result_of(tmp_path / "run")["started"] == started
+    code, text = command(*settings, "seed=5")
+    assert code == 2
+    assert "holds a run of another config" in text
+    code, _ = command(*settings, "seed=5", "retrain=true")
+    assert code == 0
+    assert result_of(tmp_path / "run")["config"]["seed"] == 5
+
+
+class StopAt(Callback):
+    """Press Ctrl-C after a number of training steps."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int  # noqa: ANN401
+    ) -> None:
+        if trainer.global_step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (5, 2), (6, 0)])
+def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on_bit_for_bit(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, workers: int
+) -> None:
+    settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=3"]
+    settings += [f"data.num_workers={workers}", "model=autoencoder", "model.channels=4", "model.dropout=0.3"]
+    stop = [f"+callbacks.stop={{_target_: tests.test_train.StopAt, step: {step}}}"]
+    never = ["+callbacks.stop={_target_: tests.test_train.StopAt, step: -1}"]
+    assert command(*settings, *never, folder="whole")[0] == 0
+
+    code, text = command(*settings, *stop)
+    assert code == 130
+    assert "stopping after this step" in text
+    assert result_of(tmp_path / "run")["status"] == "interrupted"
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    monkeypatch.setattr(StopAt, "on_train_batch_end", lambda *args: None)
+    code, text = command(*settings, *stop)
+    assert code == 0
+    assert "going on from" in text
+
+    whole, resumed = (tmp_path / name for name in ("whole", "run"))
+    ends = [torch.load(one / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for one in (whole, resumed)]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    columns = ("epoch", "step", "lr", "val/psnr", "val/loss")
+    rows = [[[row[column] for column in columns] for row in table(one / "metrics.csv")] for one in (whole, resumed)]
+    assert rows[0] == rows[1]
+
+
+def test_a_diverged_run_says_so_and_leaves_its_result(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=6)
+    settings = ["optimizer=sgd", "optimizer.lr=1e18", "trainer.gradient_clip_val=null", "scheduler=constant"]
+    code, text = command("data=isr", f"data.root={root}", "trainer.max_epochs=9", "loss=mse", *settings)
+    assert code == 3, text
+    result = result_of(tmp_path / "run")
+    assert result["status"] == "diverged"
+    assert "gradient norm" in result["reason"]
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["scale=0"], "scale"),
+        (["scale=1.5"], "scale"),
+        (["data=isr"], "data.root=FOLDER"),
+        (["data=isr", "data.root=/nowhere"], "/nowhere: no such folder"),
+        (["data.patch=300"], "data.patch=300 is larger than"),
+        (["data.folds=40"], "needs 40 source images"),
+        (["loss=vgg", "loss.weights=/nowhere.pth"], "no such file"),
+        (["model.activation=gelu"], "one of relu, tanh"),
+        (["+model.depth=3"], "unexpected keyword argument"),
+        (["data.augment.flip=true", "+data.augment.shear=true"], "unexpected keyword argument"),
+    ],
+)
+def test_bad_input_ends_before_training_with_one_line(
+    command: Command, tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    code, text = command(*overrides)
+    assert code == 2, text
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert result_of(tmp_path / "run")["status"] == "failed"
+    assert message in result_of(tmp_path / "run")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=srgan"], "Could not find 'model/srgan'"),
+        (["model.depth=3"], "Key 'depth' is not in struct"),
+        (["colour=red"], "Could not override 'colour'"),
+    ],
+)
+def test_unknown_groups_and_options_get_hydras_message(
+    command: Command, overrides: list[str], message: str
+) -> None:
+    code, text = command(*overrides)
+    assert code == 1
+    assert message in text
+    assert "Traceback" not in text
+
+
+def test_sigterm_writes_a_checkpoint_and_ends_with_the_shells_code(make_folder: MakeFolder, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=500", f"hydra.run.dir={run}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sr.train", *SMALL, *settings],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        cwd=tmp_path,
+    )
+    deadline = time.monotonic() + 60
+    while not (run / "metrics.csv").is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, output.decode()
+    assert result_of(run)["status"] == "interrupted"
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] > 0
