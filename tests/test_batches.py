@@ -31,9 +31,7 @@ def test_crops_of_lr_and_hr_show_the_same_part(store: PairStore) -> None:
             for left in range(lr.shape[2] - 7)
             if torch.equal(lr[:, top : top + 8, left : left + 8], small)
         ]
-        assert any(
-            torch.equal(hr[:, 2 * top : 2 * top + 16, 2 * left : 2 * left + 16], large) for top, left in places
-        )
+        assert any(torch.equal(hr[:, 2 * top : 2 * top + 16, 2 * left : 2 * left + 16], large) for top, left in places)
 
 
 def test_an_example_depends_on_seed_epoch_and_image_alone(store: PairStore) -> None:
@@ -95,11 +93,11 @@ def test_every_image_is_drawn_repeat_times_an_epoch_in_a_new_order() -> None:
         batches = list(draws)
         assert len(batches) == len(draws) == 8
         flat = [draw for batch in batches for draw in batch]
-        assert sorted(flat) == [Draw(index, epoch, repeat) for index in range(10) for repeat in range(3)]
-        epochs.append([(draw.index, draw.repeat) for draw in flat])
+        assert sorted(flat) == [Draw(image, epoch, repeat) for image in range(10) for repeat in range(3)]
+        epochs.append([(draw.image, draw.repeat) for draw in flat])
     assert epochs[0] != epochs[1]
     draws.set_epoch(0)
-    assert [(draw.index, draw.repeat) for batch in draws for draw in batch] == epochs[0]
+    assert [(draw.image, draw.repeat) for batch in draws for draw in batch] == epochs[0]
 
 
 def test_batches_that_are_done_are_left_out() -> None:

@@ -83,9 +83,9 @@ def test_a_disk_cache_made_with_skipping_does_not_hide_bad_files(make_folder: Ma
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(UserError, match="data.cache must be one of auto"):
+    with pytest.raises(UserError, match=r"data\.cache must be one of auto"):
         PairStore([], scale=1, shrink=2, kind="ram")
-    with pytest.raises(UserError, match="data.on_bad_file must be one of error, skip"):
+    with pytest.raises(UserError, match=r"data\.on_bad_file must be one of error, skip"):
         PairStore([], scale=1, shrink=2, on_bad_file="ignore")
 
 

@@ -12,7 +12,7 @@ from sr.nets.espcn import ESPCN
 MODEL = {"_target_": "sr.nets.espcn.ESPCN", "scale": 2, "num_blocks": 2, "channels": 8, "activation": "relu"}
 
 
-def save(path: Path, model: dict[str, Any] = MODEL, **changes: Any) -> Path:  # noqa: ANN401
+def save(path: Path, model: dict[str, Any] = MODEL, **changes: Any) -> Path:
     torch.manual_seed(0)
     net = ESPCN(scale=2, channels=8, head="sigmoid")
     state = {f"net.{name}": value for name, value in net.state_dict().items()}

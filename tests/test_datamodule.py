@@ -2,16 +2,16 @@ import re
 
 import pytest
 import torch
-from lightning import LightningDataModule
 from hydra.utils import instantiate
 
+from sr.datamodule import ISRDataModule
 from sr.errors import UserError
 from sr.sources import demo_photographs
 from tests.conftest import Compose, MakeFolder, photograph
 
 
-def build(compose_config: Compose, *overrides: str) -> LightningDataModule:
-    module: LightningDataModule = instantiate(compose_config(["data=isr", *overrides]).data)
+def build(compose_config: Compose, *overrides: str) -> ISRDataModule:
+    module: ISRDataModule = instantiate(compose_config(["data=isr", *overrides]).data)
     return module
 
 
@@ -25,7 +25,8 @@ def test_loaders_give_disjoint_images(compose_config: Compose, make_folder: Make
     val, scored = (names(loader) for loader in module.val_dataloader())
     train, test = names(module.train_dataloader()), names(module.test_dataloader())
     assert (len(train), len(val), len(test)) == (14, 2, 4)
-    assert not (train & val or train & test or val & test)
+    assert train.isdisjoint(val | test)
+    assert val.isdisjoint(test)
     assert scored < train
     assert len(scored) == 8
     assert module.counts() == {"train": 14, "val": 2, "test": 4}

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from sr.errors import UserError
 def rates(schedule: LambdaLR, steps: int) -> list[float]:
     values = []
     for _ in range(steps):
-        values.append(schedule.get_last_lr()[0])
+        values.append(float(schedule.get_last_lr()[0]))
         schedule.optimizer.step()
         schedule.step()
     return values
@@ -30,7 +31,7 @@ def test_cosine_rises_to_the_rate_and_ends_at_its_final_share() -> None:
     assert values[:10] == pytest.approx([0.2 * step for step in range(1, 11)])
     assert values[10] == pytest.approx(2.0)
     assert values[99] == pytest.approx(0.02)
-    assert all(later < earlier for earlier, later in zip(values[10:], values[11:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(values[10:]))
     halfway = 10 + 89 / 2
     assert values[54] == pytest.approx(2 * (0.01 + 0.99 * (1 + math.cos(math.pi * (54 - 10) / 89)) / 2))
     assert values[int(halfway)] == pytest.approx(2 * 0.505, rel=0.02)

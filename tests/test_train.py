@@ -57,12 +57,16 @@ def table(path: Path) -> list[dict[str, str]]:
 
 def test_a_run_leaves_a_folder_that_explains_itself(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     root = make_folder(count=12)
-    code, text = command("data=isr", f"data.root={root}", "trainer.max_epochs=2", "test=true", "seed=0", "trainer.log_every_n_steps=1")
+    code, text = command(
+        "data=isr", f"data.root={root}", "trainer.max_epochs=2", "test=true", "seed=0", "trainer.log_every_n_steps=1"
+    )
     assert code == 0, text
     folder = tmp_path / "run"
     result = result_of(folder)
     assert result["status"] == "done"
-    assert result["command"].endswith(f"data.root={root} trainer.max_epochs=2 test=true seed=0 trainer.log_every_n_steps=1")
+    assert result["command"].endswith(
+        f"data.root={root} trainer.max_epochs=2 test=true seed=0 trainer.log_every_n_steps=1"
+    )
     assert result["config"]["seed"] == 0
     assert result["protocol"] == "rgb"
     assert result["parameters"] == 24_195
@@ -158,7 +162,12 @@ class StopAt(Callback):
         self.step = step
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int  # noqa: ANN401
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         if trainer.global_step == self.step:
             signal.raise_signal(signal.SIGINT)
@@ -241,9 +250,7 @@ def test_bad_input_ends_before_training_with_one_line(
         (["colour=red"], "Could not override 'colour'"),
     ],
 )
-def test_unknown_groups_and_options_get_hydras_message(
-    command: Command, overrides: list[str], message: str
-) -> None:
+def test_unknown_groups_and_options_get_hydras_message(command: Command, overrides: list[str], message: str) -> None:
     code, text = command(*overrides)
     assert code == 1
     assert message in text

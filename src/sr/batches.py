@@ -48,7 +48,7 @@ class Augment:
 class Draw(NamedTuple):
     """One training example: which image, in which epoch, and how often it was drawn in it before."""
 
-    index: int
+    image: int
     epoch: int
     repeat: int
 
@@ -70,7 +70,7 @@ class TrainingPairs(Dataset[Batch]):
         return {"lr": torch.stack(lr), "hr": torch.stack(hr), "code": torch.tensor(codes), "name": list(names)}
 
     def _example(self, draw: Draw) -> tuple[Tensor, Tensor, int, str]:
-        index = self.indices[draw.index]
+        index = self.indices[draw.image]
         name = self.store.sources[index].name
         lr, hr = self.store[index]
         random = _random(self.seed, draw.epoch, draw.repeat, name)

@@ -156,7 +156,9 @@ class PairStore:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
-            raise UserError(f"{path.parent}: cannot write the image cache there ({error}): set data.cache_dir") from error
+            raise UserError(
+                f"{path.parent}: cannot write the image cache there ({error}): set data.cache_dir"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
         write_text(index_path, json.dumps({"bytes": size, "pairs": entries}))
@@ -172,7 +174,7 @@ def _read_index(path: Path, index_path: Path) -> list[Entry] | None:
     return index["pairs"] if whole else None
 
 
-def _cut(data: np.memmap, offset: int, lr_shape: list[int], hr_shape: list[int]) -> Pair:  # type: ignore[type-arg]
+def _cut(data: np.memmap, offset: int, lr_shape: list[int], hr_shape: list[int]) -> Pair:
     middle = offset + int(np.prod(lr_shape))
     lr = torch.from_numpy(data[offset:middle].reshape(lr_shape))
     return lr, torch.from_numpy(data[middle : middle + int(np.prod(hr_shape))].reshape(hr_shape))
@@ -181,7 +183,9 @@ def _cut(data: np.memmap, offset: int, lr_shape: list[int], hr_shape: list[int])
 def _choose(sources: Sequence[Source], scale: int, device: torch.device) -> str:
     pixels = 0
     for source in sources:
-        height, width = (source.box[3] - source.box[1], source.box[2] - source.box[0]) if source.box else image_size(source.hr)
+        height, width = (
+            (source.box[3] - source.box[1], source.box[2] - source.box[0]) if source.box else image_size(source.hr)
+        )
         pixels += height * width
     size = 3 * pixels * (1 + 1 / scale**2)
     if device.type == "cuda" and size < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:

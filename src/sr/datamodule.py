@@ -82,7 +82,12 @@ class ISRDataModule(LightningDataModule):
         self.scale, self.shrink, self.patch = scale, shrink, patch
         self.batch_size, self.repeat, self.augment, self.seed = batch_size, repeat, augment or Augment(), seed
         self.test_share, self.val_share, self.folds, self.fold = test_share, val_share, folds, fold
-        self.train_scored, self.on_bad_file, self.cache, self.num_workers = train_scored, on_bad_file, cache, num_workers
+        self.train_scored, self.on_bad_file, self.cache, self.num_workers = (
+            train_scored,
+            on_bad_file,
+            cache,
+            num_workers,
+        )
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
 
     def setup(self, stage: str | None = None) -> None:
@@ -202,7 +207,6 @@ class ISRDataModule(LightningDataModule):
 
 
 @lru_cache(maxsize=1)
-def _open_store(sources: tuple[Source, ...], **settings: Any) -> PairStore:  # noqa: ANN401
+def _open_store(sources: tuple[Source, ...], **settings: Any) -> PairStore:
     """Keep the last store, so that the folds and cells of one process decode once."""
     return PairStore(sources, **settings)
-

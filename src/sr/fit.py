@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning import LightningDataModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -83,13 +83,15 @@ def fit(config: DictConfig) -> float | None:
         _record(folder, result)
 
 
-def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[str, Any], *, resume: bool) -> float | None:
+def _run(
+    config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[str, Any], *, resume: bool
+) -> float | None:
     scale = plain["scale"]
     if not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
         raise UserError(f"scale must be an integer of 1 or more, got {scale!r}")
     lightning.seed_everything(plain["seed"], workers=True, verbose=False)
 
-    datamodule: LightningDataModule = instantiate(config.data)
+    datamodule: Any = instantiate(config.data)
     net = instantiate(config.model)
     scorer = instantiate(config.scorer)
     loss = instantiate(config.loss)
@@ -104,7 +106,8 @@ def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[s
     callbacks: list[Callback] = [instantiate(one) for one in config.callbacks.values() if one]
     loggers: list[Logger] = [instantiate(one) for one in (config.logger or {}).values() if one]
     trainer = _trainer(config, callbacks, loggers, folder)
-    checkpoints, scores, timing = (_only(callbacks, kind) for kind in (RunCheckpoints, ImageScores, Timing))
+    checkpoints, scores = _only(callbacks, RunCheckpoints), _only(callbacks, ImageScores)
+    timing = _only(callbacks, Timing)
 
     result |= {
         "scale": scale,
@@ -165,9 +168,9 @@ def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger
     settings = dict(config.trainer)
     if settings["precision"] == "auto":
         settings["precision"] = _precision(settings["accelerator"])
-    if str(settings["strategy"]).startswith("ddp") and HydraConfig.initialized():
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise UserError("trainer=ddp starts the whole command again in each process: use it without --multirun")
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweeping and str(settings["strategy"]).startswith("ddp"):
+        raise UserError("trainer=ddp starts the whole command again in each process: use it without --multirun")
     if not sys.stderr.isatty():  # a log file gets a line an epoch instead
         callbacks = [one for one in callbacks if not isinstance(one, ProgressBar)]
         settings["enable_progress_bar"] = False

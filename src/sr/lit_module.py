@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ class LitSR(LightningModule):
     """Train any network with any loss and any optimizer, scored beside its input.
 
     Batches are ``lr`` ``(N, 3, h, w)`` and ``hr`` ``(N, 3, scale*h, scale*w)``, float32 in [0, 1], and ``name``.
-    It logs ``lr`` (steps) and ``train/loss`` (steps and epochs), and at validation ``PART/loss``, ``PART/psnr``, ``PART/ssim``,
+    It logs ``lr`` and ``train/loss``, and at validation ``PART/loss``, ``PART/psnr``, ``PART/ssim``,
     ``PART/input_psnr``, ``PART/input_ssim`` and ``PART/gain`` (dB) as per-image means, PART being val, train (some
     whole training images; their loss is left to the steps) or test.
     """
@@ -97,5 +96,3 @@ class LitSR(LightningModule):
     def on_validation_model_train(self) -> None:
         """Return to training mode."""
         self.net.train()
-
-

@@ -109,9 +109,7 @@ class WeightedSum(nn.Module):
     @property
     def label(self) -> str:
         """Name for tables and pages."""
-        return " + ".join(
-            f"{self.weights[name]:g} {getattr(term, 'label', name)}" for name, term in self.terms.items()
-        )
+        return " + ".join(f"{self.weights[name]:g} {getattr(term, 'label', name)}" for name, term in self.terms.items())
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Compare ``(N, 3, H, W)`` twice; a scalar."""
@@ -147,8 +145,8 @@ def _download() -> dict[str, Tensor]:
     name = Path(urlparse(VGG16_URL).path).name
     place = Path(torch.hub.get_dir(), "checkpoints", name)
     mend = (
-        f"put that file there by hand, or choose loss.weights=PATH (VGG16's weights elsewhere) or loss.weights=random "
-        f"(seeded random features, a weaker loss)"
+        "put that file there by hand, or choose loss.weights=PATH (VGG16's weights elsewhere) or loss.weights=random "
+        "(seeded random features, a weaker loss)"
     )
     if place.is_file():
         prefix = name.removesuffix(".pth").split("-")[1]

@@ -82,7 +82,8 @@ def multiply_adds(net: nn.Module, scale: int) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net.eval()(lr)
     net.train(training)
-    return round(counter.get_total_flops() / 2 * (_OUTPUT_SIDE / (_COUNTED_SIDE * scale)) ** 2)
+    flops: int = counter.get_total_flops()
+    return round(flops / 2 * (_OUTPUT_SIDE / (_COUNTED_SIDE * scale)) ** 2)
 
 
 def peak_memory_bytes(device: torch.device) -> int:
@@ -132,7 +133,7 @@ def _git_commit() -> str | None:
     return described.stdout.strip()
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401
+def _finite(value: Any) -> Any:
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):
         return None
     if isinstance(value, dict):

@@ -186,6 +186,4 @@ def rotate45(image: Tensor, scale: int) -> Tensor:
         raise UserError(f"an image of {width}x{height} pixels is too small for data.augment.rotate45")
     top, left = (height - side) // 2, (width - side) // 2
     turned = from_pil(to_pil(image).rotate(45, Image.Resampling.BICUBIC))
-    return turned[
-        :, top * scale : (top + side) * scale, left * scale : (left + side) * scale
-    ].contiguous()
+    return turned[:, top * scale : (top + side) * scale, left * scale : (left + side) * scale].contiguous()

@@ -49,10 +49,7 @@ def split_groups(
     random.Random(seed).shuffle(order)
     test_count = round(test_share * len(order))
     test, rest = order[:test_count], order[test_count:]
-    if folds is None:
-        val = rest[: max(1, round(val_share * len(rest)))]
-    else:
-        val = _fold_of(rest, folds, fold)
+    val = rest[: max(1, round(val_share * len(rest)))] if folds is None else _fold_of(rest, folds, fold)
     train = frozenset(rest) - frozenset(val)
     if not train or not val:
         raise UserError(f"{len(order)} source images are too few to split into train, validation and test: add some")

@@ -9,11 +9,11 @@ from sr.callbacks.safety import DivergenceGuard
 from sr.errors import DivergedError
 
 
-def fake_trainer(step: int = 7, lr: float = 0.5) -> Any:  # noqa: ANN401
+def fake_trainer(step: int = 7, lr: float = 0.5) -> Any:
     return SimpleNamespace(global_step=step, optimizers=[SimpleNamespace(param_groups=[{"lr": lr}])])
 
 
-def module_with_gradients() -> Any:  # noqa: ANN401
+def module_with_gradients() -> Any:
     module = nn.Linear(2, 1)
     assert module.bias is not None
     module.weight.grad, module.bias.grad = torch.tensor([[3.0, 0.0]]), torch.tensor([4.0])

@@ -60,7 +60,12 @@ class RunCheckpoints(ModelCheckpoint):
         log.warning("stopping after this step, or after validation; a second signal stops at once")
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int  # noqa: ANN401
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Stop here if asked to: this callback is the last to see the step."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
@@ -102,7 +107,7 @@ class RandomStates(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the states of Python, numpy and torch as plain values and tensors."""
-        numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002: the state that other code may draw from
+        numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
         assert isinstance(numpy_state, dict)
         key = numpy_state["state"]["key"].tolist()
         checkpoint["random"] = {
@@ -116,7 +121,7 @@ class RandomStates(Callback):
         """Remember the states: what is set up between now and the first step must not use them up."""
         self._restored = checkpoint.get("random")
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Restore the states before the first step."""
         if self._restored is None:
             return
@@ -137,7 +142,12 @@ class DivergenceGuard(Callback):
         self._pending: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int  # noqa: ANN401
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Look at the losses that have arrived, without making the device wait.
 
