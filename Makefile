@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: train test lint types check tensorboard clean
+.PHONY: train test lint types check wheel tensorboard clean
 
 train: .venv/installed
 	$(BIN)/python -m sr.train $(ARGS)
@@ -20,6 +20,16 @@ types: .venv/installed
 
 check: lint types test
 
+# The built package in an environment of its own, used from another folder: it has to bring its configs along.
+wheel:
+	rm -rf dist .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	cd dist && ../.venv-wheel/bin/python -m sr.train debug=tiny hydra.run.dir=run
+	rm -rf dist/run .venv-wheel
+
 tensorboard: .venv/installed
 	$(BIN)/tensorboard --logdir runs
 
@@ -31,4 +41,4 @@ tensorboard: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-wheel build dist .pytest_cache .mypy_cache .ruff_cache
