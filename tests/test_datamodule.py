@@ -99,7 +99,7 @@ def test_impossible_settings_are_refused_in_one_line(
 def test_whole_images_of_several_sizes_need_batches_of_one(compose_config: Compose, make_folder: MakeFolder) -> None:
     root = make_folder(count=10)
     for number in range(10):
-        photograph(40 + number, 64).save(root / "high_res" / f"{number}.png")
+        photograph(40 + number, 64, seed=number).save(root / "high_res" / f"{number}.png")
     with pytest.raises(UserError, match=r"cannot be batched whole: set data\.patch=N"):
         build(compose_config, f"data.root={root}", "data.patch=null").setup()
     module = build(compose_config, f"data.root={root}", "data.patch=null", "data.batch_size=1")

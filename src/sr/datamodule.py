@@ -1,5 +1,6 @@
 """ISRDataModule: folders of images -> batches ``{lr, hr, name}``; splits, crops and augmentation."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -12,10 +13,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sr.batches import Augment, Batch, EpochDraws, TrainingPairs, WholePairs, turn
 from sr.cache import PairStore
+from sr.duplicates import describe, near_identical
 from sr.errors import UserError
 from sr.image import to_float
 from sr.sources import Source
 from sr.splits import split_groups
+
+log = logging.getLogger(__name__)
 
 
 class ISRDataModule(LightningDataModule):
@@ -41,6 +45,7 @@ class ISRDataModule(LightningDataModule):
         val_share: float = 0.1,
         folds: int | None = None,
         fold: int = 0,
+        group_near_identical: bool = True,
         train_scored: int = 8,
         on_bad_file: str = "error",
         cache: str = "auto",
@@ -63,6 +68,7 @@ class ISRDataModule(LightningDataModule):
             val_share: share of the rest that validates.
             folds: number of cross-validation parts, or None.
             fold: the part that validates.
+            group_near_identical: keep rescaled, recompressed, flipped or turned copies of a photograph on one side.
             train_scored: training images scored whole beside the validation images.
             on_bad_file: ``error`` or ``skip``.
             cache: ``auto``, ``device``, ``memory``, ``disk`` or ``none``.
@@ -82,6 +88,7 @@ class ISRDataModule(LightningDataModule):
         self.scale, self.shrink, self.patch = scale, shrink, patch
         self.batch_size, self.repeat, self.augment, self.seed = batch_size, repeat, augment or Augment(), seed
         self.test_share, self.val_share, self.folds, self.fold = test_share, val_share, folds, fold
+        self.group_near_identical = group_near_identical
         self.train_scored, self.on_bad_file, self.cache, self.num_workers = (
             train_scored,
             on_bad_file,
@@ -109,8 +116,12 @@ class ISRDataModule(LightningDataModule):
             on_bad_file=self.on_bad_file,
             device=device,
         )
+        self.duplicates = _near_identical(self.store) if self.group_near_identical else []
+        self.groups = _join([source.group for source in self.store.sources], self.duplicates)
+        if self.duplicates:
+            log.warning(describe(self.duplicates, [source.name for source in self.store.sources]))
         self.split = split_groups(
-            [source.group for source in self.store.sources],
+            self.groups,
             seed=self.seed,
             test_share=self.test_share,
             val_share=self.val_share,
@@ -140,7 +151,7 @@ class ISRDataModule(LightningDataModule):
         return [
             index
             for index, source in enumerate(self.store.sources)
-            if source.group in groups and (turned or not source.rotated)
+            if self.groups[index] in groups and (turned or not source.rotated)
         ]
 
     @property
@@ -204,6 +215,23 @@ class ISRDataModule(LightningDataModule):
         if "code" in batch:
             lr, hr = turn(lr, batch["code"]), turn(hr, batch["code"])
         return {"lr": lr, "hr": hr, "name": batch["name"]}
+
+
+def _join(groups: list[str], near: Sequence[Sequence[int]]) -> list[str]:
+    """Give the groups of near-identical images one name."""
+    joined = {group: group for group in groups}
+    for indices in near:
+        same = {joined[groups[index]] for index in indices}
+        joined = {group: min(same) if now in same else now for group, now in joined.items()}
+    return [joined[group] for group in groups]
+
+
+@lru_cache(maxsize=1)
+def _near_identical(store: PairStore) -> list[list[int]]:
+    """Look among the originals; turned copies share the group of theirs anyway."""
+    originals = [index for index, source in enumerate(store.sources) if not source.rotated]
+    found = near_identical(store[index][1] for index in originals)
+    return [[originals[place] for place in group] for group in found]
 
 
 @lru_cache(maxsize=1)

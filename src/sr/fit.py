@@ -194,6 +194,7 @@ def _only(callbacks: list[Callback], kind: type[T]) -> T:
     return found[0]
 
 
+@rank_zero_only
 def _log_hyper_parameters(loggers: list[Logger], result: dict[str, Any]) -> None:
     """Fill TensorBoard's page of hyper-parameters with the final scores."""
     config = result["config"]
