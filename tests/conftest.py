@@ -1,7 +1,10 @@
 """Small data sets and configs that tests share."""
 
+import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from PIL import Image
 
+from sr import train
 from sr.train import config_dir
 
 # Data beside the project; a clone without it skips the tests that need it.
@@ -17,6 +21,8 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 torch.set_num_threads(2)
 
+SMALL = ["data.patch=32", "data.batch_size=4", "trainer.precision=32-true", "trainer.accelerator=cpu"]
+Command = Callable[..., tuple[int, str]]
 Compose = Callable[..., DictConfig]
 MakeFolder = Callable[..., Path]
 
@@ -71,6 +77,30 @@ def compose_config(tmp_path: Path) -> Compose:
             return compose("train", overrides=[f"run_dir='{tmp_path / 'run'}'", *overrides])
 
     return make
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run ``python -m sr.train`` in this process; its exit code and what it printed."""
+
+    def run(*overrides: str, folder: str = "run") -> tuple[int, str]:
+        arguments = ["sr.train", *SMALL, f"hydra.run.dir={tmp_path / folder}", *overrides]
+        monkeypatch.setattr(sys, "argv", arguments)
+        code = 0
+        try:
+            train.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capfd.readouterr()
+        return code, captured.out + captured.err
+
+    return run
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    """The result of a run folder."""
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
 
 
 def config_names(group: str) -> list[str]:

@@ -1,5 +1,6 @@
 import io
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(data).convert("RGB")
 
 
-COPIES = {
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "exact": lambda image: image,
     "recompressed": lambda image: jpeg(image, 50),
     "half": lambda image: image.resize((48, 48), Image.Resampling.BICUBIC),

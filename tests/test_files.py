@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sr.files import ImageFileError, image_size, read_image, write_text
+from sr.files import ImageFileError, image_size, read_image, read_table, write_table, write_text
 from tests.conftest import photograph
 
 
@@ -93,3 +93,8 @@ def test_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_text(tmp_path / "a.csv", "second \udc80")
     assert (tmp_path / "a.csv").read_text() == "first\n"
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_tables_hold_the_columns_of_all_rows(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", [{"a": 1}, {"a": 2, "b": 'x,"y"'}])
+    assert read_table(tmp_path / "a.csv") == [{"a": "1", "b": ""}, {"a": "2", "b": 'x,"y"'}]

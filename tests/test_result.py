@@ -91,4 +91,9 @@ def test_environment_names_what_a_rerun_needs() -> None:
 
 def test_the_command_survives_the_shell() -> None:
     overrides = ["data.root=/a b/c", "model.channels=64", "data.root=[a,b]"]
-    assert shlex.split(command(overrides)) == ["python", "-m", "sr.train", *overrides]
+    assert shlex.split(command(overrides, {})) == ["python", "-m", "sr.train", *overrides]
+
+
+def test_the_command_of_a_fold_replaces_what_differs() -> None:
+    line = command(["data.fold=all", "seed=3", "data.folds=5"], {"data.fold": 2, "seed": 5})
+    assert shlex.split(line)[3:] == ["data.folds=5", "data.fold=2", "seed=5"]

@@ -1,13 +1,10 @@
 """Whole runs through the command, small enough for a laptop."""
 
-import csv
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +13,12 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sr import train
 from sr.checkpoint import load_network
 from sr.files import read_image
+from sr.files import read_table as table
 from sr.image import quantise, to_float
 from sr.metrics import score
-from tests.conftest import MakeFolder
-
-SMALL = ["data.patch=32", "data.batch_size=4", "trainer.precision=32-true", "trainer.accelerator=cpu"]
-Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run ``python -m sr.train`` in this process; its exit code and what it printed."""
-
-    def run(*overrides: str, folder: str = "run") -> tuple[int, str]:
-        arguments = ["sr.train", *SMALL, f"hydra.run.dir={tmp_path / folder}", *overrides]
-        monkeypatch.setattr(sys, "argv", arguments)
-        code = 0
-        try:
-            train.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capfd.readouterr()
-        return code, captured.out + captured.err
-
-    return run
-
-
-def result_of(folder: Path) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return result
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return list(csv.DictReader(file))
+from tests.conftest import SMALL, Command, MakeFolder, result_of
 
 
 def test_a_run_leaves_a_folder_that_explains_itself(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:

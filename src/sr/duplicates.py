@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import imagehash
 import numpy as np
@@ -60,7 +61,7 @@ def _near_pairs(hashes: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Iter
         return
     bits = hashes.shape[-1]
     edges = [band * bits // _BANDS for band in range(_BANDS + 1)]
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         buckets: dict[bytes, list[int]] = defaultdict(list)
         for index in range(len(hashes)):
             buckets[hashes[index, 0, start:end].tobytes()].append(index)

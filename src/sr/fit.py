@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,9 +45,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Callback)
 
+_GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "experiment")
 
-def fit(config: DictConfig) -> float | None:
+
+def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float:
     """Train one model as the config says, or continue the run that its folder holds.
+
+    Args:
+        config: the composed config.
+        changes: options that differ from the command line's, for the command that the result records.
 
     Returns:
         The monitored score of the best epoch (``val/psnr`` in dB unless configured otherwise), for searches.
@@ -59,18 +66,16 @@ def fit(config: DictConfig) -> float | None:
     _quiet()
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     folder = Path(plain["run_dir"])
-    earlier = _earlier(folder, plain)
+    earlier = settle(folder, plain)
     if earlier and earlier["status"] == "done":
-        log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
         return float(earlier["monitor"]["value"])
-    result: dict[str, Any] = {"status": "running", "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "config": plain}
-    result |= _origin() | environment()
-    _record(folder, result)
+    result = describe_run(plain, changes)
+    record(folder, result)
     begun = time.perf_counter()
     try:
         return _run(config, plain, folder, result, resume=earlier is not None)
     except BaseException as error:
-        result["status"], result["reason"] = _status(error), _one_line(error)
+        result["status"], result["reason"] = status_of(error)
         if result["status"] == "interrupted":
             log.warning("interrupted: the same command with hydra.run.dir='%s' goes on", folder)
         if isinstance(error, SystemExit) and not isinstance(error, SIGTERMException):
@@ -80,12 +85,10 @@ def fit(config: DictConfig) -> float | None:
         raise
     finally:
         result["seconds"] = time.perf_counter() - begun
-        _record(folder, result)
+        record(folder, result)
 
 
-def _run(
-    config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[str, Any], *, resume: bool
-) -> float | None:
+def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[str, Any], *, resume: bool) -> float:
     scale = plain["scale"]
     if not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
         raise UserError(f"scale must be an integer of 1 or more, got {scale!r}")
@@ -143,25 +146,39 @@ def _run(
     return float(result["monitor"]["value"])
 
 
-def _earlier(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
-    """What the folder holds of the same run; None for a fresh start."""
+def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
+    """What the folder holds of the same run, done or to be continued; None for a fresh start.
+
+    Raises:
+        UserError: if it holds another run.
+    """
     earlier = read_result(folder)
     if earlier and not plain["retrain"]:
         if same_run(earlier, plain):
+            if earlier["status"] == "done":
+                log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
             return earlier
         raise UserError(f"{folder}: holds a run of another config: choose another hydra.run.dir, or retrain=true")
     (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     return None
 
 
-def _origin() -> dict[str, Any]:
-    """Which choices and overrides made this config, and the command that repeats it."""
-    if not HydraConfig.initialized():
-        return {"choices": {}, "command": None}
-    hydra = HydraConfig.get()
-    groups = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "experiment")
-    choices = {group: hydra.runtime.choices.get(group) for group in groups}
-    return {"choices": choices, "command": command(list(hydra.overrides.task))}
+def describe_run(plain: dict[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a result says before training: config, choices, the command that repeats it, versions and machine."""
+    choices: dict[str, Any] = {}
+    line = None
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+        choices = {group: hydra.runtime.choices.get(group) for group in _GROUPS}
+        line = command(list(hydra.overrides.task), changes or {})
+    started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return {
+        "status": "running",
+        "started": started,
+        "config": plain,
+        "choices": choices,
+        "command": line,
+    } | environment()
 
 
 def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger], folder: Path) -> Trainer:
@@ -231,15 +248,17 @@ def _announce(result: dict[str, Any], folder: Path) -> None:
 
 
 @rank_zero_only
-def _record(folder: Path, result: dict[str, Any]) -> None:
+def record(folder: Path, result: dict[str, Any]) -> None:
+    """Write the result, on one process only."""
     folder.mkdir(parents=True, exist_ok=True)
     write_result(folder, result)
 
 
-def _status(error: BaseException) -> str:
+def status_of(error: BaseException) -> tuple[str, str]:
+    """Status and one-line reason of a run that ended with an error."""
     if isinstance(error, DivergedError):
-        return "diverged"
-    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
+        return "diverged", _one_line(error)
+    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", _one_line(error)
 
 
 def _one_line(error: BaseException) -> str:

@@ -108,9 +108,10 @@ def environment() -> dict[str, Any]:
     return {"versions": versions, "machine": machine, "git_commit": _git_commit()}
 
 
-def command(overrides: Sequence[str]) -> str:
-    """The command line that repeats a run."""
-    return shlex.join(["python", "-m", "sr.train", *overrides])
+def command(overrides: Sequence[str], changes: Mapping[str, Any]) -> str:
+    """The command line that repeats a run: its overrides, and options that replace some of them."""
+    kept = [override for override in overrides if override.partition("=")[0] not in changes]
+    return shlex.join(["python", "-m", "sr.train", *kept, *(f"{name}={value}" for name, value in changes.items())])
 
 
 def _git_commit() -> str | None:

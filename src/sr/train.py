@@ -28,10 +28,10 @@ def config_dir() -> Path:
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
 def _task(config: DictConfig) -> float | None:
-    from sr.fit import fit
+    from sr.folds import run
 
     try:
-        return fit(config)
+        return run(config)
     except (UserError, DivergedError) as error:
         log.error("error: %s", error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -1,10 +1,8 @@
 """The tables of a run folder: a row an epoch, and a row an image."""
 
-import csv
-import io
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr.errors import UserError
-from sr.files import write_text
+from sr.files import write_table
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ class EpochTable(Callback):
             if name in metrics and (self._validated or name == "train/loss"):
                 row[name] = float(metrics[name])
         self.rows.append(row)
-        _write_table(Path(trainer.default_root_dir, "metrics.csv"), self.COLUMNS, self.rows)
+        _write_table(Path(trainer.default_root_dir, "metrics.csv"), self.rows, self.COLUMNS)
         line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {row['seconds']:.1f} s"
         line += f"  train/loss {row.get('train/loss', float('nan')):.3g}"
         if "val/psnr" in row:
@@ -114,7 +112,7 @@ class ImageScores(Callback):
         if self._best_score is None or score > self._best_score:
             self._best_score = score
             self.best = [{**row, "epoch": trainer.current_epoch} for row in rows]
-            _write_table(Path(trainer.default_root_dir, "images.csv"), list(self.best[0]), self.best)
+            _write_table(Path(trainer.default_root_dir, "images.csv"), self.best)
 
     def on_test_batch_end(
         self,
@@ -130,7 +128,7 @@ class ImageScores(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the test table."""
-        _write_table(Path(trainer.default_root_dir, "test_images.csv"), list(self.test[0]), self.test)
+        _write_table(Path(trainer.default_root_dir, "test_images.csv"), self.test)
 
     def state_dict(self) -> dict[str, Any]:
         """The best table so far."""
@@ -149,10 +147,4 @@ def _rows(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-@rank_zero_only
-def _write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+_write_table = rank_zero_only(write_table)

@@ -1,0 +1,143 @@
+"""Cross-validation: train every fold anew, then join their tables into one result."""
+
+import logging
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from sr.errors import UserError
+from sr.files import read_table, write_table
+from sr.fit import describe_run, fit, settle, status_of
+from sr.result import read_result, write_result
+
+log = logging.getLogger(__name__)
+
+ALL = "all"
+
+# What the folds have in common, and what they spend together.
+_SHARED = ("scale", "protocol", "loss", "parameters", "multiply_adds", "precision", "device", "epochs", "steps")
+_SUMMED = ("seconds", "train_seconds")
+_AVERAGED = ("images_per_second", "wait_share")
+
+
+def run(config: DictConfig) -> float:
+    """Train one model, or one for each fold with ``data.fold=all``; see `sr.fit.fit`."""
+    return fit_folds(config) if config.data.fold == ALL else fit(config)
+
+
+def fit_folds(config: DictConfig) -> float:
+    """Train a fresh model on each fold, in ``fold_0`` and so on under the run folder.
+
+    Folds differ in their seed, the split's stays. A fold that is done is not trained again, an interrupted one goes on.
+
+    Returns:
+        Mean over the folds of the monitored score.
+
+    Raises:
+        UserError: without ``data.folds``, and as `sr.fit.fit` does.
+        DivergedError: if a fold diverges; the folds before it stay.
+    """
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    folder = Path(plain["run_dir"])
+    folds = plain["data"]["folds"]
+    if not isinstance(folds, int) or folds < 2:
+        raise UserError(f"data.fold=all needs data.folds=K with K of 2 or more, got {folds!r}")
+    earlier = settle(folder, plain)
+    if earlier and earlier["status"] == "done":
+        return float(earlier["monitor"]["value"])
+    result = describe_run(plain)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_result(folder, result)
+    begun = time.perf_counter()
+    try:
+        for fold in range(folds):
+            log.info("fold %d of %d", fold + 1, folds)
+            fit(*_config_of_fold(config, plain, fold))
+        result |= _join(folder, folds)
+        result["status"] = "done"
+        _announce(result, folder)
+        return float(result["monitor"]["value"])
+    except BaseException as error:
+        result["status"], reason = status_of(error)
+        result["reason"] = f"fold {fold}: {reason}"
+        raise
+    finally:
+        result["elapsed_seconds"] = time.perf_counter() - begun
+        write_result(folder, result)
+
+
+def _config_of_fold(config: DictConfig, plain: dict[str, Any], fold: int) -> tuple[DictConfig, dict[str, Any]]:
+    """The config of one fold, and the overrides that make it alone."""
+    changes = {"data.fold": fold, "data.seed": plain["data"]["seed"], "seed": plain["seed"] + fold}
+    own = config.copy()
+    with open_dict(own):
+        for path, value in {**changes, "run_dir": f"{plain['run_dir']}/fold_{fold}"}.items():
+            OmegaConf.update(own, path, value)
+    return own, changes
+
+
+def _join(folder: Path, folds: int) -> dict[str, Any]:
+    """Write the joined tables, and return what the result says of all folds."""
+    parts = [folder / f"fold_{fold}" for fold in range(folds)]
+    results = [read_result(part) or {} for part in parts]
+    images = [{**row, "fold": fold} for fold, part in enumerate(parts) for row in read_table(part / "images.csv")]
+    write_table(folder / "images.csv", images)
+    write_table(folder / "metrics.csv", mean_and_sd_by_epoch([read_table(part / "metrics.csv") for part in parts]))
+    vals = [one["scores"]["val"] for one in results]
+    monitored = [one["monitor"]["value"] for one in results]
+    return {
+        **{name: results[0][name] for name in _SHARED},
+        **{name: sum(one[name] for one in results) for name in _SUMMED},
+        **{name: statistics.fmean(one[name] for one in results) for name in _AVERAGED},
+        "peak_memory_bytes": max(one["peak_memory_bytes"] for one in results),
+        "data": results[0]["data"],
+        "folds": [{"scores": one["scores"], "seconds": one["seconds"]} for one in results],
+        "monitor": {"name": results[0]["monitor"]["name"], "value": statistics.fmean(monitored)},
+        "scores": {"val": {name: _over_folds([val[name]["mean"] for val in vals]) for name in vals[0]}},
+    }
+
+
+def _over_folds(means: Sequence[float]) -> dict[str, float]:
+    return {"mean": statistics.fmean(means), "sd": statistics.stdev(means)}
+
+
+def mean_and_sd_by_epoch(tables: Sequence[Sequence[Mapping[str, str]]]) -> list[dict[str, float]]:
+    """Mean and standard deviation over folds of every column at every epoch that any fold has it for.
+
+    >>> mean_and_sd_by_epoch([[{"epoch": "0", "val/psnr": "30"}], [{"epoch": "0", "val/psnr": "32"}]])
+    [{'epoch': 0, 'folds': 2, 'val/psnr': 31.0, 'val/psnr_sd': 1.4142135623730951}]
+    """
+    values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    counts: dict[int, int] = defaultdict(int)
+    for table in tables:
+        for row in table:
+            epoch = int(row["epoch"])
+            counts[epoch] += 1
+            for name, value in row.items():
+                if name != "epoch" and value != "":
+                    values[epoch][name].append(float(value))
+    rows = []
+    for epoch in sorted(counts):
+        joined: dict[str, float] = {"epoch": epoch, "folds": counts[epoch]}
+        for name, column in values[epoch].items():
+            joined[name] = statistics.fmean(column)
+            joined[f"{name}_sd"] = statistics.stdev(column) if len(column) > 1 else 0.0
+        rows.append(joined)
+    return rows
+
+
+def _announce(result: Mapping[str, Any], folder: Path) -> None:
+    scores = result["scores"]["val"]
+    psnr, baseline, gain = (scores[name] for name in ("psnr", "input_psnr", "gain"))
+    log.info(
+        "val/psnr %.2f +- %.2f dB over %d folds, input %.2f, gain %+.2f +- %.2f  (%s)",
+        *(psnr["mean"], psnr["sd"], len(result["folds"]), baseline["mean"], gain["mean"], gain["sd"], result["loss"]),
+    )
+    if gain["mean"] <= 0:
+        log.warning("WARNING: this model does not beat its input: no model at all would be better")
+    log.info("run folder: %s", folder)
