@@ -100,6 +100,13 @@ def test_every_image_is_drawn_repeat_times_an_epoch_in_a_new_order() -> None:
     assert [(draw.image, draw.repeat) for batch in draws for draw in batch] == epochs[0]
 
 
+def test_the_same_epoch_can_be_drawn_again() -> None:
+    draws = EpochDraws(10, batch_size=4, repeat=1, seed=1, same_every_epoch=True)
+    first = list(draws)
+    draws.set_epoch(5)
+    assert list(draws) == first
+
+
 def test_batches_that_are_done_are_left_out() -> None:
     whole = list(EpochDraws(10, batch_size=4, repeat=1, seed=1))
     assert list(EpochDraws(10, batch_size=4, repeat=1, seed=1, done=lambda: 2)) == whole[2:]

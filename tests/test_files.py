@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sr.files import ImageFileError, image_size, read_image, read_table, write_table, write_text
+from sr.files import ImageFileError, image_size, read_image
 from tests.conftest import photograph
 
 
@@ -85,16 +85,3 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 def test_size_comes_from_the_header(tmp_path: Path) -> None:
     assert image_size(save(tmp_path / "a.png", photograph(20, 30))) == (20, 30)
     assert image_size(tmp_path / "none.png") == (0, 0)
-
-
-def test_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.csv", "first\n")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(tmp_path / "a.csv", "second \udc80")
-    assert (tmp_path / "a.csv").read_text() == "first\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
-
-
-def test_tables_hold_the_columns_of_all_rows(tmp_path: Path) -> None:
-    write_table(tmp_path / "a.csv", [{"a": 1}, {"a": 2, "b": 'x,"y"'}])
-    assert read_table(tmp_path / "a.csv") == [{"a": "1", "b": ""}, {"a": "2", "b": 'x,"y"'}]

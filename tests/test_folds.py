@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from sr.files import read_table
 from sr.folds import mean_and_sd_by_epoch
+from sr.writing import read_table
 from tests.conftest import Command, MakeFolder, result_of
 
 SETTINGS = ("data=isr", "data.folds=3", "data.fold=all", "trainer.max_epochs=2")

@@ -15,9 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from sr.checkpoint import load_network
 from sr.files import read_image
-from sr.files import read_table as table
 from sr.image import quantise, to_float
 from sr.metrics import score
+from sr.writing import read_table as table
 from tests.conftest import SMALL, Command, MakeFolder, result_of
 
 

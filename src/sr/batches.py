@@ -102,19 +102,22 @@ class EpochDraws(Sampler[list[Draw]]):
         seed: int,
         rank: int = 0,
         ranks: int = 1,
+        same_every_epoch: bool = False,
         done: Callable[[], int] = lambda: 0,
     ) -> None:
         """Draw every image ``repeat`` times an epoch, ``batch_size`` at a time on each of ``ranks`` devices.
 
+        ``same_every_epoch`` draws the first epoch again and again.
         ``done`` tells how many batches of the epoch were trained before it was interrupted; they are left out.
         """
         self.images, self.batch_size, self.repeat, self.seed = images, batch_size, repeat, seed
         self.rank, self.ranks, self.done = rank, ranks, done
+        self.same_every_epoch = same_every_epoch
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this at the start of each epoch."""
-        self.epoch = epoch
+        self.epoch = 0 if self.same_every_epoch else epoch
 
     def __len__(self) -> int:
         """Batches in an epoch, the same on every rank."""

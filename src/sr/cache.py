@@ -16,8 +16,9 @@ from rich.progress import track
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.files import ImageFileError, image_size, write_text
+from sr.files import ImageFileError, image_size
 from sr.sources import Source, load_pair
+from sr.writing import write_text
 
 log = logging.getLogger(__name__)
 

@@ -39,6 +39,7 @@ class ISRDataModule(LightningDataModule):
         patch: int | None = 96,
         batch_size: int = 16,
         repeat: int = 1,
+        same_every_epoch: bool = False,
         augment: Augment | None = None,
         seed: int = 23,
         test_share: float = 0.2,
@@ -62,6 +63,7 @@ class ISRDataModule(LightningDataModule):
             patch: side of training crops in HR pixels, a multiple of scale; None for whole images.
             batch_size: training examples of one step on one device.
             repeat: crops taken from each image in an epoch.
+            same_every_epoch: draw the crops of the first epoch again and again, to see whether they can be learned.
             augment: see `Augment`.
             seed: of splits, order, crops and augmentation.
             test_share: see `sr.splits.split_groups`, as are val_share, folds and fold.
@@ -88,6 +90,7 @@ class ISRDataModule(LightningDataModule):
         self.scale, self.shrink, self.patch = scale, shrink, patch
         self.batch_size, self.repeat, self.augment, self.seed = batch_size, repeat, augment or Augment(), seed
         self.test_share, self.val_share, self.folds, self.fold = test_share, val_share, folds, fold
+        self.same_every_epoch = same_every_epoch
         self.group_near_identical = group_near_identical
         self.train_scored, self.on_bad_file, self.cache, self.num_workers = (
             train_scored,
@@ -177,6 +180,7 @@ class ISRDataModule(LightningDataModule):
             seed=self.seed,
             rank=trainer.global_rank if trainer else 0,
             ranks=trainer.world_size if trainer else 1,
+            same_every_epoch=self.same_every_epoch,
             done=lambda: trainer.fit_loop.epoch_loop.batch_progress.current.ready if trainer else 0,
         )
         draws.set_epoch(trainer.current_epoch if trainer else 0)

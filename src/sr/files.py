@@ -1,12 +1,7 @@
-"""The one place that reads image files, and writes files whole."""
+"""The one place that turns image files into tensors."""
 
-import csv
-import io
-import os
 import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -69,35 +64,6 @@ def to_pil(image: Tensor) -> Image.Image:
 def from_pil(image: Image.Image) -> Tensor:
     """An RGB Pillow image to uint8 ``(3, H, W)``."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing: to a temporary name, synced, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
-    """Write a CSV file whole; without ``columns`` they are those of the rows, in order of appearance."""
-    text = io.StringIO()
-    columns = columns or list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file, a dict a row; empty cells are empty strings."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _to_rgb(image: Image.Image, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

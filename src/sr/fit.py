@@ -1,6 +1,8 @@
 """One run: build the parts that the config names, train, and record what came of it in the run folder."""
 
 import logging
+import os
+import socket
 import sys
 import time
 import warnings
@@ -29,17 +31,8 @@ from sr.callbacks.timing import Timing
 from sr.checkpoint import network_config
 from sr.errors import DivergedError, UserError
 from sr.lit_module import LitSR
-from sr.result import (
-    command,
-    count_parameters,
-    environment,
-    multiply_adds,
-    peak_memory_bytes,
-    read_result,
-    same_run,
-    summarise,
-    write_result,
-)
+from sr.measure import count_parameters, environment, multiply_adds, peak_memory_bytes
+from sr.result import command, read_result, same_run, summarise, write_result
 
 log = logging.getLogger(__name__)
 
@@ -175,6 +168,7 @@ def describe_run(plain: dict[str, Any], changes: Mapping[str, Any] | None = None
     return {
         "status": "running",
         "started": started,
+        "process": {"host": socket.gethostname(), "id": os.getpid()},
         "config": plain,
         "choices": choices,
         "command": line,

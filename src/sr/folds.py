@@ -11,9 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.errors import UserError
-from sr.files import read_table, write_table
 from sr.fit import describe_run, fit, settle, status_of
 from sr.result import read_result, write_result
+from sr.writing import read_table, write_table
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from sr.errors import DivergedError, UserError
+from sr.sweep import Summary
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def _task(config: DictConfig) -> float | None:
     except (UserError, DivergedError) as error:
         log.error("error: %s", error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise
+            return None  # costs this run alone; the sweep's summary counts it
         sys.exit(_BAD_INPUT if isinstance(error, UserError) else _DIVERGED)
     except KeyboardInterrupt:
         sys.exit(_CTRL_C)
@@ -46,6 +47,8 @@ def _task(config: DictConfig) -> float | None:
 def main() -> None:
     """Run the command."""
     _task()
+    if Summary.failed:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr.errors import UserError
-from sr.files import write_table
+from sr.writing import write_table
 
 log = logging.getLogger(__name__)
 

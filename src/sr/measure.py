@@ -1,0 +1,76 @@
+"""What a network costs, and which machine, versions and commit it ran on."""
+
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+_PACKAGES = ("sr", "torch", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
+
+# Multiply-adds are counted on an input of one side and stated for an output of the other: they grow with the area.
+_COUNTED_SIDE, _OUTPUT_SIDE = 64, 256
+
+
+def count_parameters(net: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+
+
+def multiply_adds(net: nn.Module, scale: int) -> int:
+    """Multiply-adds of one forward pass that makes a 256x256 image, counted on a small one."""
+    lr = torch.zeros(1, 3, _COUNTED_SIDE, _COUNTED_SIDE)
+    training = net.training
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net.eval()(lr)
+    net.train(training)
+    flops: int = counter.get_total_flops()
+    return round(flops / 2 * (_OUTPUT_SIDE / (_COUNTED_SIDE * scale)) ** 2)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory held so far: by torch on a CUDA device, else by the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and git commit."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # run from a source tree
+            versions[package] = "unknown"
+    machine = {"processor": torch.cpu.get_capabilities().get("cpu_name", ""), "threads": torch.get_num_threads()}
+    if torch.cuda.is_available():
+        machine["gpu"] = torch.cuda.get_device_name()
+    return {"versions": versions, "machine": machine, "git_commit": _git_commit()}
+
+
+def _git_commit() -> str | None:
+    """Commit of the source tree, ``-dirty`` behind it if files differ; None for an installed package."""
+    here = Path(__file__).parent
+    try:
+        tracked = subprocess.run(
+            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True, check=False
+        )
+        if tracked.returncode:
+            return None
+        described = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,153 @@
+"""Many runs at once: what they share, and how they stand; reads run folders only."""
+
+import itertools
+import json
+import logging
+import os
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from sr.errors import UserError
+from sr.result import NAME, read_result
+from sr.writing import write_text
+
+log = logging.getLogger(__name__)
+
+PLAN = "sweep.json"
+_UNFINISHED = ("failed", "diverged", "interrupted", "running")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep.
+
+    Attributes:
+        name: its folder.
+        status: done, running, interrupted, failed, diverged, damaged or pending.
+        reason: why it is not done, in one line.
+        gain: dB over the input, if it is done.
+        seconds: training time so far.
+        folds: folds done, and folds in all; (0, 0) without cross-validation.
+    """
+
+    name: str
+    status: str
+    reason: str = ""
+    gain: float | None = None
+    seconds: float = 0.0
+    folds: tuple[int, int] = (0, 0)
+
+
+class Summary(Callback):
+    """Hydra callback: writes down at the start which cells a sweep has, and says at the end how they stand."""
+
+    failed = 0
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Write the plan, so that `status` knows what is pending."""
+        folder = Path(config.hydra.sweep.dir)
+        overrides = [f"{name}={value}" for name, value in (config.hydra.sweeper.get("params") or {}).items()]
+        cells = planned([*overrides, *config.hydra.overrides.task])
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / PLAN, json.dumps({"cells": cells}, indent=2) + "\n")
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Name what did not end well; the same command tries it again."""
+        folder = Path(config.hydra.sweep.dir)
+        cells = find_cells(folder)
+        counts = Counter(cell.status for cell in cells)
+        log.info("%s: %s", folder, ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
+        for cell in cells:
+            if cell.status in _UNFINISHED:
+                log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
+        type(self).failed = sum(counts[status] for status in _UNFINISHED)
+
+
+def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
+    """The cells of a sweep: the product of its lists, later overrides of one option replacing earlier ones.
+
+    >>> planned(["model=a,b", "seed=1", "model=a,c"])
+    [{'model': 'a'}, {'model': 'c'}]
+    """
+    lists: dict[str, list[str]] = {}
+    swept: set[str] = set()
+    parsed: list[Override] = OverridesParser.create().parse_overrides(overrides=list(overrides))
+    for override in parsed:
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            lists[key] = [str(value) for value in override.sweep_string_iterator()]
+            swept.add(key)
+        elif key in swept:
+            lists[key] = [override.get_value_element_as_str()]
+    return [dict(zip(lists, choice, strict=True)) for choice in itertools.product(*lists.values())]
+
+
+def find_cells(folder: Path) -> list[Cell]:
+    """Every run folder directly under a sweep's, by name, then what is planned but has no folder yet.
+
+    Raises:
+        UserError: if there is neither.
+    """
+    cells = [_cell(path.parent) for path in sorted(folder.glob(f"*/{NAME}"))]
+    begun = {cell.name for cell in cells}
+    pending = [name for name in _planned_names(folder) if name not in begun]
+    if not cells and not pending:
+        raise UserError(f"{folder}: no runs in it: name the folder of a sweep (hydra.sweep.dir)")
+    return [*cells, *(Cell(name, "pending") for name in pending)]
+
+
+def _planned_names(folder: Path) -> list[str]:
+    """Names of the planned cells, where the plan has but models, losses and optimizers."""
+    try:
+        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError):
+        return []
+    parts = ("model", "loss", "optimizer")
+    return ["_".join(cell[part] for part in parts) for cell in plan if set(cell) == set(parts)]
+
+
+def _cell(folder: Path) -> Cell:
+    try:
+        result = read_result(folder)
+    except UserError as error:
+        return Cell(folder.name, "damaged", str(error))
+    assert result is not None
+    status, reason = result["status"], result.get("reason", "")
+    if status == "running" and not _alive(result.get("process")):
+        status, reason = "interrupted", "its process is gone"
+    of = result["config"]["data"].get("folds") if result["config"]["data"].get("fold") == "all" else None
+    folds = (sum(_done(folder / f"fold_{fold}") for fold in range(of)), of) if of else (0, 0)
+    gain = result["scores"]["val"]["gain"]["mean"] if status == "done" else None
+    return Cell(folder.name, status, reason, gain, result.get("train_seconds", 0.0), folds)
+
+
+def _done(folder: Path) -> bool:
+    try:
+        result = read_result(folder)
+    except UserError:
+        return False
+    return bool(result and result["status"] == "done")
+
+
+def _alive(process: dict[str, Any] | None) -> bool:
+    """Whether the process that wrote a result still runs; one on another machine is believed to."""
+    if process is None:
+        return False
+    if process["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(process["id"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
