@@ -21,7 +21,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 torch.set_num_threads(2)
 
-SMALL = ["data.patch=32", "data.batch_size=4", "trainer.precision=32-true", "trainer.accelerator=cpu"]
+SMALL = ["data.patch=32", "data.repeat=1", "data.batch_size=4", "trainer.precision=32-true", "trainer.accelerator=cpu"]
 Command = Callable[..., tuple[int, str]]
 Compose = Callable[..., DictConfig]
 MakeFolder = Callable[..., Path]

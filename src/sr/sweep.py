@@ -23,6 +23,7 @@ from sr.writing import write_text
 log = logging.getLogger(__name__)
 
 PLAN = "sweep.json"
+_NAMED_BY = ("model", "loss", "optimizer")  # the folder of a cell of experiment=grid
 _UNFINISHED = ("failed", "diverged", "interrupted", "running")
 
 
@@ -79,14 +80,12 @@ def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
     [{'model': 'a'}, {'model': 'c'}]
     """
     lists: dict[str, list[str]] = {}
-    swept: set[str] = set()
     parsed: list[Override] = OverridesParser.create().parse_overrides(overrides=list(overrides))
     for override in parsed:
         key = override.get_key_element()
         if override.is_sweep_override():
             lists[key] = [str(value) for value in override.sweep_string_iterator()]
-            swept.add(key)
-        elif key in swept:
+        elif key in lists or key in _NAMED_BY:
             lists[key] = [override.get_value_element_as_str()]
     return [dict(zip(lists, choice, strict=True)) for choice in itertools.product(*lists.values())]
 
@@ -111,8 +110,7 @@ def _planned_names(folder: Path) -> list[str]:
         plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError):
         return []
-    parts = ("model", "loss", "optimizer")
-    return ["_".join(cell[part] for part in parts) for cell in plan if set(cell) == set(parts)]
+    return ["_".join(cell[part] for part in _NAMED_BY) for cell in plan if set(cell) == set(_NAMED_BY)]
 
 
 def _cell(folder: Path) -> Cell:

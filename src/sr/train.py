@@ -46,6 +46,7 @@ def _task(config: DictConfig) -> float | None:
 
 def main() -> None:
     """Run the command."""
+    Summary.failed = 0
     _task()
     if Summary.failed:
         sys.exit(1)

@@ -1,0 +1,82 @@
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sr.errors import UserError
+from sr.sweep import Cell, find_cells, planned
+from tests.conftest import Command, MakeFolder, result_of
+
+
+def write(folder: Path, **changes: Any) -> None:
+    folder.mkdir(parents=True)
+    scores = {"val": {"gain": {"mean": 0.5, "sd": 0.1}}}
+    result = {"status": "done", "config": {"data": {"folds": None, "fold": 0}}, "scores": scores, "train_seconds": 9.0}
+    (folder / "result.json").write_text(json.dumps({**result, **changes}))
+
+
+def test_the_plan_is_the_product_of_the_lists_and_later_lists_win() -> None:
+    cells = planned(
+        ["model=espcn,vdsr", "loss=mse,mae", "optimizer=adam,sgd", "model=choice(a,b,c)", "loss=vgg", "seed=1"]
+    )
+    assert cells == [
+        {"model": model, "loss": "vgg", "optimizer": optimizer} for model in "abc" for optimizer in ("adam", "sgd")
+    ]
+    assert planned(["seed=1"]) == [{}]
+
+
+def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Path) -> None:
+    write(tmp_path / "espcn_mse_adam")
+    write(tmp_path / "espcn_mse_sgd", status="diverged", reason="the loss is not finite")
+    folds = {"data": {"folds": 3, "fold": "all"}}
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    here = socket.gethostname()
+    write(tmp_path / "vdsr_mse_adam", status="running", config=folds, process={"host": here, "id": os.getpid()})
+    write(tmp_path / "vdsr_mse_adam" / "fold_0")
+    write(tmp_path / "vdsr_mse_sgd", status="running", process={"host": here, "id": gone.pid})
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "result.json").write_text("{")
+    plan = planned(["model=espcn,vdsr", "loss=mse", "optimizer=adam,sgd,rmsprop"])
+    (tmp_path / "sweep.json").write_text(json.dumps({"cells": plan}))
+
+    cells = {cell.name: cell for cell in find_cells(tmp_path)}
+    assert cells["espcn_mse_adam"] == Cell("espcn_mse_adam", "done", gain=0.5, seconds=9.0)
+    assert cells["espcn_mse_sgd"].status == "diverged"
+    assert cells["vdsr_mse_adam"].status == "running"
+    assert cells["vdsr_mse_adam"].folds == (1, 3)
+    assert cells["vdsr_mse_sgd"].status == "interrupted"
+    assert cells["broken"].status == "damaged"
+    assert {name for name, cell in cells.items() if cell.status == "pending"} == {
+        "espcn_mse_rmsprop",
+        "vdsr_mse_rmsprop",
+    }
+
+
+def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no runs in it"):
+        find_cells(tmp_path)
+
+
+def test_a_bad_cell_costs_itself_alone_and_only_it_is_tried_again(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "grid"
+    settings = ["experiment=grid", "model=espcn,vdsr", "loss=mse", "optimizer=adam", "data.folds=2", "data=isr"]
+    settings += [f"data.root={make_folder(count=8)}", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}"]
+    bad = ["logger=none", "++model.head=sigmoid"]  # VDSR has no such option
+    code, text = command(*settings, *bad)
+    assert code == 1, text
+    assert "1 done, 1 failed" in text
+    assert "vdsr_mse_adam failed: fold 0: " in text
+    assert "Traceback" not in text
+    before = result_of(folder / "espcn_mse_adam")
+    assert result_of(folder / "vdsr_mse_adam")["status"] == "failed"
+    code, text = command(*settings, *bad)
+    assert code == 1
+    assert text.count("done before") == 1
+    assert result_of(folder / "espcn_mse_adam") == before
