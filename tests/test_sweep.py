@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from sr.errors import UserError
-from sr.sweep import Cell, find_cells, planned
+from sr.sweep import Cell, find_cells, planned, render
 from tests.conftest import Command, MakeFolder, result_of
 
 
 def write(folder: Path, **changes: Any) -> None:
     folder.mkdir(parents=True)
     scores = {"val": {"gain": {"mean": 0.5, "sd": 0.1}}}
-    result = {"status": "done", "config": {"data": {"folds": None, "fold": 0}}, "scores": scores, "train_seconds": 9.0}
+    result = {"status": "done", "config": {"data": {"folds": None, "fold": 0}}, "scores": scores, "seconds": 90.0}
     (folder / "result.json").write_text(json.dumps({**result, **changes}))
 
 
@@ -45,7 +45,7 @@ def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Pat
     (tmp_path / "sweep.json").write_text(json.dumps({"cells": plan}))
 
     cells = {cell.name: cell for cell in find_cells(tmp_path)}
-    assert cells["espcn_mse_adam"] == Cell("espcn_mse_adam", "done", gain=0.5, seconds=9.0)
+    assert cells["espcn_mse_adam"] == Cell("espcn_mse_adam", "done", gain=0.5, seconds=90.0)
     assert cells["espcn_mse_sgd"].status == "diverged"
     assert cells["vdsr_mse_adam"].status == "running"
     assert cells["vdsr_mse_adam"].folds == (1, 3)
@@ -55,6 +55,21 @@ def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Pat
         "espcn_mse_rmsprop",
         "vdsr_mse_rmsprop",
     }
+
+
+def test_the_table_names_losers_and_estimates_the_time_left_by_model() -> None:
+    cells = [
+        Cell("espcn_mse_adam", "done", gain=0.5, seconds=60),
+        Cell("vdsr_mse_adam", "done", gain=-0.1, seconds=600),
+        Cell("vdsr_mse_sgd", "running", folds=(4, 5)),
+        Cell("espcn_mse_sgd", "pending"),
+    ]
+    lines = render(cells).splitlines()
+    assert lines[1].split() == ["espcn_mse_adam", "done", "+0.50", "1.0"]
+    assert lines[2].endswith("loses to its input")
+    assert lines[3].split() == ["vdsr_mse_sgd", "running", "4/5"]
+    assert lines[-2] == "2 done, 1 pending, 1 running"
+    assert lines[-1] == "about 3 minutes left, one after the other"  # 600 / 5 + 60 seconds
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:

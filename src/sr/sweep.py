@@ -5,7 +5,8 @@ import json
 import logging
 import os
 import socket
-from collections import Counter
+import statistics
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Cell:
         status: done, running, interrupted, failed, diverged, damaged or pending.
         reason: why it is not done, in one line.
         gain: dB over the input, if it is done.
-        seconds: training time so far.
+        seconds: time it took, validation and all.
         folds: folds done, and folds in all; (0, 0) without cross-validation.
     """
 
@@ -104,6 +105,39 @@ def find_cells(folder: Path) -> list[Cell]:
     return [*cells, *(Cell(name, "pending") for name in pending)]
 
 
+def render(cells: Sequence[Cell]) -> str:
+    """The cells as a text table, then how many stand how, and the time left if they go on one after the other."""
+    rows = [("cell", "status", "folds", "gain dB", "minutes", "")]
+    for cell in cells:
+        folds = f"{cell.folds[0]}/{cell.folds[1]}" if cell.folds[1] else ""
+        gain = "" if cell.gain is None else f"{cell.gain:+.2f}"
+        minutes = f"{cell.seconds / 60:.1f}" if cell.seconds else ""
+        note = "loses to its input" if cell.gain is not None and cell.gain <= 0 else cell.reason
+        rows.append((cell.name, cell.status, folds, gain, minutes, note))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    counts = Counter(cell.status for cell in cells)
+    lines += ["", ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))]
+    if left := _seconds_left(cells):
+        lines.append(f"about {left / 60:.0f} minutes left, one after the other")
+    return "\n".join(lines) + "\n"
+
+
+def _seconds_left(cells: Sequence[Cell]) -> float:
+    """For each cell that is not done the mean time of done ones of its model, or of all, less the folds it has."""
+    done: dict[str, list[float]] = defaultdict(list)
+    for cell in cells:
+        if cell.status == "done":
+            done[cell.name.partition("_")[0]].append(cell.seconds)
+    everything = [seconds for times in done.values() for seconds in times]
+    left = 0.0
+    for cell in cells:
+        if cell.status != "done" and everything:
+            times = done.get(cell.name.partition("_")[0], everything)
+            left += statistics.fmean(times) * (1 - cell.folds[0] / cell.folds[1] if cell.folds[1] else 1)
+    return left
+
+
 def _planned_names(folder: Path) -> list[str]:
     """Names of the planned cells, where the plan has but models, losses and optimizers."""
     try:
@@ -125,7 +159,7 @@ def _cell(folder: Path) -> Cell:
     of = result["config"]["data"].get("folds") if result["config"]["data"].get("fold") == "all" else None
     folds = (sum(_done(folder / f"fold_{fold}") for fold in range(of)), of) if of else (0, 0)
     gain = result["scores"]["val"]["gain"]["mean"] if status == "done" else None
-    return Cell(folder.name, status, reason, gain, result.get("train_seconds", 0.0), folds)
+    return Cell(folder.name, status, reason, gain, result.get("seconds", 0.0), folds)
 
 
 def _done(folder: Path) -> bool:

@@ -1,0 +1,52 @@
+"""The command ``sr``: each subcommand imports what it needs when it is called."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sr.errors import UserError
+
+_BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a subcommand; ends with exit code 2 and one line for bad input."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["train"]:  # Hydra reads its own arguments
+        return _train(words[1:])
+    options = _parser().parse_args(words)
+    call: Callable[[argparse.Namespace], None] = options.call
+    try:
+        call(options)
+    except UserError as error:
+        sys.exit(_fail(error))
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sr", description="Compare super-resolution models and use the winner.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("train", help="train one model or many: the same as python -m sr.train", add_help=False)
+    status = commands.add_parser("status", help="how the runs of a sweep stand, and the time left")
+    status.add_argument("folder", type=Path, metavar="DIR", help="folder of the sweep (hydra.sweep.dir)")
+    status.set_defaults(call=_status)
+    return parser
+
+
+def _train(words: list[str]) -> None:
+    from sr import train
+
+    sys.argv = ["sr train", *words]
+    train.main()
+
+
+def _status(options: argparse.Namespace) -> None:
+    from sr.sweep import find_cells, render
+
+    sys.stdout.write(render(find_cells(options.folder)))
+
+
+def _fail(error: UserError) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return _BAD_INPUT
