@@ -1,7 +1,10 @@
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 
 from sr.errors import UserError
 from sr.sweep import Cell, find_cells, planned, render
-from tests.conftest import Command, MakeFolder, result_of
+from tests.conftest import SMALL, Command, MakeFolder, result_of
 
 
 def write(folder: Path, **changes: Any) -> None:
@@ -95,3 +98,27 @@ def test_a_bad_cell_costs_itself_alone_and_only_it_is_tried_again(
     assert code == 1
     assert text.count("done before") == 1
     assert result_of(folder / "espcn_mse_adam") == before
+
+
+def test_a_grid_killed_in_the_middle_goes_on_and_trains_nothing_twice(make_folder: MakeFolder, tmp_path: Path) -> None:
+    grid = tmp_path / "grid"
+    settings = ["experiment=grid", "model=espcn", "loss=mse,mae", "optimizer=adam,sgd", "data.folds=2", "data=isr"]
+    settings += [f"data.root={make_folder(count=8)}", "trainer.max_epochs=2", "logger=none", f"hydra.sweep.dir={grid}"]
+    line = [sys.executable, "-m", "sr.train", *SMALL, *settings]
+    first = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 100
+    while not list(grid.glob("espcn_mse_sgd/fold_0/metrics.csv")) and first.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    before = {path: json.loads(path.read_text()) for path in grid.rglob("result.json")}
+    finished = [path for path, result in before.items() if result["status"] == "done"]
+    assert 0 < len(finished) < 12
+    assert any(cell.status == "interrupted" for cell in find_cells(grid))
+
+    again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert [cell.status for cell in find_cells(grid)] == ["done"] * 4
+    assert len(list(grid.rglob("result.json"))) == 12
+    assert all(json.loads(path.read_text()) == before[path] for path in finished)
