@@ -33,6 +33,11 @@ wheel:
 tensorboard: .venv/installed
 	$(BIN)/tensorboard --logdir runs
 
+# A stamp without a working environment behind it (Python upgraded, folder moved) does not count.
+ifneq ($(shell $(BIN)/python -c "import hydra, sr" 2>&1),)
+$(shell rm -f .venv/installed)
+endif
+
 # Made once; again when the requirements change, and from scratch when the environment is broken or half-made.
 .venv/installed: pyproject.toml constraints.txt
 	@$(BIN)/python -c "import pip" 2>/dev/null || $(PYTHON) -m venv --clear .venv

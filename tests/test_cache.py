@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,23 @@ def test_fingerprint_changes_with_a_pixel_and_with_a_name(make_folder: MakeFolde
     renamed = fingerprint(root)
     (root / "high_res" / "9.png").write_bytes((root / "high_res" / "1.png").read_bytes())
     assert len({before, renamed, fingerprint(root)}) == 3
+
+
+def test_fingerprint_is_of_the_data_not_of_augmentation(make_folder: MakeFolder) -> None:
+    sources = isr_folders(make_folder(count=3))
+    turned = [replace(source, name=f"{source.name}@45", rotated=True) for source in sources]
+    stores = [PairStore(listed, scale=1, shrink=2, kind="none") for listed in (sources, [*sources, *turned])]
+    assert stores[0].fingerprint == stores[1].fingerprint
+
+
+def test_a_cache_without_one_readable_image_or_a_place_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
+    root = make_folder(count=1)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write the image cache .*data\.cache_dir"):
+        PairStore(isr_folders(root), scale=1, shrink=2, kind="disk", folder=tmp_path / "file" / "cache")
+    (root / "high_res" / "0.png").write_text("no image")
+    with pytest.raises(UserError, match="not one of the images"):
+        PairStore(isr_folders(root), scale=1, shrink=2, kind="disk", folder=tmp_path, on_bad_file="skip")
 
 
 def test_the_disk_cache_is_read_not_decoded_again(

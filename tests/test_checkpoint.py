@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from sr.checkpoint import load_network, network_config
+from sr.checkpoint import WholeCheckpointIO, load_network, network_config
 from sr.errors import UserError
 from sr.nets.espcn import ESPCN
 
@@ -29,6 +29,15 @@ def test_a_checkpoint_alone_rebuilds_its_network(tmp_path: Path) -> None:
     assert torch.equal(net(lr), expected(lr))
     assert not net.training
     assert config["scale"] == 2
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "last.ckpt"
+    WholeCheckpointIO().save_checkpoint({"epoch": 1}, path)
+    with pytest.raises(AttributeError):
+        WholeCheckpointIO().save_checkpoint({"epoch": lambda: 2}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+    assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
 
 
 class Bomb:

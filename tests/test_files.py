@@ -1,11 +1,12 @@
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from sr.files import ImageFileError, image_size, read_image
+from sr.files import ImageFileError, from_pil, image_size, read_image, to_pil
 from tests.conftest import photograph
 
 
@@ -80,6 +81,20 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ImageFileError, match="bomb"):
         read_image(path)
+
+
+def test_an_image_on_any_device_becomes_a_picture() -> None:
+    class Elsewhere(torch.Tensor):
+        """Stands in for a tensor on a GPU: only its copy on the CPU has numpy values."""
+
+        def numpy(self, *, force: bool = False) -> NoReturn:
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+        def cpu(self, *args: object, **kwargs: object) -> torch.Tensor:
+            return self.as_subclass(torch.Tensor)
+
+    image = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
+    assert torch.equal(from_pil(to_pil(image.as_subclass(Elsewhere))), image)
 
 
 def test_size_comes_from_the_header(tmp_path: Path) -> None:

@@ -23,8 +23,15 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
 
 
 def test_runs_are_the_same_when_only_their_place_differs() -> None:
-    config = {"run_dir": "a", "retrain": False, "seed": 1, "logger": {"x": 1}}
-    assert same_run({"config": config}, {**config, "run_dir": "b", "retrain": True, "logger": None})
+    config = {
+        "run_dir": "/a",
+        "retrain": False,
+        "seed": 1,
+        "logger": {"x": 1},
+        "callbacks": {"dirpath": "/a/checkpoints"},
+    }
+    moved = {**config, "run_dir": "/b c", "retrain": True, "logger": None, "callbacks": {"dirpath": "/b c/checkpoints"}}
+    assert same_run({"config": config}, moved)
     assert not same_run({"config": config}, {**config, "seed": 0})
 
 

@@ -120,6 +120,17 @@ def test_rotation_by_45_degrees_leaves_no_empty_corner(size: tuple[int, int], sc
     assert turned.shape[1] == turned.shape[2] == (int(side / 2**0.5) - 2) * scale
 
 
+def test_an_image_too_small_to_turn_is_named(tmp_path: Path) -> None:
+    photograph(15, 40).save(tmp_path / "small.png")
+    with pytest.raises(UserError, match=r"small\.png: 40x15 pixels are too few to turn"):
+        load_pair(Source("a", "a", tmp_path / "small.png", rotated=True), 1, 2)
+
+
+def test_a_folder_may_be_named_by_a_number(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_folder(count=2, name="2024").parent)
+    assert len(isr_folders(2024)) == 2  # type: ignore[arg-type]
+
+
 def test_rotated_pairs_show_the_same_part_of_the_image(make_folder: MakeFolder) -> None:
     given = isr_folders(make_folder(count=1, size=(96, 128), low_scale=2))[0]
     turned = Source("t", "t", given.hr, given.lr, rotated=True)

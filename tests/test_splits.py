@@ -40,6 +40,7 @@ def test_folds_share_the_test_part_and_cover_the_rest_once() -> None:
         (1, {}, "too few"),
         (3, {"folds": 5}, "needs 5 source images outside the test part, found 2"),
         (10, {"folds": 1}, "folds must be"),
+        (10, {"fold": 3}, "needs the number of folds"),
         (10, {"folds": 5, "fold": 5}, "from 0 to 4"),
         (10, {"folds": 5, "fold": -1}, "from 0 to 4"),
         (10, {"test_share": 1.0}, "test_share must be"),

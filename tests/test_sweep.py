@@ -93,6 +93,7 @@ def test_a_bad_cell_costs_itself_alone_and_only_it_is_tried_again(
     assert "vdsr_mse_adam failed: fold 0: " in text
     assert "Traceback" not in text
     before = result_of(folder / "espcn_mse_adam")
+    assert "hydra.mode=RUN" in before["command"]
     assert result_of(folder / "vdsr_mse_adam")["status"] == "failed"
     code, text = command(*settings, *bad)
     assert code == 1

@@ -1,7 +1,9 @@
 """Whole runs through the command, small enough for a laptop."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -113,6 +115,10 @@ def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
     assert code == 0
     assert "done before" in text
     assert result_of(tmp_path / "run")["started"] == started
+    code, _ = command(*settings, "test=true")  # but asked for test scores, it adds them
+    assert code == 0
+    assert "test" in result_of(tmp_path / "run")["scores"]
+    assert result_of(tmp_path / "run")["steps"] == 1
     code, text = command(*settings, "seed=5")
     assert code == 2
     assert "holds a run of another config" in text
@@ -139,7 +145,7 @@ class StopAt(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (5, 2), (6, 0)])
+@pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (5, 2), (6, 0), (9, 0)])
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on_bit_for_bit(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, workers: int
 ) -> None:
@@ -162,9 +168,51 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on_bit_for_bit(
     whole, resumed = (tmp_path / name for name in ("whole", "run"))
     ends = [torch.load(one / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for one in (whole, resumed)]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
-    columns = ("epoch", "step", "lr", "val/psnr", "val/loss")
+    columns = ("epoch", "step", "lr", "train/loss", "val/psnr", "val/loss")
     rows = [[[row[column] for column in columns] for row in table(one / "metrics.csv")] for one in (whole, resumed)]
     assert rows[0] == rows[1]
+
+
+def test_a_moved_run_folder_keeps_its_best(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=2")
+    command(*settings)
+    before = result_of(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    code, text = command(*settings, "test=true", folder="moved")
+    assert code == 0, text
+    after = result_of(tmp_path / "moved")
+    assert after["monitor"] == before["monitor"]
+    assert after["scores"]["val"] == before["scores"]["val"]
+    assert "test" in after["scores"]
+
+
+def test_a_run_that_another_process_trains_is_left_alone(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    process = {"host": socket.gethostname(), "id": os.getppid()}
+    (tmp_path / "run" / "result.json").write_text(json.dumps({"status": "running", "process": process, "config": {}}))
+    code, text = command("debug=tiny")
+    assert code == 2
+    assert f"is being trained by process {os.getppid()}" in text
+
+
+def test_retraining_leaves_nothing_of_the_run_before(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=1")
+    command(*settings, "test=true")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    code, _ = command(*settings, "retrain=true", "optimizer.lr=-1")
+    assert code == 2
+    left = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file() and ".hydra" not in path.parts}
+    assert not {"images.csv", "test_images.csv", "metrics.csv", "best.ckpt", "last.ckpt"} & left
+    assert {"notes.txt", "result.json"} <= left
+    assert len([name for name in left if name.startswith("events")]) == 1  # of the run that just failed
+
+
+def test_a_run_that_was_never_validated_is_done_and_stays_done(command: Command, make_folder: MakeFolder) -> None:
+    settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=1", "trainer.limit_val_batches=0")
+    code, text = command(*settings)
+    assert code == 0, text
+    assert "never validated" in text
+    assert command(*settings)[0] == 0
 
 
 def test_a_diverged_run_says_so_and_leaves_its_result(
@@ -190,6 +238,11 @@ def test_a_diverged_run_says_so_and_leaves_its_result(
         (["data.patch=300"], "data.patch=300 is larger than"),
         (["data.folds=40"], "needs 40 source images"),
         (["loss=vgg", "loss.weights=/nowhere.pth"], "no such file"),
+        (["optimizer.lr=-1"], "Invalid learning rate"),
+        (["monitor=val/pnsr"], "monitor must be one of val/psnr"),
+        (["data.num_workers=-1"], "num_workers"),
+        (["trainer.max_epochs=-1", "scheduler=cosine"], ""),
+        (["data.fold=3"], "needs the number of folds"),
         (["model.activation=gelu"], "one of relu, tanh"),
         (["+model.depth=3"], "unexpected keyword argument"),
         (["data.augment.flip=true", "+data.augment.shear=true"], "unexpected keyword argument"),

@@ -91,7 +91,8 @@ class PairStore:
                     pairs.append((lr.to(device), hr.to(device)) if self.kind == "device" else (lr, hr))
             self.sources = kept
             self._pairs = None if self.kind == "none" else pairs
-        self.fingerprint = _key(self.sources, digests)[:16]
+        originals = [source for source in self.sources if not source.rotated]  # augmentation is not data
+        self.fingerprint = _key(originals, digests)[:16]
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -143,26 +144,29 @@ class PairStore:
         return [_cut(data, offset, lr_shape, hr_shape) for _, offset, lr_shape, hr_shape in entries]
 
     def _write(self, sources: Sequence[Source], path: Path, index_path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         entries: list[Entry] = []
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
                 for source, pair in self._decode(sources):
                     entries.append((source.name, file.tell(), list(pair[0].shape), list(pair[1].shape)))
                     for image in pair:
                         file.write(image.numpy().tobytes())
                 size = file.tell()
+                if not entries:
+                    raise UserError("not one of the images could be read")
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            write_text(index_path, json.dumps({"bytes": size, "pairs": entries}))
         except OSError as error:
             raise UserError(
                 f"{path.parent}: cannot write the image cache there ({error}): set data.cache_dir"
             ) from error
         finally:
-            temporary.unlink(missing_ok=True)
-        write_text(index_path, json.dumps({"bytes": size, "pairs": entries}))
+            if path.parent.is_dir():
+                temporary.unlink(missing_ok=True)
 
 
 def _read_index(path: Path, index_path: Path) -> list[Entry] | None:

@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
 def _train(words: list[str]) -> None:
     from sr import train
 
-    sys.argv = ["sr train", *words]
+    sys.argv = [train.__file__, *words]  # trainer=ddp starts this file again for its other processes
     train.main()
 
 

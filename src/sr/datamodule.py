@@ -106,6 +106,8 @@ class ISRDataModule(LightningDataModule):
         Raises:
             UserError: for anything wrong with the files, their sizes, or their number.
         """
+        if stage == "test" and hasattr(self, "split"):
+            return  # at the end of a run: the data are at hand
         sources = self.find(self.root)
         if self.augment.rotate45:
             sources += [replace(source, name=f"{source.name}@45", rotated=True) for source in sources]

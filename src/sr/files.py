@@ -58,7 +58,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def to_pil(image: Tensor) -> Image.Image:
     """Uint8 ``(3, H, W)`` to a Pillow image."""
-    return Image.fromarray(image.permute(1, 2, 0).numpy())
+    return Image.fromarray(image.cpu().permute(1, 2, 0).numpy())
 
 
 def from_pil(image: Image.Image) -> Tensor:

@@ -19,7 +19,7 @@ from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.tensorboard import SummaryWriter
@@ -28,20 +28,26 @@ from torch.utils.tensorboard.summary import hparams
 from sr.callbacks.safety import RunCheckpoints
 from sr.callbacks.tables import ImageScores
 from sr.callbacks.timing import Timing
-from sr.checkpoint import network_config
+from sr.checkpoint import WholeCheckpointIO, network_config
 from sr.errors import DivergedError, UserError
 from sr.lit_module import LitSR
 from sr.measure import count_parameters, environment, multiply_adds, peak_memory_bytes
-from sr.result import command, read_result, same_run, summarise, write_result
+from sr.result import NAME, command, is_running, read_result, same_run, summarise, write_result
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Callback)
 
+# What a wrong setting may raise before the first step; HYDRA_FULL_ERROR=1 shows where.
+_SETTINGS = (InstantiationException, MisconfigurationException, ValueError, TypeError, OverflowError)
+
+_MONITORED = tuple(f"val/{name}" for name in ("psnr", "ssim", "gain", "loss"))
+_OURS = ("result.json", "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt")  # of a run folder
+
 _GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "experiment")
 
 
-def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float:
+def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float | None:
     """Train one model as the config says, or continue the run that its folder holds.
 
     Args:
@@ -60,28 +66,47 @@ def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float:
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     folder = Path(plain["run_dir"])
     earlier = settle(folder, plain)
-    if earlier and earlier["status"] == "done":
-        return float(earlier["monitor"]["value"])
-    result = describe_run(plain, changes)
+    if earlier and is_done(earlier, plain):
+        log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
+        value: float | None = earlier["monitor"]["value"]
+        return value
+    before = (earlier or {}).get("seconds", 0.0)
+    result = describe_run(plain, changes) | {"seconds": before}
     record(folder, result)
     begun = time.perf_counter()
+    parts: dict[str, Any] = {}
     try:
-        return _run(config, plain, folder, result, resume=earlier is not None)
+        return _run(config, plain, folder, result, parts, resume=earlier is not None)
     except BaseException as error:
         result["status"], result["reason"] = status_of(error)
         if result["status"] == "interrupted":
-            log.warning("interrupted: the same command with hydra.run.dir='%s' goes on", folder)
+            flag = ", without retrain=true" if plain["retrain"] else ""
+            log.warning("interrupted: the same command with hydra.run.dir='%s'%s goes on", folder, flag)
         if isinstance(error, SystemExit) and not isinstance(error, SIGTERMException):
             raise KeyboardInterrupt from error  # Lightning exits with 1 after Ctrl-C
-        if isinstance(error, InstantiationException) and not isinstance(error, UserError):
+        begun_training = "timing" in parts and parts["timing"].images > 0
+        if isinstance(error, _SETTINGS) and not begun_training and "HYDRA_FULL_ERROR" not in os.environ:
             raise UserError(result["reason"]) from error
         raise
     finally:
-        result["seconds"] = time.perf_counter() - begun
+        if "checkpoints" in parts:
+            parts["checkpoints"].release()
+        result["seconds"] = before + time.perf_counter() - begun
         record(folder, result)
 
 
-def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[str, Any], *, resume: bool) -> float:
+def _run(
+    config: DictConfig,
+    plain: dict[str, Any],
+    folder: Path,
+    result: dict[str, Any],
+    parts: dict[str, Any],
+    *,
+    resume: bool,
+) -> float | None:
+    """Build, train and score; ``parts`` tells the caller how far it came, whatever happens."""
+    if plain["monitor"] not in _MONITORED:
+        raise UserError(f"monitor must be one of {', '.join(_MONITORED)}, got {plain['monitor']!r}")
     scale = plain["scale"]
     if not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
         raise UserError(f"scale must be an integer of 1 or more, got {scale!r}")
@@ -104,6 +129,10 @@ def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[s
     trainer = _trainer(config, callbacks, loggers, folder)
     checkpoints, scores = _only(callbacks, RunCheckpoints), _only(callbacks, ImageScores)
     timing = _only(callbacks, Timing)
+    parts |= {"checkpoints": checkpoints, "timing": timing}
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
     result |= {
         "scale": scale,
@@ -118,6 +147,7 @@ def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[s
         log.info("going on from %s", last)
     trainer.fit(module, datamodule, ckpt_path=last if resume and last.is_file() else None, weights_only=True)
 
+    best = None if checkpoints.best_model_score is None else float(checkpoints.best_model_score)
     result |= {
         "data": {"fingerprint": datamodule.fingerprint, "images": datamodule.counts()},
         "epochs": trainer.current_epoch,
@@ -125,9 +155,9 @@ def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[s
         "images_per_second": timing.images_per_second,
         "train_seconds": timing.train_seconds,
         "wait_share": timing.wait_share,
-        "peak_memory_bytes": peak_memory_bytes(module.device),
-        "device": str(trainer.strategy.root_device),
-        "monitor": {"name": checkpoints.monitor, "value": float(checkpoints.best_model_score or float("nan"))},
+        "peak_memory_bytes": peak_memory_bytes(device),
+        "device": str(device),
+        "monitor": {"name": checkpoints.monitor, "value": best},
         "scores": {"val": summarise(scores.best)},
     }
     if plain["test"]:
@@ -136,7 +166,7 @@ def _run(config: DictConfig, plain: dict[str, Any], folder: Path, result: dict[s
     result["status"] = "done"
     _log_hyper_parameters(loggers, result)
     _announce(result, folder)
-    return float(result["monitor"]["value"])
+    return best
 
 
 def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
@@ -145,15 +175,26 @@ def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         UserError: if it holds another run.
     """
+    if plain["retrain"]:
+        for pattern in _OURS:
+            for path in folder.glob(pattern):
+                path.unlink()
+        return None
     earlier = read_result(folder)
-    if earlier and not plain["retrain"]:
+    if earlier:
+        if int(os.environ.get("LOCAL_RANK", 0)) == 0 and is_running(earlier):
+            raise UserError(f"{folder}: is being trained by process {earlier['process']['id']}: wait for it")
         if same_run(earlier, plain):
-            if earlier["status"] == "done":
-                log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
             return earlier
         raise UserError(f"{folder}: holds a run of another config: choose another hydra.run.dir, or retrain=true")
-    (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+    if (folder / "checkpoints" / "last.ckpt").is_file():
+        raise UserError(f"{folder}: holds checkpoints of a run without {NAME}: choose another folder, or retrain=true")
     return None
+
+
+def is_done(result: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
+    """Whether nothing is left to do, test scores included where they are asked for."""
+    return result["status"] == "done" and (not plain["test"] or "test" in result["scores"])
 
 
 def describe_run(plain: dict[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -163,7 +204,8 @@ def describe_run(plain: dict[str, Any], changes: Mapping[str, Any] | None = None
     if HydraConfig.initialized():
         hydra = HydraConfig.get()
         choices = {group: hydra.runtime.choices.get(group) for group in _GROUPS}
-        line = command(list(hydra.overrides.task), changes or {})
+        mode = {"hydra.mode": "RUN"} if hydra.mode == RunMode.MULTIRUN else {}  # one cell, not the sweep
+        line = command(list(hydra.overrides.task), {**mode, **(changes or {})})
     started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     return {
         "status": "running",
@@ -185,7 +227,9 @@ def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger
     if not sys.stderr.isatty():  # a log file gets a line an epoch instead
         callbacks = [one for one in callbacks if not isinstance(one, ProgressBar)]
         settings["enable_progress_bar"] = False
-    trainer: Trainer = instantiate(settings, callbacks=callbacks, logger=loggers, default_root_dir=str(folder))
+    trainer: Trainer = instantiate(
+        settings, callbacks=callbacks, logger=loggers, plugins=[WholeCheckpointIO()], default_root_dir=str(folder)
+    )
     return trainer
 
 
@@ -282,5 +326,9 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     # torch's pytree deprecation inside Lightning.
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
+    # Every rank validates every image, see `ISRDataModule.val_dataloader`.
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+    # With check_val_every_n_epoch most epochs have no score to choose by.
+    warnings.filterwarnings("ignore", message=".*could not find the monitored key.*")
     # Small data sets have fewer steps an epoch than the logging interval; epochs are logged all the same.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.errors import UserError
-from sr.fit import describe_run, fit, settle, status_of
+from sr.fit import describe_run, fit, is_done, settle, status_of
 from sr.result import read_result, write_result
 from sr.writing import read_table, write_table
 
@@ -25,12 +25,12 @@ _SUMMED = ("seconds", "train_seconds")
 _AVERAGED = ("images_per_second", "wait_share")
 
 
-def run(config: DictConfig) -> float:
+def run(config: DictConfig) -> float | None:
     """Train one model, or one for each fold with ``data.fold=all``; see `sr.fit.fit`."""
     return fit_folds(config) if config.data.fold == ALL else fit(config)
 
 
-def fit_folds(config: DictConfig) -> float:
+def fit_folds(config: DictConfig) -> float | None:
     """Train a fresh model on each fold, in ``fold_0`` and so on under the run folder.
 
     Folds differ in their seed, the split's stays. A fold that is done is not trained again, an interrupted one goes on.
@@ -47,9 +47,13 @@ def fit_folds(config: DictConfig) -> float:
     folds = plain["data"]["folds"]
     if not isinstance(folds, int) or folds < 2:
         raise UserError(f"data.fold=all needs data.folds=K with K of 2 or more, got {folds!r}")
+    if str(plain["trainer"]["strategy"]).startswith("ddp"):
+        raise UserError("trainer=ddp trains one fold at a time: name it, data.fold=0")
     earlier = settle(folder, plain)
-    if earlier and earlier["status"] == "done":
-        return float(earlier["monitor"]["value"])
+    if earlier and is_done(earlier, plain):
+        log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
+        value: float | None = earlier["monitor"]["value"]
+        return value
     result = describe_run(plain)
     folder.mkdir(parents=True, exist_ok=True)
     write_result(folder, result)
@@ -88,7 +92,7 @@ def _join(folder: Path, folds: int) -> dict[str, Any]:
     images = [{**row, "fold": fold} for fold, part in enumerate(parts) for row in read_table(part / "images.csv")]
     write_table(folder / "images.csv", images)
     write_table(folder / "metrics.csv", mean_and_sd_by_epoch([read_table(part / "metrics.csv") for part in parts]))
-    vals = [one["scores"]["val"] for one in results]
+    parts_scored = [part for part in ("val", "test") if all(part in one["scores"] for one in results)]
     monitored = [one["monitor"]["value"] for one in results]
     return {
         **{name: results[0][name] for name in _SHARED},
@@ -98,12 +102,14 @@ def _join(folder: Path, folds: int) -> dict[str, Any]:
         "data": results[0]["data"],
         "folds": [{"scores": one["scores"], "seconds": one["seconds"]} for one in results],
         "monitor": {"name": results[0]["monitor"]["name"], "value": statistics.fmean(monitored)},
-        "scores": {"val": {name: _over_folds([val[name]["mean"] for val in vals]) for name in vals[0]}},
+        "scores": {part: _over_folds([one["scores"][part] for one in results]) for part in parts_scored},
     }
 
 
-def _over_folds(means: Sequence[float]) -> dict[str, float]:
-    return {"mean": statistics.fmean(means), "sd": statistics.stdev(means)}
+def _over_folds(scores: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation over folds of each metric's mean over images."""
+    columns = {name: [one[name]["mean"] for one in scores] for name in scores[0]}
+    return {name: {"mean": statistics.fmean(means), "sd": statistics.stdev(means)} for name, means in columns.items()}
 
 
 def mean_and_sd_by_epoch(tables: Sequence[Sequence[Mapping[str, str]]]) -> list[dict[str, float]]:

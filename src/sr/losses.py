@@ -65,10 +65,12 @@ class VGGLoss(nn.Module):
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Compare ``(N, 3, H, W)`` twice, in [0, 1], H and W at least 8; a scalar. No gradient reaches ``hr``."""
-        with torch.no_grad():
-            target = self.features(hr)
-        pairs = zip(self.features(sr), target, strict=True)
-        return torch.stack([F.l1_loss(ours.float(), theirs.float()) for ours, theirs in pairs]).sum()
+        # In float32: in bfloat16 the difference of two images that are nearly equal is mostly rounding.
+        with torch.autocast(sr.device.type, enabled=False):
+            with torch.no_grad():
+                target = self.features(hr.float())
+            pairs = zip(self.features(sr.float()), target, strict=True)
+            return torch.stack([F.l1_loss(ours, theirs) for ours, theirs in pairs]).sum()
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Activations after relu1_2, relu2_2, relu3_3 and relu4_3."""
@@ -76,7 +78,7 @@ class VGGLoss(nn.Module):
             image = F.interpolate(image, (self.resize, self.resize), mode="bilinear", antialias=True)
         if min(image.shape[-2:]) < _LEAST_SIDE:
             raise UserError(f"loss=vgg needs images of {_LEAST_SIDE} pixels a side or more: raise data.patch")
-        x = (image - self.get_buffer("mean")) / self.get_buffer("std")
+        x = ((image - self.get_buffer("mean")) / self.get_buffer("std")).contiguous(memory_format=torch.channels_last)
         compared = []
         for number in range(len(_FILE_INDEX)):
             if number in _POOLED_BEFORE:

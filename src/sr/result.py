@@ -1,7 +1,9 @@
 """result.json: what a run was, what it reached, and how it is repeated."""
 
 import json
+import os
 import shlex
+import socket
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,14 +35,39 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path}: is damaged ({error}): delete it, the run goes on from its checkpoint") from error
+        raise UserError(f"{path}: is damaged ({error}): retrain=true trains anew in this folder") from error
     return result
+
+
+def is_running(result: Mapping[str, Any], *, myself: bool = False) -> bool:
+    """Whether a process that says it trains this run still lives; one on another machine is believed to.
+
+    With ``myself`` the calling process counts as one.
+    """
+    process = result.get("process")
+    if result["status"] != "running" or process is None:
+        return False
+    if process["host"] != socket.gethostname():
+        return True
+    if process["id"] == os.getpid():
+        return myself
+    try:
+        os.kill(process["id"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def same_run(result: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     """Whether a result was made under this config, apart from what does not change it."""
-    mine, theirs = ({k: v for k, v in one.items() if k not in _NOT_COMPARED} for one in (config, result["config"]))
-    return mine == theirs
+
+    def compared(one: Mapping[str, Any]) -> str:
+        kept = {name: value for name, value in one.items() if name not in _NOT_COMPARED}
+        return json.dumps(kept, sort_keys=True).replace(json.dumps(str(one["run_dir"]))[1:-1], "")  # it may have moved
+
+    return compared(config) == compared(result["config"])
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -66,7 +66,8 @@ def isr_folders(root: str | Path | Sequence[str | Path] | None) -> list[Source]:
             f"data=isr needs data.root=FOLDER: a folder with high_res/ and optionally low_res/ (same file names), "
             f"or the unpacked ISR set ({_ISR_SET}); data=demo needs no download"
         )
-    roots = [Path(root)] if isinstance(root, str | Path) else [Path(one) for one in root]
+    listed = root if isinstance(root, Sequence) and not isinstance(root, str) else [root]
+    roots = [Path(str(one)) for one in listed]  # str: a folder named 2024 comes as a number
     if len({one.resolve() for one in roots}) < len(roots):
         raise UserError(f"data.root names one folder twice: {', '.join(map(str, roots))}")
     labels = [one.resolve().name for one in roots]
@@ -151,6 +152,8 @@ def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
     height, width = whole.shape[1:]
     if min(hr.shape[1:]) < _MIN_SIDE:
         raise UserError(f"{source.hr}: {width}x{height} pixels, at least {_MIN_SIDE} a side are needed: remove it")
+    if source.rotated and _turned_side(hr.shape[1] // scale, hr.shape[2] // scale) * scale < _MIN_SIDE:
+        raise UserError(f"{source.hr}: {width}x{height} pixels are too few to turn: data.augment.rotate45=false")
     if source.lr is None:
         hr = rotate45(hr, scale) if source.rotated else hr
         return derive_lr(hr, scale, shrink), hr
@@ -179,11 +182,16 @@ def rotate45(image: Tensor, scale: int) -> Tensor:
     The square's side is cut so that the same turn of an image ``scale`` times smaller shows the same part.
     """
     height, width = image.shape[1] // scale, image.shape[2] // scale
-    # A square of side s inside the turned rectangle spans s * sqrt(2) across its shorter side; one pixel at each side
-    # is left out, where the bicubic kernel would reach over the edge.
-    side = int(min(height, width) / 2**0.5) - 2
-    if side < 1:
-        raise UserError(f"an image of {width}x{height} pixels is too small for data.augment.rotate45")
+    side = _turned_side(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     turned = from_pil(to_pil(image).rotate(45, Image.Resampling.BICUBIC))
     return turned[:, top * scale : (top + side) * scale, left * scale : (left + side) * scale].contiguous()
+
+
+def _turned_side(height: int, width: int) -> int:
+    """Side of the largest centred square inside a rectangle turned by 45 degrees.
+
+    A square of side s spans s * sqrt(2) across the rectangle's shorter side; one pixel at each side is left out, where
+    the bicubic kernel would reach over the edge.
+    """
+    return int(min(height, width) / 2**0.5) - 2

@@ -45,6 +45,8 @@ def split_groups(
     for name, share in (("test_share", test_share), ("val_share", val_share)):
         if not 0 <= share < 1:
             raise UserError(f"data.{name} must be from 0 up to, not including, 1, got {share}")
+    if folds is None and fold != 0:
+        raise UserError(f"data.fold={fold} needs the number of folds: data.folds=K")
     order = sorted(set(groups))
     random.Random(seed).shuffle(order)
     test_count = round(test_share * len(order))

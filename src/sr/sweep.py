@@ -3,8 +3,6 @@
 import itertools
 import json
 import logging
-import os
-import socket
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from sr.errors import UserError
-from sr.result import NAME, read_result
+from sr.result import NAME, is_running, read_result
 from sr.writing import write_text
 
 log = logging.getLogger(__name__)
@@ -52,7 +50,7 @@ class Cell:
 class Summary(Callback):
     """Hydra callback: writes down at the start which cells a sweep has, and says at the end how they stand."""
 
-    failed = 0
+    failed = 0  # runs of this process's sweep that did not end well
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the plan, so that `status` knows what is pending."""
@@ -65,13 +63,16 @@ class Summary(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Name what did not end well; the same command tries it again."""
         folder = Path(config.hydra.sweep.dir)
-        cells = find_cells(folder)
+        try:
+            cells = find_cells(folder)
+        except UserError:  # not one run came as far as a folder; each has said why
+            return
         counts = Counter(cell.status for cell in cells)
         log.info("%s: %s", folder, ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
         for cell in cells:
             if cell.status in _UNFINISHED:
                 log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
-        type(self).failed = sum(counts[status] for status in _UNFINISHED)
+        type(self).failed = max(type(self).failed, sum(counts[status] for status in _UNFINISHED))
 
 
 def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
@@ -154,11 +155,11 @@ def _cell(folder: Path) -> Cell:
         return Cell(folder.name, "damaged", str(error))
     assert result is not None
     status, reason = result["status"], result.get("reason", "")
-    if status == "running" and not _alive(result.get("process")):
+    if status == "running" and not is_running(result, myself=True):
         status, reason = "interrupted", "its process is gone"
     of = result["config"]["data"].get("folds") if result["config"]["data"].get("fold") == "all" else None
     folds = (sum(_done(folder / f"fold_{fold}") for fold in range(of)), of) if of else (0, 0)
-    gain = result["scores"]["val"]["gain"]["mean"] if status == "done" else None
+    gain = result["scores"]["val"].get("gain", {}).get("mean") if status == "done" else None
     return Cell(folder.name, status, reason, gain, result.get("seconds", 0.0), folds)
 
 
@@ -168,18 +169,3 @@ def _done(folder: Path) -> bool:
     except UserError:
         return False
     return bool(result and result["status"] == "done")
-
-
-def _alive(process: dict[str, Any] | None) -> bool:
-    """Whether the process that wrote a result still runs; one on another machine is believed to."""
-    if process is None:
-        return False
-    if process["host"] != socket.gethostname():
-        return True
-    try:
-        os.kill(process["id"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

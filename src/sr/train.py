@@ -31,13 +31,22 @@ def config_dir() -> Path:
 def _task(config: DictConfig) -> float | None:
     from sr.folds import run
 
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+
     try:
         return run(config)
     except (UserError, DivergedError) as error:
         log.error("error: %s", error)
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            return None  # costs this run alone; the sweep's summary counts it
+        if sweeping:
+            Summary.failed += 1
+            return None  # costs this run alone
         sys.exit(_BAD_INPUT if isinstance(error, UserError) else _DIVERGED)
+    except Exception:
+        if not sweeping:
+            raise
+        log.exception("this run failed, the others go on")
+        Summary.failed += 1
+        return None
     except KeyboardInterrupt:
         sys.exit(_CTRL_C)
     except SystemExit:  # Lightning ends so, with code 0, after SIGTERM

@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 class RunCheckpoints(ModelCheckpoint):
     """``best.ckpt`` and ``last.ckpt``, written at the end of each epoch, and ``last.ckpt`` when a run is interrupted.
 
-    Ctrl-C and SIGTERM are held back to the end of a step inside an epoch, where the state is whole and the run can be
-    continued exactly: after the last step of an epoch its validation comes first. A second signal acts at once.
+    Ctrl-C and SIGTERM are held back to the end of a step, or of the epoch after its last step, where the state is whole
+    and the run can be continued exactly. A second signal acts at once.
     """
 
     def __init__(self, dirpath: str, monitor: str = "val/psnr", mode: str = "max") -> None:
@@ -47,10 +47,11 @@ class RunCheckpoints(ModelCheckpoint):
         self._previous: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the signals; on Slurm Lightning keeps SIGTERM, which it requeues by."""
+        """Take over the signals; on Slurm and with several processes Lightning keeps SIGTERM."""
         if threading.current_thread() is not threading.main_thread():
             return  # signals reach the main thread only
-        numbers = [signal.SIGINT] if SLURMEnvironment.detect() else [signal.SIGINT, signal.SIGTERM]
+        shared = SLURMEnvironment.detect() or trainer.world_size > 1
+        numbers = [signal.SIGINT] if shared else [signal.SIGINT, signal.SIGTERM]
         self._previous = {number: signal.signal(number, self._hold) for number in numbers}
 
     def _hold(self, number: int, frame: FrameType | None) -> None:
@@ -77,6 +78,8 @@ class RunCheckpoints(ModelCheckpoint):
         """Write ``best.ckpt`` if this epoch is the best, then ``last.ckpt``, which knows of it."""
         super().on_train_epoch_end(trainer, pl_module)
         self._save_last(trainer)
+        if self._received is not None:
+            raise _exception_of(self._received)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Write ``last.ckpt`` at a clean stop; after anything else the one of the last epoch stays."""
@@ -87,8 +90,18 @@ class RunCheckpoints(ModelCheckpoint):
         assert self.dirpath is not None
         trainer.save_checkpoint(Path(self.dirpath, f"{self.CHECKPOINT_NAME_LAST}.ckpt"))
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signals back."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the best checkpoint of the folder, which may have moved since it was written."""
+
+        def here(path: str) -> str:
+            return str(Path(self.dirpath or "", Path(path).name)) if path else path
+
+        moved = {name: here(state_dict[name]) for name in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath})
+
+    def release(self) -> None:
+        """Give the signals back; called however the run ended, after Lightning has restored what it found."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
 
 from sr.errors import UserError
 from sr.writing import write_table
@@ -28,15 +29,26 @@ class EpochTable(Callback):
         self.rows: list[dict[str, float]] = []
         self._validated = False
         self._started = 0.0
+        self._loss_sum: Tensor | float = 0.0
+        self._loss_count = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of an epoch that is continued in its middle."""
         self._started = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of the epoch."""
+        """Start the clock of the epoch, and its mean loss."""
         self._started = time.perf_counter()
         self._validated = False
+        self._loss_sum, self._loss_count = 0.0, 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the loss of the batch, on its device; Lightning's own mean forgets what came before an interrupt."""
+        count = len(batch["lr"])
+        self._loss_sum = self._loss_sum + outputs["loss"].detach() * count
+        self._loss_count += count
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that this epoch has scores."""
@@ -52,8 +64,10 @@ class EpochTable(Callback):
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
         for name in self.COLUMNS[len(row) :]:
-            if name in metrics and (self._validated or name == "train/loss"):
+            if name in metrics and self._validated and name != "train/loss":
                 row[name] = float(metrics[name])
+        if self._loss_count:
+            row["train/loss"] = float(self._loss_sum) / self._loss_count
         self.rows.append(row)
         _write_table(Path(trainer.default_root_dir, "metrics.csv"), self.rows, self.COLUMNS)
         line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {row['seconds']:.1f} s"
@@ -64,12 +78,13 @@ class EpochTable(Callback):
             log.info(line)
 
     def state_dict(self) -> dict[str, Any]:
-        """Rows so far."""
-        return {"rows": self.rows}
+        """Rows so far, and the loss of an epoch that is not over."""
+        return {"rows": self.rows, "loss_sum": float(self._loss_sum), "loss_count": self._loss_count}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on behind the rows of the checkpoint."""
         self.rows = list(state_dict["rows"])
+        self._loss_sum, self._loss_count = state_dict["loss_sum"], state_dict["loss_count"]
 
 
 class ImageScores(Callback):
