@@ -10,6 +10,7 @@ ROOT = Path(sr.__file__).parent
 ALLOWED = {
     "errors": set(),
     "writing": set(),
+    "console": set(),
     "image": set(),
     "schedules": {"errors"},
     "files": {"errors"},
@@ -35,7 +36,7 @@ ALLOWED = {
 }
 
 # What reads run folders has to start at once.
-LIGHT = ("cli", "errors", "result", "sweep", "train", "writing")
+LIGHT = ("cli", "console", "errors", "result", "sweep", "train", "writing")
 
 
 def imports_of(path: Path) -> set[str]:
