@@ -240,6 +240,7 @@ def test_a_diverged_run_says_so_and_leaves_its_result(
         (["loss=vgg", "loss.weights=/nowhere.pth"], "no such file"),
         (["optimizer.lr=-1"], "Invalid learning rate"),
         (["monitor=val/pnsr"], "monitor must be one of val/psnr"),
+        (["monitor=val/loss"], "mode=min"),
         (["data.num_workers=-1"], "num_workers"),
         (["trainer.max_epochs=-1", "scheduler=cosine"], ""),
         (["data.fold=3"], "needs the number of folds"),

@@ -1,8 +1,7 @@
-"""One run: build the parts that the config names, train, and record what came of it in the run folder."""
+"""One run: build the parts that the config names, train them, score the best."""
 
 import logging
 import os
-import socket
 import sys
 import time
 import warnings
@@ -18,21 +17,19 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from sr.callbacks.safety import RunCheckpoints
 from sr.callbacks.tables import ImageScores
 from sr.callbacks.timing import Timing
 from sr.checkpoint import WholeCheckpointIO, network_config
-from sr.errors import DivergedError, UserError
+from sr.errors import UserError
 from sr.lit_module import LitSR
-from sr.measure import count_parameters, environment, multiply_adds, peak_memory_bytes
-from sr.result import NAME, command, is_running, read_result, same_run, summarise, write_result
+from sr.measure import count_parameters, multiply_adds, peak_memory_bytes
+from sr.record import announce, describe_run, is_done, log_hyper_parameters, record, settle, status_of
+from sr.result import summarise
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +39,6 @@ T = TypeVar("T", bound=Callback)
 _SETTINGS = (InstantiationException, MisconfigurationException, ValueError, TypeError, OverflowError)
 
 _MONITORED = tuple(f"val/{name}" for name in ("psnr", "ssim", "gain", "loss"))
-_OURS = ("result.json", "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt")  # of a run folder
-
-_GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "experiment")
 
 
 def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float | None:
@@ -107,6 +101,9 @@ def _run(
     """Build, train and score; ``parts`` tells the caller how far it came, whatever happens."""
     if plain["monitor"] not in _MONITORED:
         raise UserError(f"monitor must be one of {', '.join(_MONITORED)}, got {plain['monitor']!r}")
+    best_is = "min" if plain["monitor"] == "val/loss" else "max"
+    if plain["mode"] != best_is:
+        raise UserError(f"monitor={plain['monitor']} is best at its {best_is}imum: mode={best_is}")
     scale = plain["scale"]
     if not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
         raise UserError(f"scale must be an integer of 1 or more, got {scale!r}")
@@ -164,57 +161,9 @@ def _run(
         trainer.test(module, datamodule, ckpt_path=checkpoints.best_model_path, verbose=False, weights_only=True)
         result["scores"]["test"] = summarise(scores.test)
     result["status"] = "done"
-    _log_hyper_parameters(loggers, result)
-    _announce(result, folder)
+    log_hyper_parameters(loggers, result)
+    announce(result, folder)
     return best
-
-
-def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
-    """What the folder holds of the same run, done or to be continued; None for a fresh start.
-
-    Raises:
-        UserError: if it holds another run.
-    """
-    if plain["retrain"]:
-        for pattern in _OURS:
-            for path in folder.glob(pattern):
-                path.unlink()
-        return None
-    earlier = read_result(folder)
-    if earlier:
-        if int(os.environ.get("LOCAL_RANK", 0)) == 0 and is_running(earlier):
-            raise UserError(f"{folder}: is being trained by process {earlier['process']['id']}: wait for it")
-        if same_run(earlier, plain):
-            return earlier
-        raise UserError(f"{folder}: holds a run of another config: choose another hydra.run.dir, or retrain=true")
-    if (folder / "checkpoints" / "last.ckpt").is_file():
-        raise UserError(f"{folder}: holds checkpoints of a run without {NAME}: choose another folder, or retrain=true")
-    return None
-
-
-def is_done(result: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
-    """Whether nothing is left to do, test scores included where they are asked for."""
-    return result["status"] == "done" and (not plain["test"] or "test" in result["scores"])
-
-
-def describe_run(plain: dict[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a result says before training: config, choices, the command that repeats it, versions and machine."""
-    choices: dict[str, Any] = {}
-    line = None
-    if HydraConfig.initialized():
-        hydra = HydraConfig.get()
-        choices = {group: hydra.runtime.choices.get(group) for group in _GROUPS}
-        mode = {"hydra.mode": "RUN"} if hydra.mode == RunMode.MULTIRUN else {}  # one cell, not the sweep
-        line = command(list(hydra.overrides.task), {**mode, **(changes or {})})
-    started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    return {
-        "status": "running",
-        "started": started,
-        "process": {"host": socket.gethostname(), "id": os.getpid()},
-        "config": plain,
-        "choices": choices,
-        "command": line,
-    } | environment()
 
 
 def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger], folder: Path) -> Trainer:
@@ -247,71 +196,6 @@ def _only(callbacks: list[Callback], kind: type[T]) -> T:
     if len(found) != 1:
         raise UserError(f"callbacks: exactly one {kind.__name__} is needed, found {len(found)}")
     return found[0]
-
-
-@rank_zero_only
-def _log_hyper_parameters(loggers: list[Logger], result: dict[str, Any]) -> None:
-    """Fill TensorBoard's page of hyper-parameters with the final scores."""
-    config = result["config"]
-    settings = {name: choice or "" for name, choice in result["choices"].items()}
-    settings |= {"loss": result["loss"], "seed": config["seed"], "scale": config["scale"]}
-    for group in ("model", "optimizer"):
-        for name, value in config[group].items():
-            if isinstance(value, int | float | str) and not name.startswith("_"):
-                settings[f"{group}.{name}"] = value
-    scores = {f"final/{name}": values["mean"] for name, values in result["scores"]["val"].items()}
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            with SummaryWriter(logger.log_dir) as writer:  # the logger's own is closed when training ends
-                for summary in hparams(settings, scores):
-                    writer.file_writer.add_summary(summary)
-                for name, value in scores.items():
-                    writer.add_scalar(name, value, result["steps"])
-
-
-@rank_zero_only
-def _announce(result: dict[str, Any], folder: Path) -> None:
-    """Say what was reached beside what the input had."""
-    for part, scores in result["scores"].items():
-        if not scores:
-            log.warning("no %s scores: the run was never validated", part)
-            continue
-        psnr, baseline, gain = (scores[name]["mean"] for name in ("psnr", "input_psnr", "gain"))
-        log.info("%s/psnr %.2f dB, input %.2f, gain %+.2f  (%s)", part, psnr, baseline, gain, result["loss"])
-        if gain <= 0:
-            log.warning(
-                "WARNING: this model does not beat its input on the %s images: no model at all would be better", part
-            )
-    log.info("run folder: %s", folder)
-
-
-@rank_zero_only
-def record(folder: Path, result: dict[str, Any]) -> None:
-    """Write the result, on one process only."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_result(folder, result)
-
-
-def status_of(error: BaseException) -> tuple[str, str]:
-    """Status and one-line reason of a run that ended with an error."""
-    if isinstance(error, DivergedError):
-        return "diverged", _one_line(error)
-    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", _one_line(error)
-
-
-def _one_line(error: BaseException) -> str:
-    """The reason in one line; Hydra wraps what a constructor raised."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UserError):
-            return str(cause)
-        cause = cause.__cause__
-    if isinstance(error, SIGTERMException):
-        return "SIGTERM"
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        return "Ctrl-C"
-    text = " ".join(str(error).split())
-    return text if isinstance(error, DivergedError) else f"{type(error).__name__}: {text}"
 
 
 def _quiet() -> None:

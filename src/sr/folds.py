@@ -11,7 +11,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.errors import UserError
-from sr.fit import describe_run, fit, is_done, settle, status_of
+from sr.fit import fit
+from sr.record import describe_run, is_done, settle, status_of
 from sr.result import read_result, write_result
 from sr.writing import read_table, write_table
 

@@ -1,0 +1,139 @@
+"""What a run folder says of its run: before, while and after it trains."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from sr.errors import DivergedError, UserError
+from sr.measure import environment
+from sr.result import NAME, command, is_running, read_result, same_run, write_result
+
+log = logging.getLogger(__name__)
+
+_OURS = ("result.json", "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt")  # of a run folder
+_GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "experiment")
+
+
+def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
+    """What the folder holds of the same run, done or to be continued; None for a fresh start.
+
+    Raises:
+        UserError: if it holds another run.
+    """
+    if plain["retrain"]:
+        for pattern in _OURS:
+            for path in folder.glob(pattern):
+                path.unlink()
+        return None
+    earlier = read_result(folder)
+    if earlier:
+        if int(os.environ.get("LOCAL_RANK", 0)) == 0 and is_running(earlier):
+            raise UserError(f"{folder}: is being trained by process {earlier['process']['id']}: wait for it")
+        if same_run(earlier, plain):
+            return earlier
+        raise UserError(f"{folder}: holds a run of another config: choose another hydra.run.dir, or retrain=true")
+    if (folder / "checkpoints" / "last.ckpt").is_file():
+        raise UserError(f"{folder}: holds checkpoints of a run without {NAME}: choose another folder, or retrain=true")
+    return None
+
+
+def is_done(result: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
+    """Whether nothing is left to do, test scores included where they are asked for."""
+    return result["status"] == "done" and (not plain["test"] or "test" in result["scores"])
+
+
+def describe_run(plain: dict[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a result says before training: config, choices, the command that repeats it, versions and machine."""
+    choices: dict[str, Any] = {}
+    line = None
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+        choices = {group: hydra.runtime.choices.get(group) for group in _GROUPS}
+        mode = {"hydra.mode": "RUN"} if hydra.mode == RunMode.MULTIRUN else {}  # one cell, not the sweep
+        line = command(list(hydra.overrides.task), {**mode, **(changes or {})})
+    started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return {
+        "status": "running",
+        "started": started,
+        "process": {"host": socket.gethostname(), "id": os.getpid()},
+        "config": plain,
+        "choices": choices,
+        "command": line,
+    } | environment()
+
+
+@rank_zero_only
+def log_hyper_parameters(loggers: list[Logger], result: dict[str, Any]) -> None:
+    """Fill TensorBoard's page of hyper-parameters with the final scores."""
+    config = result["config"]
+    settings = {name: choice or "" for name, choice in result["choices"].items()}
+    settings |= {"loss": result["loss"], "seed": config["seed"], "scale": config["scale"]}
+    for group in ("model", "optimizer"):
+        for name, value in config[group].items():
+            if isinstance(value, int | float | str) and not name.startswith("_"):
+                settings[f"{group}.{name}"] = value
+    scores = {f"final/{name}": values["mean"] for name, values in result["scores"]["val"].items()}
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            with SummaryWriter(logger.log_dir) as writer:  # the logger's own is closed when training ends
+                for summary in hparams(settings, scores):
+                    writer.file_writer.add_summary(summary)
+                for name, value in scores.items():
+                    writer.add_scalar(name, value, result["steps"])
+
+
+@rank_zero_only
+def announce(result: dict[str, Any], folder: Path) -> None:
+    """Say what was reached beside what the input had."""
+    for part, scores in result["scores"].items():
+        if not scores:
+            log.warning("no %s scores: the run was never validated", part)
+            continue
+        psnr, baseline, gain = (scores[name]["mean"] for name in ("psnr", "input_psnr", "gain"))
+        log.info("%s/psnr %.2f dB, input %.2f, gain %+.2f  (%s)", part, psnr, baseline, gain, result["loss"])
+        if gain <= 0:
+            log.warning(
+                "WARNING: this model does not beat its input on the %s images: no model at all would be better", part
+            )
+    log.info("run folder: %s", folder)
+
+
+@rank_zero_only
+def record(folder: Path, result: dict[str, Any]) -> None:
+    """Write the result, on one process only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_result(folder, result)
+
+
+def status_of(error: BaseException) -> tuple[str, str]:
+    """Status and one-line reason of a run that ended with an error."""
+    if isinstance(error, DivergedError):
+        return "diverged", _one_line(error)
+    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", _one_line(error)
+
+
+def _one_line(error: BaseException) -> str:
+    """The reason in one line; Hydra wraps what a constructor raised."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__
+    if isinstance(error, SIGTERMException):
+        return "SIGTERM"
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "Ctrl-C"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, DivergedError) else f"{type(error).__name__}: {text}"
