@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sr.errors import UserError
-from sr.result import command, read_result, same_run, summarise, write_result
+from sr.result import beats_input, command, differences, read_result, summarise, write_result
 
 
 def test_result_survives_the_trip_and_holds_only_json(tmp_path: Path) -> None:
@@ -23,16 +23,23 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
 
 
 def test_runs_are_the_same_when_only_their_place_differs() -> None:
-    config = {
-        "run_dir": "/a",
-        "retrain": False,
-        "seed": 1,
-        "logger": {"x": 1},
-        "callbacks": {"dirpath": "/a/checkpoints"},
-    }
-    moved = {**config, "run_dir": "/b c", "retrain": True, "logger": None, "callbacks": {"dirpath": "/b c/checkpoints"}}
-    assert same_run({"config": config}, moved)
-    assert not same_run({"config": config}, {**config, "seed": 0})
+    config = {"run_dir": "/a", "retrain": False, "seed": 1, "logger": {"x": 1}, "callbacks": {"dir": "/a/checkpoints"}}
+    moved = {**config, "run_dir": "/b c", "retrain": True, "logger": None, "callbacks": {"dir": "/b c/checkpoints"}}
+    assert differences({"config": config}, moved) == []
+
+
+def test_every_option_that_differs_is_named() -> None:
+    theirs = {"run_dir": "/a", "seed": 1, "data": {"patch": None, "root": "x"}}
+    ours = {"run_dir": "/a", "seed": 0, "data": {"patch": 96, "root": "x"}, "scale": 2}
+    assert differences({"config": theirs}, ours) == [
+        "data.patch: None there, 96 here",
+        "scale: absent there, 2 here",
+        "seed: 1 there, 0 here",
+    ]
+
+
+def test_a_gain_that_two_decimals_do_not_show_is_none() -> None:
+    assert [beats_input(gain) for gain in (-1.0, 0.0, 0.0049, 0.005, 1.0)] == [False, False, False, True, True]
 
 
 def test_mean_and_standard_deviation_are_over_images() -> None:

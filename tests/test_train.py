@@ -114,6 +114,7 @@ def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
     code, text = command(*settings)
     assert code == 0
     assert "done before" in text
+    assert "val/psnr" in text
     assert result_of(tmp_path / "run")["started"] == started
     code, _ = command(*settings, "test=true")  # but asked for test scores, it adds them
     assert code == 0
@@ -121,7 +122,7 @@ def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
     assert result_of(tmp_path / "run")["steps"] == 1
     code, text = command(*settings, "seed=5")
     assert code == 2
-    assert "holds a run of another config" in text
+    assert "holds a run of another config, data.seed: 23 there, 5 here (and 1 more)" in text
     code, _ = command(*settings, "seed=5", "retrain=true")
     assert code == 0
     assert result_of(tmp_path / "run")["config"]["seed"] == 5
@@ -193,6 +194,15 @@ def test_a_run_that_another_process_trains_is_left_alone(command: Command, tmp_p
     code, text = command("debug=tiny")
     assert code == 2
     assert f"is being trained by process {os.getppid()}" in text
+
+
+def test_a_run_that_failed_before_training_does_not_block_its_folder(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=1")
+    assert command(*settings, "data.patch=300")[0] == 2
+    assert command(*settings)[0] == 0
+    assert result_of(tmp_path / "run")["status"] == "done"
 
 
 def test_retraining_leaves_nothing_of_the_run_before(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:

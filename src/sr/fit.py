@@ -62,6 +62,7 @@ def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float |
     earlier = settle(folder, plain)
     if earlier and is_done(earlier, plain):
         log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
+        announce(earlier, folder)
         value: float | None = earlier["monitor"]["value"]
         return value
     before = (earlier or {}).get("seconds", 0.0)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from sr.errors import UserError
 from sr.fit import fit
 from sr.record import describe_run, is_done, settle, status_of
-from sr.result import read_result, write_result
+from sr.result import beats_input, read_result, write_result
 from sr.writing import read_table, write_table
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def fit_folds(config: DictConfig) -> float | None:
     earlier = settle(folder, plain)
     if earlier and is_done(earlier, plain):
         log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
+        _announce(earlier, folder)
         value: float | None = earlier["monitor"]["value"]
         return value
     result = describe_run(plain)
@@ -145,6 +146,6 @@ def _announce(result: Mapping[str, Any], folder: Path) -> None:
         "val/psnr %.2f +- %.2f dB over %d folds, input %.2f, gain %+.2f +- %.2f  (%s)",
         *(psnr["mean"], psnr["sd"], len(result["folds"]), baseline["mean"], gain["mean"], gain["sd"], result["loss"]),
     )
-    if gain["mean"] <= 0:
+    if not beats_input(gain["mean"]):
         log.warning("WARNING: this model does not beat its input: no model at all would be better")
     log.info("run folder: %s", folder)

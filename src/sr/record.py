@@ -18,7 +18,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from sr.errors import DivergedError, UserError
 from sr.measure import environment
-from sr.result import NAME, command, is_running, read_result, same_run, write_result
+from sr.result import NAME, beats_input, command, differences, is_running, read_result, write_result
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,21 @@ def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
                 path.unlink()
         return None
     earlier = read_result(folder)
+    kept = any(folder.glob("**/checkpoints/*.ckpt"))
     if earlier:
         if int(os.environ.get("LOCAL_RANK", 0)) == 0 and is_running(earlier):
             raise UserError(f"{folder}: is being trained by process {earlier['process']['id']}: wait for it")
-        if same_run(earlier, plain):
+        different = differences(earlier, plain)
+        if not different:
             return earlier
-        raise UserError(f"{folder}: holds a run of another config: choose another hydra.run.dir, or retrain=true")
-    if (folder / "checkpoints" / "last.ckpt").is_file():
+        if kept or earlier["status"] == "done":
+            more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+            raise UserError(
+                f"{folder}: holds a run of another config, {different[0]}{more}: choose another folder (hydra.run.dir, "
+                f"for a sweep hydra.sweep.dir), or retrain=true"
+            )
+        return None  # it failed before it trained
+    if kept:
         raise UserError(f"{folder}: holds checkpoints of a run without {NAME}: choose another folder, or retrain=true")
     return None
 
@@ -103,7 +111,7 @@ def announce(result: dict[str, Any], folder: Path) -> None:
             continue
         psnr, baseline, gain = (scores[name]["mean"] for name in ("psnr", "input_psnr", "gain"))
         log.info("%s/psnr %.2f dB, input %.2f, gain %+.2f  (%s)", part, psnr, baseline, gain, result["loss"])
-        if gain <= 0:
+        if not beats_input(gain):
             log.warning(
                 "WARNING: this model does not beat its input on the %s images: no model at all would be better", part
             )

@@ -14,6 +14,10 @@ from sr.writing import write_text
 
 NAME = "result.json"
 
+_LEAST_GAIN = 0.005  # dB
+
+_ABSENT = object()
+
 # Settings that change where or how fast a run goes, not what it computes.
 _NOT_COMPARED = ("run_dir", "retrain", "test", "logger")
 
@@ -60,14 +64,37 @@ def is_running(result: Mapping[str, Any], *, myself: bool = False) -> bool:
     return True
 
 
-def same_run(result: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether a result was made under this config, apart from what does not change it."""
+def differences(result: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """Options in which a result's config differs from this one, apart from those that do not change what is computed.
 
-    def compared(one: Mapping[str, Any]) -> str:
-        kept = {name: value for name, value in one.items() if name not in _NOT_COMPARED}
-        return json.dumps(kept, sort_keys=True).replace(json.dumps(str(one["run_dir"]))[1:-1], "")  # it may have moved
+    >>> differences({"config": {"run_dir": "/a", "optimizer": {"lr": 1}}}, {"run_dir": "/b", "optimizer": {"lr": 2}})
+    ['optimizer.lr: 1 there, 2 here']
+    """
+    there, here = (_flat(one, str(one.get("run_dir"))) for one in (result["config"], config))
+    names = sorted(there.keys() | here.keys())
+    return [
+        f"{name}: {there.get(name, 'absent')} there, {here.get(name, 'absent')} here"
+        for name in names
+        if there.get(name, _ABSENT) != here.get(name, _ABSENT)
+    ]
 
-    return compared(config) == compared(result["config"])
+
+def _flat(config: Mapping[str, Any], folder: str, prefix: str = "") -> dict[str, Any]:
+    """Dotted names to values; paths inside the run folder lose it, since it may have moved."""
+    values: dict[str, Any] = {}
+    for name, value in config.items():
+        if not prefix and name in _NOT_COMPARED:
+            continue
+        if isinstance(value, Mapping):
+            values |= _flat(value, folder, f"{prefix}{name}.")
+        else:
+            values[prefix + name] = value.removeprefix(folder) if isinstance(value, str) else value
+    return values
+
+
+def beats_input(gain: float) -> bool:
+    """Whether a gain in dB is one: less than what two decimals show is none."""
+    return gain >= _LEAST_GAIN
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -82,6 +82,8 @@ def _isr_folder(root: Path, prefix: str) -> list[Source]:
         raise UserError(f"{root}: no such folder (data.root)")
     base = next((root / layout for layout in _ISR_LAYOUTS if (root / layout / "high_res").is_dir()), None)
     if base is None:
+        if root.name == "high_res":
+            raise UserError(f"{root}: name the folder above it: data.root={root.parent}")
         raise UserError(f"{root}: no folder high_res/ in it: put the sharp images into {root / 'high_res'}")
     high = _images_by_stem(base / "high_res")
     if not high:

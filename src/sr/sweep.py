@@ -16,7 +16,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from sr.errors import UserError
-from sr.result import NAME, is_running, read_result
+from sr.result import NAME, beats_input, is_running, read_result
 from sr.writing import write_text
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,15 @@ class Summary(Callback):
         except UserError:  # not one run came as far as a folder; each has said why
             return
         counts = Counter(cell.status for cell in cells)
-        log.info("%s: %s", folder, ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
+        told = [f"{count} {status}" for status, count in sorted(counts.items())]
+        unfinished = sum(counts[status] for status in _UNFINISHED)
+        if refused := max(0, type(self).failed - unfinished):
+            told.append(f"{refused} refused, see above")
+        log.info("%s: %s", folder, ", ".join(told))
         for cell in cells:
             if cell.status in _UNFINISHED:
                 log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
-        type(self).failed = max(type(self).failed, sum(counts[status] for status in _UNFINISHED))
+        type(self).failed = max(type(self).failed, unfinished)
 
 
 def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
@@ -113,7 +117,7 @@ def render(cells: Sequence[Cell]) -> str:
         folds = f"{cell.folds[0]}/{cell.folds[1]}" if cell.folds[1] else ""
         gain = "" if cell.gain is None else f"{cell.gain:+.2f}"
         minutes = f"{cell.seconds / 60:.1f}" if cell.seconds else ""
-        note = "loses to its input" if cell.gain is not None and cell.gain <= 0 else cell.reason
+        note = "loses to its input" if cell.gain is not None and not beats_input(cell.gain) else cell.reason
         rows.append((cell.name, cell.status, folds, gain, minutes, note))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
