@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sr.errors import UserError
-from sr.sweep import Cell, find_cells, planned, render
+from sr.sweep import Cell, find_cells, folder_names, planned, render
 from tests.conftest import SMALL, Command, MakeFolder, result_of
 
 
@@ -23,13 +23,20 @@ def write(folder: Path, **changes: Any) -> None:
 
 
 def test_the_plan_is_the_product_of_the_lists_and_later_lists_win() -> None:
-    cells = planned(
-        ["model=espcn,vdsr", "loss=mse,mae", "optimizer=adam,sgd", "model=choice(a,b,c)", "loss=vgg", "seed=1"]
-    )
+    early = ["model=espcn,vdsr", "loss=mse,mae", "optimizer=adam,sgd"]
+    cells = planned([*early, "model=choice(a,b,c)", "loss=vgg", "seed=1"])
     assert cells == [
-        {"model": model, "loss": "vgg", "optimizer": optimizer} for model in "abc" for optimizer in ("adam", "sgd")
+        {"model": model, "loss": "vgg", "optimizer": optimizer, "seed": "1"}
+        for model in "abc"
+        for optimizer in ("adam", "sgd")
     ]
-    assert planned(["seed=1"]) == [{}]
+
+
+def test_folders_are_named_by_choices_and_number_or_not_at_all() -> None:
+    cells = [{"model": "espcn", "optimizer.lr": "1"}, {"model": "espcn", "optimizer.lr": "2"}]
+    pattern = "${hydra:runtime.choices.model}_${hydra:runtime.choices.loss}_${hydra:job.num}"
+    assert folder_names(cells, pattern, {"model": "vdsr", "loss": "mse"}) == ["espcn_mse_0", "espcn_mse_1"]
+    assert folder_names(cells, "${hydra.job.override_dirname}", {}) == []
 
 
 def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Path) -> None:
@@ -45,7 +52,8 @@ def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Pat
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "result.json").write_text("{")
     plan = planned(["model=espcn,vdsr", "loss=mse", "optimizer=adam,sgd,rmsprop"])
-    (tmp_path / "sweep.json").write_text(json.dumps({"cells": plan}))
+    pattern = "${hydra:runtime.choices.model}_${hydra:runtime.choices.loss}_${hydra:runtime.choices.optimizer}"
+    (tmp_path / "sweep.json").write_text(json.dumps({"cells": folder_names(plan, pattern, {})}))
 
     cells = {cell.name: cell for cell in find_cells(tmp_path)}
     assert cells["espcn_mse_adam"] == Cell("espcn_mse_adam", "done", gain=0.5, seconds=90.0)
@@ -95,6 +103,8 @@ def test_a_bad_cell_costs_itself_alone_and_only_it_is_tried_again(
     before = result_of(folder / "espcn_mse_adam")
     assert "hydra.mode=RUN" in before["command"]
     assert result_of(folder / "vdsr_mse_adam")["status"] == "failed"
+    names = json.loads((folder / "sweep.json").read_text())["cells"]
+    assert names == ["espcn_mse_adam", "vdsr_mse_adam"]
     code, text = command(*settings, *bad)
     assert code == 1
     assert text.count("done before") == 1

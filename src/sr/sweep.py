@@ -3,9 +3,10 @@
 import itertools
 import json
 import logging
+import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sr.errors import UserError
 from sr.result import NAME, beats_input, is_running, read_result
@@ -22,7 +23,6 @@ from sr.writing import write_text
 log = logging.getLogger(__name__)
 
 PLAN = "sweep.json"
-_NAMED_BY = ("model", "loss", "optimizer")  # the folder of a cell of experiment=grid
 _UNFINISHED = ("failed", "diverged", "interrupted", "running")
 
 
@@ -57,8 +57,10 @@ class Summary(Callback):
         folder = Path(config.hydra.sweep.dir)
         overrides = [f"{name}={value}" for name, value in (config.hydra.sweeper.get("params") or {}).items()]
         cells = planned([*overrides, *config.hydra.overrides.task])
+        pattern = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]
+        names = folder_names(cells, pattern, config.hydra.runtime.choices)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / PLAN, json.dumps({"cells": cells}, indent=2) + "\n")
+        write_text(folder / PLAN, json.dumps({"cells": names}, indent=2) + "\n")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Name what did not end well; the same command tries it again."""
@@ -83,7 +85,7 @@ def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
     """The cells of a sweep: the product of its lists, later overrides of one option replacing earlier ones.
 
     >>> planned(["model=a,b", "seed=1", "model=a,c"])
-    [{'model': 'a'}, {'model': 'c'}]
+    [{'model': 'a', 'seed': '1'}, {'model': 'c', 'seed': '1'}]
     """
     lists: dict[str, list[str]] = {}
     parsed: list[Override] = OverridesParser.create().parse_overrides(overrides=list(overrides))
@@ -91,9 +93,23 @@ def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
         key = override.get_key_element()
         if override.is_sweep_override():
             lists[key] = [str(value) for value in override.sweep_string_iterator()]
-        elif key in lists or key in _NAMED_BY:
+        else:
             lists[key] = [override.get_value_element_as_str()]
     return [dict(zip(lists, choice, strict=True)) for choice in itertools.product(*lists.values())]
+
+
+def folder_names(cells: Sequence[Mapping[str, str]], pattern: str, choices: Mapping[str, str]) -> list[str]:
+    """Folders of the cells by ``hydra.sweep.subdir``, as far as it is made of choices and the job's number.
+
+    >>> folder_names([{"model": "a"}, {"model": "b"}], "${hydra:runtime.choices.model}_${hydra:job.num}", {})
+    ['a_0', 'b_1']
+    """
+    names = []
+    for number, cell in enumerate(cells):
+        chosen = {**choices, **cell}
+        name = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", lambda found: str(chosen.get(found[1])), pattern)  # noqa: B023
+        names.append(name.replace("${hydra:job.num}", str(number)))
+    return [name for name in names if "${" not in name]
 
 
 def find_cells(folder: Path) -> list[Cell]:
@@ -144,12 +160,11 @@ def _seconds_left(cells: Sequence[Cell]) -> float:
 
 
 def _planned_names(folder: Path) -> list[str]:
-    """Names of the planned cells, where the plan has but models, losses and optimizers."""
     try:
-        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))["cells"]
+        names: list[str] = json.loads((folder / PLAN).read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError):
         return []
-    return ["_".join(cell[part] for part in _NAMED_BY) for cell in plan if set(cell) == set(_NAMED_BY)]
+    return names
 
 
 def _cell(folder: Path) -> Cell:
