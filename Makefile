@@ -34,7 +34,7 @@ tensorboard: .venv/installed
 	$(BIN)/tensorboard --logdir runs
 
 # A stamp without a working environment behind it (Python upgraded, folder moved) does not count.
-ifneq ($(shell $(BIN)/python -c "import hydra, sr" 2>&1),)
+ifneq ($(shell { $(BIN)/python -c "import sr.train; print('works')"; } 2>/dev/null),works)
 $(shell rm -f .venv/installed)
 endif
 
