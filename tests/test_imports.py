@@ -25,7 +25,7 @@ ALLOWED = {
     "datamodule": {"batches", "cache", "duplicates", "errors", "image", "sources", "splits"},
     "callbacks": {"errors", "image", "writing"},
     "lit_module": set(),
-    "checkpoint": {"errors"},
+    "checkpoint": {"errors", "writing"},
     "measure": set(),
     "result": {"errors", "writing"},
     "record": {"errors", "measure", "result"},

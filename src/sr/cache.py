@@ -15,10 +15,10 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.errors import UserError, check_choice
 from sr.files import ImageFileError, image_size
 from sr.sources import Source, load_pair
-from sr.writing import write_text
+from sr.writing import whole_file, write_text
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,7 @@ class PairStore:
             UserError: for a bad option or a bad file, see `sr.sources.load_pair`.
         """
         for option, value, choices in (("cache", kind, KINDS), ("on_bad_file", on_bad_file, ("error", "skip"))):
-            if value not in choices:
-                raise UserError(f"data.{option} must be one of {', '.join(choices)}, got {value!r}")
+            check_choice(f"data.{option}", value, choices)
         self._load = partial(load_pair, scale=scale, shrink=shrink)
         self._skip_bad = on_bad_file == "skip"
         device = device or torch.device("cpu")
@@ -144,11 +143,10 @@ class PairStore:
         return [_cut(data, offset, lr_shape, hr_shape) for _, offset, lr_shape, hr_shape in entries]
 
     def _write(self, sources: Sequence[Source], path: Path, index_path: Path) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         entries: list[Entry] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with whole_file(path) as file:
                 for source, pair in self._decode(sources):
                     entries.append((source.name, file.tell(), list(pair[0].shape), list(pair[1].shape)))
                     for image in pair:
@@ -156,17 +154,11 @@ class PairStore:
                 size = file.tell()
                 if not entries:
                     raise UserError("not one of the images could be read")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
             write_text(index_path, json.dumps({"bytes": size, "pairs": entries}))
         except OSError as error:
             raise UserError(
                 f"{path.parent}: cannot write the image cache there ({error}): set data.cache_dir"
             ) from error
-        finally:
-            if path.parent.is_dir():
-                temporary.unlink(missing_ok=True)
 
 
 def _read_index(path: Path, index_path: Path) -> list[Entry] | None:

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,21 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from sr.errors import UserError
+from sr.writing import whole_file
 
 _TARGETS = "sr.nets."
 _PREFIX = "net."  # of the network's tensors in a Lightning state dict
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its name, synced, then renames it: there is always a whole one."""
+    """Writes a checkpoint by rename: there is always a whole one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
         """Write ``checkpoint`` to ``path``."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            torch.save(checkpoint, file)
 
 
 def network_config(model: dict[str, Any], scale: int, protocol: str) -> dict[str, Any]:

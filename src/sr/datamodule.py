@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from sr.batches import Augment, Batch, EpochDraws, TrainingPairs, WholePairs, turn
 from sr.cache import PairStore
 from sr.duplicates import describe, near_identical
-from sr.errors import UserError
+from sr.errors import UserError, check_at_least
 from sr.image import to_float
 from sr.sources import Source
 from sr.splits import split_groups
@@ -82,8 +82,7 @@ class ISRDataModule(LightningDataModule):
         """
         super().__init__()
         for option, value in (("shrink", shrink), ("batch_size", batch_size), ("repeat", repeat)):
-            if not isinstance(value, int) or value < 1:
-                raise UserError(f"data.{option} must be an integer of 1 or more, got {value!r}")
+            check_at_least(f"data.{option}", value, 1)
         if patch is not None and (not isinstance(patch, int) or patch < scale or patch % scale):
             raise UserError(f"data.patch={patch!r} must be a positive multiple of scale={scale}, or null")
         self.find, self.root = find, root
@@ -92,12 +91,8 @@ class ISRDataModule(LightningDataModule):
         self.test_share, self.val_share, self.folds, self.fold = test_share, val_share, folds, fold
         self.same_every_epoch = same_every_epoch
         self.group_near_identical = group_near_identical
-        self.train_scored, self.on_bad_file, self.cache, self.num_workers = (
-            train_scored,
-            on_bad_file,
-            cache,
-            num_workers,
-        )
+        self.train_scored, self.num_workers = train_scored, num_workers
+        self.on_bad_file, self.cache = on_bad_file, cache
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
 
     def setup(self, stage: str | None = None) -> None:

@@ -1,4 +1,6 @@
-"""The errors that end a run with one line instead of a traceback."""
+"""The errors that end a run with one line instead of a traceback, and the two checks that most of them come from."""
+
+from collections.abc import Sequence
 
 
 class UserError(ValueError):
@@ -7,3 +9,15 @@ class UserError(ValueError):
 
 class DivergedError(RuntimeError):
     """Training produced a loss or a weight that is not finite."""
+
+
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse an option outside its choices, naming both."""
+    if value not in choices:
+        raise UserError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+
+
+def check_at_least(name: str, value: object, least: int) -> None:
+    """Refuse anything but an integer of at least ``least``."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UserError(f"{name} must be an integer of {least} or more, got {value!r}")

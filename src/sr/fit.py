@@ -25,7 +25,7 @@ from sr.callbacks.safety import RunCheckpoints
 from sr.callbacks.tables import ImageScores
 from sr.callbacks.timing import Timing
 from sr.checkpoint import WholeCheckpointIO, network_config
-from sr.errors import UserError
+from sr.errors import UserError, check_at_least, check_choice
 from sr.lit_module import LitSR
 from sr.measure import count_parameters, multiply_adds, peak_memory_bytes
 from sr.record import announce, describe_run, is_done, log_hyper_parameters, record, settle, status_of
@@ -100,14 +100,8 @@ def _run(
     resume: bool,
 ) -> float | None:
     """Build, train and score; ``parts`` tells the caller how far it came, whatever happens."""
-    if plain["monitor"] not in _MONITORED:
-        raise UserError(f"monitor must be one of {', '.join(_MONITORED)}, got {plain['monitor']!r}")
-    best_is = "min" if plain["monitor"] == "val/loss" else "max"
-    if plain["mode"] != best_is:
-        raise UserError(f"monitor={plain['monitor']} is best at its {best_is}imum: mode={best_is}")
+    _check(plain)
     scale = plain["scale"]
-    if not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
-        raise UserError(f"scale must be an integer of 1 or more, got {scale!r}")
     lightning.seed_everything(plain["seed"], workers=True, verbose=False)
 
     datamodule: Any = instantiate(config.data)
@@ -141,9 +135,10 @@ def _run(
         "precision": trainer.precision,
     }
     last = folder / "checkpoints" / "last.ckpt"
-    if resume and last.is_file():
+    resume = resume and last.is_file()
+    if resume:
         log.info("going on from %s", last)
-    trainer.fit(module, datamodule, ckpt_path=last if resume and last.is_file() else None, weights_only=True)
+    trainer.fit(module, datamodule, ckpt_path=last if resume else None, weights_only=True)
 
     best = None if checkpoints.best_model_score is None else float(checkpoints.best_model_score)
     result |= {
@@ -165,6 +160,15 @@ def _run(
     log_hyper_parameters(loggers, result)
     announce(result, folder)
     return best
+
+
+def _check(plain: dict[str, Any]) -> None:
+    """Refuse what no part of a run would notice by itself, or only after an epoch."""
+    check_choice("monitor", plain["monitor"], _MONITORED)
+    best_is = "min" if plain["monitor"] == "val/loss" else "max"
+    if plain["mode"] != best_is:
+        raise UserError(f"monitor={plain['monitor']} is best at its {best_is}imum: mode={best_is}")
+    check_at_least("scale", plain["scale"], 1)
 
 
 def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger], folder: Path) -> Trainer:

@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.errors import UserError
 from sr.fit import fit
-from sr.record import describe_run, is_done, settle, status_of
-from sr.result import beats_input, read_result, write_result
+from sr.record import describe_run, is_done, record, settle, status_of
+from sr.result import beats_input, read_result
 from sr.writing import read_table, write_table
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,7 @@ def fit_folds(config: DictConfig) -> float | None:
         value: float | None = earlier["monitor"]["value"]
         return value
     result = describe_run(plain)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_result(folder, result)
+    record(folder, result)
     begun = time.perf_counter()
     try:
         for fold in range(folds):
@@ -74,7 +73,7 @@ def fit_folds(config: DictConfig) -> float | None:
         raise
     finally:
         result["elapsed_seconds"] = time.perf_counter() - begun
-        write_result(folder, result)
+        record(folder, result)
 
 
 def _config_of_fold(config: DictConfig, plain: dict[str, Any], fold: int) -> tuple[DictConfig, dict[str, Any]]:

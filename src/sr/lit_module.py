@@ -88,11 +88,3 @@ class LitSR(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds the network."""
         checkpoint["sr"] = self._config
-
-    def on_validation_model_eval(self) -> None:
-        """Leave training mode for the network; the loss has none."""
-        self.net.eval()
-
-    def on_validation_model_train(self) -> None:
-        """Return to training mode."""
-        self.net.train()

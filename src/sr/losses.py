@@ -3,6 +3,7 @@
 import hashlib
 import socket
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -16,9 +17,10 @@ from sr.errors import UserError
 VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 _DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
 
-# VGG16 (Simonyan & Zisserman 2015) up to relu4_3: widths of its blocks, the index of each convolution in the published
+# VGG16 (Simonyan & Zisserman 2015) up to relu4_3: widths of its layers, the index of each convolution in the published
 # file, and which of them end in a layer that is compared (relu1_2, relu2_2, relu3_3, relu4_3; Johnson et al. 2016).
-_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512))
+_WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512)
+_SHAPES = [(out, width, 3, 3) for width, out in pairwise(_WIDTHS)]
 _FILE_INDEX = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21)
 _COMPARED = frozenset({1, 3, 6, 9})
 _POOLED_BEFORE = frozenset({2, 4, 7})
@@ -126,8 +128,7 @@ def _load_features(weights: str) -> list[tuple[Tensor, Tensor]]:
         pairs = [(state[f"features.{index}.weight"], state[f"features.{index}.bias"]) for index in _FILE_INDEX]
     except (KeyError, TypeError) as error:
         raise UserError(f"loss.weights={weights}: not the weights of VGG16 (no entry {error})") from error
-    expected = [weight.shape for weight, _ in _random_features()]
-    if [weight.shape for weight, _ in pairs] != expected:
+    if [tuple(weight.shape) for weight, _ in pairs] != _SHAPES:
         raise UserError(f"loss.weights={weights}: not the weights of VGG16 (its layers have other shapes)")
     return [(weight.detach().float().clone(), bias.detach().float().clone()) for weight, bias in pairs]
 
@@ -135,12 +136,10 @@ def _load_features(weights: str) -> list[tuple[Tensor, Tensor]]:
 def _random_features() -> list[tuple[Tensor, Tensor]]:
     """He-initialised features (He et al. 2015), the same in every run."""
     generator = torch.Generator().manual_seed(_RANDOM_SEED)
-    features, width = [], 3
-    for out in (out for block in _BLOCKS for out in block):
-        std = (2 / (9 * width)) ** 0.5
-        features.append((torch.randn(out, width, 3, 3, generator=generator) * std, torch.zeros(out)))
-        width = out
-    return features
+    return [
+        (torch.randn(shape, generator=generator) * (2 / (9 * shape[1])) ** 0.5, torch.zeros(shape[0]))
+        for shape in _SHAPES
+    ]
 
 
 def _download() -> dict[str, Tensor]:

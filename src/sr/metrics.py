@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from sr.errors import UserError
+from sr.errors import check_choice
 from sr.image import luma, quantise, resize, shave
 
 PROTOCOLS = ("rgb", "y")
@@ -84,8 +84,7 @@ def score(sr: Tensor, hr: Tensor, protocol: str = "rgb", border: int = 0) -> dic
     Raises:
         UserError: for another protocol.
     """
-    if protocol not in PROTOCOLS:
-        raise UserError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    check_choice("protocol", protocol, PROTOCOLS)
     with torch.autocast(sr.device.type, enabled=False):
         dtype = torch.float32 if sr.device.type == "mps" else torch.float64  # Apple's GPUs lack float64
         sr, hr = quantise(sr.to(dtype)), quantise(hr.to(dtype))
@@ -99,8 +98,7 @@ class Scorer:
 
     def __init__(self, scale: int, protocol: str = "rgb") -> None:
         """Fix the protocol; ``scale`` enlarges the input and is the border cut under ``y``."""
-        if protocol not in PROTOCOLS:
-            raise UserError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+        check_choice("protocol", protocol, PROTOCOLS)
         self.scale = scale
         self.protocol = protocol
         self._baselines: dict[str, tuple[Tensor, Tensor]] = {}

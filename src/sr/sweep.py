@@ -69,16 +69,12 @@ class Summary(Callback):
             cells = find_cells(folder)
         except UserError:  # not one run came as far as a folder; each has said why
             return
-        counts = Counter(cell.status for cell in cells)
-        told = [f"{count} {status}" for status, count in sorted(counts.items())]
-        unfinished = sum(counts[status] for status in _UNFINISHED)
-        if refused := max(0, type(self).failed - unfinished):
-            told.append(f"{refused} refused, see above")
-        log.info("%s: %s", folder, ", ".join(told))
-        for cell in cells:
-            if cell.status in _UNFINISHED:
-                log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
-        type(self).failed = max(type(self).failed, unfinished)
+        unfinished = [cell for cell in cells if cell.status in _UNFINISHED]
+        refused = max(0, type(self).failed - len(unfinished))
+        log.info("%s: %s%s", folder, _counts(cells), f", {refused} refused, see above" if refused else "")
+        for cell in unfinished:
+            log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
+        type(self).failed = max(type(self).failed, len(unfinished))
 
 
 def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
@@ -137,11 +133,15 @@ def render(cells: Sequence[Cell]) -> str:
         rows.append((cell.name, cell.status, folds, gain, minutes, note))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    counts = Counter(cell.status for cell in cells)
-    lines += ["", ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))]
+    lines += ["", _counts(cells)]
     if left := _seconds_left(cells):
         lines.append(f"about {left / 60:.0f} minutes left, one after the other")
     return "\n".join(lines) + "\n"
+
+
+def _counts(cells: Sequence[Cell]) -> str:
+    counts = Counter(cell.status for cell in cells)
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
 
 
 def _seconds_left(cells: Sequence[Cell]) -> float:

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr.errors import UserError
+from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize
-from sr.nets.layers import HEADS, OutputConv, check_at_least, check_choice, conv
+from sr.nets.layers import HEADS, OutputConv, conv
 
 _STRIDE = 4  # two poolings by 2
 
@@ -28,9 +28,9 @@ class Autoencoder(nn.Module):
             UserError: for a value outside these.
         """
         super().__init__()
-        check_at_least("Autoencoder", "scale", scale, 1)
-        check_at_least("Autoencoder", "channels", channels, 1)
-        check_choice("Autoencoder", "head", head, HEADS)
+        check_at_least("Autoencoder: scale", scale, 1)
+        check_at_least("Autoencoder: channels", channels, 1)
+        check_choice("Autoencoder: head", head, HEADS)
         if not 0 <= dropout < 1:
             raise UserError(f"Autoencoder: dropout must be from 0 up to, not including, 1, got {dropout}")
         self.scale = scale

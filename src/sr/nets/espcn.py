@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from sr.errors import UserError
+from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize
-from sr.nets.layers import HEADS, OutputConv, check_at_least, check_choice, conv
+from sr.nets.layers import HEADS, OutputConv, conv
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -38,10 +38,10 @@ class ESPCN(nn.Module):
             UserError: for a value outside these.
         """
         super().__init__()
-        check_at_least("ESPCN", "scale", scale, 1)
-        check_at_least("ESPCN", "num_blocks", num_blocks, 1)
-        check_choice("ESPCN", "activation", activation, tuple(_ACTIVATIONS))
-        check_choice("ESPCN", "head", head, HEADS)
+        check_at_least("ESPCN: scale", scale, 1)
+        check_at_least("ESPCN: num_blocks", num_blocks, 1)
+        check_choice("ESPCN: activation", activation, tuple(_ACTIVATIONS))
+        check_choice("ESPCN: head", head, HEADS)
         if channels < 1 or channels % 2 ** (num_blocks - 1):
             raise UserError(
                 f"ESPCN: channels must be halved {num_blocks - 1} times (num_blocks={num_blocks}): "

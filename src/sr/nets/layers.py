@@ -1,11 +1,7 @@
-"""The convolutions and argument checks that all networks share."""
-
-from collections.abc import Sequence
+"""The convolutions that all networks share."""
 
 import torch
 from torch import Tensor, nn
-
-from sr.errors import UserError
 
 HEADS = ("residual", "sigmoid")
 
@@ -34,15 +30,3 @@ class OutputConv(nn.Conv2d):
         """Convolve outside autocast: ``(N, in, h, w)`` to ``(N, out, h, w)``."""
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.to(self.weight.dtype))
-
-
-def check_choice(network: str, option: str, value: object, choices: Sequence[object]) -> None:
-    """Refuse an option outside its choices, naming both."""
-    if value not in choices:
-        raise UserError(f"{network}: {option} must be one of {', '.join(map(str, choices))}, got {value!r}")
-
-
-def check_at_least(network: str, option: str, value: int, least: int) -> None:
-    """Refuse anything but an integer of at least ``least``."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(f"{network}: {option} must be an integer of {least} or more, got {value!r}")

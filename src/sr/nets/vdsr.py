@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
+from sr.errors import check_at_least
 from sr.image import resize
-from sr.nets.layers import OutputConv, check_at_least, conv
+from sr.nets.layers import OutputConv, conv
 
 
 class VDSR(nn.Module):
@@ -21,9 +22,9 @@ class VDSR(nn.Module):
             UserError: for a value outside these.
         """
         super().__init__()
-        check_at_least("VDSR", "scale", scale, 1)
-        check_at_least("VDSR", "num_blocks", num_blocks, 1)
-        check_at_least("VDSR", "channels", channels, 1)
+        check_at_least("VDSR: scale", scale, 1)
+        check_at_least("VDSR: num_blocks", num_blocks, 1)
+        check_at_least("VDSR: channels", channels, 1)
         self.scale = scale
         layers: list[nn.Module] = [conv(3, channels), nn.ReLU(inplace=True)]
         for _ in range(num_blocks):
