@@ -36,6 +36,16 @@ def test_shrinking_is_close_to_pillows_antialiased_bicubic() -> None:
     assert (ours[inner] - theirs[inner]).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize(("kernel", "pillow"), [("lanczos", "LANCZOS"), ("nearest", "NEAREST"), ("bicubic", "BICUBIC")])
+def test_each_kernel_enlarges_as_pillow_does_away_from_the_border(kernel: str, pillow: str) -> None:
+    image = torch.rand(20, 28, generator=torch.Generator().manual_seed(0))
+    for scale in (2, 3, 4):
+        ours = resize(image, scale, kernel)
+        theirs = Image.fromarray(image.numpy()).resize((28 * scale, 20 * scale), Image.Resampling[pillow])
+        inner = (slice(3 * scale, -3 * scale),) * 2
+        assert (ours[inner] - torch.from_numpy(np.array(theirs))[inner]).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("scale", [0.25, 1 / 3, 0.5, 1, 2, 3, 4])
 def test_resize_keeps_constants_dtype_and_rounds_sizes_up(scale: float) -> None:
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
@@ -58,9 +68,11 @@ def test_resize_is_not_rounded_by_autocast() -> None:
     assert torch.equal(inside, resize(image, 2))
 
 
-def test_resize_refuses_a_scale_of_zero() -> None:
+def test_resize_refuses_a_scale_of_zero_and_an_unknown_kernel() -> None:
     with pytest.raises(ValueError, match="positive scale"):
         resize(torch.zeros(1, 3, 4, 4), 0)
+    with pytest.raises(ValueError, match="bicubic, lanczos, nearest"):
+        resize(torch.zeros(1, 3, 4, 4), 1, "cubic")
 
 
 def test_luma_of_black_white_and_red_is_matlabs() -> None:

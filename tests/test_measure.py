@@ -1,8 +1,10 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
 
-from sr.measure import count_parameters, environment, multiply_adds, peak_memory_bytes
+from sr.measure import count_parameters, environment, milliseconds_per_image, multiply_adds, peak_memory_bytes
 from sr.nets.autoencoder import Autoencoder
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
@@ -30,6 +32,7 @@ def test_multiply_adds_count_pooling_and_scale() -> None:
 def test_counting_leaves_the_network_as_it_was() -> None:
     net = Autoencoder(dropout=0.5).train()
     multiply_adds(net, 1)
+    assert milliseconds_per_image(net, 1, nullcontext()) > 0
     assert all(module.training for module in net.modules())
     assert count_parameters(net) == 1_110_403
     net.tail.requires_grad_(False)

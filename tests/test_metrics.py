@@ -87,10 +87,20 @@ def test_scorer_puts_the_bicubic_input_beside_each_score() -> None:
     assert torch.equal(again["input_psnr"], expected["psnr"].flip(0))
 
 
-def test_an_untouched_input_of_scale_1_gains_nothing() -> None:
+def test_nearest_and_lanczos_are_scored_where_the_input_is_enlarged() -> None:
+    sr, hr = pair(40, 32)
+    lr = quantise(resize(hr, 0.5))
+    scores = Scorer(scale=2)(sr, lr, hr, ["a", "b"])
+    repeated = lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert torch.equal(scores["nearest_psnr"], score(repeated, hr)["psnr"])
+    assert torch.equal(scores["lanczos_ssim"], score(resize(lr, 2, "lanczos"), hr)["ssim"])
+
+
+def test_an_untouched_input_of_scale_1_gains_nothing_and_is_the_only_baseline() -> None:
     sr, hr = pair()
     scores = Scorer(scale=1)(sr, sr, hr, ["a", "b"])
     assert scores["gain"].tolist() == [0, 0]
+    assert set(scores) == {"psnr", "ssim", "input_psnr", "input_ssim", "gain"}
 
 
 def test_unknown_protocols_and_too_small_images_are_refused() -> None:

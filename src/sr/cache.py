@@ -15,6 +15,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from sr.console import in_worker
 from sr.errors import UserError, check_choice
 from sr.files import ImageFileError, image_size
 from sr.sources import Source, load_pair
@@ -61,7 +62,8 @@ class PairStore:
             sources: the pairs to hold.
             scale: factor between the sides of hr and lr.
             shrink: for scale 1, see `sr.sources.load_pair`.
-            kind: where to hold them; ``auto`` takes the first of device, memory and disk that they fit.
+            kind: where to hold them; ``auto`` takes the first of device, memory and disk that they fit,
+                and disk where several processes run cells at once.
             folder: of the files of kind ``disk``.
             on_bad_file: ``error`` raises at the first unreadable file, ``skip`` leaves it out and says so.
             device: where training runs.
@@ -187,6 +189,8 @@ def _choose(sources: Sequence[Source], scale: int, device: torch.device) -> str:
     size = 3 * pixels * (1 + 1 / scale**2)
     if device.type == "cuda" and size < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         return "device"
+    if in_worker():
+        return "disk"  # one copy for all processes
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 8 << 30
     return "memory" if size < _MEMORY_SHARE * memory else "disk"
 

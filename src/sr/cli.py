@@ -31,6 +31,10 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="how the runs of a sweep stand, and the time left")
     status.add_argument("folder", type=Path, metavar="DIR", help="folder of the sweep (hydra.sweep.dir)")
     status.set_defaults(call=_status)
+    report = commands.add_parser("report", help="which run is best, by how much, and whether the difference is real")
+    report.add_argument("folder", type=Path, metavar="DIR", help="folder of a sweep, of several, or of one run")
+    report.add_argument("--figures", type=Path, metavar="FOLDER", help="write the plots there too, as SVG files")
+    report.set_defaults(call=_report)
     return parser
 
 
@@ -45,6 +49,23 @@ def _status(options: argparse.Namespace) -> None:
     from sr.sweep import find_cells, render
 
     sys.stdout.write(render(find_cells(options.folder)))
+
+
+def _report(options: argparse.Namespace) -> None:
+    from sr.report.page import FILES, write_report
+
+    found = write_report(options.folder, options.figures)
+    for comparison in found.comparisons:
+        sys.stdout.write(f"{len(comparison.runs)} runs on {comparison.title}\n")
+    if len(found.comparisons) > 1:
+        sys.stdout.write("different images or protocols are never mixed: each has a table of its own\n")
+    if found.unfinished:
+        sys.stdout.write(f"{len(found.unfinished)} runs are not done, named in the report: sr status says more\n")
+    sys.stdout.write("".join(f"{options.folder / name}\n" for name in FILES))
+    for problem in found.problems:
+        sys.stderr.write(f"error: {problem}\n")
+    if found.problems:
+        sys.exit(1)
 
 
 def _fail(error: UserError) -> int:

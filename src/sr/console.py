@@ -1,8 +1,17 @@
-"""Log lines that appear above a progress bar instead of inside it."""
+"""Log lines that appear above a progress bar instead of inside it, and say whose they are when cells run at once."""
 
 import logging
+import multiprocessing
 import sys
+from pathlib import Path
 from typing import TextIO
+
+from hydra.core.hydra_config import HydraConfig
+
+
+def in_worker() -> bool:
+    """Whether this process runs cells for another one, beside others (``hydra/launcher=joblib``)."""
+    return multiprocessing.parent_process() is not None
 
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
@@ -16,3 +25,10 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
     @stream.setter
     def stream(self, value: object) -> None:
         """Ignore the stream that `logging` would remember."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, behind the folder of its run if several run at once."""
+        line = super().format(record)
+        if in_worker() and HydraConfig.initialized():
+            return f"{Path(HydraConfig.get().runtime.output_dir).name}: {line}"
+        return line

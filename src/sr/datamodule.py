@@ -159,6 +159,11 @@ class ISRDataModule(LightningDataModule):
         """Hash of the names and contents of all images."""
         return self.store.fingerprint
 
+    def describe(self) -> dict[str, Any]:
+        """Fingerprint, images in each part, and the groups of near-identical images, for the record of a run."""
+        groups = [[self.store.sources[index].name for index in group] for group in self.duplicates]
+        return {"fingerprint": self.fingerprint, "images": self.counts(), "near_identical": groups}
+
     def counts(self) -> dict[str, int]:
         """Images in each part, turned copies left out."""
         return {part: len(self._indices(part)) for part in ("train", "val", "test")}

@@ -25,9 +25,10 @@ from sr.callbacks.safety import RunCheckpoints
 from sr.callbacks.tables import ImageScores
 from sr.callbacks.timing import Timing
 from sr.checkpoint import WholeCheckpointIO, network_config
+from sr.console import in_worker
 from sr.errors import UserError, check_at_least, check_choice
 from sr.lit_module import LitSR
-from sr.measure import count_parameters, multiply_adds, peak_memory_bytes
+from sr.measure import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
 from sr.record import announce, describe_run, is_done, log_hyper_parameters, record, settle, status_of
 from sr.result import summarise
 
@@ -142,13 +143,14 @@ def _run(
 
     best = None if checkpoints.best_model_score is None else float(checkpoints.best_model_score)
     result |= {
-        "data": {"fingerprint": datamodule.fingerprint, "images": datamodule.counts()},
+        "data": datamodule.describe(),
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
         "images_per_second": timing.images_per_second,
         "train_seconds": timing.train_seconds,
         "wait_share": timing.wait_share,
         "peak_memory_bytes": peak_memory_bytes(device),
+        "ms_per_image": milliseconds_per_image(net.to(device), scale, trainer.precision_plugin.forward_context()),
         "device": str(device),
         "monitor": {"name": checkpoints.monitor, "value": best},
         "scores": {"val": summarise(scores.best)},
@@ -178,7 +180,7 @@ def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     if sweeping and str(settings["strategy"]).startswith("ddp"):
         raise UserError("trainer=ddp starts the whole command again in each process: use it without --multirun")
-    if not sys.stderr.isatty():  # a log file gets a line an epoch instead
+    if in_worker() or not sys.stderr.isatty():  # a line an epoch instead
         callbacks = [one for one in callbacks if not isinstance(one, ProgressBar)]
         settings["enable_progress_bar"] = False
     trainer: Trainer = instantiate(

@@ -23,7 +23,7 @@ ALL = "all"
 # What the folds have in common, and what they spend together.
 _SHARED = ("scale", "protocol", "loss", "parameters", "multiply_adds", "precision", "device", "epochs", "steps")
 _SUMMED = ("seconds", "train_seconds")
-_AVERAGED = ("images_per_second", "wait_share")
+_AVERAGED = ("images_per_second", "wait_share", "ms_per_image")
 
 
 def run(config: DictConfig) -> float | None:

@@ -5,6 +5,7 @@ that has a meaning, and keeps the device and dtype it is given.
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -16,7 +17,6 @@ _LUMA_OFFSET = 16.0
 
 # The free parameter of Keys' cubic convolution kernel (Keys 1981); MATLAB uses -0.5, torch -0.75.
 _KEYS_A = -0.5
-_CUBIC_WIDTH = 4.0
 
 
 def quantise(image: Tensor) -> Tensor:
@@ -74,29 +74,33 @@ def dihedral(image: Tensor, code: int) -> Tensor:
     return image.transpose(-2, -1) if code & 4 else image
 
 
-def resize(image: Tensor, scale: float) -> Tensor:
-    """Resize by MATLAB's ``imresize(image, scale, 'bicubic')``, antialiased when it shrinks.
+def resize(image: Tensor, scale: float, kernel: str = "bicubic") -> Tensor:
+    """Resize by MATLAB's ``imresize(image, scale, kernel)``, antialiased when it shrinks.
 
     Args:
         image: ``(..., H, W)``, any real floating dtype; float64 agrees with MATLAB to 1e-12.
         scale: factor of the sides; sizes become ``ceil(H * scale)``, ``ceil(W * scale)``.
+        kernel: ``bicubic``, ``lanczos`` (three lobes) or ``nearest``, which repeats pixels when a whole ``scale``
+            enlarges, and averages a box when it shrinks.
 
     Returns:
         ``(..., H', W')`` of the same dtype, neither clamped nor rounded: bicubic overshoots at edges.
 
     Raises:
-        ValueError: if ``scale`` is not positive.
+        ValueError: if ``scale`` is not positive, or for an unknown kernel.
     """
     if not scale > 0:
         raise ValueError(f"resize needs a positive scale, got {scale}")
+    if kernel not in _KERNELS:
+        raise ValueError(f"resize has the kernels {', '.join(_KERNELS)}, not {kernel!r}")
     if scale == 1:
         return image
-    return _resize_dim(_resize_dim(image, -2, scale), -1, scale)
+    return _resize_dim(_resize_dim(image, -2, scale, kernel), -1, scale, kernel)
 
 
-def _resize_dim(image: Tensor, dim: int, scale: float) -> Tensor:
+def _resize_dim(image: Tensor, dim: int, scale: float, kernel: str) -> Tensor:
     length = image.shape[dim]
-    weights, index = _taps(length, math.ceil(length * scale), scale)
+    weights, index = _taps(length, math.ceil(length * scale), scale, kernel)
     shape = (-1, 1) if dim == -2 else (-1,)
     result = torch.zeros((), dtype=image.dtype, device=image.device)
     for weight, source in zip(weights, index, strict=True):
@@ -106,18 +110,19 @@ def _resize_dim(image: Tensor, dim: int, scale: float) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _taps(length: int, out_length: int, scale: float) -> tuple[Tensor, Tensor]:
+def _taps(length: int, out_length: int, scale: float, kernel: str) -> tuple[Tensor, Tensor]:
     """Weights (taps, out) in float64 and source indices (taps, out) of one resized dimension.
 
     MATLAB's ``contributions``: pixel centres at i + 0.5, the kernel stretched by 1/scale when shrinking, the edge
     mirrored with the border pixel repeated.
     """
+    shape, support = _KERNELS[kernel]
     stretch = min(scale, 1.0)
-    width = _CUBIC_WIDTH / stretch
+    width = support / stretch
     centre = (torch.arange(out_length, dtype=torch.float64) + 0.5) / scale - 0.5
     left = torch.floor(centre - width / 2)
     positions = left + torch.arange(math.ceil(width) + 2, dtype=torch.float64).unsqueeze(1)
-    weights = _cubic((centre - positions) * stretch)
+    weights = shape((centre - positions) * stretch)
     weights = weights / weights.sum(dim=0)
     period = 2 * length
     index = positions.long().remainder(period)
@@ -132,3 +137,20 @@ def _cubic(x: Tensor) -> Tensor:
     near = ((_KEYS_A + 2) * x - (_KEYS_A + 3)) * x * x + 1
     far = ((_KEYS_A * x - 5 * _KEYS_A) * x + 8 * _KEYS_A) * x - 4 * _KEYS_A
     return torch.where(x <= 1, near, torch.where(x <= 2, far, torch.zeros_like(x)))
+
+
+def _lanczos(x: Tensor) -> Tensor:
+    """Lanczos' kernel with three lobes: sinc(x) sinc(x / 3) for abs(x) below 3."""
+    return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
+
+
+def _box(x: Tensor) -> Tensor:
+    return ((x >= -0.5) & (x < 0.5)).to(x.dtype)
+
+
+# Each kernel and the width of its support.
+_KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    "bicubic": (_cubic, 4.0),
+    "lanczos": (_lanczos, 6.0),
+    "nearest": (_box, 1.0),
+}

@@ -12,6 +12,9 @@ from torch.optim.lr_scheduler import LRScheduler
 # The validation loaders in their order, see `sr.datamodule.ISRDataModule.val_dataloader`.
 _PARTS = ("val", "train")
 
+# Scores worth a curve; those of the other enlargements without a model stay in the image tables.
+_LOGGED = ("psnr", "ssim", "input_psnr", "input_ssim", "gain")
+
 
 class LitSR(LightningModule):
     """Train any network with any loss and any optimizer, scored beside its input.
@@ -69,7 +72,7 @@ class LitSR(LightningModule):
     def _score(self, batch: dict[str, Any], part: str) -> dict[str, Any]:
         sr = self.net(batch["lr"])
         scores = self.scorer(sr, batch["lr"], batch["hr"], batch["name"])
-        means = {f"{part}/{name}": values.mean().float() for name, values in scores.items()}
+        means = {f"{part}/{name}": scores[name].mean().float() for name in _LOGGED}
         if part != "train":
             means[f"{part}/loss"] = self.loss(sr, batch["hr"])
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=len(sr), add_dataloader_idx=False)

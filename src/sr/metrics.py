@@ -13,6 +13,10 @@ from sr.image import luma, quantise, resize, shave
 
 PROTOCOLS = ("rgb", "y")
 
+# Enlargements without a model, by the prefix of their scores; the first is the input as every model sees it. At scale
+# 1 nothing is enlarged, and all would be the input itself.
+BASELINES = {"input": "bicubic", "nearest": "nearest", "lanczos": "lanczos"}
+
 # An image equal to its target has infinite PSNR, which no mean survives. A single channel value off by one in a
 # 12-megapixel image scores about 124 dB, so nothing measurable reaches the cap.
 PSNR_CAP = 130.0
@@ -94,26 +98,36 @@ def score(sr: Tensor, hr: Tensor, protocol: str = "rgb", border: int = 0) -> dic
 
 
 class Scorer:
-    """Scores outputs and, once per image, the bicubic-enlarged input they have to beat."""
+    """Scores outputs and, once per image, the input enlarged without a model, which they have to beat."""
 
     def __init__(self, scale: int, protocol: str = "rgb") -> None:
         """Fix the protocol; ``scale`` enlarges the input and is the border cut under ``y``."""
         check_choice("protocol", protocol, PROTOCOLS)
         self.scale = scale
         self.protocol = protocol
-        self._baselines: dict[str, tuple[Tensor, Tensor]] = {}
+        self._names = tuple(BASELINES) if scale > 1 else ("input",)
+        self._baselines: dict[str, dict[str, Tensor]] = {}
 
     def __call__(self, sr: Tensor, lr: Tensor, hr: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """Score a batch; ``names`` identify the images across epochs.
 
         Returns:
-            ``psnr``, ``ssim``, ``input_psnr``, ``input_ssim`` and ``gain`` (dB over the input), each ``(N,)``.
+            Each ``(N,)``: ``psnr``, ``ssim``, ``gain`` (dB over the input), ``input_psnr`` and ``input_ssim``, and
+            above scale 1 the same two of ``nearest`` and ``lanczos``.
         """
         scores = score(sr, hr, self.protocol, self.scale)
         if any(name not in self._baselines for name in names):
-            baseline = score(resize(lr, self.scale), hr, self.protocol, self.scale)
-            self._baselines.update(zip(names, zip(baseline["psnr"], baseline["ssim"], strict=True), strict=True))
-        scores["input_psnr"] = torch.stack([self._baselines[name][0] for name in names])
-        scores["input_ssim"] = torch.stack([self._baselines[name][1] for name in names])
+            batch = self._without_model(lr, hr)
+            for position, name in enumerate(names):
+                self._baselines[name] = {key: values[position] for key, values in batch.items()}
+        known = [self._baselines[name] for name in names]
+        scores |= {key: torch.stack([one[key] for one in known]) for key in known[0]}
         scores["gain"] = scores["psnr"] - scores["input_psnr"]
+        return scores
+
+    def _without_model(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        scores = {}
+        for name in self._names:
+            for metric, values in score(resize(lr, self.scale, BASELINES[name]), hr, self.protocol, self.scale).items():
+                scores[f"{name}_{metric}"] = values
         return scores

@@ -23,6 +23,7 @@ from sr.result import NAME, beats_input, command, differences, is_running, read_
 log = logging.getLogger(__name__)
 
 _OURS = ("result.json", "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt")  # of a run folder
+_PATIENCE = 120.0  # seconds
 _GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "experiment")
 
 
@@ -41,7 +42,7 @@ def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
     kept = any(folder.glob("**/checkpoints/*.ckpt"))
     if earlier:
         if int(os.environ.get("LOCAL_RANK", 0)) == 0 and is_running(earlier):
-            raise UserError(f"{folder}: is being trained by process {earlier['process']['id']}: wait for it")
+            earlier = _wait_for_worker(folder, earlier)
         different = differences(earlier, plain)
         if not different:
             return earlier
@@ -55,6 +56,20 @@ def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
     if kept:
         raise UserError(f"{folder}: holds checkpoints of a run without {NAME}: choose another folder, or retrain=true")
     return None
+
+
+def _wait_for_worker(folder: Path, earlier: dict[str, Any]) -> dict[str, Any]:
+    """In a sweep, let a worker that a killed one left behind come to its end, which it does after its running step."""
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    number = earlier["process"]["id"]
+    if sweeping:
+        log.info("%s: process %d still trains this run, waiting for it", folder, number)
+    deadline = time.monotonic() + _PATIENCE
+    while sweeping and time.monotonic() < deadline:
+        time.sleep(0.2)
+        if not is_running(earlier):
+            return read_result(folder) or earlier
+    raise UserError(f"{folder}: is being trained by process {number}: wait for it")
 
 
 def is_done(result: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:

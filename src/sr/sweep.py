@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
@@ -23,6 +24,7 @@ from sr.writing import write_text
 log = logging.getLogger(__name__)
 
 PLAN = "sweep.json"
+_FAILURES = ".failures"  # a line a run that did not end well, whichever process it ran in
 _UNFINISHED = ("failed", "diverged", "interrupted", "running")
 
 
@@ -50,7 +52,7 @@ class Cell:
 class Summary(Callback):
     """Hydra callback: writes down at the start which cells a sweep has, and says at the end how they stand."""
 
-    failed = 0  # runs of this process's sweep that did not end well
+    failed = 0  # runs of the last sweep that did not end well
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the plan, so that `status` knows what is pending."""
@@ -61,10 +63,14 @@ class Summary(Callback):
         names = folder_names(cells, pattern, config.hydra.runtime.choices)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / PLAN, json.dumps({"cells": names}, indent=2) + "\n")
+        (folder / _FAILURES).unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Name what did not end well; the same command tries it again."""
         folder = Path(config.hydra.sweep.dir)
+        failures = folder / _FAILURES
+        type(self).failed = len(failures.read_text(encoding="utf-8").splitlines()) if failures.is_file() else 0
+        failures.unlink(missing_ok=True)
         try:
             cells = find_cells(folder)
         except UserError:  # not one run came as far as a folder; each has said why
@@ -75,6 +81,13 @@ class Summary(Callback):
         for cell in unfinished:
             log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
         type(self).failed = max(type(self).failed, len(unfinished))
+
+
+def note_failure() -> None:
+    """Count the running job of a sweep as one that did not end well."""
+    hydra = HydraConfig.get()
+    with Path(hydra.sweep.dir, _FAILURES).open("a", encoding="utf-8") as file:
+        file.write(f"{hydra.job.num}\n")
 
 
 def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
@@ -170,9 +183,15 @@ def _planned_names(folder: Path) -> list[str]:
 def _cell(folder: Path) -> Cell:
     try:
         result = read_result(folder)
+        assert result is not None
+        return _standing(folder, result)
     except UserError as error:
         return Cell(folder.name, "damaged", str(error))
-    assert result is not None
+    except (KeyError, TypeError, AttributeError):  # JSON, but not a result
+        return Cell(folder.name, "damaged", f"{folder / NAME}: is no result of a run: retrain=true trains anew there")
+
+
+def _standing(folder: Path, result: Mapping[str, Any]) -> Cell:
     status, reason = result["status"], result.get("reason", "")
     if status == "running" and not is_running(result, myself=True):
         status, reason = "interrupted", "its process is gone"

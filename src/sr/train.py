@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from sr.errors import DivergedError, UserError
-from sr.sweep import Summary
+from sr.sweep import Summary, note_failure
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +38,14 @@ def _task(config: DictConfig) -> float | None:
     except (UserError, DivergedError) as error:
         log.error("error: %s", error)
         if sweeping:
-            Summary.failed += 1
+            note_failure()
             return None  # costs this run alone
         sys.exit(_BAD_INPUT if isinstance(error, UserError) else _DIVERGED)
     except Exception:
         if not sweeping:
             raise
         log.exception("this run failed, the others go on")
-        Summary.failed += 1
+        note_failure()
         return None
     except KeyboardInterrupt:
         sys.exit(_CTRL_C)
@@ -56,7 +56,11 @@ def _task(config: DictConfig) -> float | None:
 def main() -> None:
     """Run the command."""
     Summary.failed = 0
-    _task()
+    try:
+        _task()
+    except KeyboardInterrupt:  # in the process that hands out the cells of a parallel sweep
+        log.warning("interrupted: the same command goes on")
+        sys.exit(_CTRL_C)
     if Summary.failed:
         sys.exit(1)
 

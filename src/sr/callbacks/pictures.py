@@ -1,14 +1,21 @@
-"""Sample pictures for TensorBoard."""
+"""Sample pictures: whole ones for TensorBoard, and crops for the report."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from sr.image import quantise, resize
+from sr.errors import check_at_least
+from sr.files import to_pil
+from sr.image import quantise, resize, to_uint8
+from sr.writing import whole_file
 
 
 class SampleGrids(Callback):
@@ -49,3 +56,92 @@ def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor
     enlarged = resize(lr.float()[None], hr.shape[-1] / lr.shape[-1])[0]
     error = (sr.float() - hr).abs() * error_gain
     return quantise(torch.cat([enlarged, sr.float(), hr, error], dim=-1))
+
+
+class SampleCrops(Callback):
+    """Writes ``samples.png`` at the best epoch: a row a validation image, columns input, output and target.
+
+    Of each image it shows the square where the input is worst, which is the same for every model. The rows' names and
+    the squares' places and sides are in the file's text chunk ``sr``, as JSON.
+    """
+
+    FILE = "samples.png"
+
+    def __init__(self, side: int = 96, images: int = 64, monitor: str = "val/psnr", mode: str = "max") -> None:
+        """Show squares of ``side`` pixels of the ``images`` whose input has the lowest PSNR; 0 images: none."""
+        check_at_least("callbacks: side", side, 1)
+        check_at_least("callbacks: images", images, 0)
+        self.side, self.images, self.monitor, self.mode = side, images, monitor, mode
+        self._best_score: float | None = None
+        self._rows: list[tuple[float, dict[str, Any], Tensor]] = []
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin anew."""
+        self._rows = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Cut the square out of each validation image, and keep the hardest."""
+        if outputs["part"] != "val":
+            return
+        for position, name in enumerate(outputs["name"]):
+            hr = batch["hr"][position]
+            enlarged = resize(batch["lr"][position].float(), hr.shape[-1] / batch["lr"].shape[-1])
+            top, left, side = worst_square(enlarged, hr, self.side)
+            square = (slice(None), slice(top, top + side), slice(left, left + side))
+            strip = torch.cat([to_uint8(one[square]) for one in (enlarged, outputs["sr"][position].float(), hr)], -1)
+            place = {"name": name, "top": top, "left": left, "side": side}
+            self._rows.append((float(outputs["scores"]["input_psnr"][position]), place, strip.cpu()))
+        self._rows = sorted(self._rows, key=lambda row: (row[0], row[1]["name"]))[: self.images]
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the file if this epoch is the best so far."""
+        rows, self._rows = self._rows, []
+        current = trainer.callback_metrics.get(self.monitor)
+        if not rows or current is None:
+            return
+        score = float(current) if self.mode == "max" else -float(current)
+        if self._best_score is None or score > self._best_score:
+            self._best_score = score
+            _write_samples(Path(trainer.default_root_dir, self.FILE), rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score so far; its crops are in the file."""
+        return {"score": self._best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Replace the file only for a better one."""
+        self._best_score = state_dict["score"]
+
+
+def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int]:
+    """Top, left and side of the square with the largest squared error of the input: two ``(3, H, W)``.
+
+    The side is cut to the image; places are looked at every eighth of it.
+    """
+    side = min(side, *hr.shape[-2:])
+    error = (enlarged - hr).square().mean(0, keepdim=True)
+    step = max(1, side // 8)
+    means = F.avg_pool2d(error, side, step)
+    row, column = divmod(int(means.argmax()), means.shape[-1])
+    return row * step, column * step, side
+
+
+def _write_samples(path: Path, rows: list[tuple[float, dict[str, Any], Tensor]]) -> None:
+    """One picture, a strip below the other, narrower strips filled up with black."""
+    side = max(place["side"] for _, place, _ in rows)
+    sheet = torch.zeros(3, side * len(rows), 3 * side, dtype=torch.uint8)
+    for number, (_, _, strip) in enumerate(rows):
+        sheet[:, number * side : number * side + strip.shape[1], : strip.shape[2]] = strip
+    text = PngInfo()
+    text.add_text("sr", json.dumps({"side": side, "rows": [place for _, place, _ in rows]}))
+    with whole_file(path) as file:
+        to_pil(sheet).save(file, "PNG", pnginfo=text)

@@ -1,6 +1,8 @@
 """What keeps a run's weights safe: checkpoints, clean interrupts, exact continuation, an early end to divergence."""
 
 import logging
+import multiprocessing
+import os
 import random
 import signal
 import threading
@@ -70,6 +72,7 @@ class RunCheckpoints(ModelCheckpoint):
     ) -> None:
         """Stop here if asked to: this callback is the last to see the step."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self._stop_if_orphaned()
         if self._received is not None and not trainer.is_last_batch:
             self._whole = True
             raise _exception_of(self._received)
@@ -78,6 +81,7 @@ class RunCheckpoints(ModelCheckpoint):
         """Write ``best.ckpt`` if this epoch is the best, then ``last.ckpt``, which knows of it."""
         super().on_train_epoch_end(trainer, pl_module)
         self._save_last(trainer)
+        self._stop_if_orphaned()
         if self._received is not None:
             raise _exception_of(self._received)
 
@@ -85,6 +89,12 @@ class RunCheckpoints(ModelCheckpoint):
         """Write ``last.ckpt`` at a clean stop; after anything else the one of the last epoch stays."""
         if self._whole:
             self._save_last(trainer)
+
+    def _stop_if_orphaned(self) -> None:
+        """End a worker of a parallel sweep whose parent was killed: the sweep may be started again at any moment."""
+        parent = multiprocessing.parent_process()
+        if parent is not None and os.getppid() != parent.pid:
+            self._received = signal.SIGTERM
 
     def _save_last(self, trainer: Trainer) -> None:
         assert self.dirpath is not None

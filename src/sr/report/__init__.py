@@ -1,0 +1,1 @@
+"""Run folders -> leaderboard, statistics, plots and pictures; reads files only, never torch."""
