@@ -6,15 +6,26 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize
-from sr.nets.layers import HEADS, OutputConv, conv
+from sr.nets.layers import GREY, HEADS, OutputConv, conv
 
 _STRIDE = 4  # two poolings by 2
 
 
 class Autoencoder(nn.Module):
-    """The origin project's autoencoder: plain encoder and decoder without skips (after Mao et al. 2016 in spirit)."""
+    """The origin project's encoder and decoder, with the symmetric additive skips of Mao et al. 2016 (arXiv:1606.08921).
 
-    def __init__(self, scale: int = 1, channels: int = 64, dropout: float = 0.0, head: str = "residual") -> None:
+    The skips add no parameters. Without them detail has to pass the poolings: in 400 steps with L1 no optimizer made
+    the plain network leave its residual head's zero start.
+    """
+
+    def __init__(
+        self,
+        scale: int = 1,
+        channels: int = 64,
+        dropout: float = 0.0,
+        skips: bool = True,
+        head: str = "residual",
+    ) -> None:
         """Build the network; with the defaults it has 1,110,403 parameters at any scale.
 
         Args:
@@ -22,6 +33,7 @@ class Autoencoder(nn.Module):
             channels: width of the outer layers; the inner ones have two and four times as many.
             dropout: share of activations dropped after the first pooling. The origin's 0.3 costs quality: it changes
                 the statistics between training and use, which a regression of pixel values feels.
+            skips: add the encoder's features to the decoder's of the same size; False is the origin's.
             head: ``residual`` adds the output to the bicubic image; ``sigmoid`` squeezes it into [0, 1].
 
         Raises:
@@ -35,16 +47,14 @@ class Autoencoder(nn.Module):
             raise UserError(f"Autoencoder: dropout must be from 0 up to, not including, 1, got {dropout}")
         self.scale = scale
         self.residual = head == "residual"
+        self.skips = skips
         c1, c2, c4 = channels, 2 * channels, 4 * channels
-        self.encoder = nn.Sequential(
-            *(conv(3, c1), nn.ReLU(), conv(c1, c1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(dropout)),
-            *(conv(c1, c2), nn.ReLU(), conv(c2, c2), nn.ReLU(), nn.MaxPool2d(2)),
-            conv(c2, c4),
-        )
-        self.decoder = nn.Sequential(
-            *(nn.Upsample(scale_factor=2), conv(c4, c2), nn.ReLU(), conv(c2, c2), nn.ReLU()),
-            *(nn.Upsample(scale_factor=2), conv(c2, c1), nn.ReLU(), conv(c1, c1), nn.ReLU()),
-        )
+        self.encoder = nn.ModuleList([_pair(3, c1), _pair(c1, c2)])
+        self.pool = nn.MaxPool2d(2)
+        self.dropout = nn.Dropout(dropout)
+        self.bottleneck = conv(c2, c4)
+        self.up = nn.Upsample(scale_factor=2)
+        self.decoder = nn.ModuleList([_pair(c4, c2), _pair(c2, c1)])
         self.tail = OutputConv(c1, 3, start_at_zero=self.residual)
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -52,5 +62,13 @@ class Autoencoder(nn.Module):
         enlarged = resize(lr, self.scale)
         height, width = enlarged.shape[-2:]
         padded = F.pad(enlarged, (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
-        out: Tensor = self.tail(self.decoder(self.encoder(padded)))[..., :height, :width]
+        full = self.encoder[0](padded - GREY if self.residual else padded)
+        half = self.encoder[1](self.dropout(self.pool(full)))
+        x = self.decoder[0](self.up(self.bottleneck(self.pool(half))))
+        x = self.decoder[1](self.up(x + half if self.skips else x))
+        out: Tensor = self.tail(x + full if self.skips else x)[..., :height, :width]
         return enlarged + out if self.residual else torch.sigmoid(out)
+
+
+def _pair(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(conv(in_channels, out_channels), nn.ReLU(), conv(out_channels, out_channels), nn.ReLU())

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from sr.errors import check_at_least
 from sr.image import resize
-from sr.nets.layers import OutputConv, conv
+from sr.nets.layers import GREY, OutputConv, conv
 
 
 class VDSR(nn.Module):
@@ -35,5 +35,5 @@ class VDSR(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
         enlarged = resize(lr, self.scale)
-        residual: Tensor = self.tail(self.body(enlarged))
+        residual: Tensor = self.tail(self.body(enlarged - GREY))
         return enlarged + residual
