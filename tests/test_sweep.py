@@ -12,6 +12,7 @@ import pytest
 
 from sr.errors import UserError
 from sr.sweep import Cell, find_cells, folder_names, planned, render
+from sr.writing import read_table
 from tests.conftest import SMALL, Command, MakeFolder, result_of
 
 
@@ -133,3 +134,43 @@ def test_a_grid_killed_in_the_middle_goes_on_and_trains_nothing_twice(make_folde
     assert [cell.status for cell in find_cells(grid)] == ["done"] * 4
     assert len(list(grid.rglob("result.json"))) == 12
     assert all(json.loads(path.read_text()) == before[path] for path in finished)
+
+
+def test_cells_in_parallel_finish_or_fail_by_themselves_and_say_whose_lines_are_whose(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    grid = tmp_path / "grid"
+    settings = ["experiment=grid", "model=espcn,vdsr", "loss=mse", "optimizer=adam", "data.fold=0", "data.folds=2"]
+    settings += ["data=isr", f"data.root={make_folder(count=8)}", "trainer.max_epochs=1", f"hydra.sweep.dir={grid}"]
+    settings += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"data.cache_dir={tmp_path / 'cache'}"]
+    code, text = command(*settings, "logger=none", "++model.head=sigmoid")  # VDSR has no such option
+    assert code == 1, text
+    assert "1 done, 1 failed" in text
+    assert "espcn_mse_adam: epoch 1/1" in text
+    assert result_of(grid / "espcn_mse_adam")["status"] == "done"
+    assert len(list((tmp_path / "cache").glob("*.bin"))) == 1  # one copy of the images for all processes
+    assert not list(grid.glob(".failures"))
+
+
+def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_goes_on(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    grid = tmp_path / "grid"
+    settings = ["experiment=grid", "model=espcn", "loss=mse,mae", "optimizer=adam", "data.fold=0", "data.folds=2"]
+    settings += ["data=isr", f"data.root={make_folder(count=8)}", "trainer.max_epochs=150", "logger=none"]
+    settings += [f"hydra.sweep.dir={grid}", "hydra/launcher=joblib", "trainer.check_val_every_n_epoch=75"]
+    line = [sys.executable, "-m", "sr.train", *SMALL, *settings, f"data.cache_dir={tmp_path / 'cache'}"]
+    first = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 100
+    while len(list(grid.glob("*/metrics.csv"))) < 2:
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert [cell.status for cell in find_cells(grid)] == ["done"] * 2
+    for cell in ("espcn_mse_adam", "espcn_mae_adam"):
+        epochs = [row["epoch"] for row in read_table(grid / cell / "metrics.csv")]
+        assert epochs == [str(epoch) for epoch in range(150)]

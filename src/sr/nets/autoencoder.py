@@ -12,7 +12,7 @@ _STRIDE = 4  # two poolings by 2
 
 
 class Autoencoder(nn.Module):
-    """The origin project's encoder and decoder, with the symmetric additive skips of Mao et al. 2016 (arXiv:1606.08921).
+    """The origin project's encoder and decoder, with the additive skips of Mao et al. 2016 (arXiv:1606.08921).
 
     The skips add no parameters. Without them detail has to pass the poolings: in 400 steps with L1 no optimizer made
     the plain network leave its residual head's zero start.

@@ -138,11 +138,12 @@ def cost(rows: Sequence[Row]) -> str:
         for axes, (measure, label) in zip(figure.subplots(1, 2, sharey=True), measures, strict=True):
             points = [(run.result.get(measure), row, run) for row, run in runs]
             known = [(float(value), row.gain[0], run) for value, row, run in points if value]
+            spent = [value for value, *_ in known]
             for model in models:
                 own = [(value, gain) for value, gain, run in known if run.levels[0] == model]
                 if own:
                     axes.scatter(*zip(*own, strict=True), s=22, color=_COLOURS[models.index(model) % 7], label=model)
-            front = pareto_front([value for value, *_ in known], [gain for _, gain, _ in known])
+            front = pareto_front(spent, [gain for _, gain, _ in known])
             best = sorted(
                 (value, gain, run.name) for (value, gain, run), keep in zip(known, front, strict=True) if keep
             )
@@ -150,7 +151,7 @@ def cost(rows: Sequence[Row]) -> str:
             for value, gain, name in best:
                 end = name.rpartition("/")[2]
                 axes.annotate(end, (value, gain), fontsize=7, xytext=(4, 4), textcoords="offset points")
-            if known and max(known)[0] > 10 * min(known)[0]:
+            if spent and max(spent) > 10 * min(spent):
                 axes.set_xscale("log")
             axes.set_xlabel(label)
             axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
