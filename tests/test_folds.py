@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from sr.folds import mean_and_sd_by_epoch
+from sr.result import mean_and_sd_by_epoch
 from sr.writing import read_table
 from tests.conftest import Command, MakeFolder, result_of
 

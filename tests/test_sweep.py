@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -174,3 +175,23 @@ def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_goes_on(
     for cell in ("espcn_mse_adam", "espcn_mae_adam"):
         epochs = [row["epoch"] for row in read_table(grid / cell / "metrics.csv")]
         assert epochs == [str(epoch) for epoch in range(150)]
+
+
+def test_a_diverged_cell_is_named_with_step_rate_and_norm_and_the_others_stay(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    settings = [
+        "hydra.mode=MULTIRUN",
+        "optimizer=sgd",
+        "optimizer.lr=1e30,1e-3",
+        "trainer.gradient_clip_val=null",
+        "logger=none",
+    ]
+    settings += ["data=isr", f"data.root={make_folder(count=10)}", "trainer.max_epochs=2", f"hydra.sweep.dir={folder}"]
+    code, text = command(*settings)
+    assert code == 1, text
+    assert "1 diverged, 1 done" in text
+    diverged, done = find_cells(folder)
+    assert (diverged.status, done.status) == ("diverged", "done")
+    assert re.search(r"not finite at step \d+ \(learning rate \S+, gradient norm \S+\)", diverged.reason)

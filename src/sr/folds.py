@@ -3,7 +3,6 @@
 import logging
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from sr.errors import UserError
 from sr.fit import fit
 from sr.record import describe_run, is_done, record, settle, status_of
-from sr.result import beats_input, read_result
+from sr.result import beats_input, mean_and_sd_by_epoch, read_result
 from sr.writing import read_table, write_table
 
 log = logging.getLogger(__name__)
@@ -111,31 +110,6 @@ def _over_folds(scores: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, floa
     """Mean and standard deviation over folds of each metric's mean over images."""
     columns = {name: [one[name]["mean"] for one in scores] for name in scores[0]}
     return {name: {"mean": statistics.fmean(means), "sd": statistics.stdev(means)} for name, means in columns.items()}
-
-
-def mean_and_sd_by_epoch(tables: Sequence[Sequence[Mapping[str, str]]]) -> list[dict[str, float]]:
-    """Mean and standard deviation over folds of every column at every epoch that any fold has it for.
-
-    >>> mean_and_sd_by_epoch([[{"epoch": "0", "val/psnr": "30"}], [{"epoch": "0", "val/psnr": "32"}]])
-    [{'epoch': 0, 'folds': 2, 'val/psnr': 31.0, 'val/psnr_sd': 1.4142135623730951}]
-    """
-    values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    counts: dict[int, int] = defaultdict(int)
-    for table in tables:
-        for row in table:
-            epoch = int(row["epoch"])
-            counts[epoch] += 1
-            for name, value in row.items():
-                if name != "epoch" and value != "":
-                    values[epoch][name].append(float(value))
-    rows = []
-    for epoch in sorted(counts):
-        joined: dict[str, float] = {"epoch": epoch, "folds": counts[epoch]}
-        for name, column in values[epoch].items():
-            joined[name] = statistics.fmean(column)
-            joined[f"{name}_sd"] = statistics.stdev(column) if len(column) > 1 else 0.0
-        rows.append(joined)
-    return rows
 
 
 def _announce(result: Mapping[str, Any], folder: Path) -> None:

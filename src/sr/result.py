@@ -5,6 +5,7 @@ import os
 import shlex
 import socket
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,31 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
         name: {"mean": statistics.fmean(column), "sd": statistics.stdev(column) if len(column) > 1 else 0.0}
         for name, column in columns.items()
     }
+
+
+def mean_and_sd_by_epoch(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:
+    """Mean and standard deviation over folds of every column at every epoch that any fold has it for.
+
+    >>> mean_and_sd_by_epoch([[{"epoch": "0", "val/psnr": "30"}], [{"epoch": "0", "val/psnr": "32"}]])
+    [{'epoch': 0, 'folds': 2, 'val/psnr': 31.0, 'val/psnr_sd': 1.4142135623730951}]
+    """
+    values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    counts: dict[int, int] = defaultdict(int)
+    for table in tables:
+        for row in table:
+            epoch = int(row["epoch"])
+            counts[epoch] += 1
+            for name, value in row.items():
+                if name != "epoch" and value != "":
+                    values[epoch][name].append(float(value))
+    rows = []
+    for epoch in sorted(counts):
+        joined: dict[str, float] = {"epoch": epoch, "folds": counts[epoch]}
+        for name, column in values[epoch].items():
+            joined[name] = statistics.fmean(column)
+            joined[f"{name}_sd"] = statistics.stdev(column) if len(column) > 1 else 0.0
+        rows.append(joined)
+    return rows
 
 
 def command(overrides: Sequence[str], changes: Mapping[str, Any]) -> str:

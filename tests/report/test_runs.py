@@ -156,3 +156,26 @@ def test_scores_on_other_images_are_read_and_damaged_ones_named(run_folders: Run
     assert found.comparisons[0].runs[0].evaluations == [row]
     assert len(found.problems) == 1
     assert "set14.json" in found.problems[0]
+
+
+def test_folds_trained_as_runs_of_their_own_are_joined(run_folders: RunFolders) -> None:
+    def part(number: int, fold: int, names: list[str], shrink: int = 2) -> Path:
+        data = {"folds": 2, "fold": fold, "shrink": shrink}
+        folder = run_folders(f"vdsr_mse_adam_{number}", [0.2, 0.4], folds=None, config={"data": data, "seed": fold})
+        text = (folder / "images.csv").read_text()
+        for old, new in zip("ab", names, strict=True):
+            text = text.replace(f"\n{old},", f"\n{new},")
+        (folder / "images.csv").write_text(text)
+        return folder
+
+    part(0, 0, ["a", "b"])
+    part(1, 1, ["c", "d"])
+    other = part(2, 1, ["c", "d"], shrink=4)
+    joined, alone = (comparison.runs[0] for comparison in find_runs(run_folders.root).comparisons)
+    assert joined.name == "vdsr_mse_adam (folds 0, 1)"
+    assert dict(joined.folds) == {"a": 0, "b": 0, "c": 1, "d": 1}
+    assert joined.by_fold("gain") == pytest.approx([0.3, 0.3])
+    assert joined.result["train_seconds"] == 120
+    assert joined.curve[1]["val/gain"] == pytest.approx(0.3)
+    assert joined.result["command"].count("python -m sr.train") == 2
+    assert alone.folders == (other,)

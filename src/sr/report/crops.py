@@ -73,7 +73,8 @@ def _spread(name: str, runs: Sequence[Run]) -> float:
 def _read(run: Run, problems: list[str]) -> dict[str, tuple[Pixels, Pixels, Pixels]]:
     """Squares of input, output and target by the image's name, from the run's own folder or from its folds'."""
     found: dict[str, tuple[Pixels, Pixels, Pixels]] = {}
-    for path in sorted([*run.folder.glob(SAMPLES), *run.folder.glob(f"fold_*/{SAMPLES}")]):
+    patterns = (SAMPLES, f"fold_*/{SAMPLES}")
+    for path in sorted(path for folder in run.folders for pattern in patterns for path in folder.glob(pattern)):
         try:
             found |= _cut(path)
         except (OSError, ValueError, KeyError, TypeError, Image.DecompressionBombError) as error:

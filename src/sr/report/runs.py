@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.errors import UserError
-from sr.result import NAME, read_result
+from sr.result import NAME, mean_and_sd_by_epoch, read_result
 from sr.sweep import Cell, find_cells
 from sr.writing import read_table
 
@@ -25,7 +25,7 @@ class Run:
 
     Attributes:
         name: its folder, seen from the report's.
-        folder: where it is.
+        folders: where it is; several if each of its folds was a run of its own.
         result: its ``result.json``.
         images: validation images in the order of their names, each with its scores.
         folds: for each image the fold that validated it.
@@ -34,7 +34,7 @@ class Run:
     """
 
     name: str
-    folder: Path
+    folders: tuple[Path, ...]
     result: Mapping[str, Any]
     images: Mapping[str, Mapping[str, float]]
     folds: Mapping[str, int]
@@ -123,7 +123,7 @@ def find_runs(folder: Path) -> Found:
     if not runs:
         more = "".join(f"; {line}" for line in problems) or f", {len(unfinished)} are not: see sr status"
         raise UserError(f"{folder}: no run in it is done{more}")
-    return Found(_comparisons(runs), unfinished, problems)
+    return Found(_comparisons(_join_folds(runs)), unfinished, problems)
 
 
 def _cells(folder: Path) -> list[tuple[Cell, Path]]:
@@ -166,7 +166,7 @@ def _read(name: str, folder: Path, problems: list[str]) -> Run:
     curve = [{key: float(text) for key, text in row.items() if text} for row in read_table(folder / "metrics.csv")]
     for needed in ("protocol", "scale", "loss", "choices", "parameters", "multiply_adds"):
         result[needed]
-    return Run(name, folder, result, images, folds, curve, _evaluations(folder, problems))
+    return Run(name, (folder,), result, images, folds, curve, _evaluations(folder, problems))
 
 
 def _evaluations(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
@@ -183,6 +183,51 @@ def _evaluations(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
 def _say(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"no entry {text}" if isinstance(error, KeyError) else text
+
+
+def _join_folds(runs: Sequence[Run]) -> list[Run]:
+    """Make one run of those that differ in their fold alone, as ``-m data.fold=0,1,2`` leaves them."""
+    cells: dict[str, dict[Any, Run]] = {}
+    for run in runs:
+        data = run.result["config"]["data"]
+        alone = not isinstance(data.get("fold"), int) or not data.get("folds")
+        about = run.name if alone else json.dumps([run.sweep, run.levels, _apart_from_fold(run)], sort_keys=True)
+        parts = cells.setdefault(about, {})
+        parts.setdefault(data.get("fold") if data.get("fold") not in parts else run.name, run)
+    joined = []
+    for parts in cells.values():
+        own = [part for fold, part in parts.items() if isinstance(fold, int)]
+        joined += [part for fold, part in parts.items() if not isinstance(fold, int)]
+        joined += [_joined(own)] if len(own) > 1 else own
+    return joined
+
+
+def _apart_from_fold(run: Run) -> dict[str, Any]:
+    config = {key: value for key, value in run.result["config"].items() if key not in ("run_dir", "seed", "callbacks")}
+    return config | {"data": {key: value for key, value in config["data"].items() if key != "fold"}}
+
+
+def _joined(parts: Sequence[Run]) -> Run:
+    parts = sorted(parts, key=lambda part: part.result["config"]["data"]["fold"])
+    first = parts[0].result
+    numbers = ", ".join(str(part.result["config"]["data"]["fold"]) for part in parts)
+    start = parts[0].name.rstrip("_0123456789")
+    result = {
+        **first,
+        **{name: sum(part.result.get(name) or 0 for part in parts) for name in ("seconds", "train_seconds")},
+        "command": "; ".join(str(part.result["command"]) for part in parts),
+    }
+    images = {name: scores for part in parts for name, scores in part.images.items()}
+    folds = {name: fold for part in parts for name, fold in part.folds.items()}
+    return Run(
+        f"{start} (folds {numbers})",
+        tuple(folder for part in parts for folder in part.folders),
+        result,
+        dict(sorted(images.items())),
+        folds,
+        mean_and_sd_by_epoch([part.curve for part in parts]),
+        [row for part in parts for row in part.evaluations],
+    )
 
 
 def _comparisons(runs: Sequence[Run]) -> list[Comparison]:
