@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from sr.report.board import Row
 from sr.report.runs import Run
@@ -101,8 +102,8 @@ def curves(cells: Mapping[tuple[str, ...], Sequence[Run]]) -> str:
                 colour = _COLOURS[optimizers.index(optimizer) % len(_COLOURS)]
                 drawn.append(_curve(axes, run, colour, "_" if number else optimizer))
         # Early epochs may lie far below the input: what is compared is where the curves end.
-        low = min(0.0, *(gains[-1] for gains in drawn if gains))
-        high = max(0.0, *(max(gains) for gains in drawn if gains))
+        low = min([0.0, *(line[-1] for line in drawn if line)])
+        high = max([0.0, *(max(line) for line in drawn if line)])
         panels[0][0].set_ylim(low - max(0.1, 0.25 * (high - low)), high + max(0.05, 0.1 * (high - low)))
         for row, loss in enumerate(losses):
             for column, model in enumerate(models):
@@ -153,6 +154,9 @@ def cost(rows: Sequence[Row]) -> str:
                 axes.annotate(end, (value, gain), fontsize=7, xytext=(4, 4), textcoords="offset points")
             if spent and max(spent) > 10 * min(spent):
                 axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter("{x:g}")
+                axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(label)
             axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
         figure.axes[0].set_ylabel(_GAIN)

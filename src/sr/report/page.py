@@ -18,6 +18,13 @@ from sr.writing import write_table, write_text
 
 FILES = ("report.html", "report.md", "leaderboard.csv")
 
+_CAPTIONS = {
+    "heat_map": "Mean gain of every combination",
+    "effects": "What each choice is worth, the others averaged out, with 95 % intervals over images",
+    "curves": "Validation gain over epochs, the band one standard deviation over folds; early epochs far below are cut",
+    "cost": "Gain against cost; the line joins the runs that no other one beats at that cost",
+}
+
 
 def write_report(folder: Path, pictures: Path | None = None) -> Found:
     """Write ``report.html``, ``report.md`` and ``leaderboard.csv`` into the folder of the runs they are about.
@@ -42,6 +49,7 @@ def write_report(folder: Path, pictures: Path | None = None) -> Found:
         "evaluations": _evaluations(found.comparisons),
         "problems": problems,
         "error_gain": ERROR_GAIN,
+        "captions": _CAPTIONS,
     }
     templates = _templates()
     try:
@@ -52,7 +60,8 @@ def write_report(folder: Path, pictures: Path | None = None) -> Found:
             pictures.mkdir(parents=True, exist_ok=True)
             for section in sections:
                 for name, figure in section["figures"].items():
-                    write_text(pictures / f"{section['number']}_{name}.svg", figure)
+                    file = "_".join([str(section["number"]), *name.replace("/", "_").split(":")])
+                    write_text(pictures / f"{file}.svg", figure)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from error
     return Found(found.comparisons, found.unfinished, problems)
@@ -82,7 +91,7 @@ def _section(number: int, comparison: Comparison, problems: list[str]) -> dict[s
     drawn: dict[str, str] = {}
     effects: dict[str, dict[str, dict[str, tuple[float, float, float]]]] = {}
     for sweep, cells in figures.sweeps(comparison.runs).items():
-        end = f"_{sweep.replace('/', '_')}" if sweep else ""
+        end = f":{sweep}" if sweep else ""
         if len(cells) > 1:
             drawn[f"heat_map{end}"] = figures.heat_map(cells)
             values = figures.gains(cells)
