@@ -23,7 +23,7 @@ ALLOWED = {
     "cache": {"console", "errors", "files", "sources", "writing"},
     "batches": {"cache", "image"},
     "datamodule": {"batches", "cache", "duplicates", "errors", "image", "sources", "splits"},
-    "callbacks": {"errors", "files", "image", "writing"},
+    "callbacks": {"callbacks", "errors", "files", "image", "writing"},
     "lit_module": set(),
     "checkpoint": {"errors", "writing"},
     "measure": set(),

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from sr.callbacks.best import BestScore
 from sr.errors import check_at_least
 from sr.files import to_pil
 from sr.image import quantise, resize, to_uint8
@@ -71,8 +72,8 @@ class SampleCrops(Callback):
         """Show squares of ``side`` pixels of the ``images`` whose input has the lowest PSNR; 0 images: none."""
         check_at_least("callbacks: side", side, 1)
         check_at_least("callbacks: images", images, 0)
-        self.side, self.images, self.monitor, self.mode = side, images, monitor, mode
-        self._best_score: float | None = None
+        self.side, self.images = side, images
+        self._best_score = BestScore(monitor, mode)
         self._rows: list[tuple[float, dict[str, Any], Tensor]] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -105,21 +106,16 @@ class SampleCrops(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file if this epoch is the best so far."""
         rows, self._rows = self._rows, []
-        current = trainer.callback_metrics.get(self.monitor)
-        if not rows or current is None:
-            return
-        score = float(current) if self.mode == "max" else -float(current)
-        if self._best_score is None or score > self._best_score:
-            self._best_score = score
+        if rows and self._best_score.improved(trainer):
             _write_samples(Path(trainer.default_root_dir, self.FILE), rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far; its crops are in the file."""
-        return {"score": self._best_score}
+        return {"score": self._best_score.value}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Replace the file only for a better one."""
-        self._best_score = state_dict["score"]
+        self._best_score.value = state_dict["score"]
 
 
 def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int]:

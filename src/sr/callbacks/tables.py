@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.callbacks.best import BestScore
 from sr.writing import write_table
 
 log = logging.getLogger(__name__)
@@ -92,12 +92,9 @@ class ImageScores(Callback):
 
     def __init__(self, monitor: str = "val/psnr", mode: str = "max") -> None:
         """Follow the score that chooses the best checkpoint."""
-        if mode not in ("max", "min"):
-            raise UserError(f"callbacks: mode must be max or min, got {mode!r}")
-        self.monitor, self.mode = monitor, mode
+        self._best_score = BestScore(monitor, mode)
         self.best: list[dict[str, Any]] = []
         self.test: list[dict[str, Any]] = []
-        self._best_score: float | None = None
         self._rows: list[dict[str, Any]] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -120,12 +117,7 @@ class ImageScores(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table if this epoch is the best so far."""
         rows, self._rows = self._rows, []
-        current = trainer.callback_metrics.get(self.monitor)
-        if not rows or current is None:
-            return
-        score = float(current) if self.mode == "max" else -float(current)
-        if self._best_score is None or score > self._best_score:
-            self._best_score = score
+        if rows and self._best_score.improved(trainer):
             self.best = [{**row, "epoch": trainer.current_epoch} for row in rows]
             _write_table(Path(trainer.default_root_dir, "images.csv"), self.best)
 
@@ -147,11 +139,11 @@ class ImageScores(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best table so far."""
-        return {"best": self.best, "score": self._best_score}
+        return {"best": self.best, "score": self._best_score.value}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the best table of the checkpoint."""
-        self.best, self._best_score = list(state_dict["best"]), state_dict["score"]
+        self.best, self._best_score.value = list(state_dict["best"]), state_dict["score"]
 
 
 def _rows(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:

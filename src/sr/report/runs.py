@@ -47,6 +47,12 @@ class Run:
         return self.name.rpartition("/")[0]
 
     @property
+    def fold(self) -> int | None:
+        """The fold that it trained; None if it trained all, or there are none."""
+        fold = self.result["config"]["data"].get("fold")
+        return fold if isinstance(fold, int) else None
+
+    @property
     def levels(self) -> tuple[str, str, str]:
         """Model, loss and optimizer, as tables name them."""
         choices = self.result["choices"]
@@ -187,18 +193,15 @@ def _say(error: Exception) -> str:
 
 def _join_folds(runs: Sequence[Run]) -> list[Run]:
     """Make one run of those that differ in their fold alone, as ``-m data.fold=0,1,2`` leaves them."""
-    cells: dict[str, dict[Any, Run]] = {}
+    alike: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        data = run.result["config"]["data"]
-        alone = not isinstance(data.get("fold"), int) or not data.get("folds")
-        about = run.name if alone else json.dumps([run.sweep, run.levels, _apart_from_fold(run)], sort_keys=True)
-        parts = cells.setdefault(about, {})
-        parts.setdefault(data.get("fold") if data.get("fold") not in parts else run.name, run)
+        of_one_fold = run.fold is not None and run.result["config"]["data"].get("folds")
+        about = [run.sweep, run.levels, _apart_from_fold(run)] if of_one_fold else run.name
+        alike[json.dumps(about, sort_keys=True)].append(run)
     joined = []
-    for parts in cells.values():
-        own = [part for fold, part in parts.items() if isinstance(fold, int)]
-        joined += [part for fold, part in parts.items() if not isinstance(fold, int)]
-        joined += [_joined(own)] if len(own) > 1 else own
+    for parts in alike.values():
+        one_each = len(parts) > 1 and len({part.fold for part in parts}) == len(parts)
+        joined += [_joined(parts)] if one_each else parts
     return joined
 
 
@@ -208,9 +211,9 @@ def _apart_from_fold(run: Run) -> dict[str, Any]:
 
 
 def _joined(parts: Sequence[Run]) -> Run:
-    parts = sorted(parts, key=lambda part: part.result["config"]["data"]["fold"])
+    parts = sorted(parts, key=lambda part: part.fold or 0)
     first = parts[0].result
-    numbers = ", ".join(str(part.result["config"]["data"]["fold"]) for part in parts)
+    numbers = ", ".join(str(part.fold) for part in parts)
     start = parts[0].name.rstrip("_0123456789")
     result = {
         **first,
