@@ -56,11 +56,12 @@ def _report(options: argparse.Namespace) -> None:
 
     found = write_report(options.folder, options.figures)
     for comparison in found.comparisons:
-        sys.stdout.write(f"{len(comparison.runs)} runs on {comparison.title}\n")
+        count = len(comparison.runs)
+        sys.stdout.write(f"{count} run{'s' if count > 1 else ''} on {comparison.title}\n")
     if len(found.comparisons) > 1:
         sys.stdout.write("different images or protocols are never mixed: each has a table of its own\n")
     if found.unfinished:
-        sys.stdout.write(f"{len(found.unfinished)} runs are not done, named in the report: sr status says more\n")
+        sys.stdout.write(f"not done: {len(found.unfinished)}, named in the report; sr status says more\n")
     sys.stdout.write("".join(f"{options.folder / name}\n" for name in FILES))
     for problem in found.problems:
         sys.stderr.write(f"error: {problem}\n")
