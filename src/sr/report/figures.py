@@ -159,6 +159,9 @@ def cost(rows: Sequence[Row]) -> str:
                 axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(label)
             axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
+        gains = [row.gain[0] for row, _ in runs]
+        reach = max(0.2, *gains)
+        figure.axes[0].set_ylim(max(min(0.0, *gains), -reach) - 0.1 * reach, 1.1 * reach)
         figure.axes[0].set_ylabel(_GAIN)
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=7, frameon=False)
         return _svg(figure)

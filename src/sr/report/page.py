@@ -22,7 +22,7 @@ _CAPTIONS = {
     "heat_map": "Mean gain of every combination",
     "effects": "What each choice is worth, the others averaged out, with 95 % intervals over images",
     "curves": "Validation gain over epochs, the band one standard deviation over folds; early epochs far below are cut",
-    "cost": "Gain against cost; the line joins the runs that no other one beats at that cost",
+    "cost": "Gain against cost; the line joins the runs that no other one beats at that cost; runs far below are cut",
 }
 
 
