@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize
-from sr.nets.layers import GREY, HEADS, OutputConv, conv
+from sr.nets.layers import HEADS, OutputConv, conv
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -59,5 +59,5 @@ class ESPCN(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
-        out: Tensor = self.shuffle(self.tail(self.body(lr - GREY if self.residual else lr)))
+        out: Tensor = self.shuffle(self.tail(self.body(lr)))
         return resize(lr, self.scale) + out if self.residual else torch.sigmoid(out)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 HEADS = ("residual", "sigmoid")
 
 
-# What a residual network subtracts from its input: half of the range, so that features start with smaller means.
+# What a deep residual network subtracts from its input: half of the range, so that features start with smaller means.
 GREY = 0.5
 
 # Share of He's random kernel in a hidden layer's start; the rest is orthogonal and at the kernel's centre.
