@@ -11,6 +11,10 @@ class DivergedError(RuntimeError):
     """Training produced a loss or a weight that is not finite."""
 
 
+class PrunedError(RuntimeError):
+    """A search sees no point in going on with this run."""
+
+
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Refuse an option outside its choices, naming both."""
     if value not in choices:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from sr.errors import UserError
 from sr.fit import fit
 from sr.record import describe_run, is_done, record, settle, status_of
-from sr.result import beats_input, mean_and_sd_by_epoch, read_result
+from sr.result import beats_input, mean_and_sd_by_epoch, objective, read_result
 from sr.writing import read_table, write_table
 
 log = logging.getLogger(__name__)
@@ -25,9 +25,21 @@ _SUMMED = ("seconds", "train_seconds")
 _AVERAGED = ("images_per_second", "wait_share", "ms_per_image")
 
 
-def run(config: DictConfig) -> float | None:
-    """Train one model, or one for each fold with ``data.fold=all``; see `sr.fit.fit`."""
-    return fit_folds(config) if config.data.fold == ALL else fit(config)
+def run(config: DictConfig) -> float | list[float] | None:
+    """Train one model, or one for each fold with ``data.fold=all``; see `sr.fit.fit`.
+
+    Returns:
+        The monitored score, or a list of what ``objectives`` names.
+
+    Raises:
+        UserError: for an objective that a result does not have, and as `fit` and `fit_folds` do.
+    """
+    value = fit_folds(config) if config.data.fold == ALL else fit(config)
+    if not config.objectives:
+        return value
+    result = read_result(Path(config.run_dir))
+    assert result is not None
+    return [objective(result, name) for name in config.objectives]
 
 
 def fit_folds(config: DictConfig) -> float | None:

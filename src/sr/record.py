@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from sr.errors import DivergedError, UserError
+from sr.errors import DivergedError, PrunedError, UserError
 from sr.measure import environment
 from sr.result import NAME, beats_input, command, differences, is_running, read_result, write_result
 
@@ -144,6 +144,8 @@ def status_of(error: BaseException) -> tuple[str, str]:
     """Status and one-line reason of a run that ended with an error."""
     if isinstance(error, DivergedError):
         return "diverged", _one_line(error)
+    if isinstance(error, PrunedError):
+        return "pruned", _one_line(error)
     return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", _one_line(error)
 
 
@@ -159,4 +161,4 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return "Ctrl-C"
     text = " ".join(str(error).split())
-    return text if isinstance(error, DivergedError) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, DivergedError | PrunedError) else f"{type(error).__name__}: {text}"

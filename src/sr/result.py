@@ -19,8 +19,10 @@ _LEAST_GAIN = 0.005  # dB
 
 _ABSENT = object()
 
+_COSTS = ("ms_per_image", "parameters", "multiply_adds", "train_seconds", "peak_memory_bytes")
+
 # Settings that change where or how fast a run goes, not what it computes.
-_NOT_COMPARED = ("run_dir", "retrain", "test", "logger")
+_NOT_COMPARED = ("run_dir", "retrain", "test", "logger", "objectives")
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
@@ -110,6 +112,24 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
         name: {"mean": statistics.fmean(column), "sd": statistics.stdev(column) if len(column) > 1 else 0.0}
         for name, column in columns.items()
     }
+
+
+def objective(result: Mapping[str, Any], name: str) -> float:
+    """What a search optimizes: a mean score such as ``val/psnr``, or a cost such as ``ms_per_image``.
+
+    >>> objective({"ms_per_image": 2.5, "scores": {"val": {"psnr": {"mean": 30.0, "sd": 1.0}}}}, "val/psnr")
+    30.0
+
+    Raises:
+        UserError: if the result has no such number.
+    """
+    part, slash, score = name.partition("/")
+    value = result["scores"].get(part, {}).get(score, {}).get("mean") if slash else result.get(name)
+    if not isinstance(value, int | float):
+        scores = [f"{part}/{score}" for part, scores in result["scores"].items() for score in scores]
+        costs = [name for name in _COSTS if name in result]
+        raise UserError(f"objectives: no {name!r} in a result: use {', '.join([*scores, *costs])}")
+    return float(value)
 
 
 def mean_and_sd_by_epoch(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:

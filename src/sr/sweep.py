@@ -34,7 +34,7 @@ class Cell:
 
     Attributes:
         name: its folder.
-        status: done, running, interrupted, failed, diverged, damaged or pending.
+        status: done, running, interrupted, failed, diverged, pruned, damaged or pending.
         reason: why it is not done, in one line.
         gain: dB over the input, if it is done.
         seconds: time it took, validation and all.
@@ -55,7 +55,9 @@ class Summary(Callback):
     failed = 0  # runs of the last sweep that did not end well
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write the plan, so that `status` knows what is pending."""
+        """Write the plan, so that `status` knows what is pending; a search has none."""
+        if not _is_grid(config):
+            return
         folder = Path(config.hydra.sweep.dir)
         overrides = [f"{name}={value}" for name, value in (config.hydra.sweeper.get("params") or {}).items()]
         cells = planned([*overrides, *config.hydra.overrides.task])
@@ -66,7 +68,9 @@ class Summary(Callback):
         (folder / _FAILURES).unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Name what did not end well; the same command tries it again."""
+        """Name what did not end well; the same command tries it again. A search says so itself."""
+        if not _is_grid(config):
+            return
         folder = Path(config.hydra.sweep.dir)
         failures = folder / _FAILURES
         type(self).failed = len(failures.read_text(encoding="utf-8").splitlines()) if failures.is_file() else 0
@@ -81,6 +85,10 @@ class Summary(Callback):
         for cell in unfinished:
             log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
         type(self).failed = max(type(self).failed, len(unfinished))
+
+
+def _is_grid(config: DictConfig) -> bool:
+    return str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
 
 
 def note_failure() -> None:
@@ -166,7 +174,7 @@ def _seconds_left(cells: Sequence[Cell]) -> float:
     everything = [seconds for times in done.values() for seconds in times]
     left = 0.0
     for cell in cells:
-        if cell.status != "done" and everything:
+        if cell.status not in ("done", "pruned") and everything:
             times = done.get(cell.name.partition("_")[0], everything)
             left += statistics.fmean(times) * (1 - cell.folds[0] / cell.folds[1] if cell.folds[1] else 1)
     return left

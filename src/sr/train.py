@@ -12,7 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from sr.errors import DivergedError, UserError
+from hydra_plugins.sr_optuna.reporting import in_trial
+from sr.errors import DivergedError, PrunedError, UserError
 from sr.sweep import Summary, note_failure
 
 log = logging.getLogger(__name__)
@@ -28,14 +29,19 @@ def config_dir() -> Path:
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
-def _task(config: DictConfig) -> float | None:
+def _task(config: DictConfig) -> float | list[float] | None:
     from sr.folds import run
 
-    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-
+    sweeping, searching = HydraConfig.get().mode == RunMode.MULTIRUN, in_trial()
     try:
         return run(config)
+    except PrunedError as error:
+        from optuna import TrialPruned
+
+        raise TrialPruned(str(error)) from error
     except (UserError, DivergedError) as error:
+        if searching:
+            raise  # the search records it and goes on
         log.error("error: %s", error)
         if sweeping:
             note_failure()
@@ -45,6 +51,8 @@ def _task(config: DictConfig) -> float | None:
         if not sweeping:
             raise
         log.exception("this run failed, the others go on")
+        if searching:
+            raise
         note_failure()
         return None
     except KeyboardInterrupt:

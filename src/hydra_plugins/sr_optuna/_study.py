@@ -1,0 +1,208 @@
+"""A study that outlives its processes: where it is stored, who works on it, how it samples and prunes."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from filelock import FileLock
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.study import Study, StudyDirection
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from hydra_plugins.sr_optuna._errors import SearchError
+from hydra_plugins.sr_optuna._locks import FileLocks, Locks, PostgresLocks
+
+JOURNAL = "study.journal"
+_SUFFIX = Path(JOURNAL).suffix
+
+GRID = "grid"  # not Optuna's: it cannot be resumed
+_SAMPLERS: dict[str, type[BaseSampler]] = {
+    "tpe": TPESampler,
+    "random": RandomSampler,
+    "cmaes": CmaEsSampler,
+    "nsgaii": NSGAIISampler,
+}
+_PRUNERS: dict[str, type[BasePruner]] = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "halving": SuccessiveHalvingPruner,
+    "hyperband": HyperbandPruner,
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study is and how its trials are pruned: all that a job needs, on whichever machine it runs.
+
+    Attributes:
+        storage: absolute path of a journal, or URL of a database.
+        study: its name there.
+        folder: of the sweep.
+        pruner: name of the pruner.
+        pruner_options: its arguments.
+    """
+
+    storage: str
+    study: str
+    folder: str
+    pruner: str = "none"
+    pruner_options: Mapping[str, Any] | None = None
+
+    def to_text(self) -> str:
+        """As one line, for an environment variable."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_text(line: str) -> "Place":
+        """What `to_text` gave."""
+        return Place(**json.loads(line))
+
+
+def place_of(folder: Path, storage: str | None, study: str | None) -> Place:
+    """The place of the study of a sweep's folder, by the sweeper's options."""
+    folder = folder.absolute()
+    where = storage or str(folder / JOURNAL)
+    if "://" not in where:
+        if not where.endswith(_SUFFIX):
+            raise SearchError(f"hydra.sweeper.storage={storage}: give a file *{_SUFFIX} or a URL of a database")
+        where = os.path.abspath(where)  # noqa: PTH100 - a lock on a relative path would depend on the folder
+    return Place(where, study or folder.name, str(folder))
+
+
+@contextlib.contextmanager
+def opened(place: Place, *, directions: list[str] | None = None) -> Iterator[tuple[Study, Locks]]:
+    """Open the study, creating it if ``directions`` are given.
+
+    Raises:
+        SearchError: if there is none, or the database does not answer.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage, locks, close = _connect(place)
+    pruner = make_pruner(place.pruner, place.pruner_options)
+    try:
+        if directions is None:
+            study = optuna.load_study(study_name=place.study, storage=storage, pruner=pruner)
+        else:
+            ways = [StudyDirection[direction.upper()] for direction in directions]
+            study = optuna.create_study(
+                study_name=place.study, storage=storage, pruner=pruner, directions=ways, load_if_exists=True
+            )
+    except KeyError as error:
+        raise SearchError(f"{_shown(place.storage)}: has no study {place.study!r}") from error
+    with contextlib.closing(close):
+        yield study, locks
+
+
+class _Nothing:
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class _Connections:
+    def __init__(self, storage: RDBStorage) -> None:
+        self._storage = storage
+
+    def close(self) -> None:
+        """Give the connections back to the server."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+
+def _connect(place: Place) -> tuple[BaseStorage, Locks, Any]:
+    beside = Path(place.folder, ".locks")
+    if "://" not in place.storage:
+        path = Path(place.storage)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock")
+        _cut_torn_line(path, lock)
+        journal = JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(lock)))
+        return journal, FileLocks(path.parent / ".locks"), _Nothing()
+    try:
+        url = make_url(place.storage)
+        if url.drivername == "postgresql":  # whichever driver SQLAlchemy would choose: the one we ask for
+            url = url.set(drivername="postgresql+psycopg")
+        postgres = url.get_backend_name() == "postgresql"
+        locks = PostgresLocks(create_engine(url, poolclass=NullPool), place.study) if postgres else FileLocks(beside)
+        with locks.hold("tables", -1):
+            storage = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs={"pool_pre_ping": True})
+    except (SQLAlchemyError, ImportError) as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise SearchError(f"{_shown(place.storage)}: {reason}") from error
+    return storage, locks, _Connections(storage)
+
+
+def _shown(storage: str) -> str:
+    """A storage as it may be printed: without the password."""
+    return make_url(storage).render_as_string(hide_password=True) if "://" in storage else storage
+
+
+class _JournalLock(BaseJournalFileLock):
+    """The operating system's, which a kill releases; Optuna's own would be waited for."""
+
+    def __init__(self, lock: FileLock) -> None:
+        self._lock = lock
+
+    def acquire(self) -> bool:
+        self._lock.acquire(poll_interval=0.01)
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def _cut_torn_line(path: Path, lock: FileLock) -> None:
+    """Drop what a killed writer left behind the last whole line, which Optuna could not read past."""
+    with lock:
+        if path.is_file() and (content := path.read_bytes()) and not content.endswith(b"\n"):
+            with path.open("r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+
+
+def make_sampler(name: str, options: Mapping[str, Any] | None, seed: int, number: int = 0) -> BaseSampler:
+    """A sampler for one trial: what it proposes depends on seed, number and study alone.
+
+    So a search that was resumed repeats nothing, and two processes of one search propose different points.
+
+    Raises:
+        SearchError: for an unknown name or options that the class does not take.
+    """
+    kind = RandomSampler if name == GRID else _known("sampler", name, {**_SAMPLERS, GRID: RandomSampler})
+    mixed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    sampler: BaseSampler = _built("sampler", name, kind, {**(options or {}), "seed": mixed})
+    return sampler
+
+
+def make_pruner(name: str, options: Mapping[str, Any] | None) -> BasePruner:
+    """A pruner by name.
+
+    Raises:
+        SearchError: for an unknown name or options that the class does not take.
+    """
+    pruner: BasePruner = _built("pruner", name, _known("pruner", name, _PRUNERS), options or {})
+    return pruner
+
+
+def _known(what: str, name: str, kinds: Mapping[str, Any]) -> Any:
+    if name not in kinds:
+        raise SearchError(f"hydra.sweeper.{what} must be one of {', '.join(kinds)}, not {name!r}")
+    return kinds[name]
+
+
+def _built(what: str, name: str, kind: Any, options: Mapping[str, Any]) -> Any:
+    try:
+        return kind(**options)
+    except (TypeError, ValueError) as error:
+        raise SearchError(f"hydra.sweeper.{what}_options: {name}: {error}") from error
