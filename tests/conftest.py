@@ -1,8 +1,10 @@
 """Small data sets and configs that tests share."""
 
 import json
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +85,8 @@ def compose_config(tmp_path: Path) -> Compose:
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """Run ``python -m sr.train`` in this process; its exit code and what it printed."""
 
-    def run(*overrides: str, folder: str = "run") -> tuple[int, str]:
-        arguments = ["sr.train", *SMALL, f"hydra.run.dir={tmp_path / folder}", *overrides]
+    def run(*overrides: str, folder: str = "run", flags: Sequence[str] = ()) -> tuple[int, str]:
+        arguments = ["sr.train", *flags, *SMALL, f"hydra.run.dir={tmp_path / folder}", *overrides]
         monkeypatch.setattr(sys, "argv", arguments)
         code = 0
         try:
@@ -108,3 +110,29 @@ def config_names(group: str) -> list[str]:
     names = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
     assert names, f"no configs in {group}"
     return names
+
+
+@dataclass
+class Browser:
+    """A page of an installed Chromium, what it asked for and what it complained about."""
+
+    page: Any
+    asked: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """An empty page; skips where there is no browser."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        opened = Browser(chromium.new_page())
+        opened.page.on("request", lambda request: opened.asked.append(request.url))
+        opened.page.on("console", lambda message: opened.complaints.append(message.text))
+        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        yield opened
+        chromium.close()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -19,7 +20,28 @@ def choices() -> list[str]:
 
 def test_every_folder_of_conf_is_tested() -> None:
     folders = {path.name for path in config_dir().iterdir() if path.is_dir()}
-    assert folders == set(GROUPS)
+    assert folders == {*GROUPS, "tuned", "hydra"}
+    assert {path.name for path in (config_dir() / "hydra").iterdir()} == {"launcher"}
+    assert config_names("hydra/launcher") == ["slurm"]
+
+
+@pytest.mark.parametrize("name", config_names("tuned"))
+def test_what_a_pair_needs_is_found_by_its_choices_and_gives_way_to_the_command_line(
+    compose_config: Compose, name: str
+) -> None:
+    model, optimizer = name.split("_")
+    tuned = OmegaConf.load(config_dir() / "tuned" / f"{name}.yaml")
+    choices = [f"model={model}", f"optimizer={optimizer}"]
+    assert compose_config(choices).optimizer.lr == tuned.optimizer.lr != compose_config(choices[1:]).optimizer.lr
+    assert compose_config([*choices, "optimizer.lr=0.125"]).optimizer.lr == 0.125
+
+
+def test_jobs_for_slurm_compose() -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        launcher = compose("train", ["hydra/launcher=slurm"], return_hydra_config=True).hydra.launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert launcher.max_num_timeout > 0
 
 
 @pytest.mark.parametrize("choice", choices())

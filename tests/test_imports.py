@@ -69,3 +69,10 @@ def test_what_reads_run_folders_starts_without_torch() -> None:
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             assert not {name.split(".")[0] for name in names} & {"torch", "lightning", "numpy", "PIL"}
             assert not {name.split(".")[1] for name in names if name.startswith("sr.")} - set(LIGHT)
+
+
+def test_the_sweeper_knows_nothing_of_ours() -> None:
+    modules = sorted((ROOT.parent / "hydra_plugins").rglob("*.py"))
+    assert len(modules) > 5
+    for path in modules:
+        assert not imports_of(path), f"{path.name} imports sr"

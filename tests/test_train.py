@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from sr.checkpoint import load_network
 from sr.files import read_image
+from sr.fit import _device_in_turn
 from sr.image import quantise, to_float
 from sr.metrics import score
 from sr.writing import read_table as table
@@ -306,3 +307,43 @@ def test_sigterm_writes_a_checkpoint_and_ends_with_the_shells_code(make_folder: 
     assert process.returncode == 143, output.decode()
     assert result_of(run)["status"] == "interrupted"
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] > 0
+
+
+def test_two_processes_train_as_one_with_the_doubled_batch(make_folder: MakeFolder, tmp_path: Path) -> None:
+    settings = ["data=isr", f"data.root={make_folder(count=12)}", "trainer.max_epochs=3", "logger=none"]
+    settings += ["data.patch=32", "data.repeat=2", "trainer.accelerator=cpu", "trainer.precision=32-true"]
+    tables = {}
+    for trainer, devices, batch_size in (("cpu", 1, 8), ("ddp", 2, 4)):
+        own = [f"trainer={trainer}", f"trainer.devices={devices}", f"data.batch_size={batch_size}"]
+        line = [sys.executable, "-m", "sr.train", *own, *settings, f"hydra.run.dir={tmp_path / trainer}"]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stdout + done.stderr
+        tables[trainer] = table(tmp_path / trainer / "metrics.csv")
+    assert len(tables["cpu"]) == len(tables["ddp"]) == 3
+    for one, both in zip(tables["cpu"], tables["ddp"], strict=True):
+        assert both["step"] == one["step"]
+        assert float(both["train/loss"]) == pytest.approx(float(one["train/loss"]), rel=1e-4)
+        assert float(both["val/loss"]) == pytest.approx(float(one["val/loss"]), rel=1e-3)
+    alone, together = (
+        [float(row["psnr"]) for row in table(tmp_path / trainer / "images.csv")] for trainer in ("cpu", "ddp")
+    )
+    assert together == pytest.approx(alone, abs=1e-3)
+
+
+def test_runs_of_a_sweep_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert [_device_in_turn("auto", number) for number in range(4)] == [[0], [1], [2], [0]]
+    assert _device_in_turn("cpu", 4) == 1
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert _device_in_turn("gpu", 4) == 1
+
+
+def test_a_sweep_with_devices_in_turn_runs_where_there_is_no_gpu(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    code, text = command(
+        "hydra.mode=MULTIRUN", "trainer=spread", "seed=1,2", "data=isr", f"data.root={make_folder()}",
+        "trainer.max_epochs=1", f"hydra.sweep.dir={tmp_path}",
+    )  # fmt: skip
+    assert code == 0, text
+    assert len(list(tmp_path.glob("*/result.json"))) == 2

@@ -35,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("folder", type=Path, metavar="DIR", help="folder of a sweep, of several, or of one run")
     report.add_argument("--figures", type=Path, metavar="FOLDER", help="write the plots there too, as SVG files")
     report.set_defaults(call=_report)
+    search = commands.add_parser("search", help="what a search found: history, importances, slices, every trial")
+    search.add_argument("folder", type=Path, metavar="DIR", help="folder of the search (hydra.sweep.dir)")
+    search.set_defaults(call=_search)
     return parser
 
 
@@ -67,6 +70,18 @@ def _report(options: argparse.Namespace) -> None:
         sys.stderr.write(f"error: {problem}\n")
     if found.problems:
         sys.exit(1)
+
+
+def _search(options: argparse.Namespace) -> None:
+    from sr.report.search import FILE, write_search
+
+    standing = write_search(options.folder)
+    sys.stdout.write(", ".join(f"{count} {state}" for state, count in standing.counts.items()) + "\n")
+    for trial in standing.best:
+        values = ", ".join(f"{value:.6g}" for value in trial.values)
+        chosen = " ".join(f"{name}={value}" for name, value in trial.params.items())
+        sys.stdout.write(f"best: trial {trial.number}, {values}, {chosen}\n")
+    sys.stdout.write(f"{options.folder / FILE}\n")
 
 
 def _fail(error: UserError) -> int:

@@ -178,6 +178,8 @@ def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger
     if settings["precision"] == "auto":
         settings["precision"] = _precision(settings["accelerator"])
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if settings["devices"] == "in_turn":
+        settings["devices"] = _device_in_turn(settings["accelerator"], HydraConfig.get().job.num if sweeping else 0)
     if sweeping and str(settings["strategy"]).startswith("ddp"):
         raise UserError("trainer=ddp starts the whole command again in each process: use it without --multirun")
     if in_worker() or not sys.stderr.isatty():  # a line an epoch instead
@@ -187,6 +189,12 @@ def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger
         settings, callbacks=callbacks, logger=loggers, plugins=[WholeCheckpointIO()], default_root_dir=str(folder)
     )
     return trainer
+
+
+def _device_in_turn(accelerator: str, number: int) -> int | list[int]:
+    """The GPU of a sweep's run of this number, or one device where there is no GPU."""
+    gpus = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
+    return [number % gpus] if gpus else 1
 
 
 def _precision(accelerator: str) -> str:
@@ -209,6 +217,8 @@ def _quiet() -> None:
     """Silence what a user can do nothing about."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Where Slurm is installed; its jobs are started by submitit.
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
     # Images are in memory: loader processes would only copy them.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # A run folder that is started again holds its own checkpoints.

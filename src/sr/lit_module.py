@@ -20,7 +20,7 @@ class LitSR(LightningModule):
     """Train any network with any loss and any optimizer, scored beside its input.
 
     Batches are ``lr`` ``(N, 3, h, w)`` and ``hr`` ``(N, 3, scale*h, scale*w)``, float32 in [0, 1], and ``name``.
-    It logs ``lr`` and ``train/loss``, and at validation ``PART/loss``, ``PART/psnr``, ``PART/ssim``,
+    It logs ``lr`` and ``train/loss_step``, and at validation ``PART/loss``, ``PART/psnr``, ``PART/ssim``,
     ``PART/input_psnr``, ``PART/input_ssim`` and ``PART/gain`` (dB) as per-image means, PART being val, train (some
     whole training images; their loss is left to the steps) or test.
     """
@@ -58,7 +58,7 @@ class LitSR(LightningModule):
         """Return the loss of a batch."""
         loss: Tensor = self.loss(self.net(batch["lr"]), batch["hr"])
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], on_step=True, on_epoch=False)
-        self.log("train/loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch["lr"]))
+        self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 import csv
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from sr.cli import main
 from sr.errors import UserError
 from sr.report.page import FILES, write_report
 from sr.writing import write_text
+from tests.conftest import Browser
 from tests.report.conftest import RunFolders
 
 
@@ -130,32 +130,19 @@ def test_a_folder_without_runs_ends_with_one_line(tmp_path: Path, capsys: pytest
     assert not list(tmp_path.iterdir())
 
 
-def test_chromium_opens_the_page_asks_for_nothing_and_sorts_the_table(grid: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    browser_path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser_path is None:
-        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
+def test_chromium_opens_the_page_asks_for_nothing_and_sorts_the_table(grid: Path, browser: Browser) -> None:
     write_report(grid)
-    page_uri = (grid / FILES[0]).as_uri()
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        page = browser.new_page()
-        asked: list[str] = []
-        complaints: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(page_uri)
-        page.wait_for_load_state("networkidle")
-        drawn = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
-        first = page.locator("table.leaderboard tbody tr").first
-        assert "vdsr_mse_adam" in first.inner_text()
-        page.locator("table.leaderboard th", has_text="gain dB").click(click_count=2)  # down, then up
-        assert "espcn_mae_sgd" in first.inner_text()
-        losers = page.locator("tr.loses").count()
-        browser.close()
-    assert [url for url in asked if not url.startswith("data:")] == [page_uri]
-    assert not complaints
+    page, page_uri = browser.page, (grid / FILES[0]).as_uri()
+    page.goto(page_uri)
+    page.wait_for_load_state("networkidle")
+    drawn = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
+    first = page.locator("table.leaderboard tbody tr").first
+    assert "vdsr_mse_adam" in first.inner_text()
+    page.locator("table.leaderboard th", has_text="gain dB").click(click_count=2)  # down, then up
+    assert "espcn_mae_sgd" in first.inner_text()
+    losers = page.locator("tr.loses").count()
+    assert [url for url in browser.asked if not url.startswith("data:")] == [page_uri]
+    assert not browser.complaints
     assert len(drawn) > 10
     assert all(drawn)
     assert losers == 2

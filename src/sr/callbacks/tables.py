@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class EpochTable(Callback):
-    """Writes ``metrics.csv``, a row an epoch, and a line of it to the log."""
+    """Writes ``metrics.csv``, a row an epoch, and a line of it to the log; logs the epoch's ``train/loss``."""
 
     COLUMNS = (
         *("epoch", "step", "seconds", "lr", "train/loss", "train/psnr", "train/ssim", "train/gain"),
@@ -64,10 +65,14 @@ class EpochTable(Callback):
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
         for name in self.COLUMNS[len(row) :]:
-            if name in metrics and self._validated and name != "train/loss":
+            if name in metrics and self._validated:
                 row[name] = float(metrics[name])
         if self._loss_count:
-            row["train/loss"] = float(self._loss_sum) / self._loss_count
+            mean = torch.as_tensor(self._loss_sum, device=pl_module.device) / self._loss_count
+            if trainer.world_size > 1:
+                mean = trainer.strategy.reduce(mean, reduce_op="mean")
+            row["train/loss"] = float(mean)
+            pl_module.log("train/loss", row["train/loss"])
         self.rows.append(row)
         _write_table(Path(trainer.default_root_dir, "metrics.csv"), self.rows, self.COLUMNS)
         line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {row['seconds']:.1f} s"

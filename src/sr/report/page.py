@@ -51,10 +51,10 @@ def write_report(folder: Path, pictures: Path | None = None) -> Found:
         "error_gain": ERROR_GAIN,
         "captions": _CAPTIONS,
     }
-    templates = _templates()
+    pages = templates()
     try:
-        write_text(folder / FILES[0], templates.get_template("report.html").render(about))
-        write_text(folder / FILES[1], templates.get_template("report.md").render(about))
+        write_text(folder / FILES[0], pages.get_template("report.html").render(about))
+        write_text(folder / FILES[1], pages.get_template("report.md").render(about))
         write_table(folder / FILES[2], _table(sections, found))
         if pictures:
             pictures.mkdir(parents=True, exist_ok=True)
@@ -67,15 +67,16 @@ def write_report(folder: Path, pictures: Path | None = None) -> Found:
     return Found(found.comparisons, found.unfinished, problems)
 
 
-def _templates() -> Environment:
-    templates = Environment(
+def templates() -> Environment:
+    """The templates of this package's pages."""
+    pages = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=lambda name: bool(name and name.endswith(".html")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {
+    pages.filters |= {
         "spread": _spread,
         "signed": lambda value, digits=2: f"{value:+.{digits}f}",
         "si": _si,
@@ -83,7 +84,7 @@ def _templates() -> Environment:
         "cell": lambda text: str(text).replace("|", "\\|"),
         "data_uri": lambda svg: f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}",
     }
-    return templates
+    return pages
 
 
 def _section(number: int, comparison: Comparison, problems: list[str]) -> dict[str, Any]:

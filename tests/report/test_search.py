@@ -1,0 +1,108 @@
+"""The page of a search, from studies made by Optuna itself."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna import Trial, TrialPruned
+from optuna.trial import TrialState
+
+from hydra_plugins.sr_optuna._study import opened, place_of
+from sr.cli import main
+from sr.errors import UserError
+from sr.report.search import FILE, write_search
+from tests.conftest import Browser
+
+
+def hill(trial: Trial) -> float:
+    """Four steps up a hill; low ones are pruned after the second, one fails."""
+    x, kind = trial.suggest_float("x", 0, 4), trial.suggest_categorical("kind", ["a", "b"])
+    value = -((x - 2) ** 2) - (kind == "b")
+    for step in range(1, 5):
+        trial.report(value, step)
+        if step == 2 and trial.number in (4, 5):
+            raise TrialPruned
+    if trial.number == 3:
+        trial.set_user_attr("reason", "DivergedError: the loss is not finite at step 7")
+        raise ValueError
+    return float(value)
+
+
+def height_and_cost(trial: Trial) -> tuple[float, float]:
+    """Neither can be had without the other."""
+    x = trial.suggest_float("x", 0, 1)
+    return x, x**2
+
+
+def make_study(folder: Path, objective: Callable[[Trial], float | tuple[float, ...]], *directions: str) -> Path:
+    """A folder of a search, as the sweeper leaves it."""
+    folder.mkdir()
+    (folder / "multirun.yaml").write_text("hydra: {sweeper: {storage: null, study_name: null}}")
+    with opened(place_of(folder, None, None), directions=list(directions)) as (study, _):
+        study.sampler = optuna.samplers.RandomSampler(seed=0)
+        study.optimize(objective, n_trials=10, catch=ValueError)
+    return folder
+
+
+def test_the_page_lists_every_trial_and_what_pruning_spared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_study(tmp_path / "search", hill, "maximize")
+    standing = write_search(folder)
+    assert standing.counts == {"complete": 7, "fail": 1, "pruned": 2}
+    assert standing.saved == pytest.approx(1 - (7 * 4 + 2 * 2) / (9 * 4))
+    (best,) = standing.best
+    page = (folder / FILE).read_text()
+    rows = re.findall(r"<tr><td>(\d+)</td><td>(\w+)</td>", page)
+    assert {number: state for number, state in rows if state != "complete"} == {
+        "3": "fail",
+        "4": "pruned",
+        "5": "pruned",
+    }
+    assert rows[0] == (str(best.number), "complete")
+    assert "DivergedError: the loss is not finite at step 7" in page
+    main(["search", str(folder)])
+    assert f"best: trial {best.number}, {best.value:.6g}, x=" in capsys.readouterr().out
+
+
+def test_several_objectives_show_their_front(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "search", height_and_cost, "maximize", "minimize")
+    assert {trial.number for trial in write_search(folder).best} == set(range(10))
+    assert "Pareto-front Plot" in (folder / FILE).read_text()
+
+
+def test_chromium_draws_every_plot_and_asks_for_nothing(tmp_path: Path, browser: Browser) -> None:
+    folder = make_study(tmp_path / "search", hill, "maximize")
+    write_search(folder)
+    uri = (folder / FILE).as_uri()
+    browser.page.goto(uri)
+    browser.page.wait_for_function("document.querySelectorAll('.gtitle').length == 5")
+    assert browser.page.locator(".gtitle").all_text_contents() == [
+        "Intermediate Values Plot",
+        "Optimization History Plot",
+        "Hyperparameter Importances",
+        "Slice Plot",
+        "Parallel Coordinate Plot",
+    ]
+    assert browser.asked == [uri]
+    assert not browser.complaints
+
+
+def test_a_search_without_a_complete_trial_has_a_page(tmp_path: Path) -> None:
+    def fails(trial: Trial) -> float:
+        raise ValueError
+
+    folder = make_study(tmp_path / "search", fails, "maximize")
+    standing = write_search(folder)
+    assert not standing.best
+    assert standing.counts == {TrialState.FAIL.name.lower(): 10}
+
+
+def test_a_folder_without_a_search_or_a_study_gets_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["search", str(tmp_path)])
+    assert end.value.code == 2
+    assert re.fullmatch(r"error: .*: no search in it: name the folder of one .*\n", capsys.readouterr().err)
+    (tmp_path / "multirun.yaml").write_text("hydra: {sweeper: {storage: null, study_name: null}}")
+    with pytest.raises(UserError, match="the study of this search is missing"):
+        write_search(tmp_path)

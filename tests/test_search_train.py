@@ -1,0 +1,107 @@
+"""Searches over real trainings, small enough for a laptop."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from sr.sweep import find_cells
+from tests.conftest import Command, MakeFolder, result_of
+from tests.test_search import study_of
+
+
+def settings(folder: Path, root: Path, *more: str) -> list[str]:
+    return [
+        "hydra.mode=MULTIRUN", "hydra/sweeper=optuna", f"hydra.sweep.dir={folder / 'search'}", "data=isr",
+        f"data.root={root}", "logger=none", "data.repeat=4", "scheduler=constant", *more,
+    ]  # fmt: skip
+
+
+def test_a_diverged_trial_fails_with_its_reason_and_the_best_is_ready_to_train(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
+    code, text = command(*line, "optimizer=sgd", "trainer.gradient_clip_val=null", "optimizer.lr=choice(1e-3,1e30)")
+    assert code == 0, text
+    good, bad = study_of(tmp_path).trials
+    assert (good.state, bad.state) == (TrialState.COMPLETE, TrialState.FAIL)
+    assert re.match(r"DivergedError: the loss is not finite at step \d+ \(learning rate", bad.user_attrs["reason"])
+    assert {cell.name: cell.status for cell in find_cells(tmp_path / "search")} == {
+        "trial_0000": "done",
+        "trial_0001": "diverged",
+    }
+    result = result_of(tmp_path / "search" / "trial_0000")
+    assert (
+        good.value == result["scores"]["val"]["psnr"]["mean"]
+        or abs(good.value - result["scores"]["val"]["psnr"]["mean"]) < 1e-4
+    )
+
+    trained = shlex.split(text.partition("train it: ")[2].splitlines()[0])
+    assert trained[-1] == "experiment=best"
+    code, text = command(trained[-1], flags=trained[-3:-1])
+    assert code == 0, text
+    again = result_of(tmp_path / "run")
+    assert again["choices"]["optimizer"] == "sgd"
+    assert again["config"]["optimizer"]["lr"] == 1e-3
+    assert again["scores"]["val"]["psnr"]["mean"] == result["scores"]["val"]["psnr"]["mean"]
+
+
+def test_a_hopeless_trial_ends_within_its_first_fold(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=2", "data.folds=2")
+    code, text = command(
+        *line, "data.fold=all", "hydra.sweeper.pruner=median", "hydra.sweeper.pruner_options={n_startup_trials: 1}",
+        "model.head=choice(residual,sigmoid)",
+    )  # fmt: skip
+    assert code == 0, text
+    good, bad = study_of(tmp_path).trials
+    assert good.state == TrialState.COMPLETE
+    assert list(good.intermediate_values) == [1, 2, 3, 4]
+    assert bad.state == TrialState.PRUNED
+    assert max(bad.intermediate_values) <= 2
+    search = tmp_path / "search"
+    assert result_of(search / "trial_0001")["status"] == "pruned"
+    assert not (search / "trial_0001" / "fold_1").exists()
+    assert {cell.name: cell.status for cell in find_cells(search)} == {"trial_0000": "done", "trial_0001": "pruned"}
+
+
+def test_quality_and_cost_are_two_objectives(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
+    code, text = command(
+        *line, "objectives=[val/psnr,parameters]", "hydra.sweeper.direction=[maximize,minimize]",
+        "model.channels=choice(16,32)",
+    )  # fmt: skip
+    assert code == 0, text
+    small, large = study_of(tmp_path).trials
+    assert small.values[1] < large.values[1] == result_of(tmp_path / "search" / "trial_0001")["parameters"]
+    assert 0 in {trial.number for trial in study_of(tmp_path).best_trials}
+
+
+def test_an_unknown_objective_is_named_beside_those_that_exist(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    line = settings(tmp_path, make_folder(), "hydra.sweeper.n_trials=1", "trainer.max_epochs=1")
+    code, text = command(*line, "objectives=[val/best]", "optimizer.lr=interval(1e-4,1e-3)")
+    assert code == 1
+    assert "objectives: no 'val/best' in a result: use val/psnr, val/ssim" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("experiment", ["espcn_search", "espcn_tpe"])
+def test_the_searches_that_ship_begin(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, experiment: str
+) -> None:
+    code, text = command(
+        f"experiment={experiment}", "data=isr", f"data.root={make_folder()}", "logger=none", "trainer.max_epochs=1",
+        "hydra.sweeper.n_trials=2", f"hydra.sweep.dir={tmp_path / 'search'}",
+    )  # fmt: skip
+    assert code == 0, text
+    study = study_of(tmp_path)
+    assert set(study.trials[0].params) == {
+        "optimizer.lr",
+        "optimizer.weight_decay",
+        "model.num_blocks",
+        "model.channels",
+    }
+    assert "2 of 2 trials: 2 complete" in text
