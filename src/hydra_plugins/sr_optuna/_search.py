@@ -145,6 +145,7 @@ class Search:
 
     def _search(self, study: Study, locks: Locks) -> None:
         failures = 0
+        waited = False
         while True:
             with locks.hold("study", -1):
                 batch = self._take(study, locks)
@@ -154,6 +155,9 @@ class Search:
             elif not self._left_behind(study, locks):
                 return
             else:
+                if not waited:
+                    log.info("waiting for trials that a search before this one left running")
+                waited = True
                 time.sleep(_LEFT_BEHIND)
 
     def _take(self, study: Study, locks: Locks) -> list[_Job]:
@@ -189,7 +193,7 @@ class Search:
         )
 
     def _next_point(self, study: Study) -> dict[str, Any]:
-        tried = [trial.params or trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
+        tried = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
         return next(point for point in self._grid if point not in tried)
 
     def _job(self, study: Study, trial: Trial) -> _Job:

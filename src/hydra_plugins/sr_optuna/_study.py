@@ -75,11 +75,14 @@ def place_of(folder: Path, storage: str | None, study: str | None) -> Place:
     """The place of the study of a sweep's folder, by the sweeper's options."""
     folder = folder.absolute()
     where = storage or str(folder / JOURNAL)
-    if "://" not in where:
+    if "://" in where:
+        name = study or folder.name
+    else:
+        name = study or "search"  # whatever the folder is called: it may be moved
         if not where.endswith(_SUFFIX):
             raise SearchError(f"hydra.sweeper.storage={storage}: give a file *{_SUFFIX} or a URL of a database")
         where = os.path.abspath(where)  # noqa: PTH100 - a lock on a relative path would depend on the folder
-    return Place(where, study or folder.name, str(folder))
+    return Place(where, name, str(folder))
 
 
 @contextlib.contextmanager

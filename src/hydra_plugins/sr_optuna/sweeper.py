@@ -34,7 +34,7 @@ class OptunaSweeperConf:
         pruner_options: arguments of Optuna's class.
         seed: of the sampler; each trial's is derived from it and the trial's number.
         storage: null for a journal in the sweep's folder, a file ``*.journal``, or a URL of a database.
-        study_name: null for the name of the sweep's folder.
+        study_name: null for ``search`` in a journal, and for the name of the sweep's folder in a database.
     """
 
     _target_: str = "hydra_plugins.sr_optuna.sweeper.OptunaSweeper"
