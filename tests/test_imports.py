@@ -34,7 +34,10 @@ ALLOWED = {
     "sweep": {"errors", "result", "writing"},
     "report": {"errors", "report", "result", "sweep", "writing"},
     "train": {"errors", "folds", "sweep"},
-    "cli": {"errors", "report", "sweep", "train"},
+    "infer": {"image"},
+    "evaluate": {"checkpoint", "errors", "files", "image", "infer", "metrics", "sources", "writing"},
+    "selftest": {"errors", "files", "image", "metrics", "sources", "writing"},
+    "cli": {"errors", "evaluate", "report", "selftest", "sweep", "train"},
 }
 
 # What reads run folders has to start at once.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sr import losses
 from sr.errors import UserError
-from sr.losses import VGGLoss, WeightedSum
+from sr.losses import CharbonnierLoss, VGGLoss, WeightedSum
 from tests.conftest import Compose, config_names
 
 _PLAN = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512)
@@ -62,7 +62,7 @@ def test_vgg_loss_equals_the_mean_differences_at_four_layers_of_the_reference(
 def test_vgg_loss_is_zero_on_equal_images_and_positive_on_others() -> None:
     loss = VGGLoss(weights="random")
     sr, hr = images()
-    assert loss(hr, hr).item() == 0
+    assert loss(hr, hr).item() == pytest.approx(getattr(loss, "eps", 0.0))  # Charbonnier's floor
     assert loss(sr, hr).item() > 0
 
 
@@ -167,11 +167,11 @@ def test_weighted_sum_adds_what_its_weights_say() -> None:
 
 
 @pytest.mark.parametrize("name", config_names("loss"))
-def test_every_loss_config_is_zero_on_equal_images_and_has_a_gradient(compose_config: Compose, name: str) -> None:
+def test_every_loss_config_is_least_on_equal_images_and_has_a_gradient(compose_config: Compose, name: str) -> None:
     overrides = {"vgg": ["loss.weights=random"], "weighted": ["loss.terms.vgg.weights=random"]}
     loss = instantiate(compose_config([f"loss={name}", *overrides.get(name, [])]).loss)
     sr, hr = images()
-    assert loss(hr, hr).item() == 0
+    assert loss(hr, hr).item() == pytest.approx(getattr(loss, "eps", 0.0))  # Charbonnier's floor
     sr.requires_grad_()
     loss(sr, hr).backward()
     assert sr.grad is not None
@@ -183,3 +183,11 @@ def test_any_losses_can_be_summed_from_the_command_line(compose_config: Compose)
     overrides = ["loss=weighted", "loss.terms.vgg.weights=random", "+loss@loss.terms.mse=mse", "+loss.weights.mse=3"]
     loss = instantiate(compose_config(overrides).loss)
     assert set(loss.terms) == {"mae", "vgg", "mse"}
+
+
+def test_charbonnier_is_the_square_root_of_square_and_eps() -> None:
+    sr, hr = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.3)
+    assert CharbonnierLoss(eps=0.4)(sr, hr).item() == pytest.approx(0.5)
+    assert CharbonnierLoss(eps=0.4)(hr, hr).item() == pytest.approx(0.4)
+    with pytest.raises(UserError, match="eps must be positive"):
+        CharbonnierLoss(eps=0)

@@ -7,7 +7,7 @@ from PIL import Image
 from sr.errors import UserError
 from sr.files import from_pil, read_image, to_pil
 from sr.image import resize, to_float, to_uint8
-from sr.sources import Source, demo_photographs, derive_lr, isr_folders, load_pair, rotate45
+from sr.sources import Source, demo_photographs, derive_lr, image_folder, isr_folders, load_pair, rotate45
 from tests.conftest import MakeFolder, photograph
 
 
@@ -149,3 +149,22 @@ def test_the_rotated_copys_input_is_derived_anew(make_folder: MakeFolder) -> Non
     assert torch.equal(lr, derive_lr(hr, 1, 2))
     middle = to_pil(read_image(source.hr)).rotate(45, Image.Resampling.BICUBIC)
     assert torch.equal(hr[:, 32, 32], from_pil(middle)[:, (96 - 65) // 2 + 32, (128 - 65) // 2 + 32])
+
+
+def test_any_folder_of_images_will_do_and_one_with_high_res_is_taken_as_such(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=3, low_scale=2)
+    plain = image_folder(root / "high_res")
+    assert [(source.name, source.lr) for source in plain] == [("0", None), ("1", None), ("2", None)]
+    assert all(source.lr for source in image_folder(root))
+    assert {source.group for source in image_folder([root, root / "high_res"])} == {
+        *(f"data/{number}" for number in range(3)),
+        *(f"high_res/{number}" for number in range(3)),
+    }
+    (tmp_path / "empty").mkdir()
+    for folder, message in ((tmp_path / "empty", "no images in it"), (tmp_path / "no", "no such folder")):
+        with pytest.raises(UserError, match=message):
+            image_folder(folder)
+    with pytest.raises(UserError, match=r"data=folder needs data\.root"):
+        image_folder(None)

@@ -35,6 +35,20 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("folder", type=Path, metavar="DIR", help="folder of a sweep, of several, or of one run")
     report.add_argument("--figures", type=Path, metavar="FOLDER", help="write the plots there too, as SVG files")
     report.set_defaults(call=_report)
+    evaluate = commands.add_parser("evaluate", help="score models, and always bicubic, on folders of images")
+    evaluate.add_argument("models", nargs="*", metavar="MODEL", help="checkpoint or run folder")
+    evaluate.add_argument("--data", type=Path, action="append", required=True, metavar="DIR", help="may be repeated")
+    evaluate.add_argument("--scale", type=int, required=True, help="factor of the sides")
+    evaluate.add_argument("--protocol", default="y", help="y (default): luma, border cut; rgb: all channels, none cut")
+    evaluate.add_argument("--baselines", action="store_true", help="nearest and Lanczos beside bicubic; needs no model")
+    evaluate.add_argument("--x8", action="store_true", help="average over the eight flips and turns of the input")
+    evaluate.add_argument("--csv", type=Path, metavar="FILE", help="write the table, and FILE_images.csv")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the table with the images' scores")
+    evaluate.add_argument("--save", type=Path, metavar="DIR", help="write the images as DIR/MODEL/DATA/NAME.png")
+    evaluate.set_defaults(call=_evaluate)
+    selftest = commands.add_parser("selftest", help="compare the bicubic scores of benchmark sets with published ones")
+    selftest.add_argument("--data", type=Path, action="append", required=True, metavar="DIR", help="may be repeated")
+    selftest.set_defaults(call=_selftest)
     search = commands.add_parser("search", help="what a search found: history, importances, slices, every trial")
     search.add_argument("folder", type=Path, metavar="DIR", help="folder of the search (hydra.sweep.dir)")
     search.set_defaults(call=_search)
@@ -69,6 +83,37 @@ def _report(options: argparse.Namespace) -> None:
     for problem in found.problems:
         sys.stderr.write(f"error: {problem}\n")
     if found.problems:
+        sys.exit(1)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from sr.evaluate import BASELINE, BASELINES, evaluate, find_model, render, write_rows
+
+    if not options.models and not options.baselines:
+        raise UserError("name a checkpoint or a run folder, or add --baselines")
+    models = [find_model(name, options.scale) for name in options.models]
+    rows = [
+        *evaluate(
+            models,
+            options.data,
+            scale=options.scale,
+            protocol=options.protocol,
+            ensemble=options.x8,
+            save=options.save,
+            baselines=BASELINES if options.baselines else (BASELINE,),
+        )
+    ]
+    sys.stdout.write(render(rows))
+    for path in write_rows(rows, options.csv, options.json):
+        sys.stdout.write(f"{path}\n")
+
+
+def _selftest(options: argparse.Namespace) -> None:
+    from sr.selftest import check, render
+
+    checks = [one for folder in options.data for one in check(folder)]
+    sys.stdout.write(render(checks))
+    if not all(one.agrees for one in checks):
         sys.exit(1)
 
 

@@ -13,6 +13,7 @@ from sr.errors import UserError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+_GRAY_MODES = frozenset({"1", "L", "LA", *_SIXTEEN_BIT_MODES})
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255
 
 
@@ -54,6 +55,16 @@ def image_size(path: Path) -> tuple[int, int]:
             return file.height, file.width
     except Exception:  # read_image will say what is wrong with it
         return 0, 0
+
+
+def is_gray(path: Path) -> bool:
+    """Whether a file holds one channel, by its header; False where it cannot be read."""
+    try:
+        with warnings.catch_warnings(), Image.open(path) as file:
+            warnings.simplefilter("ignore")
+            return file.mode in _GRAY_MODES
+    except Exception:  # read_image will say what is wrong with it
+        return False
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -74,6 +74,26 @@ def dihedral(image: Tensor, code: int) -> Tensor:
     return image.transpose(-2, -1) if code & 4 else image
 
 
+def undo_dihedral(image: Tensor, code: int) -> Tensor:
+    """Undo `dihedral` of the same code.
+
+    >>> undo_dihedral(dihedral(torch.tensor([[1, 2], [3, 4]]), 5), 5).tolist()
+    [[1, 2], [3, 4]]
+    """
+    image = image.transpose(-2, -1) if code & 4 else image
+    return dihedral(image, code & 3)
+
+
+def gray(image: Tensor) -> Tensor:
+    """Full-range gray value: ``(N, 3, H, W)`` in [0, 1] to ``(N, 1, H, W)`` in [0, 1], of equal channels their value.
+
+    >>> gray(torch.full((1, 3, 1, 1), 0.5)).item()
+    0.5
+    """
+    weights = torch.tensor(_LUMA_BT601, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
+    return (image * (weights / sum(_LUMA_BT601))).sum(dim=1, keepdim=True)
+
+
 def resize(image: Tensor, scale: float, kernel: str = "bicubic") -> Tensor:
     """Resize by MATLAB's ``imresize(image, scale, kernel)``, antialiased when it shrinks.
 

@@ -1,4 +1,4 @@
-"""The VGG perceptual loss, and a weighted sum of losses; plain MSE and L1 come from torch."""
+"""The losses that torch lacks: VGG perceptual, Charbonnier, and a weighted sum; plain MSE and L1 come from torch."""
 
 import hashlib
 import socket
@@ -90,6 +90,28 @@ class VGGLoss(nn.Module):
             if number in _COMPARED:
                 compared.append(x)
         return compared
+
+
+class CharbonnierLoss(nn.Module):
+    """Mean of ``sqrt(d^2 + eps^2)`` over the differences d: L1 that is smooth at zero.
+
+    Lai et al. 2017, arXiv:1704.03915, section 3.2.
+    """
+
+    def __init__(self, eps: float = 1e-3) -> None:
+        """Round off the corner of L1 within ``eps``, in units of the image's range.
+
+        Raises:
+            UserError: unless it is positive.
+        """
+        super().__init__()
+        if not eps > 0:
+            raise UserError(f"loss.eps must be positive, got {eps}: loss=mae is the same without it")
+        self.eps = eps
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Compare ``(N, 3, H, W)`` twice; a scalar."""
+        return ((sr - hr).square() + self.eps**2).sqrt().mean()
 
 
 class WeightedSum(nn.Module):

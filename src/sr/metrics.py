@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from sr.errors import check_choice
-from sr.image import luma, quantise, resize, shave
+from sr.image import gray, luma, quantise, resize, shave
 
 PROTOCOLS = ("rgb", "y")
 
@@ -73,7 +73,9 @@ def _gaussian() -> Tensor:
     return window / window.sum()
 
 
-def score(sr: Tensor, hr: Tensor, protocol: str = "rgb", border: int = 0) -> dict[str, Tensor]:
+def score(
+    sr: Tensor, hr: Tensor, protocol: str = "rgb", border: int = 0, *, stored_gray: bool = False
+) -> dict[str, Tensor]:
     """Score images against their targets, in float64 where the device has it.
 
     Args:
@@ -81,6 +83,7 @@ def score(sr: Tensor, hr: Tensor, protocol: str = "rgb", border: int = 0) -> dic
         hr: the same shape.
         protocol: ``rgb``: all channels, nothing cut. ``y``: MATLAB's luma rounded to 8 bits, ``border`` pixels cut.
         border: pixels cut from each side under ``y``, by convention the scale.
+        stored_gray: the target's file is gray: under ``y`` its values are scored as they are, not as luma.
 
     Returns:
         ``{"psnr": (N,), "ssim": (N,)}``.
@@ -93,7 +96,8 @@ def score(sr: Tensor, hr: Tensor, protocol: str = "rgb", border: int = 0) -> dic
         dtype = torch.float32 if sr.device.type == "mps" else torch.float64  # Apple's GPUs lack float64
         sr, hr = quantise(sr.to(dtype)), quantise(hr.to(dtype))
         if protocol == "y":
-            sr, hr = (shave(quantise(luma(image)), border) for image in (sr, hr))
+            channel = gray if stored_gray else luma
+            sr, hr = (shave(quantise(channel(image)), border) for image in (sr, hr))
         return {"psnr": psnr(sr, hr), "ssim": ssim(sr, hr)}
 
 

@@ -66,6 +66,41 @@ def isr_folders(root: str | Path | Sequence[str | Path] | None) -> list[Source]:
             f"data=isr needs data.root=FOLDER: a folder with high_res/ and optionally low_res/ (same file names), "
             f"or the unpacked ISR set ({_ISR_SET}); data=demo needs no download"
         )
+    return [source for one, prefix in _roots(root) for source in _isr_folder(one, prefix)]
+
+
+def image_folder(root: str | Path | Sequence[str | Path] | None) -> list[Source]:
+    """List the images of one or several plain folders, as high-resolution ones without partners.
+
+    A folder may also have the form of `isr_folders`: then ``high_res/`` and ``low_res/`` are taken.
+
+    Args:
+        root: a folder, or several.
+
+    Returns:
+        Sources sorted by name, as of `isr_folders`.
+
+    Raises:
+        UserError: as `isr_folders`.
+    """
+    if root is None or root == []:
+        raise UserError("data=folder needs data.root=FOLDER: a folder of high-resolution images, or several: [A,B]")
+    return [source for one, prefix in _roots(root) for source in _plain_or_isr_folder(one, prefix)]
+
+
+def _plain_or_isr_folder(root: Path, prefix: str) -> list[Source]:
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder (data.root)")
+    if any((root / layout / "high_res").is_dir() for layout in _ISR_LAYOUTS):
+        return _isr_folder(root, prefix)
+    files = _images_by_stem(root)
+    if not files:
+        raise UserError(f"{root}: no images in it ({', '.join(sorted(SUFFIXES))})")
+    return [Source(prefix + stem, prefix + stem, path) for stem, path in sorted(files.items())]
+
+
+def _roots(root: str | Path | Sequence[str | Path]) -> list[tuple[Path, str]]:
+    """Folders, and what goes before the names of their images where there are several."""
     listed = root if isinstance(root, Sequence) and not isinstance(root, str) else [root]
     roots = [Path(str(one)) for one in listed]  # str: a folder named 2024 comes as a number
     if len({one.resolve() for one in roots}) < len(roots):
@@ -74,7 +109,7 @@ def isr_folders(root: str | Path | Sequence[str | Path] | None) -> list[Source]:
     if len(set(labels)) < len(labels):
         labels = [f"{number}_{label}" for number, label in enumerate(labels)]
     prefixes = [""] if len(roots) == 1 else [f"{label}/" for label in labels]
-    return [source for one, prefix in zip(roots, prefixes, strict=True) for source in _isr_folder(one, prefix)]
+    return list(zip(roots, prefixes, strict=True))
 
 
 def _isr_folder(root: Path, prefix: str) -> list[Source]:

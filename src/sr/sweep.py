@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr.errors import UserError
 from sr.result import NAME, beats_input, is_running, read_result
-from sr.writing import write_text
+from sr.writing import aligned, write_text
 
 log = logging.getLogger(__name__)
 
@@ -152,9 +152,7 @@ def render(cells: Sequence[Cell]) -> str:
         minutes = f"{cell.seconds / 60:.1f}" if cell.seconds else ""
         note = "loses to its input" if cell.gain is not None and not beats_input(cell.gain) else cell.reason
         rows.append((cell.name, cell.status, folds, gain, minutes, note))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += ["", _counts(cells)]
+    lines = [*aligned(rows), "", _counts(cells)]
     if left := _seconds_left(cells):
         lines.append(f"about {left / 60:.0f} minutes left, one after the other")
     return "\n".join(lines) + "\n"

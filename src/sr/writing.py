@@ -45,3 +45,13 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """Read a CSV file, a dict a row; empty cells are empty strings."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of texts as lines whose columns stand under each other.
+
+    >>> aligned([("a", "bb"), ("ccc", "")])
+    ['a    bb', 'ccc']
+    """
+    widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]

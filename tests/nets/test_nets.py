@@ -10,6 +10,7 @@ from sr.errors import UserError
 from sr.files import from_pil
 from sr.image import resize
 from sr.nets.autoencoder import Autoencoder
+from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
 from tests.conftest import Compose, config_names, photograph
@@ -97,6 +98,16 @@ def test_parameter_counts_are_the_origins(net: nn.Module, parameters: int) -> No
     assert sum(parameter.numel() for parameter in net.parameters()) == parameters
 
 
+@pytest.mark.parametrize(("scale", "upsampler"), [(1, []), (2, [2]), (3, [3]), (4, [2, 2]), (5, [5]), (6, [2, 3])])
+def test_edsr_enlarges_in_stages(scale: int, upsampler: list[int]) -> None:
+    width = 64
+    convolution = width * width * 9 + width
+    stages = sum((width * 9 + 1) * width * factor**2 for factor in upsampler)
+    expected = (3 * 9 + 1) * width + (2 * 16 + 1) * convolution + stages + (width * 9 + 1) * 3
+    assert sum(parameter.numel() for parameter in EDSR(scale=scale).parameters()) == expected
+    assert scale != 2 or expected == 1_369_859  # the authors' own
+
+
 @pytest.mark.parametrize("num_blocks", [2, 3, 4])
 @pytest.mark.parametrize("channels", [64, 128, 256])
 def test_espcn_halves_the_channels_with_each_block(num_blocks: int, channels: int) -> None:
@@ -123,6 +134,7 @@ def test_sigmoid_head_stays_between_0_and_1(net: nn.Module) -> None:
         (ESPCN, {"head": "none"}, "one of residual, sigmoid"),
         (VDSR, {"num_blocks": 0}, "num_blocks must be"),
         (VDSR, {"scale": 1.5}, "scale must be"),
+        (EDSR, {"channels": 0}, "channels must be"),
         (Autoencoder, {"dropout": 1.0}, "dropout must be"),
         (Autoencoder, {"head": "tanh"}, "one of residual, sigmoid"),
     ],

@@ -1,0 +1,23 @@
+"""An exponential moving average of the weights."""
+
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+
+class MovingAverage(WeightAveraging):
+    """Validates, keeps and hands out an exponential moving average of the weights instead of the weights themselves.
+
+    The decay rises as ``min(decay, (1 + n) / (10 + n))`` with the number n of steps averaged so far, so that the start
+    of a run is forgotten soon. Checkpoints hold the average as their weights, and what training goes on from beside it.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        """Average with ``decay`` in [0, 1) a step."""
+
+        def average(averaged: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
+            count = int(steps)
+            weight = 1 - min(decay, (1 + count) / (10 + count))
+            torch._foreach_lerp_(averaged, current, weight)
+
+        super().__init__(use_buffers=False, multi_avg_fn=average)

@@ -1,0 +1,71 @@
+"""EDSR: residual blocks without batch normalisation at low resolution (Lim et al. 2017)."""
+
+from torch import Tensor, nn
+
+from sr.errors import check_at_least
+from sr.image import resize
+from sr.nets.layers import GREY, OutputConv
+
+_STAGES = (2, 3, 5, 7)  # factors that one shuffle enlarges by, smallest first
+
+
+class EDSR(nn.Module):
+    """Enhanced deep super-resolution network, arXiv:1707.02921; the defaults are its baseline.
+
+    Unlike the paper's, the output is added to the bicubic image, so that training starts there.
+    """
+
+    def __init__(self, scale: int = 1, num_blocks: int = 16, channels: int = 64) -> None:
+        """Build the network; with the defaults it has 1,369,859 parameters at scale 2.
+
+        Args:
+            scale: factor of the sides, 1 or more; x4 and others that are no prime enlarge in stages.
+            num_blocks: residual blocks of two convolutions.
+            channels: width of all of them.
+
+        Raises:
+            UserError: for a value outside these.
+        """
+        super().__init__()
+        check_at_least("EDSR: scale", scale, 1)
+        check_at_least("EDSR: num_blocks", num_blocks, 1)
+        check_at_least("EDSR: channels", channels, 1)
+        self.scale = scale
+        self.head = _conv(3, channels)
+        self.blocks = nn.Sequential(*(_Block(channels) for _ in range(num_blocks)), _conv(channels, channels))
+        stages: list[nn.Module] = []
+        for factor in _factors(scale):
+            stages += [_conv(channels, channels * factor**2), nn.PixelShuffle(factor)]
+        self.upsampler = nn.Sequential(*stages)
+        self.tail = OutputConv(channels, 3, start_at_zero=True)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        x = self.head(lr - GREY)
+        residual: Tensor = self.tail(self.upsampler(x + self.blocks(x)))
+        return resize(lr, self.scale) + residual
+
+
+class _Block(nn.Module):
+    """Two convolutions around a ReLU, added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(channels, channels), nn.ReLU(inplace=True), _conv(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.body(x)
+        return out
+
+
+def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 3x3 convolution with torch's own start, as the authors' code has: He's would double the variance each block."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+
+
+def _factors(scale: int) -> list[int]:
+    """The stages of an enlargement: prime factors, or what is left where they are large."""
+    for factor in _STAGES:
+        if scale % factor == 0:
+            return [factor, *_factors(scale // factor)]
+    return [scale] if scale > 1 else []

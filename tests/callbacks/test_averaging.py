@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr.callbacks.averaging import MovingAverage
+from tests.conftest import Command, MakeFolder
+from tests.test_train import StopAt
+
+
+def test_the_average_moves_by_a_decay_that_rises_to_its_limit() -> None:
+    callback = MovingAverage(decay=0.5)
+    average = callback._kwargs["multi_avg_fn"]
+    held = [torch.tensor([0.0])]
+    average(held, [torch.tensor([1.0])], torch.tensor(1))
+    assert held[0].item() == pytest.approx(1 - 2 / 11)
+    average(held, [torch.tensor([0.0])], torch.tensor(1000))
+    assert held[0].item() == pytest.approx((1 - 2 / 11) / 2)
+
+
+def test_checkpoints_hold_the_average_and_an_interrupted_run_goes_on_bit_for_bit(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=3", "callbacks=ema"]
+    stop = ["+callbacks.stop={_target_: tests.test_train.StopAt, step: 5}"]
+    never = ["+callbacks.stop={_target_: tests.test_train.StopAt, step: -1}"]
+    assert command(*settings, *never, folder="whole")[0] == 0
+    assert command(*settings, *stop)[0] == 130
+    monkeypatch.setattr(StopAt, "on_train_batch_end", lambda *args: None)
+    code, text = command(*settings, *stop)
+    assert code == 0, text
+    whole, resumed = (
+        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True) for name in ("whole", "run")
+    )
+    for part in ("state_dict", "current_model_state"):
+        assert all(torch.equal(whole[part][name], resumed[part][name]) for name in whole[part])
+    weight = "net.body.0.weight"
+    assert not torch.equal(whole["state_dict"][weight], whole["current_model_state"][weight])
