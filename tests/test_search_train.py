@@ -5,9 +5,14 @@ import shlex
 from pathlib import Path
 
 import pytest
-from optuna.trial import TrialState
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from optuna.trial import TrialState, create_trial
 
+from hydra_plugins.sr_optuna._best import write_best
 from sr.sweep import find_cells
+from sr.train import config_dir
 from tests.conftest import Command, MakeFolder, result_of
 from tests.test_search import study_of
 
@@ -105,3 +110,43 @@ def test_the_searches_that_ship_begin(
         "model.channels",
     }
     assert "2 of 2 trials: 2 complete" in text
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["experiment=origin", "model=espcn", "optimizer.lr=interval(1e-4,1e-3)"],
+        ["experiment=showcase", "model=espcn", "loss=vgg", "optimizer.lr=choice(1e-4,1e-3)"],
+        ["model=vdsr", "optimizer=choice(adam,sgd)", "+data.note='a, b'", "data.root=[A,B]"],
+        ["debug=tiny", "data.patch=choice(32,64)"],
+        ["model=vdsr", "+tuned@extra=vdsr_adam", "seed=choice(1,2)"],
+        ["optimizer={lr: 0.5}", "seed=choice(1,2)"],
+        ["~callbacks.search", "seed=choice(1,2)"],
+    ],
+)
+def test_what_is_printed_composes_to_the_best_trials_config(tmp_path: Path, overrides: list[str]) -> None:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        master = compose("train", ["hydra/sweeper=optuna"], return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
+        fixed = [re.sub(r"=(choice|interval)\(([^,]+),.*\)", r"=\2", override) for override in overrides]
+        trial = create_trial(value=1.0, user_attrs={"overrides": fixed})
+        (command,) = write_best(tmp_path, [trial], master, loader)
+        wanted = OmegaConf.to_container(loader.load_sweep_config(master, fixed))
+    words = shlex.split(command)[3:]
+    flags, given = (words[:2], words[2:]) if words[0] == "--config-dir" else ([], words)
+    assert bool(flags) == (not fixed[0].startswith(("debug", "~")))
+    path = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]"] if flags else []
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        composed = OmegaConf.to_container(compose("train", [*path, *given], return_hydra_config=True))
+    assert isinstance(wanted, dict)
+    assert isinstance(composed, dict)
+    assert composed["hydra"]["mode"].name == "RUN"
+    assert {**composed, "hydra": 0} == {**wanted, "hydra": 0}
+
+
+def test_a_direction_against_the_mode_is_refused(command: Command, tmp_path: Path) -> None:
+    line = settings(tmp_path, tmp_path, "monitor=val/loss", "mode=min", "optimizer.lr=interval(1e-4,1e-3)")
+    code, text = command(*line)
+    assert code == 2
+    assert "error: hydra.sweeper.direction=maximize, but mode=min" in text
+    assert not (tmp_path / "search").exists()

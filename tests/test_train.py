@@ -130,10 +130,10 @@ def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
 
 
 class StopAt(Callback):
-    """Press Ctrl-C after a number of training steps."""
+    """Press Ctrl-C, or send another signal, after a number of training steps."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, number: int = signal.SIGINT) -> None:
+        self.step, self.number = step, number
 
     def on_train_batch_end(
         self,
@@ -144,7 +144,7 @@ class StopAt(Callback):
         batch_idx: int,
     ) -> None:
         if trainer.global_step == self.step:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.number)
 
 
 @pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (5, 2), (6, 0), (9, 0)])
@@ -173,6 +173,31 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on_bit_for_bit(
     columns = ("epoch", "step", "lr", "train/loss", "val/psnr", "val/loss")
     rows = [[[row[column] for column in columns] for row in table(one / "metrics.csv")] for one in (whole, resumed)]
     assert rows[0] == rows[1]
+
+
+def test_a_job_whose_time_is_over_writes_its_checkpoint_before_the_scheduler_hears_of_it(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=3"]
+    stop = [f"+callbacks.stop={{_target_: tests.test_train.StopAt, step: 5, number: {int(signal.SIGUSR2)}}}"]
+    found: list[bool] = []
+
+    def queue_again(number: int, frame: object) -> None:
+        found.append((tmp_path / "run" / "checkpoints" / "last.ckpt").is_file())
+        sys.exit(255)
+
+    before = signal.signal(signal.SIGUSR2, queue_again)
+    try:
+        code, text = command(*settings, *stop)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert found == [True]
+    assert code == 143, text
+    assert result_of(tmp_path / "run")["status"] == "interrupted"
+    monkeypatch.setattr(StopAt, "on_train_batch_end", lambda *args: None)
+    code, text = command(*settings, *stop)
+    assert code == 0
+    assert "going on from" in text
 
 
 def test_a_moved_run_folder_keeps_its_best(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:

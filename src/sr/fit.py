@@ -89,6 +89,8 @@ def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float |
             parts["checkpoints"].release()
         result["seconds"] = before + time.perf_counter() - begun
         record(folder, result)
+        if "checkpoints" in parts:
+            parts["checkpoints"].pass_on()
 
 
 def _run(

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import statistics
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,8 +56,15 @@ class Summary(Callback):
     failed = 0  # runs of the last sweep that did not end well
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write the plan, so that `status` knows what is pending; a search has none."""
+        """Write the plan, so that `status` knows what is pending; a search has none.
+
+        Ends the process with exit code 2 if a search is to find the worst by its direction.
+        """
         if not _is_grid(config):
+            direction, best_is = config.hydra.sweeper.get("direction"), f"{config.mode}imize"
+            if not config.objectives and isinstance(direction, str) and direction != best_is:
+                log.error("error: hydra.sweeper.direction=%s, but mode=%s: one of them", direction, config.mode)
+                sys.exit(2)
             return
         folder = Path(config.hydra.sweep.dir)
         overrides = [f"{name}={value}" for name, value in (config.hydra.sweeper.get("params") or {}).items()]

@@ -1,4 +1,4 @@
-"""The best trials as experiments that are ready to be trained."""
+"""The best trials as commands and experiments that are ready to be trained."""
 
 import os
 import shlex
@@ -7,67 +7,102 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathElement
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial
 
 _GROUP = "experiment"
+_RUN = "hydra.mode=RUN"  # a base experiment may ask for many runs
 
 
-def write_best(folder: Path, trials: Sequence[FrozenTrial], loader: ConfigLoader) -> list[str]:
+def write_best(folder: Path, trials: Sequence[FrozenTrial], config: DictConfig, loader: ConfigLoader) -> list[str]:
     """Write ``conf/experiment/best.yaml`` into a sweep's folder, or ``best_N.yaml`` for each of several trials.
+
+    A file is written only if it composes to the config of its trial; where no experiment can say that, the command
+    names the trial's own options instead.
 
     Returns:
         The command that trains each.
     """
+    own = folder / "conf"
+    for path in (own / _GROUP).glob("best*.yaml"):
+        path.unlink()
     commands = []
     for trial in trials:
-        name = "best" if len(trials) == 1 else f"best_{trial.number}"
         overrides = trial.user_attrs["overrides"]
-        experiment = as_experiment(overrides, loader)
-        if experiment is None:
-            commands.append(shlex.join([*_program(), *overrides]))
-            continue
-        path = folder / "conf" / _GROUP / f"{name}.yaml"
-        command = shlex.join([*_program(), "--config-dir", str(_near(path.parents[1])), f"{_GROUP}={name}"])
+        command = [*_program(), *overrides, _RUN]
+        name = "best" if len(trials) == 1 else f"best_{trial.number}"
+        wanted = loader.load_sweep_config(config, overrides)
+        while name == wanted.hydra.runtime.choices.get(_GROUP):  # a search around the best of another one
+            name += "_next"
+        path = own / _GROUP / f"{name}.yaml"
+        short = [*_program(), "--config-dir", str(_near(own)), f"{_GROUP}={name}"]
         values = ", ".join(f"{value:.6g}" for value in trial.values)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        text = f"# @package _global_\n# Trial {trial.number}: {values}. Train it: {command}\n{experiment}"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-        commands.append(f"train it: {command}")
+        about = f"# Trial {trial.number}: {values}. Train it: {shlex.join(short)}\n"
+        _write(path, f"# @package _global_\n{about}{_as_experiment(overrides, wanted, loader)}")
+        if _task(_composed(own, f"{_GROUP}={name}", config, loader)) == _task(wanted):
+            command = short
+        else:
+            path.unlink()
+        commands.append(shlex.join(command))
     return commands
 
 
-def as_experiment(overrides: Sequence[str], loader: ConfigLoader) -> str | None:
-    """Overrides as an experiment's YAML, upon the experiment that they name; None if YAML cannot say them."""
-    defaults: list[Any] = []
+def _as_experiment(overrides: Sequence[str], trial: DictConfig, loader: ConfigLoader) -> str:
+    """Overrides as an experiment's YAML, upon the experiment that they name and what comes with it."""
+    first: list[Any] = []
+    then: list[Any] = []
     values = OmegaConf.create({})
     for override in OverridesParser.create(config_loader=loader).parse_overrides(list(overrides)):
-        if override.is_delete():
-            return None
-        group = bool(loader.get_group_options(override.key_or_group))
-        if override.key_or_group == _GROUP:
-            defaults.insert(0, override.value())
-        elif group and override.is_add():
-            defaults.append({f"/{override.get_key_element().lstrip('+')}": override.value()})
-        elif group:
-            defaults.append({f"override /{override.get_key_element()}": override.value()})
-        else:
-            OmegaConf.update(values, override.key_or_group, _plain(override.value()), force_add=True)
-    merged = OmegaConf.merge({"defaults": [*defaults, "_self_"], "hydra": {"mode": "RUN"}}, values)
+        group, value = override.key_or_group, override.value()
+        is_group = not isinstance(value, dict) and bool(loader.get_group_options(group))
+        if group == _GROUP:
+            first.insert(0, value)
+        elif is_group and override.is_add():
+            first.append({f"/{override.get_key_element().lstrip('+')}": value})
+        elif is_group:
+            then.append({f"override /{override.get_key_element()}": value})
+        elif not override.is_delete():
+            OmegaConf.update(values, group, value, force_add=True)
+    companions = [
+        f"/{key.partition('@')[0]}/{choice}"
+        for key, choice in trial.hydra.runtime.choices.items()
+        if key.startswith(f"{_GROUP}/") and choice in loader.get_group_options(key.partition("@")[0])
+    ]
+    merged = OmegaConf.merge({"defaults": [*first, *companions, *then, "_self_"], "hydra": {"mode": "RUN"}}, values)
     return OmegaConf.to_yaml(merged)
 
 
-def _plain(value: Any) -> Any:
-    """A parsed value without Hydra's quotes."""
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    if isinstance(value, dict):
-        return {str(_plain(key)): _plain(one) for key, one in value.items()}
-    return getattr(value, "text", value)
+def _composed(own: Path, override: str, config: DictConfig, loader: ConfigLoader) -> DictConfig | None:
+    """What the command with the experiment composes; None if nothing."""
+    path = ConfigSearchPathImpl()
+    path.config_search_path = list(loader.get_search_path().get_path())
+    path.config_search_path.insert(-1, SearchPathElement("command-line", f"file://{own}"))  # the last has to stay it
+    try:
+        return ConfigLoaderImpl(path).load_configuration(config.hydra.job.config_name, [override], RunMode.RUN)
+    except (HydraException, OmegaConfBaseException, RecursionError):
+        return None
+
+
+def _task(config: DictConfig | None) -> Any:
+    """A config without Hydra's own part, as plain values."""
+    plain = OmegaConf.to_container(config, resolve=False) if config is not None else {}
+    assert isinstance(plain, dict)
+    return {key: value for key, value in plain.items() if key != "hydra"}
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def _near(path: Path) -> Path:

@@ -18,6 +18,8 @@ from hydra_plugins.sr_optuna._study import Place, opened
 log = logging.getLogger(__name__)
 
 NUMBER = "OPTUNA_TRIAL"  # environment variable of a job
+STARTS = "starts"  # attribute of a trial: how often its job began since the last report
+_REPORTS = "reports"  # attribute of a trial: reports when its job began last
 _PLACE = "OPTUNA_PLACE"
 _PATIENCE = 10.0  # seconds; who looks whether a trial is alive holds its lock for a moment
 
@@ -41,6 +43,7 @@ class Objective:
             if not mine or study.trials[number].state.is_finished():
                 log.info("trial %d: another process has it", number)
                 return None
+            _count_start(study, number)
             with _announced(self._place):
                 return self._run(config, study, number)
 
@@ -56,6 +59,16 @@ class Objective:
             return None
         study.tell(number, values)
         return returned
+
+
+def _count_start(study: Study, number: int) -> None:
+    """Note that a trial begins, or begins again, so that one that kills its process each time is found out."""
+    trial = study.trials[number]
+    reports = len(trial.intermediate_values)
+    again = trial.user_attrs.get(_REPORTS) == reports
+    handle = Trial(study, trial._trial_id)
+    handle.set_user_attr(STARTS, trial.user_attrs.get(STARTS, 0) + 1 if again else 1)
+    handle.set_user_attr(_REPORTS, reports)
 
 
 def fail(study: Study, number: int, reason: str) -> None:

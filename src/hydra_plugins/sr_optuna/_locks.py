@@ -54,14 +54,14 @@ class FileLocks:
 class PostgresLocks:
     """Advisory locks of a PostgreSQL server, for processes on any machine; they end with their connection."""
 
-    def __init__(self, engine: Engine, study: str) -> None:
-        """Ask the server behind ``engine``; equal names of two studies are two locks."""
-        self._engine, self._study = engine, study
+    def __init__(self, engine: Engine, space: str) -> None:
+        """Ask the server behind ``engine``; equal names in two spaces are two locks."""
+        self._engine, self._space = engine, space
 
     @contextlib.contextmanager
     def hold(self, name: str, wait: float) -> Iterator[bool]:
         """See `Locks.hold`."""
-        key = int.from_bytes(hashlib.sha256(f"{self._study}/{name}".encode()).digest()[:8], signed=True)
+        key = int.from_bytes(hashlib.sha256(f"{self._space}/{name}".encode()).digest()[:8], signed=True)
         deadline = time.monotonic() + wait
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             while not (mine := _ask(connection, "pg_try_advisory_lock", key)):
@@ -69,8 +69,8 @@ class PostgresLocks:
                     break
                 time.sleep(_POLL)
             if mine:  # a machine that lost power is noticed within two minutes
-                connection.execute(text("SET tcp_keepalives_idle = 60"))
-                connection.execute(text("SET tcp_keepalives_interval = 15"))
+                for setting in ("idle = 60", "interval = 15", "count = 4"):
+                    connection.execute(text(f"SET tcp_keepalives_{setting}"))
             try:
                 yield mine
             finally:

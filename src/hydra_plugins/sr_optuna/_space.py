@@ -102,6 +102,14 @@ def to_override(name: str, value: CategoricalChoiceType) -> str:
     return f"{name}={value if isinstance(value, str) else Override._get_value_element_as_str(value)}"
 
 
+def sample_point(distributions: Mapping[str, BaseDistribution]) -> list[str]:
+    """Some point of a space, as overrides."""
+    return [
+        to_override(name, one.choices[0] if isinstance(one, CategoricalDistribution) else getattr(one, "low", 0))
+        for name, one in distributions.items()
+    ]
+
+
 def suggest(trial: Trial, distributions: Mapping[str, BaseDistribution]) -> None:
     """Let a trial choose; one that was interrupted keeps what it has chosen already."""
     for name, one in distributions.items():
@@ -119,7 +127,7 @@ def grid_points(distributions: Mapping[str, BaseDistribution]) -> list[dict[str,
     Raises:
         SearchError: for an interval, which has no end of points.
     """
-    axes = [[(name, value) for value in _values(name, one)] for name, one in distributions.items()]
+    axes = [[(name, value) for value in dict.fromkeys(_values(name, one))] for name, one in distributions.items()]
     return [dict(point) for point in itertools.product(*axes)]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import optuna
@@ -18,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.study import Study, StudyDirection
 from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -48,7 +49,7 @@ class Place:
     """Where a study is and how its trials are pruned: all that a job needs, on whichever machine it runs.
 
     Attributes:
-        storage: absolute path of a journal, or URL of a database.
+        storage: absolute path of a journal, URL of a database, or ``$NAME`` of an environment variable with one.
         study: its name there.
         folder: of the sweep.
         pruner: name of the pruner.
@@ -75,7 +76,7 @@ def place_of(folder: Path, storage: str | None, study: str | None) -> Place:
     """The place of the study of a sweep's folder, by the sweeper's options."""
     folder = folder.absolute()
     where = storage or str(folder / JOURNAL)
-    if "://" in where:
+    if "://" in _resolved(where):
         name = study or folder.name
     else:
         name = study or "search"  # whatever the folder is called: it may be moved
@@ -104,7 +105,7 @@ def opened(place: Place, *, directions: list[str] | None = None) -> Iterator[tup
                 study_name=place.study, storage=storage, pruner=pruner, directions=ways, load_if_exists=True
             )
     except KeyError as error:
-        raise SearchError(f"{_shown(place.storage)}: has no study {place.study!r}") from error
+        raise SearchError(f"{_shown(_resolved(place.storage))}: has no study {place.study!r}") from error
     with contextlib.closing(close):
         yield study, locks
 
@@ -125,53 +126,93 @@ class _Connections:
 
 
 def _connect(place: Place) -> tuple[BaseStorage, Locks, Any]:
-    beside = Path(place.folder, ".locks")
-    if "://" not in place.storage:
-        path = Path(place.storage)
+    where = _resolved(place.storage)
+    if "://" not in where:
+        path = Path(where)
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
-        _cut_torn_line(path, lock)
-        journal = JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(lock)))
-        return journal, FileLocks(path.parent / ".locks"), _Nothing()
+        journal = JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
+        return journal, FileLocks(_beside(path, place.study)), _Nothing()
+    url = _url(where)
+    locks: Locks
     try:
-        url = make_url(place.storage)
-        if url.drivername == "postgresql":  # whichever driver SQLAlchemy would choose: the one we ask for
-            url = url.set(drivername="postgresql+psycopg")
-        postgres = url.get_backend_name() == "postgresql"
-        locks = PostgresLocks(create_engine(url, poolclass=NullPool), place.study) if postgres else FileLocks(beside)
-        with locks.hold("tables", -1):
+        if url.get_backend_name() == "postgresql":
+            engine = create_engine(url, poolclass=NullPool)
+            locks = PostgresLocks(engine, place.study)
+            tables: Locks = PostgresLocks(engine, "")
+        else:
+            locks = FileLocks(_beside(Path(str(url.database)).absolute(), place.study))
+            tables = locks
+        with tables.hold("tables", -1):
             storage = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs={"pool_pre_ping": True})
     except (SQLAlchemyError, ImportError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise SearchError(f"{_shown(place.storage)}: {reason}") from error
+        raise SearchError(f"{_shown(where)}: {reason}") from error
     return storage, locks, _Connections(storage)
 
 
+def _resolved(storage: str) -> str:
+    """The storage that an environment variable names, which no file then has to hold."""
+    if not storage.startswith("$"):
+        return storage
+    if storage[1:] not in os.environ:
+        raise SearchError(f"hydra.sweeper.storage={storage}: this environment variable is not set")
+    return os.environ[storage[1:]]
+
+
+def _beside(path: Path, study: str) -> Path:
+    """The folder of the locks of a study in a file."""
+    return path.parent / ".locks" / f"{path.name}.{quote(study, safe='')}"
+
+
+def _url(storage: str) -> URL:
+    """The URL of a database whose processes can tell who of them lives."""
+    try:
+        url = make_url(storage)
+    except (SQLAlchemyError, ValueError) as error:  # their texts may hold the password
+        raise SearchError(
+            "hydra.sweeper.storage: is not the URL of a database, driver://user:word@host/name"
+        ) from error
+    if url.drivername == "postgresql":  # whichever driver SQLAlchemy would choose: the one we ask for
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() != "postgresql" and not (url.drivername == "sqlite" and url.database):
+        raise SearchError(f"{_shown(storage)}: use a file *{_SUFFIX}, sqlite:///FILE, or PostgreSQL")
+    return url
+
+
 def _shown(storage: str) -> str:
-    """A storage as it may be printed: without the password."""
-    return make_url(storage).render_as_string(hide_password=True) if "://" in storage else storage
+    """A storage as it may be printed: without user, password and options."""
+    if "://" not in storage:
+        return storage
+    url = make_url(storage)
+    return url.set(username=None, password=None, query={}).render_as_string()
 
 
 class _JournalLock(BaseJournalFileLock):
     """The operating system's, which a kill releases; Optuna's own would be waited for."""
 
-    def __init__(self, lock: FileLock) -> None:
-        self._lock = lock
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, FileLock(f"{path}.lock")
 
     def acquire(self) -> bool:
+        """Wait for the lock, then cut what a killed writer left, before anything is written behind it."""
         self._lock.acquire(poll_interval=0.01)
+        _cut_torn_line(self._path)
         return True
 
     def release(self) -> None:
         self._lock.release()
 
 
-def _cut_torn_line(path: Path, lock: FileLock) -> None:
-    """Drop what a killed writer left behind the last whole line, which Optuna could not read past."""
-    with lock:
-        if path.is_file() and (content := path.read_bytes()) and not content.endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(content.rfind(b"\n") + 1)
+def _cut_torn_line(path: Path) -> None:
+    """Drop what stands behind the last whole line, which Optuna could not read past."""
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if not size:
+            return
+        file.seek(size - 1)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def make_sampler(name: str, options: Mapping[str, Any] | None, seed: int, number: int = 0) -> BaseSampler:

@@ -9,6 +9,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class OptunaSweeperConf:
 
     def directions(self) -> List[str]:  # noqa: UP006
         """One direction an objective."""
-        return [self.direction] if isinstance(self.direction, str) else list(self.direction)
+        return list(self.direction) if isinstance(self.direction, list) else [str(self.direction)]
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSweeperConf, provider="sr_optuna")
@@ -81,13 +82,13 @@ class OptunaSweeper(Sweeper):
         from hydra_plugins.sr_optuna._errors import SearchError, SearchFailedError
         from hydra_plugins.sr_optuna._search import Search
 
-        options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(OptunaSweeperConf), self.options))
-        assert isinstance(options, OptunaSweeperConf)
         try:
+            options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(OptunaSweeperConf), self.options))
+            assert isinstance(options, OptunaSweeperConf)
             return Search(options, *self._given, arguments).run()
         except SearchFailedError as error:
             log.error("error: %s", error)
             sys.exit(_STOPPED)
-        except SearchError as error:
-            log.error("error: %s", error)
+        except (SearchError, OmegaConfBaseException) as error:
+            log.error("error: %s", str(error).partition("\n")[0])
             sys.exit(_BAD_INPUT)

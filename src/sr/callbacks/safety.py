@@ -25,12 +25,15 @@ from sr.errors import DivergedError
 
 log = logging.getLogger(__name__)
 
+_TIME_IS_OVER = getattr(signal, "SIGUSR2", None)  # what submitit asks Slurm to send; Windows has none
+
 
 class RunCheckpoints(ModelCheckpoint):
     """``best.ckpt`` and ``last.ckpt``, written at the end of each epoch, and ``last.ckpt`` when a run is interrupted.
 
     Ctrl-C and SIGTERM are held back to the end of a step, or of the epoch after its last step, where the state is whole
-    and the run can be continued exactly. A second signal acts at once.
+    and the run can be continued exactly. A second signal acts at once. The signal by which submitit learns that a job's
+    time is over is held back too, if it listens: it gets it once the checkpoint is written, and queues the job again.
     """
 
     def __init__(self, dirpath: str, monitor: str = "val/psnr", mode: str = "max") -> None:
@@ -54,6 +57,8 @@ class RunCheckpoints(ModelCheckpoint):
             return  # signals reach the main thread only
         shared = SLURMEnvironment.detect() or trainer.world_size > 1
         numbers = [signal.SIGINT] if shared else [signal.SIGINT, signal.SIGTERM]
+        if _TIME_IS_OVER is not None and callable(signal.getsignal(_TIME_IS_OVER)):
+            numbers.append(_TIME_IS_OVER)
         self._previous = {number: signal.signal(number, self._hold) for number in numbers}
 
     def _hold(self, number: int, frame: FrameType | None) -> None:
@@ -115,6 +120,11 @@ class RunCheckpoints(ModelCheckpoint):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+    def pass_on(self) -> None:
+        """Let submitit have its signal; called last, since it ends the process."""
+        if self._received is not None and self._received == _TIME_IS_OVER:
+            signal.raise_signal(_TIME_IS_OVER)
 
 
 def _exception_of(number: int) -> BaseException:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from optuna import visualization
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -82,12 +82,14 @@ def _place(folder: Path) -> Place:
         assert isinstance(config, DictConfig)
         sweeper = config.hydra.sweeper
         storage, name = sweeper.storage, sweeper.study_name
+    except InterpolationResolutionError as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
     except (OSError, AssertionError, AttributeError, OmegaConfBaseException) as error:
         raise UserError(
             f"{folder}: no search in it: name the folder of one (hydra.sweep.dir with hydra/sweeper=optuna)"
         ) from error
     place = place_of(folder, storage, name)
-    if "://" not in place.storage and not Path(place.storage).is_file():
+    if storage is None and not Path(place.storage).is_file():
         raise UserError(f"{place.storage}: the study of this search is missing")
     return place
 
