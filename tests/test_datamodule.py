@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -6,7 +7,9 @@ from hydra.utils import instantiate
 
 from sr.datamodule import ISRDataModule
 from sr.errors import UserError
-from sr.sources import demo_photographs
+from sr.files import read_image
+from sr.image import resize, to_float, to_uint8
+from sr.sources import demo_photographs, derive_lr, image_folder
 from tests.conftest import Compose, MakeFolder, photograph
 
 
@@ -112,3 +115,47 @@ def test_without_test_images_the_test_loader_says_so(compose_config: Compose, ma
     module.setup()
     with pytest.raises(UserError, match="no test images are held out"):
         module.test_dataloader()
+
+
+def test_several_factors_give_each_image_once_for_each_on_one_side_of_the_split(make_folder: MakeFolder) -> None:
+    root = make_folder(count=8, size=(50, 62))
+    data = ISRDataModule(image_folder, str(root), scales=[2, 3], patch=24, batch_size=4)
+    data.setup()
+    assert len(data.store) == 16
+    assert not data.duplicates
+    sides = [{data.store.sources[index].group for index in data._indices(part)} for part in ("train", "val", "test")]
+    assert sum(len(side) for side in sides) == 8
+    index = next(place for place, source in enumerate(data.store.sources) if source.name == "3@x3")
+    lr, hr = data.store[index]
+    whole = read_image(root / "high_res" / "3.png")
+    assert lr.shape == hr.shape == (3, 48, 60)
+    assert torch.equal(hr, whole[:, :48, :60])
+    small = to_float(derive_lr(hr, 3, 2)).double()[None]
+    assert torch.equal(lr, to_uint8(resize(small, 3)[0]))
+
+
+def test_several_factors_need_scale_1_and_no_given_low_resolution(make_folder: MakeFolder) -> None:
+    for scale, scales in ((2, [2]), (1, []), (1, [1])):
+        with pytest.raises(UserError, match=r"data\.scales"):
+            ISRDataModule(image_folder, "x", patch=24, scale=scale, scales=scales)
+    data = ISRDataModule(image_folder, str(make_folder(low_scale=2)), scales=[2], patch=24)
+    with pytest.raises(UserError, match="remove low_res/"):
+        data.setup()
+
+
+def test_training_images_smaller_than_a_crop_are_left_out_on_request(
+    make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folder(count=10)
+    photograph(20, 40).save(root / "high_res" / "small.png")
+    settings: dict[str, Any] = {"patch": 32, "test_share": 0.0, "val_share": 0.1, "seed": 1}
+    with pytest.raises(UserError, match=r"data\.patch=32 is larger than small"):
+        ISRDataModule(image_folder, str(root), **settings).setup()
+    data = ISRDataModule(image_folder, str(root), on_small_image="skip", **settings)
+    with caplog.at_level("INFO"):
+        data.setup()
+    assert "1 of 10 training images are smaller than data.patch=32" in caplog.text
+    assert "small" not in {data.store.sources[index].name for index in data._indices("train")}
+    assert all(batch["hr"].shape[-1] == 32 for batch in data.train_dataloader())
+    with pytest.raises(UserError, match="larger than every training image"):
+        ISRDataModule(image_folder, str(root), on_small_image="skip", **{**settings, "patch": 96}).setup()

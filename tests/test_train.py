@@ -16,6 +16,7 @@ from lightning import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sr.checkpoint import load_network
+from sr.errors import UserError
 from sr.files import read_image
 from sr.fit import _device_in_turn
 from sr.image import quantise, to_float
@@ -372,3 +373,39 @@ def test_a_sweep_with_devices_in_turn_runs_where_there_is_no_gpu(
     )  # fmt: skip
     assert code == 0, text
     assert len(list(tmp_path.glob("*/result.json"))) == 2
+
+
+# Narrow networks: a step of the whole ones takes a minute here.
+RECIPE_SIZES = {f"edsr_x{scale}": ["model.num_blocks=2", "model.channels=8"] for scale in (2, 3, 4)}
+RECIPE_SIZES |= {"vdsr": ["model.num_blocks=2"], "autoencoder_x2": ["model.channels=8"]}
+RECIPES = [f"{name}_x{scale}" for name in ("espcn", "edsr") for scale in (2, 3, 4)] + ["vdsr", "autoencoder_x2"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_takes_a_step_and_its_checkpoint_enlarges(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, recipe: str
+) -> None:
+    root = make_folder(count=3, size=(200, 200))
+    code, text = command(
+        f"experiment={recipe}", f"data.root={root}", "trainer.max_epochs=1", "trainer.limit_train_batches=1",
+        "data.batch_size=2", "data.patch=48", "data.val_share=0.4", "logger=none", *RECIPE_SIZES.get(recipe, []),
+    )  # fmt: skip
+    assert code == 0, text
+    result = result_of(tmp_path / "run")
+    assert (result["status"], result["protocol"], result["steps"]) == ("done", "y", 1)
+    scales = [2, 3, 4] if recipe == "vdsr" else [int(recipe[-1])]
+    for scale in scales:
+        net, _ = load_network(tmp_path / "run" / "checkpoints" / "best.ckpt", scale)
+        assert net(torch.rand(1, 3, 5, 6)).shape == (1, 3, 5 * scale, 6 * scale)
+    with pytest.raises(UserError, match="not 5"):
+        load_network(tmp_path / "run" / "checkpoints" / "best.ckpt", 5)
+
+
+def test_several_factors_are_refused_for_a_network_that_enlarges_by_itself(
+    command: Command, make_folder: MakeFolder
+) -> None:
+    code, text = command(
+        "model=espcn", "data=folder", f"data.root={make_folder()}", "data.scales=[2,3]", "data.patch=24"
+    )
+    assert code == 2
+    assert "data.scales needs a network that takes the enlarged image" in text

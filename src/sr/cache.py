@@ -24,7 +24,7 @@ from sr.writing import whole_file, write_text
 log = logging.getLogger(__name__)
 
 KINDS = ("auto", "device", "memory", "disk", "none")
-_FORMAT = 1  # of the files on disk; part of their key
+_FORMAT = 2  # of the files on disk; part of their key
 _QUIET_BELOW = 200  # images that decode in about a second show no progress bar
 
 # Shares that `auto` may fill: of the device's free memory, and of the machine's memory.
@@ -212,7 +212,15 @@ def _digests(sources: Sequence[Source]) -> dict[Path, str]:
 
 def _key(sources: Sequence[Source], digests: dict[Path, str], *settings: int) -> str:
     rows = [
-        (source.name, source.group, digests[source.hr], source.lr and digests[source.lr], source.box, source.rotated)
+        (
+            source.name,
+            source.group,
+            digests[source.hr],
+            source.lr and digests[source.lr],
+            source.box,
+            source.rotated,
+            source.factor,
+        )
         for source in sources
     ]
     return hashlib.sha256(json.dumps([settings, rows]).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,26 @@ class WholeCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, file)
 
 
-def network_config(model: dict[str, Any], scale: int, protocol: str) -> dict[str, Any]:
+def network_config(
+    model: dict[str, Any], scale: int, protocol: str, scales: Sequence[int] | None = None
+) -> dict[str, Any]:
     """What a checkpoint has to carry: the network's target and arguments, all plain values."""
-    return {"model": model, "scale": scale, "protocol": protocol}
+    return {"model": model, "scale": scale, "protocol": protocol, "scales": list(scales or [scale])}
 
 
-def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[str, Any]]:
     """Rebuild the network of a checkpoint, in evaluation mode on the CPU.
+
+    Args:
+        path: the checkpoint.
+        scale: for a network that was trained for several, the one it is to enlarge by.
 
     Returns:
         The network, and the config it was built from: ``model``, ``scale``, ``protocol``.
 
     Raises:
-        UserError: if the file is missing, damaged, foreign, names anything but a network of ours, or does not fit it.
+        UserError: if the file is missing, damaged, foreign, names anything but a network of ours, or does not fit it,
+            and for a scale that it was not trained for.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
@@ -56,6 +64,12 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         del arguments["_target_"]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a checkpoint of sr (no {error})") from error
+    if scale is not None:
+        trained = config.get("scales") or [config["scale"]]
+        if scale not in trained:
+            known = " or ".join(map(str, trained))
+            raise UserError(f"{path}: is a network for scale {known}, not {scale}: --scale {trained[0]}")
+        arguments["scale"] = scale  # a network for several has no parameters that depend on it
     try:
         net = _network_class(target)(**arguments)
         net.load_state_dict(weights)

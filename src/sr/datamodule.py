@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from sr.batches import Augment, Batch, EpochDraws, TrainingPairs, WholePairs, turn
 from sr.cache import PairStore
 from sr.duplicates import describe, near_identical
-from sr.errors import UserError, check_at_least
+from sr.errors import UserError, check_at_least, check_choice
 from sr.image import to_float
 from sr.sources import Source
 from sr.splits import split_groups
@@ -35,6 +35,7 @@ class ISRDataModule(LightningDataModule):
         root: str | Sequence[str] | None = None,
         *,
         scale: int = 1,
+        scales: Sequence[int] | None = None,
         shrink: int = 2,
         patch: int | None = 96,
         batch_size: int = 16,
@@ -49,6 +50,7 @@ class ISRDataModule(LightningDataModule):
         group_near_identical: bool = True,
         train_scored: int = 8,
         on_bad_file: str = "error",
+        on_small_image: str = "error",
         cache: str = "auto",
         cache_dir: str | None = None,
         num_workers: int = 0,
@@ -59,6 +61,8 @@ class ISRDataModule(LightningDataModule):
             find: lists the sources of ``root``.
             root: folder or folders.
             scale: factor between the sides of hr and lr.
+            scales: at scale 1, several factors at once, as VDSR was trained: each image is there once for each, shrunk
+                by it and enlarged again.
             shrink: for scale 1 without low_res/: the input is shrunk by this and enlarged again.
             patch: side of training crops in HR pixels, a multiple of scale; None for whole images.
             batch_size: training examples of one step on one device.
@@ -73,6 +77,7 @@ class ISRDataModule(LightningDataModule):
             group_near_identical: keep rescaled, recompressed, flipped or turned copies of a photograph on one side.
             train_scored: training images scored whole beside the validation images.
             on_bad_file: ``error`` or ``skip``.
+            on_small_image: what to do with a training image smaller than ``patch``: ``error`` or ``skip``.
             cache: ``auto``, ``device``, ``memory``, ``disk`` or ``none``.
             cache_dir: folder of the disk cache.
             num_workers: processes that load; of use only with ``cache`` disk or none.
@@ -83,16 +88,22 @@ class ISRDataModule(LightningDataModule):
         super().__init__()
         for option, value in (("shrink", shrink), ("batch_size", batch_size), ("repeat", repeat)):
             check_at_least(f"data.{option}", value, 1)
+        check_choice("data.on_small_image", on_small_image, ("error", "skip"))
         if patch is not None and (not isinstance(patch, int) or patch < scale or patch % scale):
             raise UserError(f"data.patch={patch!r} must be a positive multiple of scale={scale}, or null")
-        self.find, self.root = find, root
+        if scales is not None and (
+            scale != 1 or not scales or any(not isinstance(one, int) or one < 2 for one in scales)
+        ):
+            raise UserError(f"data.scales={scales} must be factors of 2 or more, and needs scale=1, not scale={scale}")
+        self.find, self.root, self.scales = find, root, list(scales or [])
         self.scale, self.shrink, self.patch = scale, shrink, patch
         self.batch_size, self.repeat, self.augment, self.seed = batch_size, repeat, augment or Augment(), seed
         self.test_share, self.val_share, self.folds, self.fold = test_share, val_share, folds, fold
         self.same_every_epoch = same_every_epoch
         self.group_near_identical = group_near_identical
         self.train_scored, self.num_workers = train_scored, num_workers
-        self.on_bad_file, self.cache = on_bad_file, cache
+        self.on_bad_file, self.on_small_image, self.cache = on_bad_file, on_small_image, cache
+        self._too_small: frozenset[int] = frozenset()
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
 
     def setup(self, stage: str | None = None) -> None:
@@ -104,6 +115,16 @@ class ISRDataModule(LightningDataModule):
         if stage == "test" and hasattr(self, "split"):
             return  # at the end of a run: the data are at hand
         sources = self.find(self.root)
+        if self.scales:
+            if given := next((source for source in sources if source.lr), None):
+                raise UserError(
+                    f"{given.lr}: data.scales derives all low-resolution images: remove low_res/, or set scale"
+                )
+            sources = [
+                replace(source, name=f"{source.name}@x{factor}", factor=factor)
+                for source in sources
+                for factor in self.scales
+            ]
         if self.augment.rotate45:
             sources += [replace(source, name=f"{source.name}@45", rotated=True) for source in sources]
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
@@ -128,7 +149,24 @@ class ISRDataModule(LightningDataModule):
             folds=self.folds,
             fold=self.fold,
         )
+        self._too_small = self._small_images() if self.patch and self.on_small_image == "skip" else frozenset()
         self._check_sizes()
+
+    def _small_images(self) -> frozenset[int]:
+        """Training images that no crop fits into."""
+        assert self.patch is not None
+        indices = self._indices("train", turned=True)
+        small = frozenset(index for index in indices if min(self.store.sizes[index]) < self.patch)
+        if len(small) == len(indices):
+            raise UserError(f"data.patch={self.patch} is larger than every training image: lower it")
+        if small:
+            log.info(
+                "%d of %d training images are smaller than data.patch=%d and left out",
+                len(small),
+                len(indices),
+                self.patch,
+            )
+        return small
 
     def _check_sizes(self) -> None:
         sizes = {self.store.sizes[index]: self.store.sources[index] for index in self._indices("train", turned=True)}
@@ -151,7 +189,9 @@ class ISRDataModule(LightningDataModule):
         return [
             index
             for index, source in enumerate(self.store.sources)
-            if self.groups[index] in groups and (turned or not source.rotated)
+            if self.groups[index] in groups
+            and (turned or not source.rotated)
+            and not (part == "train" and index in self._too_small)
         ]
 
     @property
@@ -234,8 +274,9 @@ def _join(groups: list[str], near: Sequence[Sequence[int]]) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _near_identical(store: PairStore) -> list[list[int]]:
-    """Look among the originals; turned copies share the group of theirs anyway."""
-    originals = [index for index, source in enumerate(store.sources) if not source.rotated]
+    """Look among the originals; copies that are turned or of another factor share the group of theirs anyway."""
+    first = min((source.factor for source in store.sources if source.factor), default=None)
+    originals = [index for index, source in enumerate(store.sources) if not source.rotated and source.factor == first]
     found = near_identical(store[index][1] for index in originals)
     return [[originals[place] for place in group] for group in found]
 

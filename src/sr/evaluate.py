@@ -91,9 +91,7 @@ def find_model(name: str, scale: int) -> Model:
         files = [path]
     nets = []
     for file in files:
-        net, config = load_network(file)
-        if config["scale"] != scale:
-            raise UserError(f"{file}: is a network for scale {config['scale']}, not {scale}: --scale {config['scale']}")
+        net, _ = load_network(file, scale)
         nets.append(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     return Model(str(path), nets, run)
 

@@ -109,6 +109,8 @@ def _run(
 
     datamodule: Any = instantiate(config.data)
     net = instantiate(config.model)
+    if plain["data"].get("scales") and not getattr(net, "any_scale", False):
+        raise UserError("data.scales needs a network that takes the enlarged image: model=vdsr or model=autoencoder")
     scorer = instantiate(config.scorer)
     loss = instantiate(config.loss)
     module = LitSR(
@@ -117,7 +119,7 @@ def _run(
         optimizer=instantiate(config.optimizer),
         scheduler=instantiate(config.scheduler),
         scorer=scorer,
-        config=network_config(plain["model"], scale, scorer.protocol),
+        config=network_config(plain["model"], scale, scorer.protocol, plain["data"].get("scales")),
     )
     callbacks: list[Callback] = [instantiate(one) for one in config.callbacks.values() if one]
     loggers: list[Logger] = [instantiate(one) for one in (config.logger or {}).values() if one]

@@ -38,6 +38,8 @@ class Source:
         lr: file of the low-resolution image, or None to derive it.
         box: (left, top, right, bottom) cut out of ``hr`` in pixels, or None for the whole.
         rotated: True for the copy turned by 45 degrees.
+        factor: for networks that take the enlarged image: ``lr`` is shrunk by this and enlarged again, by MATLAB's
+            bicubic and both times rounded to 8 bits, to the size of ``hr``.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Source:
     lr: Path | None = None
     box: tuple[int, int, int, int] | None = None
     rotated: bool = False
+    factor: int | None = None
 
 
 def isr_folders(root: str | Path | Sequence[str | Path] | None) -> list[Source]:
@@ -185,12 +188,16 @@ def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
     if source.box:
         left, top, right, bottom = source.box
         whole = whole[:, top:bottom, left:right].contiguous()
-    hr = crop_to_multiple(whole, scale)
+    hr = crop_to_multiple(whole, source.factor or scale)
     height, width = whole.shape[1:]
     if min(hr.shape[1:]) < _MIN_SIDE:
         raise UserError(f"{source.hr}: {width}x{height} pixels, at least {_MIN_SIDE} a side are needed: remove it")
     if source.rotated and _turned_side(hr.shape[1] // scale, hr.shape[2] // scale) * scale < _MIN_SIDE:
         raise UserError(f"{source.hr}: {width}x{height} pixels are too few to turn: data.augment.rotate45=false")
+    if source.factor:
+        hr = rotate45(hr, source.factor) if source.rotated else hr
+        small = to_float(derive_lr(hr, source.factor, shrink)).double()
+        return to_uint8(resize(small[None], source.factor)[0]), hr
     if source.lr is None:
         hr = rotate45(hr, scale) if source.rotated else hr
         return derive_lr(hr, scale, shrink), hr

@@ -18,6 +18,8 @@ class Autoencoder(nn.Module):
     the plain network leave its residual head's zero start.
     """
 
+    any_scale = True  # no parameter depends on it: one network may serve several
+
     def __init__(
         self,
         scale: int = 1,

@@ -10,6 +10,8 @@ from sr.nets.layers import GREY, OutputConv, conv
 class VDSR(nn.Module):
     """Very deep super-resolution network, arXiv:1511.04587, on RGB instead of luma; always residual."""
 
+    any_scale = True  # no parameter depends on it: one network may serve several
+
     def __init__(self, scale: int = 1, num_blocks: int = 18, channels: int = 64) -> None:
         """Build the network; with the defaults it has 668,227 parameters at any scale.
 
