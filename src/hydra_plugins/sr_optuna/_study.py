@@ -77,13 +77,11 @@ def place_of(folder: Path, storage: str | None, study: str | None) -> Place:
     folder = folder.absolute()
     where = storage or str(folder / JOURNAL)
     if "://" in _resolved(where):
-        name = study or folder.name
-    else:
-        name = study or "search"  # whatever the folder is called: it may be moved
-        if not where.endswith(_SUFFIX):
-            raise SearchError(f"hydra.sweeper.storage={storage}: give a file *{_SUFFIX} or a URL of a database")
-        where = os.path.abspath(where)  # noqa: PTH100 - a lock on a relative path would depend on the folder
-    return Place(where, name, str(folder))
+        return Place(where, study or folder.name, str(folder))
+    where = os.path.abspath(_resolved(where))  # noqa: PTH100 - a lock on a relative path would depend on the folder
+    if not where.endswith(_SUFFIX):
+        raise SearchError(f"hydra.sweeper.storage={storage}: give a file *{_SUFFIX} or a URL of a database")
+    return Place(where, study or "search", str(folder))  # whatever the folder is called: it may be moved
 
 
 @contextlib.contextmanager
@@ -94,7 +92,7 @@ def opened(place: Place, *, directions: list[str] | None = None) -> Iterator[tup
         SearchError: if there is none, or the database does not answer.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage, locks, close = _connect(place)
+    storage, locks = _connect(place)
     pruner = make_pruner(place.pruner, place.pruner_options)
     try:
         if directions is None:
@@ -106,32 +104,21 @@ def opened(place: Place, *, directions: list[str] | None = None) -> Iterator[tup
             )
     except KeyError as error:
         raise SearchError(f"{_shown(_resolved(place.storage))}: has no study {place.study!r}") from error
-    with contextlib.closing(close):
+    try:
         yield study, locks
+    finally:
+        if isinstance(storage, RDBStorage):  # give the connections back to the server
+            storage.remove_session()
+            storage.engine.dispose()
 
 
-class _Nothing:
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
-class _Connections:
-    def __init__(self, storage: RDBStorage) -> None:
-        self._storage = storage
-
-    def close(self) -> None:
-        """Give the connections back to the server."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
-
-
-def _connect(place: Place) -> tuple[BaseStorage, Locks, Any]:
+def _connect(place: Place) -> tuple[BaseStorage, Locks]:
     where = _resolved(place.storage)
     if "://" not in where:
         path = Path(where)
         path.parent.mkdir(parents=True, exist_ok=True)
         journal = JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
-        return journal, FileLocks(_beside(path, place.study)), _Nothing()
+        return journal, FileLocks(_beside(path, place.study))
     url = _url(where)
     locks: Locks
     try:
@@ -147,7 +134,7 @@ def _connect(place: Place) -> tuple[BaseStorage, Locks, Any]:
     except (SQLAlchemyError, ImportError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise SearchError(f"{_shown(where)}: {reason}") from error
-    return storage, locks, _Connections(storage)
+    return storage, locks
 
 
 def _resolved(storage: str) -> str:
