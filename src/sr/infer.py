@@ -1,11 +1,21 @@
-"""Enlarge images with a network."""
+"""Enlarge images of any size with a network: whole, or in tiles that give the same result."""
+
+import logging
+import math
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sr.image import dihedral, undo_dihedral
 
+log = logging.getLogger(__name__)
+
 _CODES = range(8)
+_PROBE = 32  # side of the image that memory is estimated on
+_SHARE = 0.25  # of the free memory that a tile's activations may take
+_LEAST_TILE, _MOST_TILE = 32, 1024  # low-resolution pixels
 
 
 @torch.inference_mode()
@@ -23,3 +33,86 @@ def enlarge(net: nn.Module, lr: Tensor, *, ensemble: bool = False) -> Tensor:
         return out
     turned = [undo_dihedral(net(dihedral(lr, code).contiguous()), code) for code in _CODES]
     return torch.stack(turned).mean(dim=0)
+
+
+def enlarge_in_tiles(
+    net: nn.Module, lr: Tensor, scale: int, tile: int, *, ensemble: bool = False
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Enlarge one image tile by tile, each with a margin as wide as the network sees, which is cut off again.
+
+    The tiles put together equal the whole image's result up to rounding. A tile that memory does not suffice for is
+    tried again at half its side.
+
+    Args:
+        net: has ``halo`` and ``align``: how many low-resolution pixels around a pixel its output depends on at most,
+            and the grid of low-resolution pixels that its strides need.
+        lr: ``(1, 3, h, w)`` in [0, 1].
+        scale: of the network.
+        tile: side of a tile in low-resolution pixels, margin not counted; 0 for the whole image.
+        ensemble: see `enlarge`.
+
+    Yields:
+        (top, left, ``(1, 3, scale*h', scale*w')``): place and content of a part of the output.
+    """
+    height, width = lr.shape[-2:]
+    align = int(getattr(net, "align", 1))
+    margin = _round_up(int(getattr(net, "halo", 0)), align)
+    side = _round_up(tile, align) if tile else max(height, width)
+    waiting = [(top, left, side) for top in range(0, height, side) for left in range(0, width, side)]
+    waiting.reverse()
+    while waiting:
+        top, left, side = waiting.pop()
+        bottom, right = min(top + side, height), min(left + side, width)
+        first_row, first_column = max(0, top - margin), max(0, left - margin)
+        part = lr[..., first_row : min(height, bottom + margin), first_column : min(width, right + margin)]
+        try:
+            out = enlarge(net, part.contiguous(memory_format=torch.channels_last), ensemble=ensemble)
+        except (MemoryError, RuntimeError) as error:
+            half = _round_up(side // 2, align)
+            if not _is_out_of_memory(error) or half >= side or side <= _LEAST_TILE:
+                raise
+            log.warning("not enough memory for tiles of %d pixels: going on with %d", side, half)
+            waiting = [
+                (row, column, half)
+                for old_top, old_left, old in [*waiting, (top, left, side)]
+                for row in range(old_top, min(old_top + old, height), half)
+                for column in range(old_left, min(old_left + old, width), half)
+            ]
+            continue
+        rows = slice((top - first_row) * scale, (bottom - first_row) * scale)
+        columns = slice((left - first_column) * scale, (right - first_column) * scale)
+        yield top * scale, left * scale, out[..., rows, columns]
+
+
+def tile_for(net: nn.Module, free_bytes: int) -> int:
+    """Side in low-resolution pixels of the tiles whose activations take a quarter of some memory.
+
+    Estimated from the largest input and output of a layer on a small image; twice that is held at a time.
+    """
+    most = 0
+
+    def count(module: nn.Module, given: tuple[Any, ...], returned: Any) -> None:
+        nonlocal most
+        tensors = [one for one in (*given, returned) if isinstance(one, Tensor)]
+        most = max(most, sum(one.numel() * one.element_size() for one in tensors))
+
+    handles = [module.register_forward_hook(count) for module in net.modules()]
+    try:
+        device = next(net.parameters()).device
+        enlarge(net, torch.zeros(1, 3, _PROBE, _PROBE, device=device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    side = math.isqrt(int(free_bytes * _SHARE / (2 * most / _PROBE**2)))
+    return max(_LEAST_TILE, min(_MOST_TILE, side // _LEAST_TILE * _LEAST_TILE))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    return "allocate memory" in text or "out of memory" in text
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple

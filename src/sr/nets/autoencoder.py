@@ -1,14 +1,20 @@
 """A convolutional autoencoder: the bicubic image through a bottleneck at a quarter of its sides."""
 
+from math import ceil, gcd
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize
-from sr.nets.layers import GREY, HEADS, OutputConv, conv
+from sr.nets.layers import BICUBIC_HALO, GREY, HEADS, OutputConv, conv
 
 _STRIDE = 4  # two poolings by 2
+
+# Pixels of the enlarged image around one that its output depends on: pairs at full and half size on the way down and
+# up, the bottleneck at a quarter, the tail, and what the poolings' grid adds.
+_REACH = 2 + 2 * 2 + 4 + 2 * 2 + 2 + 1 + _STRIDE
 
 
 class Autoencoder(nn.Module):
@@ -48,6 +54,8 @@ class Autoencoder(nn.Module):
         if not 0 <= dropout < 1:
             raise UserError(f"Autoencoder: dropout must be from 0 up to, not including, 1, got {dropout}")
         self.scale = scale
+        self.align = _STRIDE // gcd(_STRIDE, scale)
+        self.halo = ceil(_REACH / scale) + BICUBIC_HALO
         self.residual = head == "residual"
         self.skips = skips
         c1, c2, c4 = channels, 2 * channels, 4 * channels

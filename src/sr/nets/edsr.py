@@ -31,6 +31,7 @@ class EDSR(nn.Module):
         check_at_least("EDSR: num_blocks", num_blocks, 1)
         check_at_least("EDSR: channels", channels, 1)
         self.scale = scale
+        self.halo = 2 * num_blocks + 5  # head, blocks and their last, two stages at most, tail
         self.head = _conv(3, channels)
         self.blocks = nn.Sequential(*(_Block(channels) for _ in range(num_blocks)), _conv(channels, channels))
         stages: list[nn.Module] = []

@@ -48,6 +48,7 @@ class ESPCN(nn.Module):
                 f"use a multiple of {2 ** (num_blocks - 1)}, not {channels}"
             )
         self.scale = scale
+        self.halo = num_blocks + 2  # a 5x5, the other blocks and the tail
         self.residual = head == "residual"
         widths = [3] + [channels // 2**block for block in range(num_blocks)]
         layers: list[nn.Module] = []

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 HEADS = ("residual", "sigmoid")
 
+# Low-resolution pixels on each side that bicubic enlargement looks at.
+BICUBIC_HALO = 2
 
 # What a deep residual network subtracts from its input: half of the range, so that features start with smaller means.
 GREY = 0.5

@@ -1,10 +1,12 @@
 """VDSR: twenty convolutions that predict what bicubic enlargement leaves out (Kim et al. 2016)."""
 
+from math import ceil
+
 from torch import Tensor, nn
 
 from sr.errors import check_at_least
 from sr.image import resize
-from sr.nets.layers import GREY, OutputConv, conv
+from sr.nets.layers import BICUBIC_HALO, GREY, OutputConv, conv
 
 
 class VDSR(nn.Module):
@@ -28,6 +30,7 @@ class VDSR(nn.Module):
         check_at_least("VDSR: num_blocks", num_blocks, 1)
         check_at_least("VDSR: channels", channels, 1)
         self.scale = scale
+        self.halo = ceil((num_blocks + 2) / scale) + BICUBIC_HALO
         layers: list[nn.Module] = [conv(3, channels), nn.ReLU(inplace=True)]
         for _ in range(num_blocks):
             layers += [conv(channels, channels), nn.ReLU(inplace=True)]
