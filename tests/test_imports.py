@@ -35,9 +35,10 @@ ALLOWED = {
     "report": {"errors", "report", "result", "sweep", "writing"},
     "train": {"errors", "folds", "sweep"},
     "infer": {"image"},
-    "evaluate": {"checkpoint", "errors", "files", "image", "infer", "metrics", "sources", "writing"},
+    "evaluate": {"checkpoint", "errors", "files", "image", "infer", "metrics", "sources", "writing", "zoo"},
+    "zoo": {"errors", "writing"},
     "selftest": {"errors", "files", "image", "metrics", "sources", "writing"},
-    "cli": {"errors", "evaluate", "report", "selftest", "sweep", "train"},
+    "cli": {"errors", "evaluate", "report", "selftest", "sweep", "train", "zoo"},
 }
 
 # What reads run folders has to start at once.

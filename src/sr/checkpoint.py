@@ -1,11 +1,17 @@
-"""Write checkpoints whole and load networks safely: the config in one is data and builds nothing but our networks."""
+"""Write checkpoints whole and load networks safely: the config in one is data and builds nothing but our networks.
+
+A network alone, without the state of its training, is a safetensors file with its config in the metadata.
+"""
 
 import importlib
 import inspect
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
@@ -13,7 +19,10 @@ from torch import nn
 from sr.errors import UserError
 from sr.writing import whole_file
 
+SAFETENSORS = ".safetensors"
+
 _TARGETS = "sr.nets."
+_CONFIG = "sr"  # its place in a checkpoint and in a safetensors file's metadata
 _PREFIX = "net."  # of the network's tensors in a Lightning state dict
 
 
@@ -51,14 +60,15 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
+    read = _read_safetensors if path.suffix == SAFETENSORS else _read_torch
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = read(path)
     except Exception as error:  # a foreign, damaged or hostile file fails in many ways
         raise UserError(f"{path}: cannot be read as a checkpoint, nothing in it was run") from error
     if not isinstance(checkpoint, dict):
         raise UserError(f"{path}: is not a checkpoint of sr")
     try:
-        config, state = checkpoint["sr"], checkpoint["state_dict"]
+        config, state = checkpoint[_CONFIG], checkpoint["state_dict"]
         target, arguments = config["model"]["_target_"], dict(config["model"])
         weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
         del arguments["_target_"]
@@ -76,6 +86,25 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
     return net.eval(), config
+
+
+def save_network(path: Path, net: nn.Module, config: dict[str, Any]) -> None:
+    """Write a network and the config that builds it as a safetensors file, which `load_network` reads."""
+    tensors = {_PREFIX + name: value.contiguous() for name, value in net.state_dict().items()}
+    with whole_file(path) as file:
+        file.write(safetensors.torch.save(tensors, {_CONFIG: json.dumps(config)}))
+
+
+def _read_torch(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    config = {_CONFIG: json.loads(metadata[_CONFIG])} if _CONFIG in metadata else {}
+    return {**config, "state_dict": state}
 
 
 def _network_class(target: object) -> type[nn.Module]:

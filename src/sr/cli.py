@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--figures", type=Path, metavar="FOLDER", help="write the plots there too, as SVG files")
     report.set_defaults(call=_report)
     evaluate = commands.add_parser("evaluate", help="score models, and always bicubic, on folders of images")
-    evaluate.add_argument("models", nargs="*", metavar="MODEL", help="checkpoint or run folder")
+    evaluate.add_argument("models", nargs="*", metavar="MODEL", help="checkpoint, run folder, or name of sr models")
     evaluate.add_argument("--data", type=Path, action="append", required=True, metavar="DIR", help="may be repeated")
     evaluate.add_argument("--scale", type=int, required=True, help="factor of the sides")
     evaluate.add_argument("--protocol", default="y", help="y (default): luma, border cut; rgb: all channels, none cut")
@@ -46,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the table with the images' scores")
     evaluate.add_argument("--save", type=Path, metavar="DIR", help="write the images as DIR/MODEL/DATA/NAME.png")
     evaluate.set_defaults(call=_evaluate)
+    models = commands.add_parser("models", help="the trained networks that ship with sr, and their scores")
+    models.set_defaults(call=_models)
     selftest = commands.add_parser("selftest", help="compare the bicubic scores of benchmark sets with published ones")
     selftest.add_argument("--data", type=Path, action="append", required=True, metavar="DIR", help="may be repeated")
     selftest.set_defaults(call=_selftest)
@@ -106,6 +108,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     sys.stdout.write(render(rows))
     for path in write_rows(rows, options.csv, options.json):
         sys.stdout.write(f"{path}\n")
+
+
+def _models(options: argparse.Namespace) -> None:
+    from sr.zoo import entries, render
+
+    sys.stdout.write(render(entries()))
 
 
 def _selftest(options: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor, nn
 
+from sr import zoo
 from sr.checkpoint import load_network
 from sr.errors import UserError, check_at_least, check_choice
 from sr.files import is_gray, to_pil
@@ -76,7 +77,7 @@ class Row:
 
 
 def find_model(name: str, scale: int) -> Model:
-    """A checkpoint, or a run folder with its best one, or with one of each fold.
+    """A checkpoint, a run folder with its best one or with one of each fold, or a network of `sr.zoo` by its name.
 
     Raises:
         UserError: if there is none, or it was trained for another scale.
@@ -88,7 +89,7 @@ def find_model(name: str, scale: int) -> Model:
         if not files:
             raise UserError(f"{run}: no {_BEST} in it: name a checkpoint, or the folder of a run that has trained")
     else:
-        files = [path]
+        files = [path if path.is_file() else zoo.find(name)]
     nets = []
     for file in files:
         net, _ = load_network(file, scale)
