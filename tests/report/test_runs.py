@@ -136,6 +136,15 @@ def test_a_damaged_run_is_named_in_one_line_and_the_rest_reported(
     assert "\n" not in problem
 
 
+def test_a_run_that_validated_a_part_on_request_is_whole(run_folders: RunFolders) -> None:
+    config = {"data": {"fold": 0, "shrink": 2}, "trainer": {"limit_val_batches": 2}}
+    data = {"fingerprint": "x", "images": {"val": 5}, "near_identical": []}
+    run_folders("espcn_mse_adam", [0.2, 0.4], folds=None, config=config, data=data)
+    found = find_runs(run_folders.root)
+    assert not found.problems
+    assert len(found.comparisons[0].runs[0].images) == 2
+
+
 def test_folders_without_a_finished_run_are_refused(run_folders: RunFolders, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         find_runs(tmp_path / "nowhere")

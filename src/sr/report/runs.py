@@ -167,6 +167,8 @@ def _read(name: str, folder: Path, problems: list[str]) -> Run:
         if missing:
             raise ValueError(f"images.csv has no column {missing[0]}")
     counted = result["data"]["images"]["val"] if fold != "all" else len(images)
+    limit = result["config"].get("trainer", {}).get("limit_val_batches")  # an image a batch
+    counted = min(counted, limit) if isinstance(limit, int) else counted
     if not images or counted != len(images):
         raise ValueError(f"images.csv has {len(images)} images, the run validated {counted}")
     curve = [{key: float(text) for key, text in row.items() if text} for row in read_table(folder / "metrics.csv")]
