@@ -89,8 +89,8 @@ def test_experiment_origin_has_the_origins_settings(compose_config: Compose, mod
     assert config.data.augment.flip
     assert not config.data.augment.rotate90
     assert config.loss.resize == 224
-    if model != "vdsr":
-        assert config.model.head == "sigmoid"
+    assert config.model.get("head", "sigmoid") == "sigmoid"
+    assert ("head" in config.model) == (model in ("espcn", "autoencoder"))
     assert config.model.get("activation", "tanh") == "tanh"
     assert config.model.get("dropout", 0.3) == 0.3
     instantiate(config.optimizer)(instantiate(config.model).parameters())
