@@ -30,7 +30,7 @@ def lock_of(number: int) -> str:
 
 
 class Objective:
-    """A task that tells the study what came of its trial; nothing that fails in it reaches the launcher."""
+    """A task that tells the study what came of its trial; no failure of it reaches the launcher."""
 
     def __init__(self, task: TaskFunction, place: Place, values: int) -> None:
         """Wrap ``task``, which returns a number, or as many as ``values`` says."""
