@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_plugins.sr_optuna._study import opened, place_of
+from sr.result import read_result
 
 
 def finished(folder: Path) -> list[FrozenTrial]:
@@ -27,16 +28,21 @@ def seconds(trial: FrozenTrial) -> float:
     return trial.duration.total_seconds() if trial.duration else 0.0
 
 
-def best_so_far(trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
-    """(minutes spent on trials, best value) after each trial, from the first complete one on."""
+def work(folder: Path, trial: FrozenTrial) -> float:
+    """What a trial cost on any machine: multiply-adds of its network times the epochs that it trained."""
+    result = read_result(folder / f"trial_{trial.number:04d}") or {}
+    return float(result.get("multiply_adds", 0)) * (trial.last_step or 0)
+
+
+def best_so_far(folder: Path, trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
+    """(work spent on trials, best value) after each trial."""
     points: list[tuple[float, float]] = []
     spent, best = 0.0, float("-inf")
     for trial in trials:
-        spent += seconds(trial)
+        spent += work(folder, trial)
         if trial.state == TrialState.COMPLETE and trial.value is not None:
             best = max(best, trial.value)
-        if best > float("-inf"):
-            points.append((spent / 60, best))
+        points.append((spent, best))
     return points
 
 
@@ -57,12 +63,12 @@ def main() -> None:
         whole = statistics.median(seconds(trial) for trial in complete)
         print(f"{folder.name}: {len(trials)} trials, {len(complete)} complete, {minutes:.1f} minutes of trials")
         print(f"  median of a complete one {whole:.1f} s; best {best.value:.5f}, trial {best.number}: {best.params}")
-        curves.append(best_so_far(trials))
+        curves.append(best_so_far(folder, trials))
     total, target = curves[0][-1]
     reached = [(number, spent) for number, (spent, value) in enumerate(curves[1], 1) if value >= target]
     if reached:
         number, spent = reached[0]
-        share = f"{100 * spent / total:.0f} % of the compute"
+        share = f"{100 * spent / total:.0f} % of the multiply-adds"
         print(f"{folders[1].name} reached {target:.5f} after {number} trials and {share}")
     else:
         print(f"{folders[1].name} did not reach {target:.5f}: its best is {curves[1][-1][1]:.5f}")
@@ -75,12 +81,11 @@ def draw(path: Path, names: Sequence[str], curves: Sequence[Sequence[tuple[float
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sr", "axes.grid": True, "grid.alpha": 0.25}):
         figure = Figure((6.4, 3.6), layout="constrained")
         axes = figure.subplots()
+        total = curves[0][-1][0]
         for name, curve in zip(names, curves, strict=True):
-            axes.step(*zip(*curve, strict=True), where="post", label=name)
-        axes.set_xlabel("minutes spent on trials")
+            axes.step([spent / total for spent, _ in curve], [value for _, value in curve], where="post", label=name)
+        axes.set_xlabel(f"multiply-adds spent, as a share of {names[0]}'s")
         axes.set_ylabel("best validation SSIM so far")
-        low = sorted(value for curve in curves for _, value in curve)[len(curves[0]) // 20]
-        axes.set_ylim(bottom=low)
         axes.legend(loc="lower right")
         figure.savefig(path, metadata={"Date": None})
 
