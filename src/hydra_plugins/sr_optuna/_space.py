@@ -97,7 +97,7 @@ def to_override(name: str, value: CategoricalChoiceType) -> str:
     """One option and its value in Hydra's grammar.
 
     >>> to_override("optimizer.lr", 1e-05), to_override("model.skips", True), to_override("model", None)
-    ('optimizer.lr=1e-05', 'model.skips=true', 'model=null')
+    ('optimizer.lr=1e-05', 'model.skips=True', 'model=null')
     """
     return f"{name}={value if isinstance(value, str) else Override._get_value_element_as_str(value)}"
 
