@@ -91,7 +91,8 @@ class Search:
                 self._search(
                     Trials(study, locks, myself, self._total, self._sampler, self._choose, self._compose, self._grid)
                 )
-            return self._finish(study)
+            with locks.hold("study", -1):  # another process may end at the same moment and write the same files
+                return self._finish(study)
 
     def _read_space(self, arguments: Sequence[str]) -> Space:
         """The space of the options, after one point of it was seen to make a job."""
