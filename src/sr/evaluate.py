@@ -135,11 +135,12 @@ def evaluate(
         sources = image_folder(folder)
         rows = [Row(model, label, scale, protocol, ensemble and bool(model.nets)) for model in everyone]
         for source, lr, hr in _pairs(sources, scale, label):
+            stored_gray = is_gray(source.hr)
             for row in rows:
                 begun = time.perf_counter()
                 outputs = _outputs(row.model, lr, scale, ensemble)
                 spent = 1000 * (time.perf_counter() - begun) / max(1, len(row.model.nets))
-                scores = [score(sr, hr, protocol, scale, stored_gray=is_gray(source.hr)) for sr in outputs]
+                scores = [score(sr, hr, protocol, scale, stored_gray=stored_gray) for sr in outputs]
                 means = [statistics.fmean(float(one[name]) for one in scores) for name in ("psnr", "ssim")]
                 row.images.append((source.name, means[0], means[1], spent))
                 if save:
@@ -178,7 +179,7 @@ def _plain(label: str) -> str:
 
 def _save(path: Path, sr: Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image: Image.Image = to_pil(to_uint8(sr[0].clamp(0, 1)))
+    image: Image.Image = to_pil(to_uint8(sr[0]))
     with whole_file(path) as file:
         image.save(file, format="PNG")
 

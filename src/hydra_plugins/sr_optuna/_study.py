@@ -29,12 +29,13 @@ from hydra_plugins.sr_optuna._locks import FileLocks, Locks, PostgresLocks
 JOURNAL = "study.journal"
 _SUFFIX = Path(JOURNAL).suffix
 
-GRID = "grid"  # not Optuna's: it cannot be resumed
+GRID = "grid"
 _SAMPLERS: dict[str, type[BaseSampler]] = {
     "tpe": TPESampler,
     "random": RandomSampler,
     "cmaes": CmaEsSampler,
     "nsgaii": NSGAIISampler,
+    GRID: RandomSampler,  # its points are enqueued in turn: Optuna's own sampler cannot be resumed
 }
 _PRUNERS: dict[str, type[BasePruner]] = {
     "none": NopPruner,
@@ -51,14 +52,12 @@ class Place:
     Attributes:
         storage: absolute path of a journal, URL of a database, or ``$NAME`` of an environment variable with one.
         study: its name there.
-        folder: of the sweep.
         pruner: name of the pruner.
         pruner_options: its arguments.
     """
 
     storage: str
     study: str
-    folder: str
     pruner: str = "none"
     pruner_options: Mapping[str, Any] | None = None
 
@@ -77,11 +76,11 @@ def place_of(folder: Path, storage: str | None, study: str | None) -> Place:
     folder = folder.absolute()
     where = storage or str(folder / JOURNAL)
     if "://" in _resolved(where):
-        return Place(where, study or folder.name, str(folder))
+        return Place(where, study or folder.name)
     where = os.path.abspath(_resolved(where))  # noqa: PTH100 - a lock on a relative path would depend on the folder
     if not where.endswith(_SUFFIX):
         raise SearchError(f"hydra.sweeper.storage={storage}: give a file *{_SUFFIX} or a URL of a database")
-    return Place(where, study or "search", str(folder))  # whatever the folder is called: it may be moved
+    return Place(where, study or "search")  # whatever the folder is called: it may be moved
 
 
 @contextlib.contextmanager
@@ -210,7 +209,7 @@ def make_sampler(name: str, options: Mapping[str, Any] | None, seed: int, number
     Raises:
         SearchError: for an unknown name or options that the class does not take.
     """
-    kind = RandomSampler if name == GRID else _known("sampler", name, {**_SAMPLERS, GRID: RandomSampler})
+    kind = _known("sampler", name, _SAMPLERS)
     mixed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     sampler: BaseSampler = _built("sampler", name, kind, {**(options or {}), "seed": mixed})
     return sampler
