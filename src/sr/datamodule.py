@@ -11,7 +11,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sr.batches import Augment, Batch, EpochDraws, TrainingPairs, WholePairs, turn
+from sr.batches import Augment, Batch, EpochDraws, TrainingPairs, WholePairs
 from sr.cache import PairStore
 from sr.duplicates import describe, near_identical
 from sr.errors import UserError, check_at_least, check_choice
@@ -255,12 +255,14 @@ class ISRDataModule(LightningDataModule):
             generator=torch.Generator(),  # its own, or each start of a loader would move the network's random state
         )
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move the images; Lightning's own way would look at each name."""
+        images = {key: batch[key].to(device, non_blocking=True) for key in ("lr", "hr")}
+        return {**images, "name": batch["name"]}
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Turn uint8 into float on the device, and flip and rotate there."""
-        lr, hr = to_float(batch["lr"]), to_float(batch["hr"])
-        if "code" in batch:
-            lr, hr = turn(lr, batch["code"]), turn(hr, batch["code"])
-        return {"lr": lr, "hr": hr, "name": batch["name"]}
+        """Turn uint8 into float on the device."""
+        return {"lr": to_float(batch["lr"]), "hr": to_float(batch["hr"]), "name": batch["name"]}
 
 
 def _join(groups: list[str], near: Sequence[Sequence[int]]) -> list[str]:

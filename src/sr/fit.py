@@ -28,7 +28,7 @@ from sr.checkpoint import WholeCheckpointIO, network_config
 from sr.console import in_worker
 from sr.errors import UserError, check_at_least, check_choice
 from sr.lit_module import LitSR
-from sr.measure import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
+from sr.measure import bfloat16_pays, count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
 from sr.record import announce, describe_run, is_done, log_hyper_parameters, record, settle, status_of
 from sr.result import summarise
 
@@ -72,7 +72,7 @@ def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float |
     begun = time.perf_counter()
     parts: dict[str, Any] = {}
     try:
-        return _run(config, plain, folder, result, parts, resume=earlier is not None)
+        return _run(config, plain, folder, result, parts, earlier)
     except BaseException as error:
         result["status"], result["reason"] = status_of(error)
         if result["status"] == "interrupted":
@@ -99,11 +99,12 @@ def _run(
     folder: Path,
     result: dict[str, Any],
     parts: dict[str, Any],
-    *,
-    resume: bool,
+    earlier: dict[str, Any] | None,
 ) -> float | None:
     """Build, train and score; ``parts`` tells the caller how far it came, whatever happens."""
     _check(plain)
+    if earlier and "precision" in earlier:  # what `auto` chose, on whatever machine
+        config.trainer.precision = earlier["precision"]
     scale = plain["scale"]
     lightning.seed_everything(plain["seed"], workers=True, verbose=False)
 
@@ -139,8 +140,9 @@ def _run(
         "multiply_adds": multiply_adds(net, scale),
         "precision": trainer.precision,
     }
+    record(folder, result)
     last = folder / "checkpoints" / "last.ckpt"
-    resume = resume and last.is_file()
+    resume = earlier is not None and last.is_file()
     if resume:
         log.info("going on from %s", last)
     trainer.fit(module, datamodule, ckpt_path=last if resume else None, weights_only=True)
@@ -202,12 +204,10 @@ def _device_in_turn(accelerator: str, number: int) -> int | list[int]:
 
 
 def _precision(accelerator: str) -> str:
-    """bfloat16 autocast where the processor computes in it; parameters, output and loss stay float32."""
+    """bfloat16 autocast where it is faster; parameters, output and loss stay float32."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    capabilities = torch.cpu.get_capabilities()
-    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return "bf16-mixed" if accelerator in ("auto", "cpu") and native else "32-true"
+    return "bf16-mixed" if accelerator in ("auto", "cpu") and bfloat16_pays() else "32-true"
 
 
 def _only(callbacks: list[Callback], kind: type[T]) -> T:

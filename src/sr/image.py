@@ -18,6 +18,9 @@ _LUMA_OFFSET = 16.0
 # The free parameter of Keys' cubic convolution kernel (Keys 1981); MATLAB uses -0.5, torch -0.75.
 _KEYS_A = -0.5
 
+# Output rows or columns that one matrix product resizes.
+_BLOCK = 128
+
 
 def quantise(image: Tensor) -> Tensor:
     """Clamp to [0, 1] and round to the 256 levels of an 8-bit file, as float.
@@ -119,17 +122,33 @@ def resize(image: Tensor, scale: float, kernel: str = "bicubic") -> Tensor:
 
 
 def _resize_dim(image: Tensor, dim: int, scale: float, kernel: str) -> Tensor:
+    """Multiply by a banded matrix, a block of its rows at a time, so that large images cost no more for each pixel."""
     length = image.shape[dim]
-    weights, index = _taps(length, math.ceil(length * scale), scale, kernel)
-    shape = (-1, 1) if dim == -2 else (-1,)
-    result = torch.zeros((), dtype=image.dtype, device=image.device)
-    for weight, source in zip(weights, index, strict=True):
-        taken = image.index_select(dim, source.to(image.device))
-        result = result + taken * weight.to(image.device, image.dtype).view(shape)
-    return result
+    blocks = []
+    for start, stop, matrix in _bands(length, math.ceil(length * scale), scale, kernel, image.dtype, image.device):
+        part = image[..., start:stop, :] if dim == -2 else image[..., start:stop]
+        with torch.autocast(image.device.type, enabled=False):  # bfloat16 would round an image to some 7 bits
+            blocks.append(matrix @ part if dim == -2 else part @ matrix.T)
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim)
 
 
 @lru_cache(maxsize=256)
+@torch.inference_mode(mode=False)  # what is made in that mode could not be used in training afterwards
+def _bands(
+    length: int, out_length: int, scale: float, kernel: str, dtype: torch.dtype, device: torch.device
+) -> list[tuple[int, int, Tensor]]:
+    """Blocks of rows of the matrix that resizes one dimension: (first source, last source + 1, (rows, sources))."""
+    weights, index = _taps(length, out_length, scale, kernel)
+    blocks = []
+    for begin in range(0, out_length, _BLOCK):
+        taken = index[:, begin : begin + _BLOCK]
+        start, stop = int(taken.min()), int(taken.max()) + 1
+        matrix = torch.zeros(stop - start, taken.shape[1], dtype=torch.float64)
+        matrix.scatter_add_(0, taken - start, weights[:, begin : begin + _BLOCK])
+        blocks.append((start, stop, matrix.T.to(device, dtype)))
+    return blocks
+
+
 def _taps(length: int, out_length: int, scale: float, kernel: str) -> tuple[Tensor, Tensor]:
     """Weights (taps, out) in float64 and source indices (taps, out) of one resized dimension.
 
