@@ -75,7 +75,7 @@ def bfloat16_pays() -> bool:
     if not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
         return False
     with torch.random.fork_rng(devices=[]):
-        layer = nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
+        layer = nn.Conv2d(64, 64, 3, padding=1)
     image = torch.zeros(8, 64, 32, 32).contiguous(memory_format=torch.channels_last)
     times: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(1 + _TIMED_PASSES):
