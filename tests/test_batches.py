@@ -92,6 +92,20 @@ def test_whole_images_are_flipped_and_turned_as_pairs(
     assert seen == set(range(codes))
 
 
+@pytest.mark.parametrize("patch", [16, None])
+def test_crops_cut_at_once_on_a_device_are_those_cut_one_by_one(make_folder: MakeFolder, patch: int | None) -> None:
+    sources = isr_folders(make_folder(count=4, size=(48, 32) if patch else (32, 32)))
+    one, many = (PairStore(sources, scale=2, shrink=2, kind=kind) for kind in ("memory", "device"))
+    draws = [Draw(image, epoch, 0) for image in range(4) for epoch in range(20)]
+    ours, theirs = (
+        TrainingPairs(store, [0, 1, 2, 3], scale=2, patch=patch, augment=Augment(), seed=3)[draws]
+        for store in (one, many)
+    )
+    assert ours["name"] == theirs["name"]
+    assert torch.equal(ours["lr"], theirs["lr"])
+    assert torch.equal(ours["hr"], theirs["hr"])
+
+
 def test_every_image_is_drawn_repeat_times_an_epoch_in_a_new_order() -> None:
     draws = EpochDraws(10, batch_size=4, repeat=3, seed=1)
     epochs = []

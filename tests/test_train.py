@@ -18,7 +18,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from sr.checkpoint import load_network
 from sr.errors import UserError
 from sr.files import read_image
-from sr.fit import _device_in_turn
 from sr.image import quantise, to_float
 from sr.metrics import score
 from sr.writing import read_table as table
@@ -354,14 +353,6 @@ def test_two_processes_train_as_one_with_the_doubled_batch(make_folder: MakeFold
         [float(row["psnr"]) for row in table(tmp_path / trainer / "images.csv")] for trainer in ("cpu", "ddp")
     )
     assert together == pytest.approx(alone, abs=1e-3)
-
-
-def test_runs_of_a_sweep_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    assert [_device_in_turn("auto", number) for number in range(4)] == [[0], [1], [2], [0]]
-    assert _device_in_turn("cpu", 4) == 1
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert _device_in_turn("gpu", 4) == 1
 
 
 def test_a_sweep_with_devices_in_turn_runs_where_there_is_no_gpu(

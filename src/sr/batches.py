@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from sr.cache import PairStore
-from sr.image import dihedral
+from sr.packed import PackedPairs
 
 Batch: TypeAlias = dict[str, Any]
 
@@ -65,45 +65,64 @@ class TrainingPairs(Dataset[Batch]):
 
     def __getitem__(self, draws: list[Draw]) -> Batch:
         """Return uint8 ``lr`` ``(N, 3, p/scale, p/scale)``, ``hr`` ``(N, 3, p, p)`` and ``name``."""
-        examples = [self._example(draw) for draw in draws]
-        lr, hr, codes, names = zip(*examples, strict=True)
-        return {"lr": _turn_and_stack(lr, codes), "hr": _turn_and_stack(hr, codes), "name": list(names)}
+        places = [self._place(draw) for draw in draws]
+        if self.store.packed:
+            lr, hr = (self._cut_at_once(self.store.packed, places, part) for part in (0, 1))
+        else:
+            crops = [self._cut(place) for place in places]
+            lr, hr = (torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True))
+        return {"lr": lr, "hr": hr, "name": [self.store.sources[place.image].name for place in places]}
 
-    def _example(self, draw: Draw) -> tuple[Tensor, Tensor, int, str]:
+    def _place(self, draw: Draw) -> "_Place":
         index = self.indices[draw.image]
-        name = self.store.sources[index].name
-        lr, hr = self.store[index]
-        number, top, left = _numbers(self.seed, draw.epoch, draw.repeat, name)
-        height, width = lr.shape[1:]
+        number, top, left = _numbers(self.seed, draw.epoch, draw.repeat, self.store.sources[index].name)
+        height, width = (side // self.scale for side in self.store.sizes[index])
         if self.patch is not None:
             side = self.patch // self.scale
             top, left = top % (height - side + 1), left % (width - side + 1)
-            lr = lr[:, top : top + side, left : left + side]
-            top, left, side = top * self.scale, left * self.scale, self.patch
-            hr = hr[:, top : top + side, left : left + side]
             height = width = side
-        return lr, hr, self.augment.code(number, square=height == width), name
+        else:
+            top = left = 0
+        return _Place(index, top, left, height, width, self.augment.code(number, square=height == width))
+
+    def _cut(self, place: "_Place") -> list[np.ndarray]:
+        """Crops of lr and hr, turned."""
+        crops = []
+        for scale, image in zip((1, self.scale), self.store[place.image], strict=True):
+            top, left, height, width = (scale * pixels for pixels in place[1:5])
+            crops.append(_dihedral(image[:, top : top + height, left : left + width].numpy(), place.code))
+        return crops
+
+    def _cut_at_once(self, packed: PackedPairs, places: "list[_Place]", part: int) -> Tensor:
+        """Crops of lr (part 0) or hr (1), turned."""
+        images, tops, lefts, heights, widths, codes = np.array(places).T
+        scale = self.scale if part else 1
+        size = scale * int(heights[0]), scale * int(widths[0])
+        return packed.squares(part, images, scale * tops, scale * lefts, size, codes)
+
+
+class _Place(NamedTuple):
+    """A rectangle of an image, in pixels of lr, and the code of `sr.image.dihedral` that turns it."""
+
+    image: int
+    top: int
+    left: int
+    height: int
+    width: int
+    code: int
+
+
+def _dihedral(image: np.ndarray, code: int) -> np.ndarray:
+    """`sr.image.dihedral` in numpy, which flips without copying."""
+    rows, columns = -1 if code & 2 else 1, -1 if code & 1 else 1
+    image = image[:, ::rows, ::columns]
+    return image.swapaxes(1, 2) if code & _SWAP else image
 
 
 def _numbers(seed: int, epoch: int, repeat: int, name: str) -> tuple[int, int, int]:
     """Three random numbers below 2^64; their remainders by some thousand are even to one part in 10^15."""
     key = hashlib.blake2b(f"{seed}/{epoch}/{repeat}/{name}".encode(), digest_size=24).digest()
     return int.from_bytes(key[:8]), int.from_bytes(key[8:16]), int.from_bytes(key[16:])
-
-
-def _turn_and_stack(crops: Sequence[Tensor], codes: Sequence[int]) -> Tensor:
-    """Batch crops ``(C, H, W)``, each moved by its code of `sr.image.dihedral`."""
-    if crops[0].device.type != "cpu":
-        return torch.stack([dihedral(crop, code) for crop, code in zip(crops, codes, strict=True)])
-    # numpy flips without copying, so each crop is copied once: half of the time.
-    views = [_dihedral(crop.numpy(), code) for crop, code in zip(crops, codes, strict=True)]
-    return torch.from_numpy(np.stack(views))
-
-
-def _dihedral(image: np.ndarray, code: int) -> np.ndarray:
-    rows, columns = -1 if code & 2 else 1, -1 if code & 1 else 1
-    image = image[:, ::rows, ::columns]
-    return image.swapaxes(1, 2) if code & _SWAP else image
 
 
 class EpochDraws(Sampler[list[Draw]]):

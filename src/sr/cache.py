@@ -13,26 +13,25 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from rich.progress import track
-from torch import Tensor
 
 from sr.console import in_worker
 from sr.errors import UserError, check_choice
 from sr.files import ImageFileError, image_size
+from sr.packed import PackedPairs, Pair
 from sr.sources import Source, load_pair
 from sr.writing import whole_file, write_text
 
 log = logging.getLogger(__name__)
 
 KINDS = ("auto", "device", "memory", "disk", "none")
-_FORMAT = 2  # of the files on disk; part of their key
+_FORMAT = 3  # of the files on disk; part of their key
 _QUIET_BELOW = 200  # images that decode in about a second show no progress bar
 
 # Shares that `auto` may fill: of the device's free memory, and of the machine's memory.
 _DEVICE_SHARE = 0.4
 _MEMORY_SHARE = 0.25
 
-Pair: TypeAlias = tuple[Tensor, Tensor]
-Entry: TypeAlias = tuple[str, int, list[int], list[int]]  # name, offset, shapes of lr and hr
+Entry: TypeAlias = tuple[str, list[int], list[int]]  # name, shapes of lr and hr
 
 
 class PairStore:
@@ -43,6 +42,7 @@ class PairStore:
         fingerprint: hash of names and file contents; two runs on equal data have equal ones.
         sizes: (height, width) of each ``hr``.
         kind: where the pairs are: ``device``, ``memory``, ``disk`` or ``none``.
+        packed: the pairs on the device, which cuts crops out of many at once; None for the other kinds.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class PairStore:
         self._skip_bad = on_bad_file == "skip"
         device = device or torch.device("cpu")
         self.kind = _choose(sources, scale, device) if kind == "auto" else kind
+        self.packed: PackedPairs | None = None
         digests = _digests(sources)
         if self.kind == "disk":
             key = _key(sources, digests, _FORMAT, scale, shrink)
@@ -89,9 +90,12 @@ class PairStore:
                 kept.append(source)
                 self.sizes.append((hr.shape[1], hr.shape[2]))
                 if self.kind != "none":
-                    pairs.append((lr.to(device), hr.to(device)) if self.kind == "device" else (lr, hr))
+                    pairs.append((lr, hr))
             self.sources = kept
             self._pairs = None if self.kind == "none" else pairs
+            if self.kind == "device":
+                flat = torch.cat([image.flatten() for pair in pairs for image in pair]).to(device)
+                self._pairs = self.packed = PackedPairs(flat, [(lr.shape, hr.shape) for lr, hr in pairs])
         originals = [source for source in self.sources if not source.rotated]  # augmentation is not data
         self.fingerprint = _key(originals, digests)[:16]
 
@@ -124,7 +128,7 @@ class PairStore:
                 for future in pending:
                     future.cancel()
 
-    def _map(self, sources: Sequence[Source], path: Path) -> list[Pair]:
+    def _map(self, sources: Sequence[Source], path: Path) -> PackedPairs:
         """Open the file of these sources, writing it first unless it is there and whole."""
         index_path = path.with_suffix(".json")
         entries = _read_index(path, index_path)
@@ -140,9 +144,9 @@ class PairStore:
                     log.warning("skipped %s: unreadable when it was cached", source.hr)
         by_name = {source.name: source for source in sources}
         self.sources = [by_name[name] for name, *_ in entries]
-        self.sizes = [(hr[1], hr[2]) for _, _, _, hr in entries]
+        self.sizes = [(hr[1], hr[2]) for _, _, hr in entries]
         data = np.memmap(path, np.uint8, mode="c")  # c: pages are private, so torch may take them as writable
-        return [_cut(data, offset, lr_shape, hr_shape) for _, offset, lr_shape, hr_shape in entries]
+        return PackedPairs(torch.from_numpy(data), [(lr, hr) for _, lr, hr in entries])
 
     def _write(self, sources: Sequence[Source], path: Path, index_path: Path) -> None:
         entries: list[Entry] = []
@@ -150,7 +154,7 @@ class PairStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as file:
                 for source, pair in self._decode(sources):
-                    entries.append((source.name, file.tell(), list(pair[0].shape), list(pair[1].shape)))
+                    entries.append((source.name, list(pair[0].shape), list(pair[1].shape)))
                     for image in pair:
                         file.write(image.numpy().tobytes())
                 size = file.tell()
@@ -171,12 +175,6 @@ def _read_index(path: Path, index_path: Path) -> list[Entry] | None:
     except (OSError, ValueError, KeyError):
         return None
     return index["pairs"] if whole else None
-
-
-def _cut(data: np.memmap, offset: int, lr_shape: list[int], hr_shape: list[int]) -> Pair:
-    middle = offset + int(np.prod(lr_shape))
-    lr = torch.from_numpy(data[offset:middle].reshape(lr_shape))
-    return lr, torch.from_numpy(data[middle : middle + int(np.prod(hr_shape))].reshape(hr_shape))
 
 
 def _choose(sources: Sequence[Source], scale: int, device: torch.device) -> str:

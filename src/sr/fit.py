@@ -27,8 +27,9 @@ from sr.callbacks.timing import Timing
 from sr.checkpoint import WholeCheckpointIO, network_config
 from sr.console import in_worker
 from sr.errors import UserError, check_at_least, check_choice
+from sr.hardware import compile_from, device_in_turn, precision
 from sr.lit_module import LitSR
-from sr.measure import bfloat16_pays, count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
+from sr.measure import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
 from sr.record import announce, describe_run, is_done, log_hyper_parameters, record, settle, status_of
 from sr.result import summarise
 
@@ -121,6 +122,7 @@ def _run(
         scheduler=instantiate(config.scheduler),
         scorer=scorer,
         config=network_config(plain["model"], scale, scorer.protocol, plain["data"].get("scales")),
+        compile_from=compile_from(plain["trainer"]["compile"], plain["trainer"]["accelerator"]),
     )
     callbacks: list[Callback] = [instantiate(one) for one in config.callbacks.values() if one]
     loggers: list[Logger] = [instantiate(one) for one in (config.logger or {}).values() if one]
@@ -181,11 +183,12 @@ def _check(plain: dict[str, Any]) -> None:
 
 def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger], folder: Path) -> Trainer:
     settings = dict(config.trainer)
+    del settings["compile"]  # ours
     if settings["precision"] == "auto":
-        settings["precision"] = _precision(settings["accelerator"])
+        settings["precision"] = precision(settings["accelerator"])
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     if settings["devices"] == "in_turn":
-        settings["devices"] = _device_in_turn(settings["accelerator"], HydraConfig.get().job.num if sweeping else 0)
+        settings["devices"] = device_in_turn(settings["accelerator"], HydraConfig.get().job.num if sweeping else 0)
     if sweeping and str(settings["strategy"]).startswith("ddp"):
         raise UserError("trainer=ddp starts the whole command again in each process: use it without --multirun")
     if in_worker() or not sys.stderr.isatty():  # a line an epoch instead
@@ -195,19 +198,6 @@ def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger
         settings, callbacks=callbacks, logger=loggers, plugins=[WholeCheckpointIO()], default_root_dir=str(folder)
     )
     return trainer
-
-
-def _device_in_turn(accelerator: str, number: int) -> int | list[int]:
-    """The GPU of a sweep's run of this number, or one device where there is no GPU."""
-    gpus = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
-    return [number % gpus] if gpus else 1
-
-
-def _precision(accelerator: str) -> str:
-    """bfloat16 autocast where it is faster; parameters, output and loss stay float32."""
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    return "bf16-mixed" if accelerator in ("auto", "cpu") and bfloat16_pays() else "32-true"
 
 
 def _only(callbacks: list[Callback], kind: type[T]) -> T:

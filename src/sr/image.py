@@ -132,6 +132,12 @@ def _resize_dim(image: Tensor, dim: int, scale: float, kernel: str) -> Tensor:
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim)
 
 
+def keep_out_of_graphs() -> None:
+    """Have torch.compile call `resize` as it is, instead of tracing how its matrices come about."""
+    global _resize_dim
+    _resize_dim = torch.compiler.disable(_resize_dim)  # not a decorator: it would import the whole compiler
+
+
 @lru_cache(maxsize=256)
 @torch.inference_mode(mode=False)  # what is made in that mode could not be used in training afterwards
 def _bands(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ class LitSR(LightningModule):
         scheduler: Callable[..., LRScheduler],
         scorer: Callable[[Tensor, Tensor, Tensor, list[str]], dict[str, Tensor]],
         config: dict[str, Any] | None = None,
+        compile_from: int | None = None,
     ) -> None:
         """Take built parts.
 
@@ -43,11 +45,15 @@ class LitSR(LightningModule):
             scheduler: builds the schedule from the optimizer and the number of steps of the run.
             scorer: scores (sr, lr, hr, names) under a protocol.
             config: plain values that rebuild the network; every checkpoint carries them.
+            compile_from: compile the network's training steps in runs of at least so many; None: never. Scoring, with
+                its many sizes, runs uncompiled.
         """
         super().__init__()
         self.net, self.loss, self.scorer = net, loss, scorer
         self._optimizer, self._scheduler = optimizer, scheduler
         self._config = config or {}
+        self._compile_from = compile_from
+        self._enlarge: Callable[[Tensor], Tensor] = self.forward
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, 3, h, w)`` to ``(N, 3, scale*h, scale*w)``, unclamped."""
@@ -56,9 +62,11 @@ class LitSR(LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        loss: Tensor = self.loss(self.net(batch["lr"]), batch["hr"])
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], on_step=True, on_epoch=False)
-        self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
+        loss: Tensor = self.loss(self._enlarge(batch["lr"]), batch["hr"])
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.trainer.global_step + 1) % every == 0:  # Lightning writes no other step
+            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], on_step=True, on_epoch=False)
+            self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
@@ -86,6 +94,8 @@ class LitSR(LightningModule):
         # loader built again, when training begins, starts where the checkpoint says.
         self.trainer.fit_loop._combined_loader = None
         schedule = self._scheduler(optimizer, total_steps=int(total))
+        if self._compile_from is not None and total >= self._compile_from:
+            self._enlarge = torch.compile(self.forward)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -62,30 +61,6 @@ def milliseconds_per_image(net: nn.Module, scale: int, context: AbstractContextM
             times.append(1000 * (time.perf_counter() - begun))
     net.train(training)
     return statistics.median(times[1:])  # the first warms up
-
-
-@lru_cache(maxsize=1)
-def bfloat16_pays() -> bool:
-    """Whether a convolution trains faster on this processor under bfloat16 autocast than in float32.
-
-    Processors that have the instructions differ: on some they take a third of the time, on others twice the time. A
-    tenth of a second of both, in turn, decides.
-    """
-    capabilities = torch.cpu.get_capabilities()
-    if not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
-        return False
-    with torch.random.fork_rng(devices=[]):
-        layer = nn.Conv2d(64, 64, 3, padding=1)
-    image = torch.zeros(8, 64, 32, 32).contiguous(memory_format=torch.channels_last)
-    times: dict[bool, list[float]] = {True: [], False: []}
-    for _ in range(1 + _TIMED_PASSES):
-        for bfloat16, seconds in times.items():
-            begun = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                out = layer(image)
-            out.float().sum().backward()
-            seconds.append(time.perf_counter() - begun)
-    return statistics.median(times[True][1:]) < statistics.median(times[False][1:])
 
 
 def peak_memory_bytes(device: torch.device) -> int:

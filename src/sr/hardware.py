@@ -1,0 +1,70 @@
+"""What a run uses of its machine: which device, which precision, and whether it compiles its network."""
+
+import shutil
+import statistics
+import time
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from sr.errors import UserError, check_choice
+from sr.image import keep_out_of_graphs
+
+# Steps of a run that compiles its network on a GPU by itself.
+_WORTH_COMPILING = 5000
+
+_TIMED_STEPS = 5
+
+
+def device_in_turn(accelerator: str, number: int) -> int | list[int]:
+    """The GPU of a sweep's run of this number, or one device where there is no GPU."""
+    gpus = torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 0
+    return [number % gpus] if gpus else 1
+
+
+def precision(accelerator: str) -> str:
+    """bfloat16 autocast where it is faster; parameters, output and loss stay float32."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return "bf16-mixed" if accelerator in ("auto", "cpu") and _bfloat16_pays() else "32-true"
+
+
+def compile_from(wanted: object, accelerator: str) -> int | None:
+    """Number of steps from which on a run compiles its network, or None for never.
+
+    Compiling takes up to a minute. On a CPU it gains a tenth at best (with channels last, which all runs have).
+    """
+    check_choice("trainer.compile", wanted, ("auto", True, False))
+    gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    compiler = any(shutil.which(name) for name in ("cc", "c++", "gcc", "g++", "clang", "clang++", "cl"))
+    if wanted is True and not compiler:
+        raise UserError("trainer.compile=true needs a C++ compiler: install one, or set trainer.compile=false")
+    if not wanted or not compiler or (wanted == "auto" and not gpu):
+        return None
+    keep_out_of_graphs()
+    return 0 if wanted is True else _WORTH_COMPILING
+
+
+@lru_cache(maxsize=1)
+def _bfloat16_pays() -> bool:
+    """Whether a convolution trains faster on this processor under bfloat16 autocast than in float32.
+
+    Processors that have the instructions differ: on some they take a third of the time, on others twice the time. A
+    tenth of a second of both, in turn, decides.
+    """
+    capabilities = torch.cpu.get_capabilities()
+    if not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
+        return False
+    with torch.random.fork_rng(devices=[]):
+        layer = nn.Conv2d(64, 64, 3, padding=1)
+    image = torch.zeros(8, 64, 32, 32).contiguous(memory_format=torch.channels_last)
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(1 + _TIMED_STEPS):
+        for bfloat16, seconds in times.items():
+            begun = time.perf_counter()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                out = layer(image)
+            out.float().sum().backward()
+            seconds.append(time.perf_counter() - begun)
+    return statistics.median(times[True][1:]) < statistics.median(times[False][1:])

@@ -1,0 +1,78 @@
+"""Pairs of images of any sizes in one flat tensor, such as a file mapped into memory or a block on a GPU."""
+
+from collections.abc import Sequence
+from typing import TypeAlias, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Pair: TypeAlias = tuple[Tensor, Tensor]
+Shape: TypeAlias = Sequence[int]
+
+_SWAP = 4  # the code of `sr.image.dihedral` from which on rows and columns are swapped
+
+
+class PackedPairs(Sequence[Pair]):
+    """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)``, one behind the other in a flat tensor; reading makes views of it."""
+
+    def __init__(self, flat: Tensor, shapes: Sequence[tuple[Shape, Shape]]) -> None:
+        """Say what the uint8 values of ``flat`` are: each pair's shapes, in order."""
+        self.flat = flat
+        self._shapes = np.array(shapes, np.int64).reshape(-1, 2, 3)  # few bytes a pair: there may be millions
+        sizes = self._shapes.prod(axis=2)
+        self._starts = np.cumsum(sizes).reshape(-1, 2) - sizes if len(sizes) else sizes
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self._shapes)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
+        """The pair at an index."""
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
+        return self._image(index, 0), self._image(index, 1)
+
+    def _image(self, index: int, part: int) -> Tensor:
+        start, shape = int(self._starts[index, part]), self._shapes[index, part].tolist()
+        return self.flat[start : start + int(np.prod(shape))].view(shape)
+
+    def squares(
+        self,
+        part: int,
+        images: np.ndarray,
+        tops: np.ndarray,
+        lefts: np.ndarray,
+        size: tuple[int, int],
+        codes: np.ndarray,
+    ) -> Tensor:
+        """Cut a rectangle out of each of N images and turn it, all by one lookup on the device.
+
+        A flip or a quarter turn of a rectangle in memory is another start and other steps.
+
+        Args:
+            part: 0 for lr, 1 for hr.
+            images: (N,) indices of the pairs.
+            tops: (N,) first rows.
+            lefts: (N,) first columns.
+            size: height and width of all rectangles.
+            codes: (N,) of `sr.image.dihedral`; from 4 on for squares only.
+
+        Returns:
+            uint8 ``(N, 3, height, width)``.
+        """
+        height, width = size
+        rows, plane = self._shapes[images, part, 2], self._shapes[images, part, 1:].prod(axis=1)
+        down, right, swap = (codes & bit for bit in (2, 1, _SWAP))
+        start = self._starts[images, part] + tops * rows + lefts
+        start += np.where(down, (height - 1) * rows, 0) + np.where(right, width - 1, 0)
+        y, x = np.where(down, -rows, rows), np.where(right, -1, 1)
+        y, x = np.where(swap, x, y), np.where(swap, y, x)
+        table = torch.from_numpy(np.stack([start, plane, y, x])).to(self.flat.device, non_blocking=True)
+        first, planes, ys, xs = table.view(4, -1, 1, 1, 1)
+        channel, row, column = (torch.arange(count, device=self.flat.device) for count in (3, height, width))
+        return self.flat[first + planes * channel.view(3, 1, 1) + ys * row.view(-1, 1) + xs * column]
