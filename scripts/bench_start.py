@@ -19,7 +19,7 @@ from benchmark import interleaved, save
 TRAIN = (sys.executable, "-m", "sr.train")
 COMMANDS = {
     "python -c pass": (sys.executable, "-c", "pass"),
-    "sr --help": (sys.executable, "-m", "sr.cli", "--help"),
+    "sr --help": (str(Path(sys.executable).with_name("sr")), "--help"),
     "python -m sr.train --help": (*TRAIN, "--help"),
     "python -c 'import torch'": (sys.executable, "-c", "import torch"),
     "python -c 'import lightning'": (sys.executable, "-c", "import lightning"),
