@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,22 @@ def test_the_resizing_of_a_network_is_left_out_of_its_graphs(monkeypatch: pytest
     assert torch.equal(torch.compile(net, backend=backend)(lr), net(lr))
     assert len(graphs) == 1
     torch.compiler.reset()
+
+
+def test_a_run_that_asks_for_it_compiles_its_training_steps(
+    command: Command, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def compile_nothing(function: Callable[..., object]) -> Callable[..., object]:
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    monkeypatch.setattr(image, "_resize_dim", image._resize_dim)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    arguments = ("data=isr", f"data.root={make_folder(count=12)}", "trainer.max_epochs=1")
+    assert command(*arguments, "trainer.compile=true")[0] == 0
+    assert len(compiled) == 1
+    assert command(*arguments, folder="other")[0] == 0
+    assert len(compiled) == 1
