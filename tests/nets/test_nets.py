@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sr.errors import UserError
 from sr.files import from_pil
-from sr.image import gray, resize
+from sr.image import resize
 from sr.nets.autoencoder import Autoencoder
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
@@ -144,18 +144,3 @@ def test_a_wrong_option_is_named_with_its_choices(
 ) -> None:
     with pytest.raises(UserError, match=message):
         build_net(**options)
-
-
-def test_luma_espcn_changes_all_channels_alike() -> None:
-    net = ESPCN(scale=3, colour="luma")
-    assert sum(parameter.numel() for parameter in net.parameters()) == 64 * 26 + 32 * (64 * 9 + 1) + 9 * (32 * 9 + 1)
-    wake(net)
-    lr = torch.rand(2, 3, 9, 10)
-    change = net(lr) - resize(lr, 3)
-    assert change.abs().max() > 1e-3
-    torch.testing.assert_close(change[:, :1].expand(-1, 3, -1, -1), change)
-    torch.testing.assert_close(net(gray(lr).expand(-1, 3, -1, -1)) - resize(gray(lr), 3), change)
-    with pytest.raises(UserError, match="colour=luma takes its colours from the bicubic image"):
-        ESPCN(colour="luma", head="sigmoid")
-    with pytest.raises(UserError, match="ESPCN: colour must be one of rgb, luma"):
-        ESPCN(colour="yuv")

@@ -4,11 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError, check_at_least, check_choice
-from sr.image import gray, resize
+from sr.image import resize
 from sr.nets.layers import HEADS, OutputConv, conv
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
-_PLANES = {"rgb": 3, "luma": 1}
 
 
 class ESPCN(nn.Module):
@@ -25,7 +24,6 @@ class ESPCN(nn.Module):
         channels: int = 64,
         activation: str = "relu",
         head: str = "residual",
-        colour: str = "rgb",
     ) -> None:
         """Build the network; with the defaults it has 24,195 parameters at scale 1.
 
@@ -35,9 +33,6 @@ class ESPCN(nn.Module):
             channels: width of the first.
             activation: ``relu`` or ``tanh``.
             head: ``residual`` adds the output to the bicubic image; ``sigmoid`` squeezes it into [0, 1].
-            colour: ``rgb``, or ``luma``: the network sees the gray image and adds what it finds to all three channels
-                alike, so that colour differences are those of the bicubic image, as in the paper. It is smaller and
-                faster, and all of it serves what the literature scores.
 
         Raises:
             UserError: for a value outside these.
@@ -47,9 +42,6 @@ class ESPCN(nn.Module):
         check_at_least("ESPCN: num_blocks", num_blocks, 1)
         check_choice("ESPCN: activation", activation, tuple(_ACTIVATIONS))
         check_choice("ESPCN: head", head, HEADS)
-        check_choice("ESPCN: colour", colour, tuple(_PLANES))
-        if colour == "luma" and head != "residual":
-            raise UserError("ESPCN: colour=luma takes its colours from the bicubic image: it needs head=residual")
         if channels < 1 or channels % 2 ** (num_blocks - 1):
             raise UserError(
                 f"ESPCN: channels must be halved {num_blocks - 1} times (num_blocks={num_blocks}): "
@@ -58,17 +50,15 @@ class ESPCN(nn.Module):
         self.scale = scale
         self.halo = num_blocks + 2  # a 5x5, the other blocks and the tail
         self.residual = head == "residual"
-        self.planes = _PLANES[colour]
-        widths = [self.planes] + [channels // 2**block for block in range(num_blocks)]
+        widths = [3] + [channels // 2**block for block in range(num_blocks)]
         layers: list[nn.Module] = []
         for block in range(num_blocks):
             layers += [conv(widths[block], widths[block + 1], 5 if block == 0 else 3), _ACTIVATIONS[activation]()]
         self.body = nn.Sequential(*layers)
-        self.tail = OutputConv(widths[-1], self.planes * scale**2, start_at_zero=self.residual)
+        self.tail = OutputConv(widths[-1], 3 * scale**2, start_at_zero=self.residual)
         self.shuffle = nn.PixelShuffle(scale)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
-        seen = gray(lr) if self.planes == 1 else lr
-        out: Tensor = self.shuffle(self.tail(self.body(seen)))
+        out: Tensor = self.shuffle(self.tail(self.body(lr)))
         return resize(lr, self.scale) + out if self.residual else torch.sigmoid(out)
