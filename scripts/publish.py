@@ -11,8 +11,9 @@ from pathlib import Path
 from sr import zoo
 from sr.checkpoint import load_network, save_network
 from sr.errors import UserError
-from sr.evaluate import BASELINE, evaluate, find_model
+from sr.evaluate import BASELINE, evaluate
 from sr.measure import count_parameters
+from sr.models import find_model
 from sr.result import read_result
 from sr.writing import write_text
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from sr.checkpoint import WholeCheckpointIO, load_network, network_config
+from sr.callbacks.safety import WholeCheckpointIO
+from sr.checkpoint import load_network, network_config
 from sr.errors import UserError
 from sr.nets.espcn import ESPCN
 

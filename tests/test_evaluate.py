@@ -10,10 +10,11 @@ from PIL import Image
 
 from sr.cli import main
 from sr.errors import UserError
-from sr.evaluate import evaluate, find_model, render
+from sr.evaluate import evaluate, render
 from sr.files import read_image
 from sr.image import resize, to_float
 from sr.metrics import score
+from sr.models import find_model
 from sr.selftest import Check, check, fingerprint
 from sr.selftest import render as render_checks
 from sr.sources import derive_lr

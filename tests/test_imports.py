@@ -37,10 +37,11 @@ ALLOWED = {
     "report": {"errors", "report", "result", "sweep", "writing"},
     "train": {"errors", "folds", "sweep"},
     "infer": {"image"},
-    "evaluate": {"checkpoint", "errors", "files", "image", "infer", "metrics", "sources", "writing", "zoo"},
+    "models": {"checkpoint", "errors", "zoo"},
+    "evaluate": {"errors", "files", "image", "infer", "metrics", "models", "sources", "writing"},
     "zoo": {"errors", "writing"},
     "selftest": {"errors", "files", "image", "metrics", "sources", "writing"},
-    "cli": {"errors", "evaluate", "report", "selftest", "sweep", "train", "zoo"},
+    "cli": {"errors", "evaluate", "models", "report", "selftest", "sweep", "train", "zoo"},
 }
 
 # What reads run folders has to start at once.

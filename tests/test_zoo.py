@@ -9,7 +9,8 @@ from sr import zoo
 from sr.checkpoint import load_network, network_config, save_network
 from sr.cli import main
 from sr.errors import UserError
-from sr.evaluate import evaluate, find_model
+from sr.evaluate import evaluate
+from sr.models import find_model
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
 from tests.conftest import MakeFolder

@@ -1,4 +1,4 @@
-"""Write checkpoints whole and load networks safely: the config in one is data and builds nothing but our networks.
+"""Load networks safely: the config in a checkpoint is data and builds nothing but our networks.
 
 A network alone, without the state of its training, is a safetensors file with its config in the metadata.
 """
@@ -13,7 +13,6 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from sr.errors import UserError
@@ -24,17 +23,6 @@ SAFETENSORS = ".safetensors"
 _TARGETS = "sr.nets."
 _CONFIG = "sr"  # its place in a checkpoint and in a safetensors file's metadata
 _PREFIX = "net."  # of the network's tensors in a Lightning state dict
-
-
-class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint by rename: there is always a whole one."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
-        """Write ``checkpoint`` to ``path``."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            torch.save(checkpoint, file)
 
 
 def network_config(

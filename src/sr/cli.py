@@ -89,7 +89,8 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from sr.evaluate import BASELINE, BASELINES, evaluate, find_model, render, write_rows
+    from sr.evaluate import BASELINE, BASELINES, evaluate, render, write_rows
+    from sr.models import find_model
 
     if not options.models and not options.baselines:
         raise UserError("name a checkpoint or a run folder, or add --baselines")

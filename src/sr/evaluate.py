@@ -11,40 +11,23 @@ from typing import Any
 import torch
 from PIL import Image
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
-from sr import zoo
-from sr.checkpoint import load_network
 from sr.errors import UserError, check_at_least, check_choice
 from sr.files import is_gray, to_pil
 from sr.image import resize, to_float, to_uint8
 from sr.infer import enlarge
 from sr.metrics import PROTOCOLS, score
+from sr.models import Model
 from sr.sources import Source, image_folder, load_pair
 from sr.writing import aligned, whole_file, write_table, write_text
 
 BASELINES = ("bicubic", "nearest", "lanczos")
 BASELINE = BASELINES[0]  # the row that every table has
 
-_BEST = Path("checkpoints", "best.ckpt")
 _EVALUATIONS = "evaluations"  # folder in a run's, where the report looks
 _SHRINK = 2  # of the origin's task, scale 1
 _QUIET_BELOW = 20  # images
-
-
-@dataclass(frozen=True)
-class Model:
-    """Something that enlarges.
-
-    Attributes:
-        label: its name in tables.
-        nets: the network, or one of each fold; none for a resize without a model.
-        run: the run folder it comes from, if it does.
-    """
-
-    label: str
-    nets: Sequence[nn.Module] = ()
-    run: Path | None = None
 
 
 @dataclass
@@ -74,27 +57,6 @@ class Row:
             "images": len(self.images),
             "ms_per_image": self.mean(3),
         }
-
-
-def find_model(name: str, scale: int) -> Model:
-    """A checkpoint, a run folder with its best one or with one of each fold, or a network of `sr.zoo` by its name.
-
-    Raises:
-        UserError: if there is none, or it was trained for another scale.
-    """
-    path = Path(name)
-    run = path if path.is_dir() else None
-    if run:
-        files = [run / _BEST] if (run / _BEST).is_file() else sorted(run.glob(f"fold_*/{_BEST}"))
-        if not files:
-            raise UserError(f"{run}: no {_BEST} in it: name a checkpoint, or the folder of a run that has trained")
-    else:
-        files = [path if path.is_file() else zoo.find(name)]
-    nets = []
-    for file in files:
-        net, _ = load_network(file, scale)
-        nets.append(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    return Model(str(path), nets, run)
 
 
 def evaluate(
@@ -130,7 +92,7 @@ def evaluate(
     """
     check_at_least("--scale", scale, 1)
     check_choice("--protocol", protocol, PROTOCOLS)
-    everyone = [*(Model(kernel) for kernel in baselines), *models]
+    everyone = [*(Model(kernel, scale) for kernel in baselines), *models]
     for folder, label in zip(data, _labels(data), strict=True):
         sources = image_folder(folder)
         rows = [Row(model, label, scale, protocol, ensemble and bool(model.nets)) for model in everyone]

@@ -21,10 +21,10 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
-from sr.callbacks.safety import RunCheckpoints
+from sr.callbacks.safety import RunCheckpoints, WholeCheckpointIO
 from sr.callbacks.tables import ImageScores
 from sr.callbacks.timing import Timing
-from sr.checkpoint import WholeCheckpointIO, network_config
+from sr.checkpoint import network_config
 from sr.console import in_worker
 from sr.errors import UserError, check_at_least, check_choice
 from sr.hardware import compile_from, device_in_turn, precision

@@ -17,11 +17,13 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 from sr.errors import DivergedError
+from sr.writing import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +131,17 @@ class RunCheckpoints(ModelCheckpoint):
 
 def _exception_of(number: int) -> BaseException:
     return KeyboardInterrupt() if number == signal.SIGINT else SIGTERMException()
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint by rename: there is always a whole one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
+        """Write ``checkpoint`` to ``path``."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            torch.save(checkpoint, file)
 
 
 class RandomStates(Callback):
