@@ -38,10 +38,25 @@ ALLOWED = {
     "train": {"errors", "folds", "sweep"},
     "infer": {"image"},
     "models": {"checkpoint", "errors", "zoo"},
+    "picture": {"errors", "files"},
+    "enlarger": {"errors", "hardware", "image", "infer", "models", "picture"},
+    "predict": {"enlarger", "errors", "models", "picture", "writing"},
     "evaluate": {"errors", "files", "image", "infer", "metrics", "models", "sources", "writing"},
     "zoo": {"errors", "writing"},
     "selftest": {"errors", "files", "image", "metrics", "sources", "writing"},
-    "cli": {"errors", "evaluate", "models", "report", "selftest", "sweep", "train", "zoo"},
+    "cli": {
+        "errors",
+        "evaluate",
+        "load",
+        "models",
+        "picture",
+        "predict",
+        "report",
+        "selftest",
+        "sweep",
+        "train",
+        "zoo",
+    },
 }
 
 # What reads run folders has to start at once.

@@ -1,1 +1,23 @@
 """sr: compare image super-resolution models honestly, fast, and with nothing lost."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sr.enlarger import Enlarger
+
+
+def load(name: str, scale: int | None = None, **options: Any) -> "Enlarger":
+    """Load a trained model; what it returns enlarges Pillow images, numpy arrays and tensors.
+
+    Args:
+        name: a name of ``sr models``, a checkpoint, or a run folder.
+        scale: factor of the sides, for a model that has several.
+        options: of `sr.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``.
+
+    Raises:
+        sr.errors.UserError: if there is no such model.
+    """
+    from sr.enlarger import Enlarger  # torch takes seconds to import
+    from sr.models import find_model
+
+    return Enlarger(find_model(name, scale), **options)

@@ -46,6 +46,18 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the table with the images' scores")
     evaluate.add_argument("--save", type=Path, metavar="DIR", help="write the images as DIR/MODEL/DATA/NAME.png")
     evaluate.set_defaults(call=_evaluate)
+    predict = commands.add_parser("predict", help="enlarge pictures: files, folders, or - for the standard streams")
+    predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders, patterns, or -")
+    predict.add_argument("-m", "--model", required=True, help="checkpoint, run folder, or name of sr models")
+    predict.add_argument("-o", "--output", required=True, metavar="OUT", help="a file for one picture, a folder, or -")
+    predict.add_argument("--scale", type=int, help="factor of the sides, for a model that has several")
+    predict.add_argument("--tile", type=_tile, help="side of what is enlarged at a time: auto (default), N, 0: all")
+    predict.add_argument("--x8", action="store_true", help="average over the eight flips and turns: slower, better")
+    predict.add_argument("--compare", action="store_true", help="write the bicubic image beside, as NAME_bicubic")
+    predict.add_argument("--force", action="store_true", help="write over files that exist")
+    predict.add_argument("--max-pixels", type=int, help="refuse larger pictures (default: 200 million pixels)")
+    predict.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
+    predict.set_defaults(call=_predict)
     models = commands.add_parser("models", help="the trained networks that ship with sr, and their scores")
     models.set_defaults(call=_models)
     selftest = commands.add_parser("selftest", help="compare the bicubic scores of benchmark sets with published ones")
@@ -109,6 +121,28 @@ def _evaluate(options: argparse.Namespace) -> None:
     sys.stdout.write(render(rows))
     for path in write_rows(rows, options.csv, options.json):
         sys.stdout.write(f"{path}\n")
+
+
+def _tile(text: str) -> int | None:
+    return None if text == "auto" else int(text)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from sr import load
+    from sr.picture import MAX_PIXELS
+    from sr.predict import predict
+
+    enlarger = load(options.model, options.scale, tile=options.tile, ensemble=options.x8, device=options.device)
+    failed = predict(
+        options.inputs,
+        options.output,
+        enlarger,
+        compare=options.compare,
+        force=options.force,
+        max_pixels=options.max_pixels or MAX_PIXELS,
+    )
+    if failed:
+        sys.exit(1)
 
 
 def _models(options: argparse.Namespace) -> None:

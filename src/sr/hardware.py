@@ -4,6 +4,7 @@ import shutil
 import statistics
 import time
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -44,6 +45,17 @@ def compile_from(wanted: object, accelerator: str) -> int | None:
         return None
     keep_out_of_graphs()
     return 0 if wanted is True else _WORTH_COMPILING
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had on a device; where the system does not say, 1 GiB."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return 2**30
 
 
 @lru_cache(maxsize=1)

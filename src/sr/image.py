@@ -37,8 +37,10 @@ def to_uint8(image: Tensor) -> Tensor:
 
 
 def to_float(image: Tensor) -> Tensor:
-    """Map uint8 0..255 to float32 [0, 1]."""
-    return image.to(torch.float32).div(255)
+    """Map uint8 0..255 or uint16 0..65535 to float32 [0, 1]; float stays as it is."""
+    if image.dtype.is_floating_point:
+        return image
+    return image.to(torch.float32).div(torch.iinfo(image.dtype).max)
 
 
 def luma(image: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sr.image import dihedral, undo_dihedral
+from sr.image import dihedral, to_float, undo_dihedral
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +46,15 @@ def enlarge_in_tiles(
     Args:
         net: has ``halo`` and ``align``: how many low-resolution pixels around a pixel its output depends on at most,
             and the grid of low-resolution pixels that its strides need.
-        lr: ``(1, 3, h, w)`` in [0, 1].
+        lr: ``(1, C, h, w)`` in [0, 1], or uint8 or uint16, which become that tile by tile, on the network's device.
         scale: of the network.
         tile: side of a tile in low-resolution pixels, margin not counted; 0 for the whole image.
         ensemble: see `enlarge`.
 
     Yields:
-        (top, left, ``(1, 3, scale*h', scale*w')``): place and content of a part of the output.
+        (top, left, ``(1, C, scale*h', scale*w')``): place and content of a part of the output, row by row of tiles.
     """
+    device = next((parameter.device for parameter in net.parameters()), lr.device)
     height, width = lr.shape[-2:]
     align = int(getattr(net, "align", 1))
     margin = _round_up(int(getattr(net, "halo", 0)), align)
@@ -66,7 +67,8 @@ def enlarge_in_tiles(
         first_row, first_column = max(0, top - margin), max(0, left - margin)
         part = lr[..., first_row : min(height, bottom + margin), first_column : min(width, right + margin)]
         try:
-            out = enlarge(net, part.contiguous(memory_format=torch.channels_last), ensemble=ensemble)
+            part = to_float(part.to(device)).contiguous(memory_format=torch.channels_last)
+            out = enlarge(net, part, ensemble=ensemble)
         except (MemoryError, RuntimeError) as error:
             half = _round_up(side // 2, align)
             if not _is_out_of_memory(error) or half >= side or side <= _LEAST_TILE:

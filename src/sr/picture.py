@@ -1,0 +1,259 @@
+"""Pictures with all that a file holds beside RGB: 16 bits, alpha, gray, colour profile; read and written by strips."""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from sr.errors import UserError
+from sr.files import SUFFIXES, ImageFileError
+
+Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]  # uint8 or uint16
+
+MAX_PIXELS = 200_000_000  # of an input: 600 MB; a file of a few kilobytes may claim to hold more
+READABLE = SUFFIXES | {".gif"}
+WRITABLE = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+
+_NO_ALPHA = frozenset({"JPEG", "BMP"})
+_DEEP = frozenset({"PNG", "TIFF"})
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "TIFF": {"compression": "tiff_lzw"},
+}
+
+_SIXTEEN_BIT_GRAY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+_PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}  # colour type by channels
+_PNG_UP = 2  # the filter that stores differences to the row above
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        pixels: ``(H, W, C)``, uint8 or uint16: gray, gray and alpha, RGB, or RGB and alpha, for C from 1 to 4.
+        profile: ICC colour profile, kept as it is.
+        note: what of the file is not in it, in a few words; empty for nothing.
+    """
+
+    pixels: Pixels
+    profile: bytes | None = None
+    note: str = ""
+
+    @property
+    def gray(self) -> bool:
+        """Whether it has no colours."""
+        return self.channels < 3
+
+    @property
+    def alpha(self) -> bool:
+        """Whether its last channel is transparency."""
+        return self.channels in (2, 4)
+
+    @property
+    def channels(self) -> int:
+        """1 to 4."""
+        return int(self.pixels.shape[2])
+
+
+def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a file, upright; of an animation the first frame.
+
+    Palettes are looked up, CMYK and other colour spaces become RGB, PNG and TIFF keep 16 bits.
+
+    Args:
+        source: a path, or the file's content.
+        name: what errors call it; a path's own by default.
+        max_pixels: refuse larger ones before they are decoded.
+
+    Raises:
+        ImageFileError: if it is no image, cut off, too large, or floating point.
+    """
+    name = name or str(source)
+    try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:
+        raise ImageFileError(f"{name}: cannot be read ({error.strerror})") from error
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked instead
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as file:
+            warnings.simplefilter("ignore")
+            if file.width * file.height > max_pixels:
+                raise ImageFileError(
+                    f"{name}: has {file.width}x{file.height} pixels, more than {max_pixels}: "
+                    f"raise --max-pixels if you trust it"
+                )
+            note = "animation: its first frame" if getattr(file, "n_frames", 1) > 1 else ""
+            profile = file.info.get("icc_profile")
+            if file.mode in ("CMYK", "LAB"):
+                profile, note = None, f"{file.mode}: converted to RGB without its profile"
+            pixels = _read_sixteen_bits(content, file)
+            if pixels is None:
+                file.load()
+                pixels = pixels_of(ImageOps.exif_transpose(file), name)
+    except UserError:
+        raise
+    except Exception as error:  # decoders of damaged files raise all kinds of errors
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = "not an image" if text.startswith("cannot identify image file") else text
+        raise ImageFileError(f"{name}: cannot be read as an image ({reason}): replace the file") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    return Picture(pixels, profile, note)
+
+
+def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
+    """Colours of 16 bits, which Pillow would cut to 8; None where there are none."""
+    if content.startswith(_PNG_HEAD) and content[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
+        import av  # only where it is needed: it takes a moment
+
+        with av.open(io.BytesIO(content)) as container:
+            frame = next(container.decode(video=0))  # type: ignore[union-attr]
+            gray = frame.format.name.startswith("ya")
+            pixels: Any = (frame.reformat(format="rgba64be") if gray else frame).to_ndarray()
+            return _upright(pixels[..., 2:] if gray else pixels, file)
+    if file.format == "TIFF" and file.mode in ("RGB", "RGBA") and set(file.tag_v2.get(258, ())) == {16}:  # type: ignore[attr-defined]
+        import tifffile
+
+        return _upright(np.asarray(tifffile.imread(io.BytesIO(content), key=0), np.uint16), file)
+    return None
+
+
+def _upright(pixels: Pixels, file: Image.Image) -> Pixels:
+    """Apply EXIF orientation to ``(H, W, C)``."""
+    orientation = file.getexif().get(0x0112, 1)
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def pixels_of(image: Image.Image, name: str = "the image") -> Pixels:
+    """``(H, W, C)`` of a Pillow image: palettes looked up, other colour spaces as RGB; gray of 16 bits keeps them.
+
+    Raises:
+        ImageFileError: for floating point.
+    """
+    if image.mode == "F":
+        raise ImageFileError(f"{name}: is a floating-point image of unknown range: save it with 8 or 16 bits")
+    if image.mode == "I" or image.mode in _SIXTEEN_BIT_GRAY:
+        return np.asarray(image).clip(0, 65535).astype(np.uint16)[..., None]
+    if image.mode in ("1", "L", "LA", "La"):
+        mode = "LA" if image.mode in ("LA", "La") or "transparency" in image.info else "L"
+    else:
+        mode = "RGBA" if image.mode in ("RGBA", "RGBa", "PA") or "transparency" in image.info else "RGB"
+    pixels = np.array(image if image.mode == mode else image.convert(mode))
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def write_strips(
+    file: IO[bytes],
+    suffix: str,
+    strips: Iterable[Pixels],
+    shape: tuple[int, int, int],
+    *,
+    deep: bool = False,
+    profile: bytes | None = None,
+) -> str:
+    """Encode a picture that comes in strips of rows; PNG needs memory for one strip only.
+
+    Args:
+        file: written to in order.
+        suffix: of the format: a key of ``WRITABLE``.
+        strips: ``(rows, W, C)`` from the top.
+        shape: ``(H, W, C)`` of all of them.
+        deep: whether they are uint16, else uint8.
+        profile: ICC colour profile.
+
+    Returns:
+        What the format cannot hold and was left out, in a few words; empty for nothing.
+
+    Raises:
+        UserError: if the format cannot hold a picture of this size.
+    """
+    kind = WRITABLE[suffix]
+    if kind == "PNG":
+        _write_png(file, strips, shape, deep=deep, profile=profile)
+        return ""
+    pixels = np.concatenate(list(strips))
+    lost = []
+    if shape[2] in (2, 4) and kind in _NO_ALPHA:
+        pixels = pixels[..., :-1]
+        lost.append(f"transparency ({kind} has none)")
+    if deep and kind not in _DEEP:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        lost.append(f"16 bits ({kind} has 8)")
+    if pixels.dtype == np.uint16:
+        _write_tiff(file, pixels, profile)
+    else:
+        flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+        icc = {"icc_profile": profile} if profile else {}
+        try:
+            Image.fromarray(flat).save(file, kind, **_OPTIONS.get(kind, {}), **icc)
+        except (ValueError, OverflowError, struct.error) as error:
+            raise UserError(f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: use .png") from error
+    return ", ".join(lost)
+
+
+def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None) -> None:
+    import tifffile
+
+    if pixels.shape[2] == 2:  # gray of 16 bits with alpha: few programs read it
+        pixels = pixels[..., [0, 0, 0, 1]]
+    colours = "rgb" if pixels.shape[2] > 2 else "minisblack"
+    alpha = ["unassalpha"] if pixels.shape[2] == 4 else None
+    flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    tifffile.imwrite(
+        file,
+        flat,
+        photometric=colours,
+        extrasamples=alpha,
+        planarconfig="contig",
+        compression="zlib",
+        iccprofile=profile,
+    )
+
+
+def _write_png(
+    file: IO[bytes], strips: Iterable[Pixels], shape: tuple[int, int, int], *, deep: bool, profile: bytes | None
+) -> None:
+    """PNG as its specification (W3C, third edition) has it, every row stored as its difference to the one above."""
+
+    def chunk(kind: bytes, data: bytes) -> None:
+        file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
+
+    height, width, channels = shape
+    file.write(_PNG_HEAD)
+    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16 if deep else 8, _PNG_COLOUR[channels], 0, 0, 0))
+    if profile:
+        chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
+    packer = zlib.compressobj(6)
+    above = np.zeros((1, width * channels * (2 if deep else 1)), np.uint8)
+    for strip in strips:
+        rows = np.ascontiguousarray(strip, ">u2" if deep else np.uint8).view(np.uint8).reshape(len(strip), -1)
+        lines = np.full((len(rows), rows.shape[1] + 1), _PNG_UP, np.uint8)
+        np.subtract(rows, np.concatenate([above, rows[:-1]]), out=lines[:, 1:])
+        above = rows[-1:]
+        if packed := packer.compress(lines.tobytes()):
+            chunk(b"IDAT", packed)
+    chunk(b"IDAT", packer.flush())
+    chunk(b"IEND", b"")

@@ -1,0 +1,158 @@
+"""The command ``sr predict``: enlarge files, folders and streams, each whole or not at all."""
+
+import glob
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.progress import Progress
+
+from sr.enlarger import Enlarger
+from sr.errors import UserError
+from sr.models import Model
+from sr.picture import READABLE, WRITABLE, Pixels, read_picture, write_strips
+from sr.writing import whole_file
+
+STREAM = "-"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to enlarge: from where, and to where; None is the standard stream."""
+
+    source: Path | None
+    target: Path | None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.source) if self.source else "standard input"
+
+
+def predict(
+    inputs: Sequence[str],
+    out: str,
+    enlarger: Enlarger,
+    *,
+    compare: bool = False,
+    force: bool = False,
+    max_pixels: int,
+) -> int:
+    """Enlarge pictures; one that fails is named, and the others go on.
+
+    Args:
+        inputs: files, folders (their pictures), patterns, or ``-``.
+        out: a file for one picture, a folder, or ``-``.
+        enlarger: the model.
+        compare: write the bicubic image too, as ``NAME_bicubic``.
+        force: overwrite files.
+        max_pixels: refuse larger inputs.
+
+    Returns:
+        How many failed.
+
+    Raises:
+        UserError: if nothing can be begun: no input, or an output that cannot hold them.
+    """
+    jobs = list(plan(inputs, out))
+    ways = [("", enlarger)]
+    if compare:
+        if out == STREAM:
+            raise UserError("--compare writes a second file: name one, or a folder, with -o")
+        ways.append(("_bicubic", Enlarger(Model("bicubic", enlarger.scale), device=enlarger.device)))
+    failed = 0
+    taken: dict[Path, str] = {}
+    console = Console(stderr=True)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("enlarging", total=len(jobs) * len(ways))
+        for number, job in enumerate(jobs):
+            try:
+                if job.target and job.target in taken:
+                    raise UserError(f"{job.name}: would be written over {taken[job.target]}: name another folder")
+                if job.target:
+                    taken[job.target] = job.name
+                for suffix, way in ways:
+                    for note in _enlarge(
+                        job, suffix, way, force, max_pixels, lambda share: progress.advance(bar, share)
+                    ):
+                        say(f"{job.name}: {note}")
+            except (UserError, OSError) as error:
+                failed += 1
+                say(f"error: {error if isinstance(error, UserError) else f'{job.name}: {error}'}")
+                progress.update(bar, completed=(number + 1) * len(ways))
+    return failed
+
+
+def plan(inputs: Sequence[str], out: str) -> Iterator[Job]:
+    """What is to be read and written.
+
+    Raises:
+        UserError: if there is nothing to read, or no place for all of it.
+    """
+    sources: list[Path | None] = []
+    for given in inputs:
+        path = Path(given)
+        if given == STREAM:
+            sources.append(None)
+        elif path.is_dir():
+            inside = sorted(one for one in path.iterdir() if one.suffix.lower() in READABLE and one.is_file())
+            if not inside:
+                raise UserError(f"{path}: no pictures in it ({', '.join(sorted(READABLE))})")
+            sources += inside
+        elif not path.exists() and glob.has_magic(given):
+            matching = sorted(Path(one) for one in glob.glob(given))  # noqa: PTH207 - a pattern may begin anywhere
+            if not matching:
+                raise UserError(f"{given}: matches no file")
+            sources += matching
+        else:
+            sources.append(path)
+    target = Path(out)
+    if out == STREAM or (target.suffix and not target.is_dir()):
+        if len(sources) > 1:
+            raise UserError(f"-o {out}: {len(sources)} pictures need a folder")
+        if out != STREAM and target.suffix.lower() not in WRITABLE:
+            raise UserError(f"-o {out}: cannot write {target.suffix}, but {', '.join(WRITABLE)}")
+        yield Job(sources[0], None if out == STREAM else target)
+        return
+    for source in sources:
+        name = source.name if source else "stdin.png"
+        place = target / name
+        yield Job(source, place if place.suffix.lower() in WRITABLE else place.with_suffix(".png"))
+
+
+def _enlarge(
+    job: Job, suffix: str, enlarger: Enlarger, force: bool, max_pixels: int, advance: Callable[[float], None]
+) -> list[str]:
+    """Read, enlarge and write one picture; what is worth saying about it."""
+    target = job.target.with_stem(job.target.stem + suffix) if job.target else None
+    if target and target.exists() and not force:
+        raise UserError(f"{target}: exists: --force writes over it")
+    if target and job.source and target.resolve() == job.source.resolve():
+        raise UserError(f"{target}: is the input itself: write to another folder")
+    picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels)
+    height, width, channels = (int(side) for side in picture.pixels.shape)
+    shape = (height * enlarger.scale, width * enlarger.scale, channels)
+
+    def strips() -> Iterator[Pixels]:
+        for strip in enlarger.strips(picture.pixels):
+            yield strip
+            advance(len(strip) / shape[0])
+
+    def write(file: IO[bytes], kind: str) -> str:
+        return write_strips(file, kind, strips(), shape, deep=picture.pixels.itemsize == 2, profile=picture.profile)
+
+    if target is None:
+        write(sys.stdout.buffer, ".png")
+        sys.stdout.buffer.flush()
+        return [picture.note] if picture.note else []
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(target) as file:
+        lost = write(file, target.suffix.lower())
+    return [note for note in (picture.note, lost and f"{lost} left out of {target.name}") if note]
