@@ -120,7 +120,7 @@ def test_a_full_disk_leaves_nothing_half_written(predict: Predict, monkeypatch: 
     ("arguments", "message"),
     [
         (["in", "-o", "big.png"], "-o big.png: 2 pictures need a folder"),
-        (["in/a.png", "-o", "big.xyz"], "-o big.xyz: cannot write .xyz, but .png, .jpg"),
+        (["in/a.png", "-o", "big.xyz"], "-o big.xyz: cannot write in/a.png there, but to .png, .jpg"),
         (["out", "-o", "big"], "out: no pictures in it"),
         (["*.tif", "-o", "big"], "*.tif: matches no file"),
         (["in/a.png", "-o", "-", "--compare"], "--compare writes a second file"),
@@ -139,3 +139,14 @@ def test_what_the_format_cannot_hold_is_said(predict: Predict) -> None:
     photograph(16, 16, seed=1).convert("RGBA").save("in/c.png")
     code, text = predict("in/c.png", "-o", "c.jpg")
     assert (code, text) == (0, "in/c.png: transparency (JPEG has none) left out of c.jpg\n")
+
+
+def test_videos_are_taken_by_their_suffix(predict: Predict) -> None:
+    Path("bad.mp4").write_text("no video")
+    code, text = predict("bad.mp4", "-o", "out")
+    assert code == 1
+    assert text.startswith("error: bad.mp4: cannot be taken to bad.mp4 as a video")
+    code, text = predict("bad.mp4", "-o", "big.png")
+    assert code == 2
+    assert "-o big.png: cannot write bad.mp4 there, but to .mp4" in text
+    assert predict("bad.mp4", "-o", "-")[0] == 2

@@ -30,6 +30,8 @@ WRITABLE = {
     ".tiff": "TIFF",
 }
 
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # of videos
+
 _NO_ALPHA = frozenset({"JPEG", "BMP"})
 _DEEP = frozenset({"PNG", "TIFF"})
 _OPTIONS: dict[str, dict[str, Any]] = {

@@ -13,10 +13,11 @@ from rich.progress import Progress
 from sr.enlarger import Enlarger
 from sr.errors import UserError
 from sr.models import Model
-from sr.picture import READABLE, WRITABLE, Pixels, read_picture, write_strips
+from sr.picture import FORMATS, READABLE, WRITABLE, Pixels, read_picture, write_strips
 from sr.writing import whole_file
 
 STREAM = "-"
+VIDEOS = frozenset({*FORMATS, ".avi", ".wmv", ".mpg", ".mpeg", ".ts", ".flv", ".ogv", ".3gp"})
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,20 @@ def plan(inputs: Sequence[str], out: str) -> Iterator[Job]:
     if out == STREAM or (target.suffix and not target.is_dir()):
         if len(sources) > 1:
             raise UserError(f"-o {out}: {len(sources)} pictures need a folder")
-        if out != STREAM and target.suffix.lower() not in WRITABLE:
-            raise UserError(f"-o {out}: cannot write {target.suffix}, but {', '.join(WRITABLE)}")
+        known = FORMATS if _is_video(sources[0]) else WRITABLE
+        if (out == STREAM and _is_video(sources[0])) or (out != STREAM and target.suffix.lower() not in known):
+            raise UserError(f"-o {out}: cannot write {sources[0] or 'a picture'} there, but to {', '.join(known)}")
         yield Job(sources[0], None if out == STREAM else target)
         return
     for source in sources:
         name = source.name if source else "stdin.png"
         place = target / name
-        yield Job(source, place if place.suffix.lower() in WRITABLE else place.with_suffix(".png"))
+        kept = place.suffix.lower() in (FORMATS if _is_video(source) else WRITABLE)
+        yield Job(source, place if kept else place.with_suffix(".mkv" if _is_video(source) else ".png"))
+
+
+def _is_video(source: Path | None) -> bool:
+    return source is not None and source.suffix.lower() in VIDEOS
 
 
 def _enlarge(
@@ -136,6 +143,11 @@ def _enlarge(
         raise UserError(f"{target}: exists: --force writes over it")
     if target and job.source and target.resolve() == job.source.resolve():
         raise UserError(f"{target}: is the input itself: write to another folder")
+    if target and job.source and target.suffix.lower() in FORMATS:
+        from sr.video import enlarge_video
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return enlarge_video(job.source, target, enlarger, max_pixels=max_pixels, advance=advance)
     picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels)
     height, width, channels = (int(side) for side in picture.pixels.shape)
     shape = (height * enlarger.scale, width * enlarger.scale, channels)
