@@ -37,7 +37,8 @@ ALLOWED = {
     "report": {"errors", "report", "result", "sweep", "writing"},
     "train": {"errors", "folds", "sweep"},
     "infer": {"image"},
-    "models": {"checkpoint", "errors", "zoo"},
+    "models": {"checkpoint", "errors", "export", "zoo"},
+    "export": {"checkpoint", "errors", "writing"},
     "picture": {"errors", "files"},
     "enlarger": {"errors", "hardware", "image", "infer", "models", "picture"},
     "predict": {"enlarger", "errors", "models", "picture", "video", "writing"},
@@ -48,6 +49,7 @@ ALLOWED = {
     "cli": {
         "errors",
         "evaluate",
+        "export",
         "load",
         "models",
         "picture",

@@ -58,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--max-pixels", type=int, help="refuse larger pictures (default: 200 million pixels)")
     predict.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     predict.set_defaults(call=_predict)
+    export = commands.add_parser("export", help="write a network as ONNX, checked against torch, or as safetensors")
+    export.add_argument("model", metavar="MODEL", help="checkpoint, run folder, or name of sr models")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="*.onnx or *.safetensors")
+    export.add_argument("--scale", type=int, help="factor of the sides, for a model that has several")
+    export.set_defaults(call=_export)
     models = commands.add_parser("models", help="the trained networks that ship with sr, and their scores")
     models.set_defaults(call=_models)
     selftest = commands.add_parser("selftest", help="compare the bicubic scores of benchmark sets with published ones")
@@ -143,6 +148,18 @@ def _predict(options: argparse.Namespace) -> None:
     )
     if failed:
         sys.exit(1)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from sr.export import export
+    from sr.models import checkpoints_of
+
+    files = checkpoints_of(options.model)
+    if len(files) > 1:
+        raise UserError(f"{options.model}: has {len(files)} folds: name the checkpoint of one, such as {files[0]}")
+    difference = export(files[0], options.output, options.scale)
+    checked = f", at most {difference:.1g} from torch" if options.output.suffix == ".onnx" else ""
+    sys.stdout.write(f"{options.output}: written{checked}\n")
 
 
 def _models(options: argparse.Namespace) -> None:

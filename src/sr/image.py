@@ -120,6 +120,8 @@ def resize(image: Tensor, scale: float, kernel: str = "bicubic") -> Tensor:
         raise ValueError(f"resize has the kernels {', '.join(_KERNELS)}, not {kernel!r}")
     if scale == 1:
         return image
+    if torch.compiler.is_exporting() and kernel == "bicubic" and scale == int(scale):
+        return _enlarge_any_size(image, int(scale))
     return _resize_dim(_resize_dim(image, -2, scale, kernel), -1, scale, kernel)
 
 
@@ -132,6 +134,28 @@ def _resize_dim(image: Tensor, dim: int, scale: float, kernel: str) -> Tensor:
         with torch.autocast(image.device.type, enabled=False):  # bfloat16 would round an image to some 7 bits
             blocks.append(matrix @ part if dim == -2 else part @ matrix.T)
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim)
+
+
+def _enlarge_any_size(image: Tensor, scale: int) -> Tensor:
+    """Bicubic enlargement of ``(N, C, H, W)`` as a graph that does not depend on H and W, both 2 or more.
+
+    Every ``scale`` output pixels lie alike between the input's: their weights are the filters of a convolution.
+    """
+    weights, index = _taps(8, 8 * scale, scale, "bicubic")
+    middle = slice(4 * scale, 5 * scale)  # of pixel 4, far from the borders
+    filters = torch.zeros(scale, 5, dtype=torch.float64)
+    filters.scatter_add_(1, (index[:, middle] - 2).T, weights[:, middle].T.contiguous())
+    filters = filters.to(image.device, image.dtype)
+    batch, channels = image.shape[:2]
+    for dim, shape in ((2, (scale, 1, 5, 1)), (3, (scale, 1, 1, 5))):
+        height, width = image.shape[2:]
+        before, after = image.narrow(dim, 0, 2).flip(dim), image.narrow(dim, image.shape[dim] - 2, 2).flip(dim)
+        planes = torch.cat([before, image, after], dim).flatten(0, 1).unsqueeze(1)
+        phases = torch.nn.functional.conv2d(planes, filters.view(shape))  # (N*C, scale, H, W)
+        order = (0, 2, 1, 3) if dim == 2 else (0, 2, 3, 1)
+        size = (height * scale, width) if dim == 2 else (height, width * scale)
+        image = phases.permute(order).reshape(batch, channels, *size)
+    return image
 
 
 def keep_out_of_graphs() -> None:

@@ -1,4 +1,4 @@
-"""Find a trained model: a checkpoint, a run folder, or a network that ships with the package."""
+"""Find a trained model: a checkpoint, a run folder, an exported network, or one that ships with the package."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,8 +31,23 @@ class Model:
     run: Path | None = None
 
 
+def checkpoints_of(name: str) -> list[Path]:
+    """The files of a model: a checkpoint, those of a run folder (its best, or that of each fold), or one of `sr.zoo`.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = Path(name)
+    if not path.is_dir():
+        return [path if path.is_file() else zoo.find(name)]
+    files = [path / _BEST] if (path / _BEST).is_file() else sorted(path.glob(f"fold_*/{_BEST}"))
+    if not files:
+        raise UserError(f"{path}: no {_BEST} in it: name a checkpoint, or the folder of a run that has trained")
+    return files
+
+
 def find_model(name: str, scale: int | None = None) -> Model:
-    """A checkpoint, a run folder with its best one or with one of each fold, or a network of `sr.zoo` by its name.
+    """A checkpoint or exported network, a run folder (its best, or that of each fold), or a name of `sr.zoo`.
 
     Args:
         name: its path or name.
@@ -42,17 +57,17 @@ def find_model(name: str, scale: int | None = None) -> Model:
         UserError: if there is none, it was trained for another scale, or for several and none is named.
     """
     path = Path(name)
-    run = path if path.is_dir() else None
-    if run:
-        files = [run / _BEST] if (run / _BEST).is_file() else sorted(run.glob(f"fold_*/{_BEST}"))
-        if not files:
-            raise UserError(f"{run}: no {_BEST} in it: name a checkpoint, or the folder of a run that has trained")
-    else:
-        files = [path if path.is_file() else zoo.find(name)]
+    if path.suffix == ".onnx" and path.is_file():
+        from sr.export import OnnxNetwork  # only where it is needed: it takes a moment
+
+        exported = OnnxNetwork(path)
+        if scale not in (None, exported.scale):
+            raise UserError(f"{path}: is a network for scale {exported.scale}, not {scale}")
+        return Model(name, exported.scale, [exported])
     nets = []
-    for file in files:
+    for file in checkpoints_of(name):
         net, config = load_network(file, scale)
         if scale is None and len(config["scales"]) > 1:
             raise UserError(f"{name}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
         nets.append(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    return Model(str(path), scale or config["scale"], nets, run)
+    return Model(str(path), scale or config["scale"], nets, path if path.is_dir() else None)
