@@ -58,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--max-pixels", type=int, help="refuse larger pictures (default: 200 million pixels)")
     predict.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     predict.set_defaults(call=_predict)
+    demo = commands.add_parser("demo", help="a page in the browser: enlarge pictures, see what was trained")
+    demo.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="your runs (default: runs)")
+    demo.add_argument("--host", default="127.0.0.1", help="127.0.0.1 (default) or, to be seen from outside, 0.0.0.0")
+    demo.add_argument("--port", type=int, default=7860)
+    demo.add_argument("--share", action="store_true", help="a public address through Gradio's servers")
+    demo.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
+    demo.set_defaults(call=_demo)
     export = commands.add_parser("export", help="write a network as ONNX, checked against torch, or as safetensors")
     export.add_argument("model", metavar="MODEL", help="checkpoint, run folder, or name of sr models")
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="*.onnx or *.safetensors")
@@ -148,6 +155,12 @@ def _predict(options: argparse.Namespace) -> None:
     )
     if failed:
         sys.exit(1)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from sr.demo import serve
+
+    serve(options.runs, options.host, options.port, share=options.share, device=options.device)
 
 
 def _export(options: argparse.Namespace) -> None:
