@@ -5,6 +5,7 @@ python scripts/publish.py runs/espcn_x3 espcn_x3 --data Set5 --trained-on "the 2
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
         "network": config["model"]["_target_"].rpartition(".")[2],
         "scales": config["scales"],
         "parameters": count_parameters(net),
-        "command": result["command"],
+        "command": re.sub(r"data\.root=\S+", "data.root=DIR", result["command"]),
         "trained_on": trained_on,
         "steps": result["steps"],
         "train_seconds": result["train_seconds"],

@@ -24,6 +24,6 @@ def test_status_of_a_folder_without_runs_is_one_line(tmp_path: Path, capsys: pyt
 
 def test_an_unknown_command_names_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        main(["predict"])
+        main(["enlarge"])
     assert end.value.code == 2
     assert "'status'" in capsys.readouterr().err
