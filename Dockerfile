@@ -14,9 +14,9 @@ RUN pip install --index-url "$TORCH_INDEX" "$(grep '^torch==' constraints.txt)"
 COPY pyproject.toml README.md LICENSE ./
 COPY conf conf
 COPY src src
-RUN pip install -c constraints.txt '.[demo,onnx]' && useradd --create-home sr && install -d -o sr /work/runs
+RUN pip install -c constraints.txt '.[demo,onnx]' && useradd --uid 1000 sr && install -d -o 1000 /work/runs
 
-USER sr
+USER 1000
 WORKDIR /work
 EXPOSE 7860 6006
 CMD ["sh", "-c", "tensorboard --logdir runs --host 0.0.0.0 --port 6006 & exec sr demo --host 0.0.0.0"]

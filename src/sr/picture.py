@@ -110,7 +110,8 @@ def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int 
             pixels = _read_sixteen_bits(content, file)
             if pixels is None:
                 file.load()
-                pixels = pixels_of(ImageOps.exif_transpose(file), name)
+                ImageOps.exif_transpose(file, in_place=True)  # else it copies
+                pixels = pixels_of(file, name)
     except UserError:
         raise
     except Exception as error:  # decoders of damaged files raise all kinds of errors
