@@ -46,6 +46,8 @@ def test_a_network_of_the_zoo_is_found_by_its_name_and_enlarges_by_what_it_was_t
         find_model("small", 4)
     with pytest.raises(UserError, match="large: no such checkpoint or run folder, or a name of sr models: small"):
         find_model("large", 2)
+    with pytest.raises(UserError, match=r"smal: no such checkpoint .*: small; small\?"):
+        find_model("smal", 2)
 
 
 def test_the_list_shows_scores_beside_bicubic(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """The trained networks that ship with the package: weights as safetensors, and what is known of them as JSON."""
 
+import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,9 @@ def find(name: str) -> Path:
     """
     names = {entry.name: entry.weights for entry in entries()}
     if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
         known = f", or a name of sr models: {', '.join(names)}" if names else ""
-        raise UserError(f"{name}: no such checkpoint or run folder{known}")
+        raise UserError(f"{name}: no such checkpoint or run folder{known}{f'; {near[0]}?' if near else ''}")
     return names[name]
 
 
