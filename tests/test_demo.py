@@ -1,5 +1,7 @@
 import logging
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +81,21 @@ def test_a_target_gives_scores_and_has_to_fit(page: Page, picture: Path, tmp_pat
         page.enlarge(LABEL, str(picture), str(picture))
 
 
+def test_a_target_may_be_as_large_as_the_result(runs: Path, picture: Path) -> None:
+    page = Page(runs, max_pixels=2000, device="cpu")
+    (bicubic, _), _, _ = page.enlarge(LABEL, str(picture), None)
+    assert "PSNR" in page.enlarge(LABEL, str(picture), bicubic)[2]
+    page.close()
+
+
+def test_results_are_removed_after_an_hour(page: Page, picture: Path) -> None:
+    old = Path(page.enlarge(LABEL, str(picture), None)[1])
+    os.utime(old.parent, (time.time() - 3700,) * 2)
+    new = Path(page.enlarge(LABEL, str(picture), None)[1])
+    assert new.exists()
+    assert not old.exists()
+
+
 def test_uploads_that_cannot_be_used_get_one_line(page: Page, runs: Path, picture: Path, tmp_path: Path) -> None:
     (tmp_path / "program.png").write_bytes(b"\x7fELF")
     with pytest.raises(UserError, match="the picture: cannot be read as an image"):
@@ -92,7 +109,7 @@ def test_uploads_that_cannot_be_used_get_one_line(page: Page, runs: Path, pictur
     with pytest.raises(UserError, match="no such folder in the list"):
         page.board("/etc")
     small = Page(runs, max_pixels=100, device="cpu")
-    with pytest.raises(UserError, match="the picture: has 50x40 pixels, more than 100"):
+    with pytest.raises(UserError, match="the picture: has 50x40 pixels, more than the 100 allowed"):
         small.enlarge(LABEL, str(picture), None)
     small.close()
     with pytest.raises(UserError, match="no trained model in it"):

@@ -136,3 +136,5 @@ def test_a_network_of_several_factors_has_to_be_told_which(tmp_path: Path) -> No
     assert load(str(tmp_path / "net.safetensors"), 3)(PIXELS).shape == (120, 171, 3)
     with pytest.raises(UserError, match="enlarges by 2, 3, 4: choose with --scale"):
         load(str(tmp_path / "net.safetensors"))
+    save_network(tmp_path / "three.safetensors", net, network_config(config, 1, "rgb", [3]))
+    assert load(str(tmp_path / "three.safetensors"))(PIXELS).shape == (120, 171, 3)

@@ -56,6 +56,8 @@ def test_an_exported_network_enlarges_any_size_as_torch_does(tmp_path: Path, nam
         with torch.inference_mode():
             torch.testing.assert_close(theirs(lr), ours(lr), rtol=0, atol=1e-4)
     pixels = np.asarray(photograph(50, 60, seed=1))
+    assert load(str(tmp_path / "net.onnx")).tile == 256
+    assert theirs(torch.rand(1, 3, 1, 5)).shape == (1, 3, scale, 5 * scale)
     big = load(str(tmp_path / "net.onnx"), tile=16)(pixels)  # in tiles: the file says how wide the margin is
     assert np.abs(big.astype(int) - load(str(source), tile=0, device="cpu")(pixels)).max() <= 1
 

@@ -2,9 +2,11 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from sr.files import ImageFileError
@@ -120,9 +122,18 @@ def test_large_pictures_are_refused_by_their_header() -> None:
     head = encoded(noise(1))
     bomb = head[:16] + struct.pack(">II", 100_000, 100_000) + head[24:29]
     bomb += struct.pack(">I", zlib.crc32(bomb[12:])) + head[33:]
-    with pytest.raises(ImageFileError, match=r"bomb: has 100000x100000 pixels, more than 1000: raise --max-pixels"):
+    with pytest.raises(ImageFileError, match=r"bomb: has 100000x100000 pixels, more than the 1000 allowed"):
         read_picture(bomb, "bomb", max_pixels=1000)
     assert read_picture(head, max_pixels=50 * 31).pixels.shape == (50, 31, 1)
+
+
+@pytest.mark.parametrize("options", [{"planarconfig": "separate"}, {"predictor": True, "compression": "zlib"}])
+def test_sixteen_bit_tiff_is_read_however_it_is_laid_out(options: dict[str, Any]) -> None:
+    pixels = noise(3, deep=True)
+    file = io.BytesIO()
+    planes = pixels.transpose(2, 0, 1) if "planarconfig" in options else pixels
+    tifffile.imwrite(file, planes, photometric="rgb", **{"planarconfig": "contig", **options})
+    assert np.array_equal(read_picture(file.getvalue()).pixels, pixels)
 
 
 @pytest.mark.parametrize("deep", [False, True])

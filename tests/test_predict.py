@@ -1,7 +1,7 @@
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,9 +11,11 @@ from PIL import Image
 
 from sr.checkpoint import network_config, save_network
 from sr.cli import main
+from sr.enlarger import Enlarger
 from sr.files import from_pil, to_pil
 from sr.image import resize, to_uint8
 from sr.nets.espcn import ESPCN
+from sr.picture import Pixels
 from tests.conftest import photograph
 
 Predict = Callable[..., tuple[int, str]]
@@ -79,7 +81,7 @@ def test_nothing_is_written_over_unless_asked(predict: Predict) -> None:
     assert Image.open("big.png").size == (60, 40)
     before = Path("in/a.png").read_bytes()
     code, text = predict("in/a.png", "-o", "in/a.png", "--force")
-    assert (code, text) == (1, "error: in/a.png: is the input itself: write to another folder\n")
+    assert (code, text) == (1, "error: in/a.png: would be written over the input in/a.png: name another folder\n")
     assert Path("in/a.png").read_bytes() == before
 
 
@@ -100,7 +102,7 @@ def test_a_bad_file_is_named_and_the_rest_go_on(predict: Predict) -> None:
 def test_large_pictures_are_refused_until_allowed(predict: Predict) -> None:
     code, text = predict("in/a.png", "-o", "big.png", "--max-pixels", "599")
     assert code == 1
-    assert "has 30x20 pixels, more than 599: raise --max-pixels" in text
+    assert "has 30x20 pixels, more than the 599 allowed (--max-pixels)" in text
     assert not Path("big.png").exists()
     assert predict("in/a.png", "-o", "big.png", "--max-pixels", "600")[0] == 0
 
@@ -133,6 +135,38 @@ def test_what_cannot_begin_ends_with_code_2(predict: Predict, arguments: list[st
     assert code == 2
     assert message in text
     assert len(text.splitlines()) == 1
+
+
+def test_no_input_is_lost_to_another_ones_result(predict: Predict) -> None:
+    photograph(16, 16, seed=5).save("in/a.gif")
+    before = Path("in/a.png").read_bytes()
+    code, text = predict("in", "-o", "in", "--force")
+    assert code == 1
+    assert "in/a.gif: would be written over the input in/a.png" in text
+    assert Path("in/a.png").read_bytes() == before
+    photograph(16, 16, seed=5).save("in/a_bicubic.png")
+    code, text = predict("in/a.png", "in/a_bicubic.png", "-o", "out", "--compare")
+    assert (code, text) == (1, "error: in/a_bicubic.png: would be written over in/a.png: name another folder\n")
+    assert Image.open("out/a_bicubic.png").size == (60, 40)
+
+
+def test_what_nobody_foresaw_costs_its_own_picture_only(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Enlarger.strips
+
+    def strips(self: Enlarger, pixels: Pixels) -> Iterator[Pixels]:
+        if pixels.shape[1] == 30:
+            raise MemoryError
+        return real(self, pixels)
+
+    monkeypatch.setattr(Enlarger, "strips", strips)
+    assert predict("in", "-o", "out") == (1, "error: in/a.png: MemoryError\n")
+    assert [path.name for path in Path("out").iterdir()] == ["b.jpg"]
+
+
+def test_a_stream_can_be_compared(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("in/b.jpg").read_bytes())))
+    assert predict("-", "-o", "big.png", "--compare") == (0, "")
+    assert Image.open("big_bicubic.png").size == (48, 48)
 
 
 def test_what_the_format_cannot_hold_is_said(predict: Predict) -> None:

@@ -85,17 +85,21 @@ class PairStore:
         else:
             kept: list[Source] = []
             pairs: list[Pair] = []
+            flat: list[torch.Tensor] = []
+            shapes: list[tuple[torch.Size, torch.Size]] = []
             self.sizes: list[tuple[int, int]] = []
             for source, (lr, hr) in self._decode(sources):
                 kept.append(source)
                 self.sizes.append((hr.shape[1], hr.shape[2]))
-                if self.kind != "none":
+                if self.kind == "device":
+                    flat += [lr.flatten().to(device), hr.flatten().to(device)]
+                    shapes.append((lr.shape, hr.shape))
+                elif self.kind == "memory":
                     pairs.append((lr, hr))
             self.sources = kept
             self._pairs = None if self.kind == "none" else pairs
-            if self.kind == "device":
-                flat = torch.cat([image.flatten() for pair in pairs for image in pair]).to(device)
-                self._pairs = self.packed = PackedPairs(flat, [(lr.shape, hr.shape) for lr, hr in pairs])
+            if shapes:
+                self._pairs = self.packed = PackedPairs(torch.cat(flat), shapes)
         originals = [source for source in self.sources if not source.rotated]  # augmentation is not data
         self.fingerprint = _key(originals, digests)[:16]
 

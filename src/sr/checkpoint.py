@@ -37,10 +37,10 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
 
     Args:
         path: the checkpoint.
-        scale: for a network that was trained for several, the one it is to enlarge by.
+        scale: for a network that was trained for several, the one it is to enlarge by; the only one by default.
 
     Returns:
-        The network, and the config it was built from: ``model``, ``scale``, ``protocol``.
+        The network, and the config it was built from: ``model``, ``scale``, ``scales``, ``protocol``.
 
     Raises:
         UserError: if the file is missing, damaged, foreign, names anything but a network of ours, or does not fit it,
@@ -62,8 +62,10 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
         del arguments["_target_"]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a checkpoint of sr (no {error})") from error
+    trained = config.get("scales") or [config["scale"]]
+    if scale is None and len(trained) == 1:
+        scale = trained[0]
     if scale is not None:
-        trained = config.get("scales") or [config["scale"]]
         if scale not in trained:
             known = " or ".join(map(str, trained))
             raise UserError(f"{path}: is a network for scale {known}, not {scale}: --scale {trained[0]}")
@@ -73,7 +75,7 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
         net.load_state_dict(weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
-    return net.eval(), config
+    return net.eval(), {**config, "scale": scale or config["scale"], "scales": trained}
 
 
 def save_network(path: Path, net: nn.Module, config: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 MAX_PIXELS = 4_000_000  # of an uploaded picture
 MAX_UPLOAD = 20_000_000  # bytes
 _WAITING = 32  # requests; more are turned away
-_KEPT_HOURS = 1  # uploads and results
+_KEPT_SECONDS = 3600  # uploads and results
 _BOARD = ("run", "verdict", "PSNR dB", "SSIM", "gain dB", "95 % interval")
 
 Choices = dict[str, tuple[str, int]]  # label: name for sr.load, factor
@@ -109,24 +109,34 @@ class Page:
             raise UserError("there is no such model in the list")
         if not source:
             raise UserError("choose a picture first")
-        picture = self._read(source, "the picture")
+        self._tidy()
+        picture = self._read(source, "the picture", self.max_pixels)
         enlarger = self._load(label)
+        factor = enlarger.scale
+        hr = self._read(target, "the target", self.max_pixels * factor**2) if target else None
+        height, width = picture.pixels.shape[:2]
+        if hr and hr.pixels.shape[:2] != (height * factor, width * factor):
+            raise UserError(f"the target has to have the size of the result, {width * factor}x{height * factor} pixels")
         begun = time.perf_counter()
         big = self._write(picture, enlarger, "enlarged")
         seconds = time.perf_counter() - begun
         bicubic = self._write(picture, Enlarger(Model("bicubic", enlarger.scale), device=self.device), "bicubic")
-        height, width = picture.pixels.shape[:2]
-        factor = enlarger.scale
         lines = [f"{width} x {height} to {width * factor} x {height * factor} in {seconds:.2f} s on {enlarger.device}"]
         lines += [picture.note] if picture.note else []
-        if target:
-            lines += self._scores(self._read(target, "the target"), {"bicubic": bicubic, label: big}, factor)
+        if hr:
+            lines += self._scores(hr, {"bicubic": bicubic, label: big}, factor)
         return (bicubic, big), big, "\n\n".join(html.escape(line) for line in lines)
 
-    def _read(self, path: str, name: str) -> Picture:
+    def _tidy(self) -> None:
+        """Remove what was made more than an hour ago; Gradio does so with its copies."""
+        for folder in self.folder.iterdir():
+            if folder.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _read(self, path: str, name: str, most: int) -> Picture:
         if Path(path).stat().st_size > MAX_UPLOAD:
             raise UserError(f"{name} has more than {MAX_UPLOAD // 1_000_000} MB")
-        return read_picture(Path(path), name, self.max_pixels)
+        return read_picture(Path(path), name, most)
 
     def _write(self, picture: Picture, enlarger: Enlarger, name: str) -> str:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -144,9 +154,6 @@ class Page:
         lines = []
         for name, path in made.items():
             sr = _rgb(read_picture(Path(path), name, self.max_pixels * scale**2))
-            if sr.shape != hr.shape:
-                sides = "x".join(str(side) for side in reversed(sr.shape[-2:]))
-                raise UserError(f"the target has to have the size of the result, {sides} pixels")
             for protocol in ("y", "rgb"):
                 found = score(sr, hr, protocol, scale)
                 lines.append(f"{name}, {protocol}: PSNR {float(found['psnr']):.2f} dB, SSIM {float(found['ssim']):.4f}")
@@ -205,7 +212,7 @@ def build(page: Page) -> Any:
 
         return call
 
-    with gr.Blocks(title="sr", analytics_enabled=False, delete_cache=(3600, 3600 * _KEPT_HOURS)) as blocks:
+    with gr.Blocks(title="sr", analytics_enabled=False, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)) as blocks:
         gr.Markdown("# sr\nEnlarge a picture with a trained model, next to bicubic.")
         with gr.Tab("Enlarge"), gr.Row():
             with gr.Column(scale=1):

@@ -51,7 +51,9 @@ class Enlarger:
         self.tile = self._choose_tile() if tile is None else tile
 
     def _choose_tile(self) -> int:
-        tile = tile_for(self._net, free_memory(self.device)) if self.model.nets else _FASTEST_TILE
+        if next(self._net.parameters(), None) is None:  # bicubic, or run by ONNX Runtime: nothing to estimate from
+            return _FASTEST_TILE
+        tile = tile_for(self._net, free_memory(self.device))
         return tile if self.device.type == "cuda" else min(tile, _FASTEST_TILE)
 
     def strips(self, pixels: Pixels) -> Iterator[Pixels]:

@@ -40,6 +40,7 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
     net, config = load_network(source, scale)
     if scale is None and len(config["scales"]) > 1 and target.suffix == ONNX:
         raise UserError(f"{source}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
+    target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix == SAFETENSORS:
         save_network(target, net, config)
         return 0.0
@@ -53,7 +54,6 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
     difference = _difference(net, content)
     if difference > _TOLERANCE:
         raise UserError(f"{source}: ONNX Runtime's result differs by {difference:.2g} from torch's: not exported")
-    target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target) as file:
         file.write(content)
     return difference
@@ -113,14 +113,19 @@ class OnnxNetwork(nn.Module):
         try:
             self.session = _session(str(path))
             info = json.loads(self.session.get_modelmeta().custom_metadata_map[_METADATA])
+            self.scale, self.halo, self.align = (int(info[name]) for name in ("scale", "halo", "align"))
+            if min(self.scale, self.halo + 1, self.align) < 1:
+                raise ValueError
         except UserError:
             raise
         except KeyError as error:
             raise UserError(f"{path}: was not written by sr export: how it is to be used is not known") from error
         except Exception as error:  # a damaged or foreign file fails in many ways
             raise UserError(f"{path}: cannot be read as an ONNX file") from error
-        self.scale, self.halo, self.align = info["scale"], info["halo"], info["align"]
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1], h and w at least 2."""
-        return torch.from_numpy(self.session.run(None, {"lr": np.ascontiguousarray(lr.cpu().numpy())})[0])
+        """Enlarge ``(N, 3, h, w)`` in [0, 1]; a single row or column is doubled first."""
+        height, width = lr.shape[-2:]
+        padded = nn.functional.pad(lr, (0, int(width == 1), 0, int(height == 1)), mode="replicate")
+        out = torch.from_numpy(self.session.run(None, {"lr": np.ascontiguousarray(padded.cpu().numpy())})[0])
+        return out[..., : height * self.scale, : width * self.scale]

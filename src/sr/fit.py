@@ -69,6 +69,8 @@ def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float |
         return value
     before = (earlier or {}).get("seconds", 0.0)
     result = describe_run(plain, changes) | {"seconds": before}
+    if earlier and "precision" in earlier:
+        result["precision"] = earlier["precision"]
     record(folder, result)
     begun = time.perf_counter()
     parts: dict[str, Any] = {}

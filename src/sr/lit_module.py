@@ -95,6 +95,7 @@ class LitSR(LightningModule):
         self.trainer.fit_loop._combined_loader = None
         schedule = self._scheduler(optimizer, total_steps=int(total))
         if self._compile_from is not None and total >= self._compile_from:
+            torch.compiler.reset()  # graphs of the runs before in this process count against a limit
             self._enlarge = torch.compile(self.forward)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -100,8 +100,7 @@ def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int 
             warnings.simplefilter("ignore")
             if file.width * file.height > max_pixels:
                 raise ImageFileError(
-                    f"{name}: has {file.width}x{file.height} pixels, more than {max_pixels}: "
-                    f"raise --max-pixels if you trust it"
+                    f"{name}: has {file.width}x{file.height} pixels, more than the {max_pixels} allowed (--max-pixels)"
                 )
             note = "animation: its first frame" if getattr(file, "n_frames", 1) > 1 else ""
             profile = file.info.get("icc_profile")
@@ -125,19 +124,21 @@ def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int 
 
 def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
     """Colours of 16 bits, which Pillow would cut to 8; None where there are none."""
-    if content.startswith(_PNG_HEAD) and content[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
-        import av  # only where it is needed: it takes a moment
+    if file.format == "PNG" and content[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
+        demuxer = "png_pipe"
+    elif file.format == "TIFF" and file.mode in ("RGB", "RGBA") and set(file.tag_v2.get(258, ())) == {16}:  # type: ignore[attr-defined]
+        demuxer = "tiff_pipe"
+    else:
+        return None
+    import av  # only where it is needed: it takes a moment
 
-        with av.open(io.BytesIO(content)) as container:
-            frame = next(container.decode(video=0))  # type: ignore[union-attr]
-            gray = frame.format.name.startswith("ya")
-            pixels: Any = (frame.reformat(format="rgba64be") if gray else frame).to_ndarray()
-            return _upright(pixels[..., 2:] if gray else pixels, file)
-    if file.format == "TIFF" and file.mode in ("RGB", "RGBA") and set(file.tag_v2.get(258, ())) == {16}:  # type: ignore[attr-defined]
-        import tifffile
-
-        return _upright(np.asarray(tifffile.imread(io.BytesIO(content), key=0), np.uint16), file)
-    return None
+    with av.open(io.BytesIO(content), format=demuxer) as container:
+        frame = next(container.decode(video=0))  # type: ignore[union-attr]
+    gray = frame.format.name.startswith("ya")
+    pixels: Any = (frame.reformat(format="rgba64be") if gray else frame).to_ndarray()
+    if pixels.dtype != np.uint16 or pixels.shape[:2] != (file.height, file.width):
+        raise ValueError("its parts contradict each other")
+    return _upright(pixels[..., 2:] if gray else pixels, file)
 
 
 def _upright(pixels: Pixels, file: Image.Image) -> Pixels:

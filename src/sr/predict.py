@@ -13,7 +13,7 @@ from rich.progress import Progress
 from sr.enlarger import Enlarger
 from sr.errors import UserError
 from sr.models import Model
-from sr.picture import FORMATS, READABLE, WRITABLE, Pixels, read_picture, write_strips
+from sr.picture import FORMATS, READABLE, WRITABLE, Picture, Pixels, read_picture, write_strips
 from sr.writing import whole_file
 
 STREAM = "-"
@@ -66,6 +66,7 @@ def predict(
         ways.append(("_bicubic", Enlarger(Model("bicubic", enlarger.scale), device=enlarger.device)))
     failed = 0
     taken: dict[Path, str] = {}
+    sources = {job.source.resolve() for job in jobs if job.source}
     console = Console(stderr=True)
 
     def say(text: str) -> None:
@@ -74,21 +75,30 @@ def predict(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("enlarging", total=len(jobs) * len(ways))
         for number, job in enumerate(jobs):
+            targets = [job.target and job.target.with_stem(job.target.stem + suffix) for suffix, _ in ways]
             try:
-                if job.target and job.target in taken:
-                    raise UserError(f"{job.name}: would be written over {taken[job.target]}: name another folder")
-                if job.target:
-                    taken[job.target] = job.name
-                for suffix, way in ways:
-                    for note in _enlarge(
-                        job, suffix, way, force, max_pixels, lambda share: progress.advance(bar, share)
-                    ):
-                        say(f"{job.name}: {note}")
-            except (UserError, OSError) as error:
+                for target in filter(None, targets):
+                    _check_place(target, job, taken, sources, force)
+                taken |= {target: job.name for target in targets if target}
+                makers = [enlarger for _, enlarger in ways]
+                for note in _enlarge(job, targets, makers, max_pixels, lambda share: progress.advance(bar, share)):
+                    say(f"{job.name}: {note}")
+            except Exception as error:  # whatever a file or a machine comes up with: the others go on
                 failed += 1
-                say(f"error: {error if isinstance(error, UserError) else f'{job.name}: {error}'}")
+                known = isinstance(error, UserError)
+                reason = str(error).partition("\n")[0] or type(error).__name__
+                say(f"error: {reason if known else f'{job.name}: {reason}'}")
                 progress.update(bar, completed=(number + 1) * len(ways))
     return failed
+
+
+def _check_place(target: Path, job: Job, taken: dict[Path, str], sources: set[Path], force: bool) -> None:
+    if target in taken:
+        raise UserError(f"{job.name}: would be written over {taken[target]}: name another folder")
+    if target.resolve() in sources:
+        raise UserError(f"{job.name}: would be written over the input {target}: name another folder")
+    if target.exists() and not force:
+        raise UserError(f"{target}: exists: --force writes over it")
 
 
 def plan(inputs: Sequence[str], out: str) -> Iterator[Job]:
@@ -135,20 +145,37 @@ def _is_video(source: Path | None) -> bool:
 
 
 def _enlarge(
-    job: Job, suffix: str, enlarger: Enlarger, force: bool, max_pixels: int, advance: Callable[[float], None]
+    job: Job,
+    targets: Sequence[Path | None],
+    enlargers: Sequence[Enlarger],
+    max_pixels: int,
+    advance: Callable[[float], None],
 ) -> list[str]:
-    """Read, enlarge and write one picture; what is worth saying about it."""
-    target = job.target.with_stem(job.target.stem + suffix) if job.target else None
-    if target and target.exists() and not force:
-        raise UserError(f"{target}: exists: --force writes over it")
-    if target and job.source and target.resolve() == job.source.resolve():
-        raise UserError(f"{target}: is the input itself: write to another folder")
-    if target and job.source and target.suffix.lower() in FORMATS:
+    """Read a picture, enlarge and write it in each way; what is worth saying about it."""
+    notes: list[str] = []
+    if job.source and _is_video(job.source):
         from sr.video import enlarge_video
 
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return enlarge_video(job.source, target, enlarger, max_pixels=max_pixels, advance=advance)
+        for target, enlarger in zip(targets, enlargers, strict=True):
+            assert target is not None
+            target.parent.mkdir(parents=True, exist_ok=True)
+            notes = enlarge_video(job.source, target, enlarger, max_pixels=max_pixels, advance=advance)
+        return notes
     picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels)
+    notes += [picture.note] if picture.note else []
+    for target, enlarger in zip(targets, enlargers, strict=True):
+        if target is None:
+            _write(picture, enlarger, sys.stdout.buffer, ".png", advance)
+            sys.stdout.buffer.flush()
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target) as file:
+            lost = _write(picture, enlarger, file, target.suffix.lower(), advance)
+        notes += [f"{lost} left out of {target.name}"] if lost else []
+    return notes
+
+
+def _write(picture: Picture, enlarger: Enlarger, file: IO[bytes], kind: str, advance: Callable[[float], None]) -> str:
     height, width, channels = (int(side) for side in picture.pixels.shape)
     shape = (height * enlarger.scale, width * enlarger.scale, channels)
 
@@ -157,14 +184,4 @@ def _enlarge(
             yield strip
             advance(len(strip) / shape[0])
 
-    def write(file: IO[bytes], kind: str) -> str:
-        return write_strips(file, kind, strips(), shape, deep=picture.pixels.itemsize == 2, profile=picture.profile)
-
-    if target is None:
-        write(sys.stdout.buffer, ".png")
-        sys.stdout.buffer.flush()
-        return [picture.note] if picture.note else []
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(target) as file:
-        lost = write(file, target.suffix.lower())
-    return [note for note in (picture.note, lost and f"{lost} left out of {target.name}") if note]
+    return write_strips(file, kind, strips(), shape, deep=picture.pixels.itemsize == 2, profile=picture.profile)

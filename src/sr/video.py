@@ -49,7 +49,9 @@ def enlarge_video(
                 raise UserError(f"{source}: has no pictures")
             size = given.streams.video[0].width * given.streams.video[0].height
             if size > max_pixels:
-                raise UserError(f"{source}: has frames of {size} pixels, more than {max_pixels}: raise --max-pixels")
+                raise UserError(
+                    f"{source}: has frames of {size} pixels, more than the {max_pixels} allowed (--max-pixels)"
+                )
             kind = FORMATS[target.suffix.lower()]
             with av.open(file, "w", format=kind) as made:
                 return _copy(given, made, kind, enlarger, advance)
