@@ -60,9 +60,9 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
         target, arguments = config["model"]["_target_"], dict(config["model"])
         weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
         del arguments["_target_"]
+        trained = config.get("scales") or [config.get("scale", 1)]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a checkpoint of sr (no {error})") from error
-    trained = config.get("scales") or [config["scale"]]
     if scale is None and len(trained) == 1:
         scale = trained[0]
     if scale is not None:
@@ -75,7 +75,7 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
         net.load_state_dict(weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
-    return net.eval(), {**config, "scale": scale or config["scale"], "scales": trained}
+    return net.eval(), {**config, "scale": scale or config.get("scale", 1), "scales": trained}
 
 
 def save_network(path: Path, net: nn.Module, config: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ _PACKAGES = ("sr", "torch", "lightning", "torchmetrics", "hydra-core", "numpy", 
 # Multiply-adds are counted on an input of one side and stated for an output of the other: they grow with the area.
 _COUNTED_SIDE, _OUTPUT_SIDE = 64, 256
 _TIMED_PASSES = 5
+_RESIZING = frozenset({"aten.mm", "aten.bmm"})
 
 
 def count_parameters(net: nn.Module) -> int:
@@ -28,13 +29,17 @@ def count_parameters(net: nn.Module) -> int:
 
 
 def multiply_adds(net: nn.Module, scale: int) -> int:
-    """Multiply-adds of one forward pass that makes a 256x256 image, counted on a small one."""
+    """Multiply-adds of one forward pass that makes a 256x256 image, counted on a small one.
+
+    Convolutions, linear layers and attention count; plain matrix products are how `sr.image.resize` works, and do not.
+    """
     lr = torch.zeros(1, 3, _COUNTED_SIDE, _COUNTED_SIDE)
     training = net.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net.eval()(lr)
     net.train(training)
-    flops: int = counter.get_total_flops()
+    counts = counter.get_flop_counts()["Global"]
+    flops: int = sum(number for operation, number in counts.items() if str(operation) not in _RESIZING)
     return round(flops / 2 * (_OUTPUT_SIDE / (_COUNTED_SIDE * scale)) ** 2)
 
 
