@@ -101,8 +101,9 @@ def main() -> None:
         shot(page, FOLDER / "report.png")
         board = [str(here / "tensorboard"), "--logdir", str(options.runs), "--port", "6116"]
         with served(board, "http://127.0.0.1:6116") as address:
-            page.goto(f"{address}/#timeseries&tagFilter=val%2F(psnr%7Cgain)")
+            page.goto(f"{address}/#timeseries")
             page.locator("button:has-text('Settings')").first.click()
+            page.get_by_placeholder("Filter tags (regex)").fill("val/(psnr|ssim|gain|loss)")
             page.wait_for_timeout(6000)
             shot(page, FOLDER / "tensorboard.png")
         demo = [str(here / "sr"), "demo", "--runs", str(options.runs), "--port", "7866"]
