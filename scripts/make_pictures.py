@@ -103,7 +103,8 @@ def main() -> None:
         with served(board, "http://127.0.0.1:6116") as address:
             page.goto(f"{address}/#timeseries")
             page.locator("button:has-text('Settings')").first.click()
-            page.get_by_placeholder("Filter tags (regex)").fill("val/(psnr|ssim|gain|loss)")
+            page.locator("metrics-filter-input input, metrics-tag-filter input").first.fill("val/(psnr|ssim|gain|loss)")
+            page.keyboard.press("Escape")
             page.wait_for_timeout(6000)
             shot(page, FOLDER / "tensorboard.png")
         demo = [str(here / "sr"), "demo", "--runs", str(options.runs), "--port", "7866"]
