@@ -20,7 +20,7 @@ from sr.errors import UserError
 from sr.image import to_float
 from sr.metrics import score
 from sr.models import Model
-from sr.picture import Picture, read_picture, write_strips
+from sr.picture import Picture, read_picture
 from sr.report import figures
 from sr.report.board import leaderboard
 from sr.report.runs import Run, find_runs
@@ -140,12 +140,9 @@ class Page:
 
     def _write(self, picture: Picture, enlarger: Enlarger, name: str) -> str:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        height, width, channels = picture.pixels.shape
-        shape = (height * enlarger.scale, width * enlarger.scale, channels)
         path = folder / f"{name}_x{enlarger.scale}.png"
-        deep = picture.pixels.itemsize == 2
         with path.open("wb") as file:
-            write_strips(file, ".png", enlarger.strips(picture.pixels), shape, deep=deep, profile=picture.profile)
+            enlarger.write(picture, file, ".png")
         return str(path)
 
     def _scores(self, target: Picture, made: dict[str, str], scale: int) -> list[str]:

@@ -1,8 +1,8 @@
 """A trained model ready for use on pictures in memory: gray or colour, with alpha, of 8 or 16 bits, of any size."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from sr.hardware import free_memory
 from sr.image import gray, resize, to_float
 from sr.infer import enlarge_in_tiles, tile_for
 from sr.models import Model
-from sr.picture import Pixels, pixels_of
+from sr.picture import Picture, Pixels, pixels_of, write_strips
 
 _FASTEST_TILE = 256  # pixels of the input: its features still fit into a processor's cache
 _BICUBIC_HALO = 2
@@ -77,6 +77,21 @@ class Enlarger:
             if filled == strip.shape[0] * strip.shape[1]:
                 yield strip
                 done, filled, strip = done + strip.shape[0], 0, None
+
+    def write(
+        self, picture: Picture, file: IO[bytes], suffix: str, advance: Callable[[float], None] = lambda share: None
+    ) -> str:
+        """Enlarge a picture into a file, see `sr.picture.write_strips`; ``advance`` is told each share that is done."""
+        height, width, channels = (int(side) for side in picture.pixels.shape)
+        shape = (height * self.scale, width * self.scale, channels)
+
+        def strips() -> Iterator[Pixels]:
+            for strip in self.strips(picture.pixels):
+                yield strip
+                advance(len(strip) / shape[0])
+
+        deep = picture.pixels.itemsize == 2
+        return write_strips(file, suffix, strips(), shape, deep=deep, profile=picture.profile)
 
     def _tile_rows(self) -> int:
         align = self._net.align

@@ -12,8 +12,8 @@ from sr.errors import UserError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
-_SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
-_GRAY_MODES = frozenset({"1", "L", "LA", *_SIXTEEN_BIT_MODES})
+SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+_GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255
 
 
@@ -43,7 +43,7 @@ def read_image(path: Path) -> Tensor:
     except UserError:
         raise
     except Exception as error:  # decoders of damaged files raise all kinds of errors
-        raise ImageFileError(f"{path}: cannot be read as an image ({_reason(error)}): replace the file") from error
+        raise ImageFileError(f"{path}: cannot be read as an image ({reason_of(error)}): replace the file") from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
@@ -78,7 +78,7 @@ def from_pil(image: Image.Image) -> Tensor:
 
 
 def _to_rgb(image: Image.Image, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    if image.mode in _SIXTEEN_BIT_MODES:
+    if image.mode in SIXTEEN_BIT_MODES:
         gray = np.asarray(image, dtype=np.float64).clip(0, 65535) / _SIXTEEN_TO_EIGHT
         return np.repeat(gray.round().astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
@@ -86,6 +86,7 @@ def _to_rgb(image: Image.Image, path: Path) -> np.ndarray[tuple[int, ...], np.dt
     return np.array(image.convert("RGB"))
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why a decoder gave up, in one line."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     return "not an image" if text.startswith("cannot identify image file") else text

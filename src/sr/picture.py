@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from sr.errors import UserError
-from sr.files import SUFFIXES, ImageFileError
+from sr.files import SIXTEEN_BIT_MODES, SUFFIXES, ImageFileError, reason_of
 
 Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]  # uint8 or uint16
 
@@ -40,7 +40,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "TIFF": {"compression": "tiff_lzw"},
 }
 
-_SIXTEEN_BIT_GRAY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}  # colour type by channels
 _PNG_UP = 2  # the filter that stores differences to the row above
@@ -114,9 +113,7 @@ def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int 
     except UserError:
         raise
     except Exception as error:  # decoders of damaged files raise all kinds of errors
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = "not an image" if text.startswith("cannot identify image file") else text
-        raise ImageFileError(f"{name}: cannot be read as an image ({reason}): replace the file") from error
+        raise ImageFileError(f"{name}: cannot be read as an image ({reason_of(error)}): replace the file") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return Picture(pixels, profile, note)
@@ -159,7 +156,7 @@ def pixels_of(image: Image.Image, name: str = "the image") -> Pixels:
     """
     if image.mode == "F":
         raise ImageFileError(f"{name}: is a floating-point image of unknown range: save it with 8 or 16 bits")
-    if image.mode == "I" or image.mode in _SIXTEEN_BIT_GRAY:
+    if image.mode in SIXTEEN_BIT_MODES:
         return np.asarray(image).clip(0, 65535).astype(np.uint16)[..., None]
     if image.mode in ("1", "L", "LA", "La"):
         mode = "LA" if image.mode in ("LA", "La") or "transparency" in image.info else "L"

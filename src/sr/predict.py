@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from rich.console import Console
 from rich.progress import Progress
@@ -13,7 +12,7 @@ from rich.progress import Progress
 from sr.enlarger import Enlarger
 from sr.errors import UserError
 from sr.models import Model
-from sr.picture import FORMATS, READABLE, WRITABLE, Picture, Pixels, read_picture, write_strips
+from sr.picture import FORMATS, READABLE, WRITABLE, read_picture
 from sr.writing import whole_file
 
 STREAM = "-"
@@ -165,23 +164,11 @@ def _enlarge(
     notes += [picture.note] if picture.note else []
     for target, enlarger in zip(targets, enlargers, strict=True):
         if target is None:
-            _write(picture, enlarger, sys.stdout.buffer, ".png", advance)
+            enlarger.write(picture, sys.stdout.buffer, ".png", advance)
             sys.stdout.buffer.flush()
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as file:
-            lost = _write(picture, enlarger, file, target.suffix.lower(), advance)
+            lost = enlarger.write(picture, file, target.suffix.lower(), advance)
         notes += [f"{lost} left out of {target.name}"] if lost else []
     return notes
-
-
-def _write(picture: Picture, enlarger: Enlarger, file: IO[bytes], kind: str, advance: Callable[[float], None]) -> str:
-    height, width, channels = (int(side) for side in picture.pixels.shape)
-    shape = (height * enlarger.scale, width * enlarger.scale, channels)
-
-    def strips() -> Iterator[Pixels]:
-        for strip in enlarger.strips(picture.pixels):
-            yield strip
-            advance(len(strip) / shape[0])
-
-    return write_strips(file, kind, strips(), shape, deep=picture.pixels.itemsize == 2, profile=picture.profile)
