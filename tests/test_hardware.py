@@ -30,10 +30,31 @@ def test_bfloat16_is_taken_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, p
 
 def test_measuring_leaves_the_random_state_and_needs_the_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     state = torch.get_rng_state()
-    assert hardware._bfloat16_pays.__wrapped__() in (True, False)
+    assert hardware._is_faster_in_bfloat16() in (True, False)
     assert torch.equal(torch.get_rng_state(), state)
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     assert not hardware._bfloat16_pays.__wrapped__()
+
+
+def test_a_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    measured = []
+
+    def measure() -> bool:
+        measured.append(True)
+        return True
+
+    monkeypatch.setattr(hardware, "_MEASURED", tmp_path / "cache" / "bfloat16.json")
+    monkeypatch.setattr(hardware, "_is_faster_in_bfloat16", measure)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "one", "avx512_bf16": True})
+    assert hardware._bfloat16_pays.__wrapped__()
+    assert hardware._bfloat16_pays.__wrapped__()
+    assert len(measured) == 1
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "other", "avx512_bf16": True})
+    assert hardware._bfloat16_pays.__wrapped__()
+    assert len(measured) == 2
+    (tmp_path / "cache" / "bfloat16.json").write_text("torn")
+    assert hardware._bfloat16_pays.__wrapped__()
+    assert len(measured) == 3
 
 
 def test_a_continued_run_keeps_the_precision_it_began_with(

@@ -28,7 +28,7 @@ ALLOWED = {
     "checkpoint": {"errors", "writing"},
     "measure": set(),
     "packed": set(),
-    "hardware": {"errors", "image"},
+    "hardware": {"errors", "image", "writing"},
     "result": {"errors", "writing"},
     "record": {"errors", "measure", "result"},
     "fit": {"callbacks", "checkpoint", "console", "errors", "hardware", "lit_module", "measure", "record", "result"},

@@ -1,7 +1,7 @@
 """What a run uses of its machine: which device, which precision, and whether it compiles its network."""
 
+import json
 import shutil
-import statistics
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +11,13 @@ from torch import nn
 
 from sr.errors import UserError, check_choice
 from sr.image import keep_out_of_graphs
+from sr.writing import write_text
 
 # Steps of a run that compiles its network on a GPU by itself.
 _WORTH_COMPILING = 5000
 
-_TIMED_STEPS = 5
+_MEASURED = Path("~/.cache/sr/bfloat16.json")
+_TIMED_STEPS = 10
 _CLEARLY = 0.8  # of the other's time: what a noisy machine will not turn round
 
 
@@ -63,21 +65,42 @@ def free_memory(device: torch.device) -> int:
 def _bfloat16_pays() -> bool:
     """Whether a convolution trains faster on this processor under bfloat16 autocast than in float32.
 
-    Processors that have the instructions differ: on some they take a third of the time, on others twice the time. A
-    tenth of a second of both, in turn, decides.
+    Measured once on a machine and written down, so that the runs of a sweep and those of another day agree.
     """
     capabilities = torch.cpu.get_capabilities()
     if not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
         return False
+    machine = f"{capabilities.get('cpu_name')}, {sum(map(bool, capabilities.values()))}, torch {torch.__version__}"
+    path = _MEASURED.expanduser()
+    try:
+        known = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        known = {}
+    if not isinstance(known.get(machine), bool):
+        known[machine] = _is_faster_in_bfloat16()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(known, indent=2) + "\n")
+        except OSError:
+            pass  # measured again by the next process
+    return bool(known[machine])
+
+
+def _is_faster_in_bfloat16() -> bool:
+    """Processors that have the instructions differ: on some they take half the time, on others twice the time.
+
+    A third of a second of both in turn decides, by the fastest of each: what else runs beside it only adds time.
+    """
     with torch.random.fork_rng(devices=[]):
         layer = nn.Conv2d(64, 64, 3, padding=1)
-    image = torch.zeros(8, 64, 32, 32).contiguous(memory_format=torch.channels_last)
-    times: dict[bool, list[float]] = {True: [], False: []}
-    for _ in range(1 + _TIMED_STEPS):
-        for bfloat16, seconds in times.items():
+    image = torch.zeros(16, 64, 48, 48).contiguous(memory_format=torch.channels_last).requires_grad_()
+    least = {True: float("inf"), False: float("inf")}
+    for step in range(1 + _TIMED_STEPS):
+        for bfloat16 in least:
             begun = time.perf_counter()
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                 out = layer(image)
             out.float().sum().backward()
-            seconds.append(time.perf_counter() - begun)
-    return statistics.median(times[True][1:]) < _CLEARLY * statistics.median(times[False][1:])
+            if step:  # the first warms up
+                least[bfloat16] = min(least[bfloat16], time.perf_counter() - begun)
+    return least[True] < _CLEARLY * least[False]
