@@ -1,4 +1,5 @@
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from sr import cache
 from sr.cache import PairStore
 from sr.errors import UserError
+from sr.locks import hold
 from sr.sources import isr_folders, load_pair
 from tests.conftest import MakeFolder
 
@@ -63,16 +65,43 @@ def test_the_disk_cache_is_read_not_decoded_again(
     monkeypatch.setattr(cache, "load_pair", lambda *args, **kwargs: pytest.fail("decoded again"))
     second = PairStore(sources, **settings)  # type: ignore[arg-type]
     assert torch.equal(first[2][1], second[2][1])
-    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".bin", ".json"]
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".bin", ".json", ".lock"]
 
 
-def test_a_cut_off_cache_file_is_recognised(make_folder: MakeFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut", "flipped", "index"])
+def test_a_torn_cache_is_recognised_named_and_made_again(
+    make_folder: MakeFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
     sources = isr_folders(make_folder(count=3))
     PairStore(sources, scale=1, shrink=2, kind="disk", folder=tmp_path / "cache")
     data = next((tmp_path / "cache").glob("*.bin"))
-    data.write_bytes(data.read_bytes()[:-1])
+    content = bytearray(data.read_bytes())
+    content[1234] ^= 1
+    if damage == "index":
+        data.with_suffix(".json").write_text("{")
+    else:
+        data.write_bytes(content[:-1] if damage == "cut" else content)
+    (tmp_path / "cache" / f".{data.name}.77.tmp").touch()  # of a process that was killed
     again = PairStore(sources, scale=1, shrink=2, kind="disk", folder=tmp_path / "cache")
     assert torch.equal(again[2][1], load_pair(sources[2], 1, 2)[1])
+    assert "is torn, decoding the images again" in caplog.text
+    assert not list((tmp_path / "cache").glob(".*.tmp"))
+
+
+def test_of_two_processes_that_need_a_cache_one_waits_for_the_other(
+    make_folder: MakeFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources = isr_folders(make_folder(count=3))
+    settings = {"scale": 1, "shrink": 2, "kind": "disk", "folder": tmp_path / "cache"}
+    PairStore(sources, **settings)  # type: ignore[arg-type]
+    lock = next((tmp_path / "cache").glob("*.lock"))
+    with caplog.at_level(logging.INFO), ThreadPoolExecutor() as pool:
+        with hold(lock):
+            waiting = pool.submit(PairStore, sources, **settings)  # type: ignore[arg-type]
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+        assert len(waiting.result(timeout=10)) == 3
+    assert "another process decodes these images" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "none"])

@@ -11,6 +11,7 @@ ALLOWED = {
     "errors": set(),
     "writing": set(),
     "console": set(),
+    "locks": set(),
     "image": set(),
     "schedules": {"errors"},
     "files": {"errors"},
@@ -20,7 +21,7 @@ ALLOWED = {
     "sources": {"errors", "files", "image"},
     "splits": {"errors"},
     "duplicates": {"files"},
-    "cache": {"console", "errors", "files", "packed", "sources", "writing"},
+    "cache": {"console", "errors", "files", "locks", "packed", "sources", "writing"},
     "batches": {"cache", "packed"},
     "datamodule": {"batches", "cache", "duplicates", "errors", "image", "sources", "splits"},
     "callbacks": {"callbacks", "errors", "files", "image", "writing"},
@@ -29,9 +30,21 @@ ALLOWED = {
     "measure": set(),
     "packed": set(),
     "hardware": {"errors", "image", "writing"},
-    "result": {"errors", "writing"},
-    "record": {"errors", "measure", "result"},
-    "fit": {"callbacks", "checkpoint", "console", "errors", "hardware", "lit_module", "measure", "record", "result"},
+    "result": {"errors", "locks", "writing"},
+    "record": {"errors", "locks", "measure", "result", "writing"},
+    "resume": {"callbacks", "writing"},
+    "fit": {
+        "callbacks",
+        "checkpoint",
+        "console",
+        "errors",
+        "hardware",
+        "lit_module",
+        "measure",
+        "record",
+        "result",
+        "resume",
+    },
     "folds": {"errors", "fit", "record", "result", "writing"},
     "sweep": {"errors", "result", "writing"},
     "report": {"errors", "report", "result", "sweep", "writing"},
@@ -65,7 +78,7 @@ ALLOWED = {
 }
 
 # What reads run folders has to start at once.
-LIGHT = ("cli", "console", "errors", "result", "sweep", "train", "writing")
+LIGHT = ("cli", "console", "errors", "locks", "result", "sweep", "train", "writing")
 
 
 def imports_of(path: Path) -> set[str]:

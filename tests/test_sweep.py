@@ -1,8 +1,6 @@
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +10,8 @@ from typing import Any
 import pytest
 
 from sr.errors import UserError
+from sr.locks import hold
+from sr.result import LOCK
 from sr.sweep import Cell, find_cells, folder_names, planned, render
 from sr.writing import read_table
 from tests.conftest import SMALL, Command, MakeFolder, result_of
@@ -45,19 +45,18 @@ def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Pat
     write(tmp_path / "espcn_mse_adam")
     write(tmp_path / "espcn_mse_sgd", status="diverged", reason="the loss is not finite")
     folds = {"data": {"folds": 3, "fold": "all"}}
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    here = socket.gethostname()
-    write(tmp_path / "vdsr_mse_adam", status="running", config=folds, process={"host": here, "id": os.getpid()})
+    write(tmp_path / "vdsr_mse_adam", status="running", config=folds)
     write(tmp_path / "vdsr_mse_adam" / "fold_0")
-    write(tmp_path / "vdsr_mse_sgd", status="running", process={"host": here, "id": gone.pid})
+    write(tmp_path / "vdsr_mse_sgd", status="running")
+    (tmp_path / "vdsr_mse_sgd" / LOCK).touch()  # that nobody holds
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "result.json").write_text("{")
     plan = planned(["model=espcn,vdsr", "loss=mse", "optimizer=adam,sgd,rmsprop"])
     pattern = "${hydra:runtime.choices.model}_${hydra:runtime.choices.loss}_${hydra:runtime.choices.optimizer}"
     (tmp_path / "sweep.json").write_text(json.dumps({"cells": folder_names(plan, pattern, {})}))
 
-    cells = {cell.name: cell for cell in find_cells(tmp_path)}
+    with hold(tmp_path / "vdsr_mse_adam" / LOCK):
+        cells = {cell.name: cell for cell in find_cells(tmp_path)}
     assert cells["espcn_mse_adam"] == Cell("espcn_mse_adam", "done", gain=0.5, seconds=90.0)
     assert cells["espcn_mse_sgd"].status == "diverged"
     assert cells["vdsr_mse_adam"].status == "running"

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,9 @@ from sr.checkpoint import load_network
 from sr.errors import UserError
 from sr.files import read_image
 from sr.image import quantise, to_float
+from sr.locks import hold
 from sr.metrics import score
+from sr.result import LOCK
 from sr.writing import read_table as table
 from tests.conftest import SMALL, Command, MakeFolder, result_of
 
@@ -215,11 +216,13 @@ def test_a_moved_run_folder_keeps_its_best(command: Command, make_folder: MakeFo
 
 def test_a_run_that_another_process_trains_is_left_alone(command: Command, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    process = {"host": socket.gethostname(), "id": os.getppid()}
-    (tmp_path / "run" / "result.json").write_text(json.dumps({"status": "running", "process": process, "config": {}}))
-    code, text = command("debug=tiny")
+    earlier = {"status": "running", "process": {"host": "there", "id": 7}, "started": "noon", "config": {}}
+    (tmp_path / "run" / "result.json").write_text(json.dumps(earlier))
+    with hold(tmp_path / "run" / LOCK):
+        code, text = command("debug=tiny")
     assert code == 2
-    assert f"is being trained by process {os.getppid()}" in text
+    assert "process 7 on there has trained this run since noon: wait for it, or choose another folder" in text
+    assert result_of(tmp_path / "run") == earlier
 
 
 def test_a_run_that_failed_before_training_does_not_block_its_folder(
@@ -332,6 +335,30 @@ def test_sigterm_writes_a_checkpoint_and_ends_with_the_shells_code(make_folder: 
     assert process.returncode == 143, output.decode()
     assert result_of(run)["status"] == "interrupted"
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_two_processes_stop_together_when_one_is_told_and_go_on(
+    make_folder: MakeFolder, tmp_path: Path, number: int
+) -> None:
+    run = tmp_path / "run"
+    settings = ["data=isr", f"data.root={make_folder(count=40)}", "trainer.max_epochs=30", "logger=none"]
+    settings += ["trainer=ddp", "trainer.devices=2", "trainer.log_every_n_steps=1"]
+    line = [sys.executable, "-m", "sr.train", *SMALL, "data.batch_size=1", *settings, f"hydra.run.dir={run}"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path)
+    deadline = time.monotonic() + 100
+    while not (run / "metrics.csv").is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)  # the first alone
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, output.decode()
+    assert result_of(run)["status"] == "interrupted"
+    assert table(run / "metrics.csv")[-1]["epoch"] != "29"
+    steps = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert steps > 0
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=200, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [row["epoch"] for row in table(run / "metrics.csv")] == [str(epoch) for epoch in range(30)]
 
 
 def test_two_processes_train_as_one_with_the_doubled_batch(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,14 +18,16 @@ from rich.progress import track
 from sr.console import in_worker
 from sr.errors import UserError, check_choice
 from sr.files import ImageFileError, image_size
+from sr.locks import hold, is_held
 from sr.packed import PackedPairs, Pair
 from sr.sources import Source, load_pair
-from sr.writing import whole_file, write_text
+from sr.writing import remove_leftovers, whole_file, write_text
 
 log = logging.getLogger(__name__)
 
 KINDS = ("auto", "device", "memory", "disk", "none")
-_FORMAT = 3  # of the files on disk; part of their key
+_FORMAT = 4  # of the files on disk; part of their key
+_BLOCK = 2**22  # bytes that a checksum reads at a time
 _QUIET_BELOW = 200  # images that decode in about a second show no progress bar
 
 # Shares that `auto` may fill: of the device's free memory, and of the machine's memory.
@@ -133,15 +136,21 @@ class PairStore:
                     future.cancel()
 
     def _map(self, sources: Sequence[Source], path: Path) -> PackedPairs:
-        """Open the file of these sources, writing it first unless it is there and whole."""
-        index_path = path.with_suffix(".json")
-        entries = _read_index(path, index_path)
-        if entries is None or (len(entries) < len(sources) and not self._skip_bad):
-            self._write(sources, path, index_path)
-            entries = _read_index(path, index_path)
-            if entries is None:
-                raise UserError(f"{path}: was changed while it was written: run again")
-        else:
+        """Open the file of these sources, writing it first unless it is there and whole.
+
+        Of several processes that need it one writes, and the others wait for it.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if is_held(path.with_suffix(".lock")):
+                log.info("another process decodes these images, waiting for it")
+            with hold(path.with_suffix(".lock")):
+                entries, written = self._entries(sources, path)
+        except OSError as error:
+            raise UserError(
+                f"{path.parent}: cannot write the image cache there ({error}): set data.cache_dir"
+            ) from error
+        if not written:
             kept = {name for name, *_ in entries}
             for source in sources:
                 if source.name not in kept:
@@ -152,33 +161,48 @@ class PairStore:
         data = np.memmap(path, np.uint8, mode="c")  # c: pages are private, so torch may take them as writable
         return PackedPairs(torch.from_numpy(data), [(lr, hr) for _, lr, hr in entries])
 
-    def _write(self, sources: Sequence[Source], path: Path, index_path: Path) -> None:
-        entries: list[Entry] = []
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as file:
-                for source, pair in self._decode(sources):
-                    entries.append((source.name, list(pair[0].shape), list(pair[1].shape)))
-                    for image in pair:
-                        file.write(image.numpy().tobytes())
-                size = file.tell()
-                if not entries:
-                    raise UserError("not one of the images could be read")
-            write_text(index_path, json.dumps({"bytes": size, "pairs": entries}))
-        except OSError as error:
-            raise UserError(
-                f"{path.parent}: cannot write the image cache there ({error}): set data.cache_dir"
-            ) from error
+    def _entries(self, sources: Sequence[Source], path: Path) -> tuple[list[Entry], bool]:
+        """The entries of the file, and whether it had to be written; the caller holds its lock."""
+        index_path = path.with_suffix(".json")
+        entries = _read_index(path, index_path)
+        if entries is not None and (len(entries) == len(sources) or self._skip_bad):
+            return entries, False
+        if entries is None and index_path.is_file():
+            log.warning("%s: is torn, decoding the images again", path)
+        remove_leftovers(path.parent, f"{path.stem}.*")
+        index_path.unlink(missing_ok=True)  # it would be that of another file, were this killed between the two
+        entries, checksum = [], 0
+        with whole_file(path) as file:
+            for source, pair in self._decode(sources):
+                entries.append((source.name, list(pair[0].shape), list(pair[1].shape)))
+                for image in pair:
+                    content = image.numpy().tobytes()
+                    checksum = zlib.crc32(content, checksum)
+                    file.write(content)
+            size = file.tell()
+            if not entries:
+                raise UserError("not one of the images could be read")
+        write_text(index_path, json.dumps({"bytes": size, "crc32": checksum, "pairs": entries}))
+        return entries, True
 
 
 def _read_index(path: Path, index_path: Path) -> list[Entry] | None:
     """The entries of a cache file, or None if it or its index is missing or torn."""
     try:
         index = json.loads(index_path.read_text(encoding="utf-8"))
-        whole = path.stat().st_size == index["bytes"]
-    except (OSError, ValueError, KeyError):
+        entries: list[Entry] = index["pairs"]
+        whole = path.stat().st_size == index["bytes"] and _checksum(path) == index["crc32"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return index["pairs"] if whole else None
+    return entries if whole else None
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 def _choose(sources: Sequence[Source], scale: int, device: torch.device) -> str:

@@ -30,8 +30,9 @@ from sr.errors import UserError, check_at_least, check_choice
 from sr.hardware import compile_from, device_in_turn, precision
 from sr.lit_module import LitSR
 from sr.measure import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
-from sr.record import announce, describe_run, is_done, log_hyper_parameters, record, settle, status_of
+from sr.record import announce, describe_run, held_folder, is_done, log_hyper_parameters, record, settle, status_of
 from sr.result import summarise
+from sr.resume import cut_step_tables, find_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +55,19 @@ def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float |
         The monitored score of the best epoch (``val/psnr`` in dB unless configured otherwise), for searches.
 
     Raises:
-        UserError: for input that has to change.
+        UserError: for input that has to change, a run that another process trains, and a full disk.
         DivergedError: if the loss is no longer finite.
         KeyboardInterrupt: after Ctrl-C, once the checkpoint is written.
     """
     _quiet()
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     folder = Path(plain["run_dir"])
+    with held_folder(folder):
+        return _fit(config, plain, folder, changes)
+
+
+def _fit(config: DictConfig, plain: dict[str, Any], folder: Path, changes: Mapping[str, Any] | None) -> float | None:
+    """What `fit` does with a folder that it holds."""
     earlier = settle(folder, plain)
     if earlier and is_done(earlier, plain):
         log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
@@ -91,9 +98,11 @@ def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float |
         if "checkpoints" in parts:
             parts["checkpoints"].release()
         result["seconds"] = before + time.perf_counter() - begun
-        record(folder, result)
-        if "checkpoints" in parts:
-            parts["checkpoints"].pass_on()
+        try:
+            record(folder, result)
+        finally:
+            if "checkpoints" in parts:
+                parts["checkpoints"].pass_on()
 
 
 def _run(
@@ -126,8 +135,12 @@ def _run(
         config=network_config(plain["model"], scale, scorer.protocol, plain["data"].get("scales")),
         compile_from=compile_from(plain["trainer"]["compile"], plain["trainer"]["accelerator"]),
     )
+    resume = find_checkpoint(folder) if earlier else None
+    steps = resume[1] if resume else 0
+    if earlier:
+        cut_step_tables(folder, steps)
     callbacks: list[Callback] = [instantiate(one) for one in config.callbacks.values() if one]
-    loggers: list[Logger] = [instantiate(one) for one in (config.logger or {}).values() if one]
+    loggers = [_logger(one, steps if earlier else None) for one in (config.logger or {}).values() if one]
     trainer = _trainer(config, callbacks, loggers, folder)
     checkpoints, scores = _only(callbacks, RunCheckpoints), _only(callbacks, ImageScores)
     timing = _only(callbacks, Timing)
@@ -145,11 +158,9 @@ def _run(
         "precision": trainer.precision,
     }
     record(folder, result)
-    last = folder / "checkpoints" / "last.ckpt"
-    resume = earlier is not None and last.is_file()
     if resume:
-        log.info("going on from %s", last)
-    trainer.fit(module, datamodule, ckpt_path=last if resume else None, weights_only=True)
+        log.info("going on from %s", resume[0])
+    trainer.fit(module, datamodule, ckpt_path=resume[0] if resume else None, weights_only=True)
 
     best = None if checkpoints.best_model_score is None else float(checkpoints.best_model_score)
     result |= {
@@ -181,6 +192,13 @@ def _check(plain: dict[str, Any]) -> None:
     if plain["mode"] != best_is:
         raise UserError(f"monitor={plain['monitor']} is best at its {best_is}imum: mode={best_is}")
     check_at_least("scale", plain["scale"], 1)
+
+
+def _logger(config: DictConfig, steps: int | None) -> Logger:
+    """Build a logger; TensorBoard's hides what it holds from step ``steps`` on, since it will be logged again."""
+    again = {"purge_step": steps} if steps is not None and config._target_.endswith("TensorBoardLogger") else {}
+    logger: Logger = instantiate(config, **again)
+    return logger
 
 
 def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger], folder: Path) -> Trainer:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.errors import UserError
 from sr.fit import fit
-from sr.record import describe_run, is_done, record, settle, status_of
+from sr.record import describe_run, held_folder, is_done, record, settle, status_of
 from sr.result import beats_input, mean_and_sd_by_epoch, objective, read_result
 from sr.writing import read_table, write_table
 
@@ -61,6 +61,12 @@ def fit_folds(config: DictConfig) -> float | None:
         raise UserError(f"data.fold=all needs data.folds=K with K of 2 or more, got {folds!r}")
     if str(plain["trainer"]["strategy"]).startswith("ddp"):
         raise UserError("trainer=ddp trains one fold at a time: name it, data.fold=0")
+    with held_folder(folder):
+        return _fit_folds(config, plain, folder, folds)
+
+
+def _fit_folds(config: DictConfig, plain: dict[str, Any], folder: Path, folds: int) -> float | None:
+    """What `fit_folds` does with a folder that it holds."""
     earlier = settle(folder, plain)
     if earlier and is_done(earlier, plain):
         log.info("%s: done before, nothing to train (retrain=true trains again)", folder)

@@ -4,7 +4,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,64 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from sr.errors import DivergedError, PrunedError, UserError
+from sr.locks import hold, is_held
 from sr.measure import environment
-from sr.result import NAME, beats_input, command, differences, is_running, read_result, write_result
+from sr.result import LOCK, NAME, beats_input, command, differences, read_result, write_result
+from sr.writing import is_full_disk, remove_leftovers
 
 log = logging.getLogger(__name__)
 
 _OURS = ("result.json", "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt")  # of a run folder
 _PATIENCE = 120.0  # seconds
 _GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "experiment")
+
+
+@contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """Make a run folder and hold it, so that no other command trains in it.
+
+    In a sweep it waits a while for a worker that a killed sweep left behind: that one ends after its running step.
+
+    Raises:
+        UserError: if another process holds it, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if _rank() == 0:
+            with _held(folder):
+                yield
+        else:  # of several processes that train one run, the first holds its folder
+            yield
+    except OSError as error:
+        if is_full_disk(error):
+            raise UserError(f"{folder}: the disk is full: free some space, and the same command goes on") from error
+        raise
+
+
+def _rank() -> int:
+    return getattr(rank_zero_only, "rank", 0)  # Lightning keeps it as an attribute of its function
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweeping and is_held(folder / LOCK):
+        log.info("%s: %s, waiting for it", folder, _holder(folder))
+    with hold(folder / LOCK, _PATIENCE if sweeping else 1) as free:
+        if not free:
+            raise UserError(f"{folder}: {_holder(folder)}: wait for it, or choose another folder (hydra.run.dir)")
+        for place in (folder, folder / "checkpoints"):
+            remove_leftovers(place)
+        yield
+
+
+def _holder(folder: Path) -> str:
+    try:
+        result = read_result(folder) or {}
+        process = result["process"]
+        return f"process {process['id']} on {process['host']} has trained this run since {result['started']}"
+    except (UserError, KeyError, TypeError):
+        return "another process trains this run"
 
 
 def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
@@ -41,8 +92,6 @@ def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
     earlier = read_result(folder)
     kept = any(folder.glob("**/checkpoints/*.ckpt"))
     if earlier:
-        if int(os.environ.get("LOCAL_RANK", 0)) == 0 and is_running(earlier):
-            earlier = _wait_for_worker(folder, earlier)
         different = differences(earlier, plain)
         if not different:
             return earlier
@@ -56,20 +105,6 @@ def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
     if kept:
         raise UserError(f"{folder}: holds checkpoints of a run without {NAME}: choose another folder, or retrain=true")
     return None
-
-
-def _wait_for_worker(folder: Path, earlier: dict[str, Any]) -> dict[str, Any]:
-    """In a sweep, let a worker that a killed one left behind come to its end, which it does after its running step."""
-    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    number = earlier["process"]["id"]
-    if sweeping:
-        log.info("%s: process %d still trains this run, waiting for it", folder, number)
-    deadline = time.monotonic() + _PATIENCE
-    while sweeping and time.monotonic() < deadline:
-        time.sleep(0.2)
-        if not is_running(earlier):
-            return read_result(folder) or earlier
-    raise UserError(f"{folder}: is being trained by process {number}: wait for it")
 
 
 def is_done(result: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:

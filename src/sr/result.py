@@ -1,9 +1,7 @@
 """result.json: what a run was, what it reached, and how it is repeated."""
 
 import json
-import os
 import shlex
-import socket
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sr.errors import UserError
+from sr.locks import is_held
 from sr.writing import write_text
 
 NAME = "result.json"
+LOCK = ".lock"  # of a run folder, held by the process that trains it
 
 _LEAST_GAIN = 0.005  # dB
 
@@ -22,7 +22,7 @@ _ABSENT = object()
 _COSTS = ("ms_per_image", "parameters", "multiply_adds", "train_seconds", "peak_memory_bytes")
 
 # Settings that change where or how fast a run goes, not what it computes.
-_NOT_COMPARED = ("run_dir", "retrain", "test", "logger", "objectives")
+_NOT_COMPARED = ("run_dir", "retrain", "test", "logger", "objectives", "callbacks.checkpoints.minutes")
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
@@ -46,25 +46,9 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return result
 
 
-def is_running(result: Mapping[str, Any], *, myself: bool = False) -> bool:
-    """Whether a process that says it trains this run still lives; one on another machine is believed to.
-
-    With ``myself`` the calling process counts as one.
-    """
-    process = result.get("process")
-    if result["status"] != "running" or process is None:
-        return False
-    if process["host"] != socket.gethostname():
-        return True
-    if process["id"] == os.getpid():
-        return myself
-    try:
-        os.kill(process["id"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def is_running(folder: Path, result: Mapping[str, Any]) -> bool:
+    """Whether a process trains the run of this folder: its result says so, and someone holds its lock."""
+    return result["status"] == "running" and is_held(folder / LOCK)
 
 
 def differences(result: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
@@ -86,7 +70,7 @@ def _flat(config: Mapping[str, Any], folder: str, prefix: str = "") -> dict[str,
     """Dotted names to values; paths inside the run folder lose it, since it may have moved."""
     values: dict[str, Any] = {}
     for name, value in config.items():
-        if not prefix and name in _NOT_COMPARED:
+        if prefix + name in _NOT_COMPARED:
             continue
         if isinstance(value, Mapping):
             values |= _flat(value, folder, f"{prefix}{name}.")

@@ -207,7 +207,7 @@ def _cell(folder: Path) -> Cell:
 
 def _standing(folder: Path, result: Mapping[str, Any]) -> Cell:
     status, reason = result["status"], result.get("reason", "")
-    if status == "running" and not is_running(result, myself=True):
+    if status == "running" and not is_running(folder, result):
         status, reason = "interrupted", "its process is gone"
     of = result["config"]["data"].get("folds") if result["config"]["data"].get("fold") == "all" else None
     folds = (sum(_done(folder / f"fold_{fold}") for fold in range(of)), of) if of else (0, 0)

@@ -45,8 +45,9 @@ class SampleGrids(Callback):
             return
         name, gain = batch["name"][0], float(outputs["scores"]["gain"][0])
         grid = sample_grid(batch["lr"][0], outputs["sr"][0], batch["hr"][0], self.error_gain)
-        board.experiment.add_image(f"val/{name}", grid.cpu(), trainer.global_step)
-        board.experiment.add_scalar(f"gain/{name}", gain, trainer.global_step)
+        step = trainer.global_step - 1  # as Lightning counts the scores of a validation
+        board.experiment.add_image(f"val/{name}", grid.cpu(), step)
+        board.experiment.add_scalar(f"gain/{name}", gain, step)
 
 
 def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor:

@@ -1,13 +1,14 @@
 """What keeps a run's weights safe: checkpoints, clean interrupts, exact continuation, an early end to divergence."""
 
+import io
 import logging
 import multiprocessing
 import os
 import random
 import signal
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,30 +17,42 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
+from torch.optim import Optimizer
 
-from sr.errors import DivergedError
+from sr.errors import DivergedError, UserError
 from sr.writing import whole_file
 
 log = logging.getLogger(__name__)
 
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+_ASKED_EVERY = 10  # steps between two agreements of several processes on whether to save or to stop
 _TIME_IS_OVER = getattr(signal, "SIGUSR2", None)  # what submitit asks Slurm to send; Windows has none
 
 
 class RunCheckpoints(ModelCheckpoint):
-    """``best.ckpt`` and ``last.ckpt``, written at the end of each epoch, and ``last.ckpt`` when a run is interrupted.
+    """``best.ckpt``, ``last.ckpt`` and, before that, ``previous.ckpt``.
 
+    The last is written at the end of each epoch, every so many minutes inside one, and when a run is interrupted.
     Ctrl-C and SIGTERM are held back to the end of a step, or of the epoch after its last step, where the state is whole
-    and the run can be continued exactly. A second signal acts at once. The signal by which submitit learns that a job's
-    time is over is held back too, if it listens: it gets it once the checkpoint is written, and queues the job again.
+    and the run can be continued exactly; of several processes one that is told stops all. A second signal acts at once.
+    The signal by which submitit learns that a job's time is over is held back too, if it listens: it gets it once the
+    checkpoint is written, and queues the job again.
     """
 
-    def __init__(self, dirpath: str, monitor: str = "val/psnr", mode: str = "max") -> None:
-        """Keep the checkpoint with the best ``monitor`` in the folder ``dirpath``."""
+    def __init__(self, dirpath: str, monitor: str = "val/psnr", mode: str = "max", minutes: float = 10.0) -> None:
+        """Keep the checkpoint with the best ``monitor`` in the folder ``dirpath``, and one every ``minutes``.
+
+        Raises:
+            UserError: for a negative number of minutes.
+        """
+        if minutes < 0:
+            raise UserError(f"callbacks.checkpoints.minutes must be 0 or more, got {minutes}")
         super().__init__(
             dirpath,
             filename="best",
@@ -49,16 +62,18 @@ class RunCheckpoints(ModelCheckpoint):
             save_on_train_epoch_end=True,  # after the other callbacks have closed the epoch
             enable_version_counter=False,  # best.ckpt is replaced, never best-v1.ckpt beside it
         )
+        self._seconds = 60 * minutes
+        self._saved = 0.0
         self._received: int | None = None
         self._whole = False
         self._previous: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the signals; on Slurm and with several processes Lightning keeps SIGTERM."""
+        """Take over the signals."""
+        self._saved = time.monotonic()
         if threading.current_thread() is not threading.main_thread():
             return  # signals reach the main thread only
-        shared = SLURMEnvironment.detect() or trainer.world_size > 1
-        numbers = [signal.SIGINT] if shared else [signal.SIGINT, signal.SIGTERM]
+        numbers = [signal.SIGINT, signal.SIGTERM]
         if _TIME_IS_OVER is not None and callable(signal.getsignal(_TIME_IS_OVER)):
             numbers.append(_TIME_IS_OVER)
         self._previous = {number: signal.signal(number, self._hold) for number in numbers}
@@ -77,25 +92,34 @@ class RunCheckpoints(ModelCheckpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Stop here if asked to: this callback is the last to see the step."""
+        """Save if it is time, and stop here if asked to: this callback is the last to see the step."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         self._stop_if_orphaned()
-        if self._received is not None and not trainer.is_last_batch:
+        if trainer.is_last_batch or (trainer.world_size > 1 and trainer.global_step % _ASKED_EVERY):
+            return
+        due = time.monotonic() - self._saved >= self._seconds
+        if self._stop_is_agreed(trainer):
             self._whole = True
             raise _exception_of(self._received)
+        if trainer.strategy.reduce_boolean_decision(due, all=False):
+            self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write ``best.ckpt`` if this epoch is the best, then ``last.ckpt``, which knows of it."""
         super().on_train_epoch_end(trainer, pl_module)
         self._save_last(trainer)
         self._stop_if_orphaned()
-        if self._received is not None:
+        if self._stop_is_agreed(trainer):
             raise _exception_of(self._received)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Write ``last.ckpt`` at a clean stop; after anything else the one of the last epoch stays."""
+        """Write ``last.ckpt`` at a clean stop; after anything else the one before stays."""
         if self._whole:
             self._save_last(trainer)
+
+    def _stop_is_agreed(self, trainer: Trainer) -> bool:
+        """Whether this process, or another one of the run, was told to stop."""
+        return bool(trainer.strategy.reduce_boolean_decision(self._received is not None, all=False))
 
     def _stop_if_orphaned(self) -> None:
         """End a worker of a parallel sweep whose parent was killed: the sweep may be started again at any moment."""
@@ -105,7 +129,13 @@ class RunCheckpoints(ModelCheckpoint):
 
     def _save_last(self, trainer: Trainer) -> None:
         assert self.dirpath is not None
-        trainer.save_checkpoint(Path(self.dirpath, f"{self.CHECKPOINT_NAME_LAST}.ckpt"))
+        for logger in trainer.loggers:  # what it knows of must outlive a kill, too
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.flush()
+            elif isinstance(logger, CSVLogger):
+                logger.save()
+        trainer.save_checkpoint(Path(self.dirpath, LAST))
+        self._saved = time.monotonic()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best checkpoint of the folder, which may have moved since it was written."""
@@ -129,19 +159,21 @@ class RunCheckpoints(ModelCheckpoint):
             signal.raise_signal(_TIME_IS_OVER)
 
 
-def _exception_of(number: int) -> BaseException:
+def _exception_of(number: int | None) -> BaseException:
     return KeyboardInterrupt() if number == signal.SIGINT else SIGTERMException()
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint by rename: there is always a whole one."""
+    """Writes a checkpoint by rename, and keeps the one before the last: there is always a whole one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
         """Write ``checkpoint`` to ``path``."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            torch.save(checkpoint, file)
+        content = io.BytesIO()  # torch does not pass on why a file could not be written
+        torch.save(checkpoint, content)
+        with whole_file(path, path.with_name(PREVIOUS) if path.name == LAST else None) as file:
+            file.write(content.getbuffer())
 
 
 class RandomStates(Callback):
@@ -181,11 +213,23 @@ class RandomStates(Callback):
 
 
 class DivergenceGuard(Callback):
-    """Ends a run whose loss is no longer finite, within a step on the CPU and a few on a GPU."""
+    """Ends a run whose loss or gradient is no longer finite, on the CPU before the step is taken, on a GPU soon after.
+
+    A checkpoint written before stays.
+    """
 
     def __init__(self) -> None:
         """Watch from the first step."""
-        self._pending: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
+        self._pending: deque[tuple[int, str, Tensor, torch.cuda.Event | None]] = deque()
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Look at the gradient, as it is before clipping.
+
+        Raises:
+            DivergedError: with step, learning rate and gradient norm.
+        """
+        if getattr(trainer.precision_plugin, "scaler", None) is None:  # float16's scaler skips such steps by itself
+            self._watch(trainer, pl_module, "gradient", _gradient_norm(pl_module), trainer.global_step + 1)
 
     def on_train_batch_end(
         self,
@@ -195,18 +239,12 @@ class DivergenceGuard(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Look at the losses that have arrived, without making the device wait.
+        """Look at the loss.
 
         Raises:
             DivergedError: with step, learning rate and gradient norm.
         """
-        finite = torch.isfinite(outputs["loss"].detach()).to("cpu", non_blocking=True)
-        event = None
-        if pl_module.device.type == "cuda":
-            event = torch.cuda.Event()
-            event.record()
-        self._pending.append((trainer.global_step, finite, event))
-        self._check(trainer, pl_module)
+        self._watch(trainer, pl_module, "loss", outputs["loss"].detach(), trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the rest."""
@@ -214,18 +252,27 @@ class DivergenceGuard(Callback):
             torch.cuda.synchronize()
         self._check(trainer, pl_module)
 
+    def _watch(self, trainer: Trainer, pl_module: LightningModule, what: str, value: Tensor, step: int) -> None:
+        """Look at what has arrived, without making the device wait."""
+        value = value.to("cpu", non_blocking=True)
+        event = None
+        if pl_module.device.type == "cuda":
+            event = torch.cuda.Event()
+            event.record()
+        self._pending.append((step, what, value, event))
+        self._check(trainer, pl_module)
+
     def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        while self._pending and (self._pending[0][2] is None or self._pending[0][2].query()):
-            step, finite, _ = self._pending.popleft()
-            if not finite:
+        while self._pending and (self._pending[0][3] is None or self._pending[0][3].query()):
+            step, what, value, _ = self._pending.popleft()
+            if not value.isfinite():
                 rate = trainer.optimizers[0].param_groups[0]["lr"]
                 raise DivergedError(
-                    f"the loss is not finite at step {step} (learning rate {rate:.3g}, gradient norm "
-                    f"{_gradient_norm(pl_module.parameters()):.3g}): lower optimizer.lr, or set "
-                    f"trainer.gradient_clip_val=1"
+                    f"the {what} is not finite at step {step} (learning rate {rate:.3g}, gradient norm "
+                    f"{float(_gradient_norm(pl_module)):.3g}): lower optimizer.lr, or set trainer.gradient_clip_val=1"
                 )
 
 
-def _gradient_norm(parameters: Iterable[torch.nn.Parameter]) -> float:
-    norms = [parameter.grad.norm() for parameter in parameters if parameter.grad is not None]
-    return float(torch.stack(norms).norm()) if norms else 0.0
+def _gradient_norm(module: torch.nn.Module) -> Tensor:
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    return torch.stack(torch._foreach_norm(gradients)).norm() if gradients else torch.zeros(())
