@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from sr.logs import log_now
+
 # The validation loaders in their order, see `sr.datamodule.ISRDataModule.val_dataloader`.
 _PARTS = ("val", "train")
 
@@ -64,9 +66,10 @@ class LitSR(LightningModule):
         """Return the loss of a batch."""
         loss: Tensor = self.loss(self._enlarge(batch["lr"]), batch["hr"])
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (self.trainer.global_step + 1) % every == 0:  # Lightning writes no other step
-            self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], on_step=True, on_epoch=False)
-            self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
+        steps = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
+        if every and steps and (self.trainer.global_step + 1) % every == 0:
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            log_now(self.trainer, {"lr": rate, "train/loss_step": float(loss.detach())}, self.trainer.global_step)
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from sr.callbacks.best import BestScore
+from sr.logs import log_now
 from sr.writing import write_table
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class EpochTable(Callback):
             if trainer.world_size > 1:
                 mean = trainer.strategy.reduce(mean, reduce_op="mean")
             row["train/loss"] = float(mean)
-            pl_module.log("train/loss", row["train/loss"])
+            log_now(trainer, {"train/loss": row["train/loss"]}, trainer.global_step - 1)
         self.rows.append(row)
         _write_table(Path(trainer.default_root_dir, "metrics.csv"), self.rows, self.COLUMNS)
         line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {row['seconds']:.1f} s"

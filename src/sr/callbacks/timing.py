@@ -5,6 +5,8 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from sr.logs import log_now
+
 
 class Timing(Callback):
     """Measures training seconds, the share of them spent waiting for data, and images per second."""
@@ -56,8 +58,8 @@ class Timing(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the rates."""
-        pl_module.log("time/wait_share", self.wait_share)
-        pl_module.log("time/images_per_second", self.images_per_second)
+        values = {"time/wait_share": self.wait_share, "time/images_per_second": self.images_per_second}
+        log_now(trainer, values, trainer.global_step - 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds and images so far."""

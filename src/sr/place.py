@@ -1,0 +1,36 @@
+"""The place of runs: looked at before Hydra writes into it, which would end with a traceback."""
+
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+_ROOM = 64 * 1024  # bytes; more than Hydra writes before a run begins
+
+
+class WritableFolder(Callback):
+    """Hydra callback: ends the process with exit code 2 and one line if the output folder cannot be written to."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Look at the folder of a run."""
+        _check(Path(config.hydra.run.dir), "hydra.run.dir")
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Look at the folder of a sweep."""
+        _check(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
+
+
+def _check(folder: Path, option: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+    except OSError as error:
+        log.error("error: %s: cannot be written to (%s): name another with %s=DIR", folder, error.strerror, option)
+        sys.exit(2)
