@@ -66,6 +66,7 @@ ALLOWED = {
         "errors",
         "evaluate",
         "export",
+        "files",
         "load",
         "models",
         "picture",

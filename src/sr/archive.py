@@ -1,7 +1,7 @@
 """Read what torch.save wrote as data: nothing in it is run, and it takes no more memory than the file is long.
 
-``torch.load(weights_only=True)`` runs nothing foreign either, but believes what a file says of its sizes, and calls
-``bytearray`` and tensor classes with any number: a kilobyte can ask for a terabyte, or for what lies beyond a storage.
+``torch.load(weights_only=True)`` runs nothing foreign either, but calls ``bytearray`` and tensor classes with any size
+and hashes any key: some bytes can make it take all memory, take for ever, or end the process (nested tuples).
 """
 
 import math
