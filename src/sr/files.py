@@ -1,6 +1,7 @@
 """The one place that turns image files into tensors."""
 
 import io
+import logging
 import os
 import stat
 import warnings
@@ -22,6 +23,8 @@ MAX_PIXELS = 200_000_000  # of an input: 600 MB; a file of a few kilobytes may c
 
 # By content, whatever the file is called: Pillow would start Ghostscript for a PostScript file named .png.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it raises what it logs
+
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255
@@ -83,9 +86,8 @@ def opened(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS, mend: 
     """
     with io.BytesIO(source) if isinstance(source, bytes) else regular_file(source, name) as content:
         try:
-            with warnings.catch_warnings(), Image.open(content, formats=_FORMATS) as file:
-                # Pillow warns of large images and raises for decompression bombs; the error is the one that counts.
-                warnings.simplefilter("ignore")
+            # Pillow warns of large images and raises for decompression bombs; the error is the one that counts.
+            with warnings.catch_warnings(action="ignore"), Image.open(content, formats=_FORMATS) as file:
                 if not 0 < file.width * file.height <= max_pixels:
                     raise ImageFileError(
                         f"{name}: has {file.width}x{file.height} pixels, more than the {max_pixels} allowed{mend}"
