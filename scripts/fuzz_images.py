@@ -110,7 +110,7 @@ def main() -> None:
     ends: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     failures: list[str] = []
-    seconds: list[float] = []
+    seconds: dict[int, float] = {}
     memory = 0.0
     left = list(range(options.files))
     begun = time.monotonic()
@@ -161,7 +161,7 @@ def main() -> None:
                                 fail(number, told)
                             else:
                                 ends += told[0]
-                                seconds.append(told[1])
+                                seconds[number] = told[1]
                 elif time.monotonic() - worker.since > PATIENCE:
                     worker.process.kill()
                     dead = True
@@ -182,14 +182,15 @@ def main() -> None:
                 f"{name}: {end}": ends[f"{name}: {end}"] for name in ("data", "predict") for end in ("image", "refused")
             },
             **{end: ends[end] for end in ("another exception", "hang", "worker died")},
-            "slowest s": max(seconds),
-            "median ms": 1000 * statistics.median(seconds),
+            "slowest s": max(seconds.values()),
+            "median ms": 1000 * statistics.median(seconds.values()),
             "peak MB": memory,
             "minutes": (time.monotonic() - begun) / 60,
         }
     ]
     print("\n".join(failures[:50]))
-    save("fuzz", rows, failures=failures, seed=options.seed, memory_limit=MEMORY, patience=PATIENCE)
+    slowest = content_of(options.seed, max(seconds, key=seconds.__getitem__))[0]
+    save("fuzz", rows, failures=failures, slowest=slowest, seed=options.seed, memory_limit=MEMORY, patience=PATIENCE)
     sys.exit(bool(failures))
 
 

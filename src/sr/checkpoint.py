@@ -27,8 +27,8 @@ _TARGET = re.compile(r"(sr\.nets\.[a-z0-9_]+)\.([A-Za-z][A-Za-z0-9_]*)")
 _CONFIG = "sr"  # its place in a checkpoint and in a safetensors file's metadata
 _PREFIX = "net."  # of the network's tensors in a Lightning state dict
 
-MOST_SCALE = 64
-_MOST = 4096  # of any other number in a config: layers, channels
+MOST_SCALE = 64  # of a network; the file may be a stranger's
+_MOST = 1024  # of any other number in a config: layers, channels
 _LONGEST = 100  # letters of a text in a config
 _MOST_HEADER = 2**20  # bytes before the tensors of a safetensors file; ours have a hundredth
 _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
@@ -66,6 +66,8 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
         raise UserError(f"{path}: is not a checkpoint of sr")
     try:
         config, state = checkpoint[_CONFIG], checkpoint["state_dict"]
+        if not isinstance(config, dict) or not isinstance(state, dict):
+            raise TypeError("config and weights by name")
         target, arguments = config["model"]["_target_"], dict(config["model"])
         weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
         del arguments["_target_"]
@@ -148,6 +150,8 @@ def _check_weights(expected: nn.Module, weights: dict[str, Any]) -> None:
         if not isinstance(value, Tensor) or value.shape != wanted[name].shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else _said(value)
             raise UserError(f"its weights {name} are {found}, not {tuple(wanted[name].shape)} as its config says")
+        if value.untyped_storage().nbytes() != value.numel() * value.element_size():
+            raise UserError(f"its weights {name} are a part of other values")
         if value.dtype not in _FLOATS and value.dtype != wanted[name].dtype:
             raise UserError(f"its weights {name} are of {value.dtype}, not of {wanted[name].dtype}")
         if not value.isfinite().all():
