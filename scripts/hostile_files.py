@@ -409,23 +409,24 @@ def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
     yield "pickle of that name", pickle.dumps(_Payload(os.system, f"touch {marker}"))
 
 
-def hostile_files(folder: Path, marker: Path) -> Iterator[tuple[str, Path]]:
-    """Make one file after another, and say what each tries; some are no regular files."""
-    for suffix, made in ((".ckpt", torch_files), (".safetensors", safetensors_files), (".onnx", onnx_files)):
-        for number, (name, content) in enumerate(made(marker)):
-            path = folder / f"{number}{suffix}"
-            path.write_bytes(content)
-            yield f"{suffix}: {name}", path
-            path.unlink()
-        for name in ("folder", "pipe", "loop", "endless"):
-            path = folder / f"{name}{suffix}"
-            match name:
-                case "folder":
-                    path.mkdir()
-                case "pipe":
-                    os.mkfifo(path)
-                case "loop":
-                    path.symlink_to(path)
-                case "endless":
-                    path.symlink_to("/dev/zero")
-            yield f"{suffix}: {name}", path
+MAKERS = {".ckpt": torch_files, ".safetensors": safetensors_files, ".onnx": onnx_files}
+
+
+def hostile_files(suffix: str, folder: Path, marker: Path) -> Iterator[tuple[str, Path]]:
+    """Make one file of a kind after another, and say what each tries; some are no regular files."""
+    path = folder / f"file{suffix}"
+    for name, content in MAKERS[suffix](marker):
+        path.write_bytes(content)
+        yield f"{suffix}: {name}", path
+        path.unlink()
+    yield f"{suffix}: missing", path
+    path.mkdir()
+    yield f"{suffix}: folder", path
+    path.rmdir()
+    os.mkfifo(path)
+    yield f"{suffix}: pipe that nobody writes to", path
+    path.unlink()
+    for target, name in ((path, "link to itself"), (Path("/dev/zero"), "device without an end")):
+        path.symlink_to(target)
+        yield f"{suffix}: {name}", path
+        path.unlink()

@@ -1,6 +1,6 @@
 """Give `sr predict` checkpoints and exported networks that were made to harm, and see that it refuses each.
 
-python scripts/try_hostile_files.py            # about two minutes; writes benchmarks/hostile.json
+python scripts/try_hostile_files.py            # half a minute; writes benchmarks/hostile.json
 
 Every file is loaded in a process of its own, whose memory is limited. It has to be refused with exit code 2 and one
 line that names it, soon, and nothing in it may have run: what can run would write a marker file. Exit code 1 otherwise.
@@ -16,6 +16,7 @@ import tempfile
 import time
 import warnings
 from contextlib import redirect_stderr
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from benchmark import save
-from hostile_files import hostile_files, weights
+from hostile_files import MAKERS, hostile_files, weights
 from sr.cli import main as sr_main
 
 MEMORY = 8 << 30  # bytes of addresses beyond those a process starts with; ONNX Runtime may take four
@@ -99,7 +100,7 @@ def main() -> None:
         Image.new("RGB", (32, 32), "gray").save(picture)
         weights()  # torch has started
         bar = progress.add_task("files", total=None)
-        for name, path in hostile_files(folder, marker):
+        for name, path in chain.from_iterable(hostile_files(suffix, folder, marker) for suffix in MAKERS):
             code, text, seconds, memory = try_file(path, picture)
             line = text.strip()
             refused = code == _REFUSED and line.startswith(f"error: {path}: ") and "\n" not in line

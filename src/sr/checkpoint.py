@@ -8,7 +8,9 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from sr.archive import read_archive
 from sr.errors import UserError, line_of, shortened
@@ -29,6 +32,7 @@ _PREFIX = "net."  # of the network's tensors in a Lightning state dict
 
 MOST_SCALE = 64  # of a network; the file may be a stranger's
 _MOST = 1024  # of any other number in a config: layers, channels
+_SLACK = 4  # times as many parameters as a file has weights: some are made on the way, as by a norm of weights
 _LONGEST = 100  # letters of a text in a config
 _MOST_HEADER = 2**20  # bytes before the tensors of a safetensors file; ours have a hundredth
 _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
@@ -37,7 +41,14 @@ _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16
 def network_config(
     model: dict[str, Any], scale: int, protocol: str, scales: Sequence[int] | None = None
 ) -> dict[str, Any]:
-    """What a checkpoint has to carry: the network's target and arguments, all plain values."""
+    """What a checkpoint has to carry: the network's target and arguments, all plain values.
+
+    Raises:
+        UserError: for a scale that `load_network` would refuse.
+    """
+    for one in (scale, *(scales or ())):
+        if not 1 <= one <= MOST_SCALE:
+            raise UserError(f"scale must be an integer from 1 to {MOST_SCALE}, got {one}")
     return {"model": model, "scale": scale, "protocol": protocol, "scales": list(scales or [scale])}
 
 
@@ -85,11 +96,11 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
                 raise UserError(f"is a network for scale {known}, not {scale}: --scale {trained[0]}")
             arguments["scale"] = scale  # a network for several has no parameters that depend on it
         kind = _network_class(target)
-        with torch.device("meta"):  # which holds no values: whether the weights fit is known before any are made
-            _check_weights(kind(**arguments), weights)
-        net = kind(**arguments)
+        with _no_larger_than(weights):
+            net = kind(**arguments)
+        _check_weights(net, weights)
         net.load_state_dict(weights)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise UserError(f"{path}: {line_of(error)}") from error
     return net.eval(), {**config, "scale": scale or config["scale"], "scales": trained}
 
@@ -139,8 +150,33 @@ def _said(value: object) -> str:
     return shortened(repr(value)) if plain else f"a {type(value).__name__}"
 
 
+@contextmanager
+def _no_larger_than(weights: dict[str, Any]) -> Iterator[None]:
+    """Refuse a network with far more parameters than a file has weights, at the first one too many.
+
+    Building it without values, on the device ``meta``, would say the same, but makes torch import its compiler.
+    """
+    tensors = [value for value in weights.values() if isinstance(value, Tensor)]
+    stored = {value.untyped_storage().data_ptr(): value.numel() for value in tensors}
+    left = [_SLACK * len(weights), _SLACK * sum(stored.values())]
+    thread = threading.get_ident()
+
+    def count(module: nn.Module, name: str, value: nn.Parameter | None) -> None:
+        if value is None or threading.get_ident() != thread:
+            return
+        left[:] = left[0] - 1, left[1] - value.numel()
+        if min(left) < 0:
+            raise UserError("its config describes a larger network than its weights are of")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 def _check_weights(expected: nn.Module, weights: dict[str, Any]) -> None:
-    """Refuse weights that are not those of a network, which may be without values."""
+    """Refuse weights that are not those of a network."""
     wanted = expected.state_dict()
     if missing := sorted(wanted.keys() - weights.keys()):
         raise UserError(f"lacks the weights {_listed(missing)}: its config is another network's")
@@ -156,9 +192,6 @@ def _check_weights(expected: nn.Module, weights: dict[str, Any]) -> None:
             raise UserError(f"its weights {name} are of {value.dtype}, not of {wanted[name].dtype}")
         if not value.isfinite().all():
             raise UserError(f"its weights {name} are not finite: the training diverged, or the file is damaged")
-    stored = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in weights.values()}
-    if sum(value.numel() for value in expected.parameters()) > sum(stored.values()):
-        raise UserError("shows the same values as many weights")
 
 
 def _listed(names: list[str]) -> str:
