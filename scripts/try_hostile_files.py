@@ -45,7 +45,7 @@ def _predict(told: Connection, model: Path, picture: Path) -> None:
     code: object = 0
     with redirect_stderr(text):
         try:
-            sr_main(["predict", str(picture), "-m", str(model), "-o", f"{picture}.big.png", "--device", "cpu"])
+            sr_main(["predict", str(picture), "-m", str(model), "-o", f"{picture}.big.png", "--force"])
         except SystemExit as end:
             code = end.code
         except BaseException as error:
