@@ -42,10 +42,11 @@ SMALL = (
 KINDS = {
     "run": (),
     "folds": ("data.fold=all", "data.folds=2", "trainer.max_epochs=2"),
-    "grid": ("-m", "loss=mse,mae", "optimizer=adam,sgd", "trainer.max_epochs=2"),
-    "parallel grid": ("-m", "loss=mse,mae", "optimizer=adam,sgd", "trainer.max_epochs=2", "hydra/launcher=joblib"),
-    "search": ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "optimizer.lr=interval(1e-4,1e-3)"),
+    "grid": ("loss=mse,mae", "optimizer=adam,sgd", "trainer.max_epochs=2"),
+    "parallel grid": ("loss=mse,mae", "optimizer=adam,sgd", "trainer.max_epochs=2", "hydra/launcher=joblib"),
+    "search": ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "optimizer.lr=interval(1e-4,1e-3)"),
 }
+_SWEEPS = ("grid", "parallel grid", "search")
 _NOT_COMPARED = ("seconds", "time/")
 _PATIENCE = 300.0  # seconds that one start may take
 
@@ -63,8 +64,8 @@ def make_images(root: Path, count: int = 14) -> Path:
 def command(kind: str, root: Path, folder: Path) -> list[str]:
     """The command of a kind, into a folder."""
     words = [*SMALL, *KINDS[kind], f"data.root={root}", f"data.cache_dir={root / 'cache'}"]
-    place = "hydra.sweep.dir" if "-m" in words else "hydra.run.dir"
-    return [sys.executable, "-m", "sr.train", *words, f"{place}={folder}"]
+    mode, place = ("-m", "hydra.sweep.dir") if kind in _SWEEPS else ("--run", "hydra.run.dir")
+    return [sys.executable, "-m", "sr.train", mode, *words, f"{place}={folder}"]
 
 
 def begin(line: list[str], log: Path) -> subprocess.Popen[bytes]:

@@ -136,6 +136,13 @@ def test_sixteen_bit_tiff_is_read_however_it_is_laid_out(options: dict[str, Any]
     assert np.array_equal(read_picture(file.getvalue()).pixels, pixels)
 
 
+def test_a_sixteen_bit_tiff_may_be_turned() -> None:
+    pixels = noise(3, deep=True)
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, photometric="rgb", extratags=[(0x0112, "H", 1, 6, True)])
+    assert np.array_equal(read_picture(file.getvalue()).pixels, np.rot90(pixels, -1))
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_broken_files_are_refused_in_one_line(tmp_path: Path, deep: bool) -> None:
     whole = encoded(noise(3, deep=deep, size=(80, 80)))

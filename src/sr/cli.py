@@ -141,7 +141,7 @@ def _tile(text: str) -> int | None:
 
 def _predict(options: argparse.Namespace) -> None:
     from sr import load
-    from sr.picture import MAX_PIXELS
+    from sr.files import MAX_PIXELS
     from sr.predict import predict
 
     enlarger = load(options.model, options.scale, tile=options.tile, ensemble=options.x8, device=options.device)

@@ -1,6 +1,8 @@
-"""The errors that end a run with one line instead of a traceback, and the two checks that most of them come from."""
+"""The errors that end a run with one line instead of a traceback, the checks they come from, and how they are put."""
 
 from collections.abc import Sequence
+
+_LONGEST = 200  # letters of a stranger's text in a message
 
 
 class UserError(ValueError):
@@ -25,3 +27,18 @@ def check_at_least(name: str, value: object, least: int) -> None:
     """Refuse anything but an integer of at least ``least``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UserError(f"{name} must be an integer of {least} or more, got {value!r}")
+
+
+def line_of(error: BaseException) -> str:
+    """What an error says, in one line that a terminal can show: the text may come from a stranger's file."""
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    return shortened("".join(letter if letter.isprintable() else "?" for letter in text))
+
+
+def shortened(text: str) -> str:
+    """A text, cut where it would fill a screen.
+
+    >>> len(shortened("a" * 1000))
+    203
+    """
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sr.checkpoint import SAFETENSORS, load_network, save_network
-from sr.errors import UserError
+from sr.checkpoint import MOST_SCALE, SAFETENSORS, load_network, save_network
+from sr.errors import UserError, line_of
 from sr.writing import whole_file
 
 ONNX = ".onnx"
@@ -20,6 +21,10 @@ _OPSET = 20
 _METADATA = "sr"  # key of the JSON in an ONNX file that says how to use it
 _TOLERANCE = 1e-4  # between torch and ONNX Runtime, of a range of 1
 _CHECKED_SIZES = ((16, 16), (33, 20), (64, 51))
+_MEMORY = 2**32  # bytes that all that runs in ONNX Runtime may take
+_TOO_LITTLE = "smaller than requested bytes"  # how it says so
+_MOST_BYTES = 2**30  # of a file
+_MOST = 4096  # operations of a program; pixels of its halo
 _NEEDED = "pip install 'sr[onnx]'"
 
 
@@ -90,42 +95,104 @@ def _difference(net: nn.Module, content: bytes) -> float:
     return worst
 
 
-def _session(content: bytes | str) -> Any:
+def _session(content: bytes) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
         raise UserError(f"ONNX files need onnxruntime: {_NEEDED}") from error
+    _limit_memory()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # it raises what it logs
+    options.add_session_config_entry("session.use_env_allocators", "1")
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _limit_memory() -> None:
+    """Of all sessions of this process: a program of some bytes can ask for terabytes."""
+    import onnxruntime as ort
+
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"max_mem": _MEMORY}))
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, int]]:
+    """A program that needs nothing but itself, and how it is to be used.
+
+    Raises:
+        UserError: if it was not written by `export`.
+        ValueError: for what `export` never writes.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise UserError(f"ONNX files need the package onnx: {_NEEDED}") from error
+    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        raise ValueError("it is no file, or too large")
+    content = path.read_bytes()
+    proto = onnx.load_model_from_string(content)
+    texts = [entry.value for entry in proto.metadata_props if entry.key == _METADATA]
+    if not texts:
+        raise UserError(f"{path}: was not written by sr export: how it is to be used is not known")
+    info = json.loads(texts[0])
+    found = {name: info[name] for name in ("scale", "halo", "align")}
+    for name, least, most in (("scale", 1, MOST_SCALE), ("halo", 0, _MOST), ("align", 1, _MOST)):
+        if type(found[name]) is not int or not least <= found[name] <= most:
+            raise ValueError(f"its {name} is no integer from {least} to {most}")
+    graph = proto.graph
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    tensors = [*graph.initializer, *(tensor for one in attributes for tensor in (one.t, *one.tensors))]
+    if any(tensor.external_data or tensor.data_location for tensor in tensors):
+        raise ValueError("it takes values from other files")
+    domains = {one.domain for one in (*graph.node, *proto.opset_import)}
+    if domains - {""} or proto.functions or proto.training_info:
+        raise ValueError("it has operations of its own")
+    if any(one.HasField("g") or one.graphs for one in attributes) or len(graph.node) > _MOST:
+        raise ValueError("it has loops or branches, or too many operations")
+    sparse = graph.sparse_initializer or any(one.HasField("sparse_tensor") or one.sparse_tensors for one in attributes)
+    if sparse or [one.name for one in graph.input] != ["lr"] or len(graph.output) != 1:
+        raise ValueError("it is not a program from one image to one")
+    return content, found
 
 
 class OnnxNetwork(nn.Module):
     """An exported network, run by ONNX Runtime on the CPU."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file.
+        """Open the file, and try it on a small image.
 
         Raises:
             UserError: if it is no ONNX file, or was not written by `export`.
         """
         super().__init__()
         try:
-            self.session = _session(str(path))
-            info = json.loads(self.session.get_modelmeta().custom_metadata_map[_METADATA])
-            self.scale, self.halo, self.align = (int(info[name]) for name in ("scale", "halo", "align"))
-            if min(self.scale, self.halo + 1, self.align) < 1:
-                raise ValueError
+            content, info = _read(path)
+            self.scale, self.halo, self.align = info["scale"], info["halo"], info["align"]
+            self.session = _session(content)
+            if not self(torch.rand(1, 3, *_CHECKED_SIZES[0])).isfinite().all():
+                raise ValueError("its result is not finite")
         except UserError:
             raise
-        except KeyError as error:
-            raise UserError(f"{path}: was not written by sr export: how it is to be used is not known") from error
-        except Exception as error:  # a damaged or foreign file fails in many ways
-            raise UserError(f"{path}: cannot be read as an ONNX file") from error
+        except Exception as error:  # a damaged, foreign or hostile file fails in many ways
+            raise UserError(f"{path}: cannot be read as an ONNX file ({line_of(error)})") from error
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1]; a single row or column is doubled first."""
+        """Enlarge ``(N, 3, h, w)`` in [0, 1]; a single row or column is doubled first.
+
+        Raises:
+            MemoryError: if that takes more than 4 GiB.
+            ValueError: if the program makes another size of it than it says.
+        """
         height, width = lr.shape[-2:]
         padded = nn.functional.pad(lr, (0, int(width == 1), 0, int(height == 1)), mode="replicate")
-        out = torch.from_numpy(self.session.run(None, {"lr": np.ascontiguousarray(padded.cpu().numpy())})[0])
-        return out[..., : height * self.scale, : width * self.scale]
+        try:
+            out = self.session.run(None, {"lr": np.ascontiguousarray(padded.cpu().numpy())})[0]
+        except Exception as error:
+            if _TOO_LITTLE in str(error):
+                raise MemoryError("the program takes more than 4 GiB of memory") from error
+            raise
+        shape = (lr.shape[0], 3, padded.shape[-2] * self.scale, padded.shape[-1] * self.scale)
+        if not isinstance(out, np.ndarray) or out.dtype != np.float32 or out.shape != shape:
+            raise ValueError(f"its result is not {shape} of float32")
+        return torch.from_numpy(out)[..., : height * self.scale, : width * self.scale]

@@ -1,16 +1,29 @@
 """The one place that turns image files into tensors."""
 
+import io
+import logging
+import os
+import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.errors import UserError, line_of
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+MAX_PIXELS = 200_000_000  # of an input: 600 MB; a file of a few kilobytes may claim to hold more
+
+# By content, whatever the file is called: Pillow would start Ghostscript for a PostScript file named .png.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it raises what it logs
 
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
@@ -30,41 +43,111 @@ def read_image(path: Path) -> Tensor:
     an animation the first frame is read. Floating-point images are refused: their range is not known.
 
     Raises:
-        ImageFileError: if the file cannot be opened, is not an image, is cut off, or is floating point.
+        ImageFileError: if the file cannot be opened, is not an image, is cut off, too large, or floating point.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ImageFileError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))}): move it elsewhere")
-    try:
-        with warnings.catch_warnings(), Image.open(path) as file:
-            # Pillow warns of large images and raises for decompression bombs; the error is the one that counts.
-            warnings.simplefilter("ignore")
-            file.load()
-            pixels = _to_rgb(ImageOps.exif_transpose(file), path)
-    except UserError:
-        raise
-    except Exception as error:  # decoders of damaged files raise all kinds of errors
-        raise ImageFileError(f"{path}: cannot be read as an image ({reason_of(error)}): replace the file") from error
+    with opened(path, str(path)) as file:
+        file.load()
+        pixels = _to_rgb(ImageOps.exif_transpose(file), path)
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width from the header, as stored; (0, 0) for a file without a readable header."""
     try:
-        with warnings.catch_warnings(), Image.open(path) as file:
-            warnings.simplefilter("ignore")
+        with opened(path, str(path)) as file:
             return file.height, file.width
-    except Exception:  # read_image will say what is wrong with it
+    except ImageFileError:  # read_image will say what is wrong with it
         return 0, 0
 
 
 def is_gray(path: Path) -> bool:
     """Whether a file holds one channel, by its header; False where it cannot be read."""
     try:
-        with warnings.catch_warnings(), Image.open(path) as file:
-            warnings.simplefilter("ignore")
+        with opened(path, str(path)) as file:
             return file.mode in _GRAY_MODES
-    except Exception:  # read_image will say what is wrong with it
+    except ImageFileError:  # read_image will say what is wrong with it
         return False
+
+
+@contextmanager
+def opened(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS, mend: str = "") -> Iterator[Image.Image]:
+    """Open a picture, of which nothing is decoded yet; whatever a decoder raises inside becomes one line.
+
+    Args:
+        source: a path, or the file's content.
+        name: what errors call it.
+        max_pixels: refuse larger ones.
+        mend: what to do about one that is too large.
+
+    Raises:
+        ImageFileError: if it is no regular file, no image, damaged, empty or too large.
+    """
+    with io.BytesIO(source) if isinstance(source, bytes) else regular_file(source, name) as content:
+        try:
+            # Pillow warns of large images and raises for decompression bombs; the error is the one that counts.
+            with warnings.catch_warnings(action="ignore"), Image.open(content, formats=_FORMATS) as file:
+                if not 0 < file.width * file.height <= max_pixels:
+                    raise ImageFileError(
+                        f"{name}: has {file.width}x{file.height} pixels, more than the {max_pixels} allowed{mend}"
+                        if file.width * file.height
+                        else f"{name}: has no pixels: replace the file"
+                    )
+                yield file
+        except UserError:
+            raise
+        except Exception as error:  # decoders of damaged files raise all kinds of errors
+            raise ImageFileError(
+                f"{name}: cannot be read as an image ({_reason_of(error)}): replace the file"
+            ) from error
+
+
+def regular_file(path: Path, name: str) -> IO[bytes]:
+    """Open a file, but no pipe that nobody may ever write to, and no device that never ends.
+
+    Raises:
+        ImageFileError: if it is none, or cannot be opened.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ImageFileError(f"{name}: is no regular file: copy its content into one")
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise ImageFileError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+class _ReadOnce:
+    """A file that fails once twice as much was read from it as it is long."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        here = file.tell()
+        self._left = 2 * file.seek(0, os.SEEK_END)
+        file.seek(here)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise OSError("its tags claim more than the file holds")
+        return data
+
+
+_load_tags = ImageFileDirectory_v2.load
+
+
+def _load_tags_once(self: ImageFileDirectory_v2, file: IO[bytes]) -> None:
+    """Pillow's reader of TIFF and EXIF tags copies the whole file for each of 65,535 tags that ask for it."""
+    _load_tags(self, _ReadOnce(file))  # type: ignore[arg-type]
+
+
+ImageFileDirectory_v2.load = _load_tags_once  # type: ignore[assignment]
 
 
 def to_pil(image: Tensor) -> Image.Image:
@@ -86,7 +169,7 @@ def _to_rgb(image: Image.Image, path: Path) -> np.ndarray[tuple[int, ...], np.dt
     return np.array(image.convert("RGB"))
 
 
-def reason_of(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     """Why a decoder gave up, in one line."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = line_of(error)
     return "not an image" if text.startswith("cannot identify image file") else text

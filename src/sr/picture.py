@@ -2,9 +2,10 @@
 
 import io
 import struct
-import warnings
+import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -14,11 +15,10 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from sr.errors import UserError
-from sr.files import SIXTEEN_BIT_MODES, SUFFIXES, ImageFileError, reason_of
+from sr.files import MAX_PIXELS, SIXTEEN_BIT_MODES, SUFFIXES, ImageFileError, opened, regular_file
 
 Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]  # uint8 or uint16
 
-MAX_PIXELS = 200_000_000  # of an input: 600 MB; a file of a few kilobytes may claim to hold more
 READABLE = SUFFIXES | {".gif"}
 WRITABLE = {
     ".png": "PNG",
@@ -40,6 +40,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "TIFF": {"compression": "tiff_lzw"},
 }
 
+_PADDING = 128  # pixels that FFmpeg may add to a side
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}  # colour type by channels
 _PNG_UP = 2  # the filter that stores differences to the row above
@@ -88,35 +89,43 @@ def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int 
     Raises:
         ImageFileError: if it is no image, cut off, too large, or floating point.
     """
-    name = name or str(source)
-    try:
-        content = source if isinstance(source, bytes) else source.read_bytes()
-    except OSError as error:
-        raise ImageFileError(f"{name}: cannot be read ({error.strerror})") from error
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked instead
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as file:
-            warnings.simplefilter("ignore")
-            if file.width * file.height > max_pixels:
-                raise ImageFileError(
-                    f"{name}: has {file.width}x{file.height} pixels, more than the {max_pixels} allowed (--max-pixels)"
-                )
-            note = "animation: its first frame" if getattr(file, "n_frames", 1) > 1 else ""
-            profile = file.info.get("icc_profile")
-            if file.mode in ("CMYK", "LAB"):
-                profile, note = None, f"{file.mode}: converted to RGB without its profile"
-            pixels = _read_sixteen_bits(content, file)
-            if pixels is None:
-                file.load()
-                ImageOps.exif_transpose(file, in_place=True)  # else it copies
-                pixels = pixels_of(file, name)
-    except UserError:
-        raise
-    except Exception as error:  # decoders of damaged files raise all kinds of errors
-        raise ImageFileError(f"{name}: cannot be read as an image ({reason_of(error)}): replace the file") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    name = name or (str(source) if isinstance(source, Path) else "the picture")
+    if isinstance(source, Path):
+        with regular_file(source, name) as file:
+            source = file.read()
+    with _pillows_limit_off(), opened(source, name, max_pixels, " (--max-pixels)") as image:
+        note = "animation: its first frame" if getattr(image, "is_animated", False) else ""
+        profile = image.info.get("icc_profile")
+        if image.mode in ("CMYK", "LAB"):
+            profile, note = None, f"{image.mode}: converted to RGB without its profile"
+        pixels = _read_sixteen_bits(source, image)
+        if pixels is None:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)  # else it copies
+            pixels = pixels_of(image, name)
     return Picture(pixels, profile, note)
+
+
+_readers = 0
+_limit: int | None = None
+_lock = threading.Lock()
+
+
+@contextmanager
+def _pillows_limit_off() -> Iterator[None]:
+    """Ours, which may be higher, is checked instead; of several threads the last one restores Pillow's."""
+    global _readers, _limit
+    with _lock:
+        if not _readers:
+            _limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _readers += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers -= 1
+            if not _readers:
+                Image.MAX_IMAGE_PIXELS = _limit
 
 
 def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
@@ -130,10 +139,12 @@ def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
     import av  # only where it is needed: it takes a moment
 
     with av.open(io.BytesIO(content), format=demuxer) as container:
+        most = (file.width + _PADDING) * (file.height + _PADDING)
+        container.streams.video[0].codec_context.options = {"max_pixels": str(most)}
         frame = next(container.decode(video=0))  # type: ignore[union-attr]
     gray = frame.format.name.startswith("ya")
     pixels: Any = (frame.reformat(format="rgba64be") if gray else frame).to_ndarray()
-    if pixels.dtype != np.uint16 or pixels.shape[:2] != (file.height, file.width):
+    if pixels.dtype != np.uint16 or sorted(pixels.shape[:2]) != sorted(file.size):
         raise ValueError("its parts contradict each other")
     return _upright(pixels[..., 2:] if gray else pixels, file)
 

@@ -1,13 +1,13 @@
 """What an interrupted run left behind: the checkpoint to go on from, and logs that reach beyond it."""
 
 import logging
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from sr.archive import check_archive
 from sr.callbacks.safety import LAST, PREVIOUS
 from sr.writing import read_table, write_table
 
@@ -34,10 +34,7 @@ def find_checkpoint(folder: Path) -> tuple[Path, int] | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
-        torn = archive.testzip()
-    if torn is not None:
-        raise ValueError(f"the checksum of {torn} is wrong")
+    check_archive(path)
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     if missing := sorted(_NEEDED - checkpoint.keys()):
         raise ValueError(f"no {', '.join(missing)} in it")
