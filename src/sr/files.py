@@ -1,6 +1,7 @@
 """The one place that turns image files into tensors."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,18 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+# What a file may have that its tensor has not.
+TRAITS = TRANSPARENT, PALETTE, COLOUR_SPACE, SIXTEEN_BITS, TURNED, FRAMES = (
+    "transparent",
+    "palette",
+    "colour space",
+    "16 bits",
+    "EXIF orientation",
+    "several frames",
+)
 
 
 class ImageFileError(UserError):
@@ -32,19 +45,43 @@ def read_image(path: Path) -> Tensor:
     Raises:
         ImageFileError: if the file cannot be opened, is not an image, is cut off, or is floating point.
     """
+    return _read(path, lambda file, tiles: [])[0]
+
+
+def read_with_traits(path: Path) -> tuple[Tensor, list[str]]:
+    """`read_image`, and which of ``TRAITS`` the file has: what was converted or lost."""
+    return _read(path, _traits)
+
+
+def _read(path: Path, look: Callable[[Image.Image, str], list[str]]) -> tuple[Tensor, list[str]]:
     if path.suffix.lower() not in SUFFIXES:
         raise ImageFileError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))}): move it elsewhere")
     try:
         with warnings.catch_warnings(), Image.open(path) as file:
             # Pillow warns of large images and raises for decompression bombs; the error is the one that counts.
             warnings.simplefilter("ignore")
+            tiles = str(file.tile)  # gone once it is loaded
             file.load()
+            traits = look(file, tiles)
             pixels = _to_rgb(ImageOps.exif_transpose(file), path)
     except UserError:
         raise
     except Exception as error:  # decoders of damaged files raise all kinds of errors
         raise ImageFileError(f"{path}: cannot be read as an image ({reason_of(error)}): replace the file") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), traits
+
+
+def _traits(file: Image.Image, tiles: str) -> list[str]:
+    alpha = file.convert("RGBA").getchannel("A").getextrema() if file.has_transparency_data else (255, 255)
+    has = {
+        TRANSPARENT: alpha[0] < 255,
+        PALETTE: file.mode in ("P", "PA"),
+        COLOUR_SPACE: file.mode in ("CMYK", "LAB", "YCbCr", "HSV"),
+        SIXTEEN_BITS: file.mode in SIXTEEN_BIT_MODES or ";16" in tiles,
+        TURNED: file.getexif().get(_ORIENTATION, 1) in range(2, 9),
+        FRAMES: getattr(file, "n_frames", 1) > 1,
+    }
+    return [trait for trait in TRAITS if has[trait]]
 
 
 def image_size(path: Path) -> tuple[int, int]:
