@@ -2,14 +2,15 @@
 
 import hashlib
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
-import torch
 from rich.progress import track
 from torch import Tensor
 
@@ -17,8 +18,8 @@ from sr import files, pairs
 from sr.duplicates import Hashes, group, hashes
 from sr.errors import UserError, check_at_least
 from sr.files import SUFFIXES, ImageFileError, read_with_traits
-from sr.image import crop_to_multiple
-from sr.pairs import fault
+from sr.image import crop_to_multiple, is_constant
+from sr.pairs import fault, one_thread
 from sr.sources import MIN_SIDE, files_in, find_base
 from sr.writing import aligned, write_text
 
@@ -176,18 +177,11 @@ def _by_stem(folder: Path, findings: list[Finding]) -> dict[str, Path]:
 
 def _look_at_all(items: Sequence[_Item], scale: int | None) -> Iterator[_Seen]:
     """Decode in threads (Pillow and torch release the interpreter lock), in order, so many at a time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # images are small: one a core is faster than one on all
-    bar = track(range(len(items)), "checking images", transient=True, disable=len(items) < _QUIET_BELOW)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            for start in range(0, len(items), _AHEAD):
-                for one in pool.map(partial(_look, scale=scale), items[start : start + _AHEAD]):
-                    next(bar, None)
-                    yield one
-        next(bar, None)
-    finally:
-        torch.set_num_threads(threads)
+    starts = range(0, len(items), _AHEAD)
+    with one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        looked = (pool.map(partial(_look, scale=scale), items[start : start + _AHEAD]) for start in starts)
+        seen = chain.from_iterable(looked)
+        yield from track(seen, "checking images", len(items), transient=True, disable=len(items) < _QUIET_BELOW)
 
 
 def _look(item: _Item, scale: int | None) -> _Seen:
@@ -199,8 +193,8 @@ def _look(item: _Item, scale: int | None) -> _Seen:
     if min(hr.shape[1:]) < MIN_SIDE:
         message = f"has {_size(hr)} pixels, at least {MIN_SIDE} a side are needed"
         seen.findings.append(Finding(ERROR, "too small", str(item.hr), message, "remove it"))
-    if int(hr.amin()) < int(hr.amax()):  # else it is like every other such image
-        seen.digest, seen.hashes = hashlib.sha256(hr.numpy()).hexdigest(), hashes(hr)
+    if not is_constant(hr):  # else it is like every other such image
+        seen.digest, seen.hashes = hashlib.sha256(hr.numpy().tobytes()).hexdigest(), hashes(hr)
     if lr is not None:
         seen.sizes = _size(hr), _size(lr)
         seen.scale = _scale(hr, lr)
@@ -208,9 +202,7 @@ def _look(item: _Item, scale: int | None) -> _Seen:
             wrong = fault(lr, crop_to_multiple(hr, seen.scale))
             if wrong:
                 severity, mend = _PAIRS[wrong.kind]
-                seen.findings.append(
-                    Finding(severity, wrong.kind, str(item.lr), wrong.text.format(item.hr.name), mend)
-                )
+                seen.findings.append(Finding(severity, wrong.kind, str(item.lr), wrong.text.format(item.hr.name), mend))
     return seen
 
 
@@ -224,7 +216,7 @@ def _read(path: Path, findings: list[Finding]) -> Tensor | None:
     for trait in traits:
         severity, message, mend = _TRAITS[trait]
         findings.append(Finding(severity, trait, str(path), message, mend))
-    if bool((image.amin((1, 2)) == image.amax((1, 2))).all()):
+    if is_constant(image):
         findings.append(Finding(WARNING, "constant", str(path), "is of one colour", "remove it"))
     return image
 

@@ -72,9 +72,8 @@ def _read(path: Path, look: Callable[[Image.Image, str], list[str]]) -> tuple[Te
 
 
 def _traits(file: Image.Image, tiles: str) -> list[str]:
-    alpha = file.convert("RGBA").getchannel("A").getextrema() if file.has_transparency_data else (255, 255)
     has = {
-        TRANSPARENT: alpha[0] < 255,
+        TRANSPARENT: file.has_transparency_data and np.asarray(file.convert("RGBA"))[..., 3].min() < 255,
         PALETTE: file.mode in ("P", "PA"),
         COLOUR_SPACE: file.mode in ("CMYK", "LAB", "YCbCr", "HSV"),
         SIXTEEN_BITS: file.mode in SIXTEEN_BIT_MODES or ";16" in tiles,

@@ -1,5 +1,8 @@
 """Whether a low-resolution image is its partner made small: the same picture, in its place, antialiased."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -25,12 +28,15 @@ _REACH = 8  # the furthest shift looked for
 _LEAST_SIDE = 16
 _FINE, _COARSE = 1.0, 4.0  # the band between two Gaussians: JPEG and noise lie above it, brightness below
 _SOFT = (0.0, 1.5, 3.0)  # blurs of the partner tried, for a low resolution that was blurred
-_FLAT = 1.0  # standard deviation in that band below which nothing can be told
+_FLAT = 3.0  # standard deviation in that band below which noise could hide the picture: not judged
+_HANN = 3 / 8  # what Hann's window leaves of a standard deviation
 
-# Measured on 75 photographs at scale 1 to 4. The likeness of other photographs is at most 0.6, that of the same one with
-# noise of 25 levels, JPEG quality 20 or a blur of 3 pixels at least 0.7. Kernels that keep the place are found less
-# than 0.05 off, those of wrong conventions 0.2 to 0.4. The aliasing ratio of antialiased kernels is at most 1.3.
+# Measured on 74 photographs at scale 1 to 4. The likeness of other photographs is below 0.6 (0.66 in one case of 64x64
+# pixels), that of the same one with noise of 25 levels, JPEG of quality 20 or a blur of 3 pixels above 0.7. Kernels
+# that keep the place are found less than 0.05 off, those of wrong conventions 0.25 to 0.4. The aliasing ratio of
+# antialiased kernels is at most 1.3.
 _SAME = 0.6
+_ALIKE = 0.95  # above it no other blur is tried
 _DOUBTFUL = 0.85  # below it, a mirrored partner that is more alike by _CLEARLY says that the picture is mirrored
 _CLEARLY = 0.1
 _OFF = 0.2
@@ -41,12 +47,40 @@ _NOISE = 1.0  # mean squared error below which versions cannot be told apart
 _COLOUR = 8.0
 
 
+# How the partner has to be moved, by the code of `sr.image.dihedral`.
+_TURNS = {
+    1: "mirrored left to right",
+    2: "mirrored top to bottom",
+    3: "turned by 180 degrees",
+    4: "mirrored along its diagonal",
+    5: "turned by 90 degrees to the left",
+    6: "turned by 90 degrees to the right",
+    7: "mirrored along its other diagonal",
+}
+
+
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a pair: one of ``KINDS``, and in words that go behind a file's name."""
+    """What is wrong with a pair.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        text: what goes behind the name of the low-resolution file, ``{}`` for the name of its partner.
+    """
 
     kind: str
     text: str
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: pairs are so small that it would spend its time on waking others."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def fault(lr: Tensor, hr: Tensor) -> Fault | None:
@@ -79,7 +113,7 @@ def fault(lr: Tensor, hr: Tensor) -> Fault | None:
         return Fault(ALIASED, "was made from {} without antialiasing")
     if shift:
         off = max(abs(length) for length in shift)
-        return Fault(MOVED if off > _MOVED else SHIFTED, f"lies off {{}}: {_in_words(*shift)}")
+        return Fault(MOVED if off > _MOVED else SHIFTED, f"lies off {{}} by {_in_words(*shift)}")
     colours = (lr.float().mean((1, 2)) - hr.float().mean((1, 2))).tolist()
     if max(map(abs, colours)) > _COLOUR:
         means = ", ".join(f"{name} {value:+.0f}" for name, value in zip(("red", "green", "blue"), colours, strict=True))
@@ -89,8 +123,7 @@ def fault(lr: Tensor, hr: Tensor) -> Fault | None:
 
 def _window(image: Tensor, scale: int) -> Tensor:
     """The middle of a uint8 image as gray values ``(H, W)`` in 0..255."""
-    corner = [max(0, side // scale - _WINDOW) // 2 * scale for side in image.shape[1:]]
-    top, left = corner
+    top, left = (max(0, side // scale - _WINDOW) // 2 * scale for side in image.shape[1:])
     part = image[:, top : top + _WINDOW * scale, left : left + _WINDOW * scale]
     return 255 * gray(to_float(part.cpu())[None])[0, 0]
 
@@ -102,6 +135,8 @@ def _likeness(low: Tensor, derived: Tensor) -> tuple[float | None, tuple[int, in
     one, other = _spectrum(low), _spectrum(derived)
     reach = [min(_REACH, side // 4) for side in low.shape]
     for soft in _SOFT:
+        if found[0] is not None and found[0] > _ALIKE:
+            break
         blurred = other * _gaussian(low.shape, soft)
         signals = [torch.fft.irfft2(spectrum, s=(height, width)) for spectrum in (one, blurred)]
         norms = [float(signal.square().sum()) ** 0.5 for signal in signals]
@@ -116,48 +151,34 @@ def _likeness(low: Tensor, derived: Tensor) -> tuple[float | None, tuple[int, in
     return found
 
 
-_HANN = 3 / 8  # what Hann's window leaves of the standard deviation of a plane
-
-
 def _spectrum(plane: Tensor) -> Tensor:
     """Fourier transform of what lies in the band, the edges faded out."""
     fade = [torch.hann_window(side, periodic=False) for side in plane.shape]
     faded = (plane - plane.mean()) * fade[0][:, None] * fade[1]
-    return torch.fft.rfft2(faded) * (_gaussian(plane.shape, _FINE) - _gaussian(plane.shape, _COARSE))
+    spectrum: Tensor = torch.fft.rfft2(faded)
+    return spectrum * (_gaussian(plane.shape, _FINE) - _gaussian(plane.shape, _COARSE))
 
 
 def _gaussian(shape: torch.Size, sigma: float) -> Tensor:
     """Transfer function of a Gaussian blur."""
-    squares = torch.fft.fftfreq(shape[0])[:, None] ** 2 + torch.fft.rfftfreq(shape[1]) ** 2
-    return torch.exp(-2 * (torch.pi * sigma) ** 2 * squares)
+    rows, columns = torch.fft.fftfreq(shape[0]), torch.fft.rfftfreq(shape[1])
+    squares: Tensor = rows.square()[:, None] + columns.square()
+    return (-2 * (math.pi * sigma) ** 2 * squares).exp()
 
 
 def _turn(low: Tensor, derived: Tensor, like: float) -> str | None:
     """How the partner has to be flipped or turned to be clearly more alike."""
-    found, best = None, max(like + _CLEARLY, _SAME)
-    for code, words in _TURNS.items():
-        turned = dihedral(derived, code)
-        if turned.shape == low.shape and (_likeness(low, turned)[0] or 0) > best:
-            found, best = words, _likeness(low, turned)[0] or 0
-    return found
-
-
-_TURNS = {
-    1: "mirrored left to right",
-    2: "mirrored top to bottom",
-    3: "turned by 180 degrees",
-    4: "mirrored along its diagonal",
-    5: "turned by 90 degrees",
-    6: "turned by 90 degrees",
-    7: "mirrored along its diagonal",
-}
+    turned = {words: dihedral(derived, code) for code, words in _TURNS.items()}
+    likes = {words: _likeness(low, one)[0] or 0.0 for words, one in turned.items() if one.shape == low.shape}
+    best = max(likes, key=lambda words: likes[words])
+    return best if likes[best] > max(like + _CLEARLY, _SAME) else None
 
 
 def _shift(low: Tensor, derived: Tensor, down: int, right: int) -> tuple[float, float, float, float] | None:
     """How far ``low`` lies off in the middle (down, right), and at its edges beside that (outward); None for in place.
 
-    One step of Lucas and Kanade (1981) from the best whole shift: ``low`` is regressed on the derived image and on its
-    gradients, plain and growing from the middle to the edges.
+    One step of Lucas and Kanade (1981) from the best whole shift: ``low`` is regressed on the derived image, on what a
+    blur would add to it, and on its gradients, plain and growing from the middle to the edges.
     """
     height, width = low.shape
     low, derived = _blur(low, _FINE), _blur(derived, _FINE).roll((down, right), (0, 1))
@@ -166,14 +187,16 @@ def _shift(low: Tensor, derived: Tensor, down: int, right: int) -> tuple[float, 
     grown = [slope * place for slope, place in zip(slopes, places, strict=True)]
     border = _BORDER + max(abs(down), abs(right))
     inner = (slice(border, height - border), slice(border, width - border))
-    columns = [plane[inner].flatten().double() for plane in (*slopes, *grown, derived, torch.ones_like(low))]
+    blur = sum(derived.roll(step, dim) for step in (-1, 1) for dim in (0, 1)) - 4 * derived
+    planes = (*slopes, *grown, derived, blur, torch.ones_like(low))
+    columns = [plane[inner].flatten().double() for plane in planes]
     matrix, target = torch.stack(columns, 1), low[inner].flatten().double()
     if len(target) < _LEAST_SIDE**2 // 4:
         return None
     normal = matrix.T @ matrix
     normal += 1e-6 * normal.diagonal().mean() * torch.eye(len(normal), dtype=normal.dtype)
     solution = torch.linalg.solve(normal, matrix.T @ target)
-    noise = (target - matrix @ solution).square().mean() * 4 * torch.pi * _FINE**2  # blurred pixels speak together
+    noise = (target - matrix @ solution).square().mean() * 4 * math.pi * _FINE**2  # blurred pixels speak together
     errors = (torch.linalg.inv(normal).diagonal() * noise)[:4].sqrt() / solution[4].abs()
     lengths = -solution[:4] / solution[4] + torch.tensor([down, right, 0, 0])
     if not bool(((lengths.abs() > _OFF) & (lengths.abs() > _ERRORS * errors)).any()):
@@ -220,6 +243,8 @@ def _in_words(down: float, right: float, tall: float, wide: float) -> str:
         (tall, "taller than it at top and bottom", "shorter than it at top and bottom"),
         (wide, "wider than it at left and right", "narrower than it at left and right"),
     )
-    parts = [f"{abs(length):.2f} pixels {more if length > 0 else less}" for length, more, less in named
-             if abs(length) > _OFF / 2]
-    return ", ".join(parts)
+    return ", ".join(
+        f"{abs(length):.2f} pixels {more if length > 0 else less}"
+        for length, more, less in named
+        if abs(length) > _OFF / 2
+    )
