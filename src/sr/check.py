@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -30,13 +31,12 @@ _QUIET_BELOW = 200  # images that take about a second show no progress bar
 _SHOWN = 10  # findings of a kind that are printed
 
 _DERIVE = "or remove low_res/ to derive all low-resolution images"
-_MAKE = f"shrink it anew with an antialiased filter, {_DERIVE}"
 _PAIRS = {
     pairs.OTHER: (ERROR, f"pair the files that belong together, {_DERIVE}"),
     pairs.TURNED: (ERROR, f"turn it back, {_DERIVE}"),
     pairs.MOVED: (ERROR, f"cut both to the same part, {_DERIVE}"),
     pairs.SHIFTED: (WARNING, f"shrink it anew with pixel centres aligned, {_DERIVE}"),
-    pairs.ALIASED: (WARNING, _MAKE),
+    pairs.ALIASED: (WARNING, f"shrink it anew with an antialiased filter, {_DERIVE}"),
     pairs.COLOURS: (WARNING, f"convert both alike, {_DERIVE}"),
 }
 _TRAITS = {
@@ -181,7 +181,9 @@ def _look_at_all(items: Sequence[_Item], scale: int | None) -> Iterator[_Seen]:
     with one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = (pool.map(partial(_look, scale=scale), items[start : start + _AHEAD]) for start in starts)
         seen = chain.from_iterable(looked)
-        yield from track(seen, "checking images", len(items), transient=True, disable=len(items) < _QUIET_BELOW)
+        quiet = len(items) < _QUIET_BELOW
+        bar = Console(stderr=True)  # the findings alone go to standard output
+        yield from track(seen, "checking images", len(items), console=bar, transient=True, disable=quiet)
 
 
 def _look(item: _Item, scale: int | None) -> _Seen:

@@ -280,11 +280,16 @@ def _join(groups: list[str], near: Sequence[Sequence[int]]) -> list[str]:
     return [joined[group] for group in groups]
 
 
+def _originals(store: PairStore) -> list[int]:
+    """Indices without copies that are turned or of another factor."""
+    first = min((source.factor for source in store.sources if source.factor), default=None)
+    return [index for index, source in enumerate(store.sources) if not source.rotated and source.factor == first]
+
+
 @lru_cache(maxsize=1)
 def _near_identical(store: PairStore) -> list[list[int]]:
-    """Look among the originals; copies that are turned or of another factor share the group of theirs anyway."""
-    first = min((source.factor for source in store.sources if source.factor), default=None)
-    originals = [index for index, source in enumerate(store.sources) if not source.rotated and source.factor == first]
+    """Look among the originals; their copies share their group anyway."""
+    originals = _originals(store)
     found = near_identical(store[index][1] for index in originals)
     return [[originals[place] for place in group] for group in found]
 
@@ -292,7 +297,7 @@ def _near_identical(store: PairStore) -> list[list[int]]:
 @lru_cache(maxsize=1)
 def _doubts(store: PairStore) -> list[str]:
     """What makes training worse without ending it, a line a kind: constant images, low resolution that does not fit."""
-    originals = [index for index, source in enumerate(store.sources) if not source.rotated]
+    originals = _originals(store)
     given = [index for index in originals if store.sources[index].lr]
     looked_at = given[:: max(1, -(-len(given) // _PAIRS_CHECKED))]
     found: dict[str, list[str]] = defaultdict(list)
