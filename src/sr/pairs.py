@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -159,6 +160,7 @@ def _spectrum(plane: Tensor) -> Tensor:
     return spectrum * (_gaussian(plane.shape, _FINE) - _gaussian(plane.shape, _COARSE))
 
 
+@lru_cache(maxsize=32)
 def _gaussian(shape: torch.Size, sigma: float) -> Tensor:
     """Transfer function of a Gaussian blur."""
     rows, columns = torch.fft.fftfreq(shape[0]), torch.fft.rfftfreq(shape[1])
