@@ -4,10 +4,11 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import instantiate
+from PIL import Image
 
 from sr.datamodule import ISRDataModule
 from sr.errors import UserError
-from sr.files import read_image
+from sr.files import read_image, to_pil
 from sr.image import resize, to_float, to_uint8
 from sr.sources import demo_photographs, derive_lr, image_folder
 from tests.conftest import Compose, MakeFolder, photograph
@@ -159,3 +160,26 @@ def test_training_images_smaller_than_a_crop_are_left_out_on_request(
     assert all(batch["hr"].shape[-1] == 32 for batch in data.train_dataloader())
     with pytest.raises(UserError, match="larger than every training image"):
         ISRDataModule(image_folder, str(root), on_small_image="skip", **{**settings, "patch": 96}).setup()
+
+
+def test_doubtful_images_are_warned_of_before_a_run(
+    compose_config: Compose, make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folder(count=8, size=(96, 96), low_scale=2)
+    low = read_image(root / "low_res" / "0.png")
+    to_pil(low.roll(2, 2)).save(root / "low_res" / "0.png")
+    to_pil(low).save(root / "low_res" / "1.png")
+    Image.new("RGB", (96, 96)).save(root / "high_res" / "2.png")
+    build(compose_config, f"data.root={root}", "scale=2", "data.patch=24").setup()
+    assert [record.message for record in caplog.records if "check-data" in record.message] == [
+        "1 of 8 images: of one colour, such as 2 (sr check-data says more)",
+        "1 of 8 pairs looked at: moved, such as 0 (sr check-data says more)",
+        "1 of 8 pairs looked at: another picture, such as 1 (sr check-data says more)",
+    ]
+
+
+def test_sound_images_are_not_warned_of(
+    compose_config: Compose, make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    build(compose_config, f"data.root={make_folder(low_scale=2)}", "scale=2", "data.patch=24").setup()
+    assert "check-data" not in caplog.text

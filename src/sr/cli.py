@@ -75,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     selftest = commands.add_parser("selftest", help="compare the bicubic scores of benchmark sets with published ones")
     selftest.add_argument("--data", type=Path, action="append", required=True, metavar="DIR", help="may be repeated")
     selftest.set_defaults(call=_selftest)
+    check = commands.add_parser("check-data", help="what is wrong with folders of images, and how to mend it")
+    check.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="plain, or with high_res/ and low_res/")
+    check.add_argument("--scale", type=int, help="factor of the sides (default: what most pairs of a folder have)")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write all findings")
+    check.set_defaults(call=_check_data)
     search = commands.add_parser("search", help="what a search found: history, importances, slices, every trial")
     search.add_argument("folder", type=Path, metavar="DIR", help="folder of the search (hydra.sweep.dir)")
     search.set_defaults(call=_search)
@@ -188,6 +193,18 @@ def _selftest(options: argparse.Namespace) -> None:
     sys.stdout.write(render(checks))
     if not all(one.agrees for one in checks):
         sys.exit(1)
+
+
+def _check_data(options: argparse.Namespace) -> None:
+    from sr.check import check, render, write_json
+
+    report = check(options.folders, options.scale)
+    sys.stdout.write(render(report))
+    if options.json:
+        write_json(report, options.json)
+        sys.stdout.write(f"{options.json}\n")
+    if report.exit_code:
+        sys.exit(report.exit_code)
 
 
 def _search(options: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """ISRDataModule: folders of images -> batches ``{lr, hr, name}``; splits, crops and augmentation."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -15,11 +16,14 @@ from sr.batches import Augment, Batch, EpochDraws, TrainingPairs, WholePairs
 from sr.cache import PairStore
 from sr.duplicates import describe, near_identical
 from sr.errors import UserError, check_at_least, check_choice
-from sr.image import to_float
+from sr.image import is_constant, to_float
+from sr.pairs import fault, one_thread
 from sr.sources import Source
 from sr.splits import split_groups
 
 log = logging.getLogger(__name__)
+
+_PAIRS_CHECKED = 64  # of given low resolution, so that a start does not take noticeably longer
 
 
 class ISRDataModule(LightningDataModule):
@@ -141,6 +145,8 @@ class ISRDataModule(LightningDataModule):
         self.groups = _join([source.group for source in self.store.sources], self.duplicates)
         if self.duplicates:
             log.warning(describe(self.duplicates, [source.name for source in self.store.sources]))
+        for line in _doubts(self.store):
+            log.warning("%s (sr check-data says more)", line)
         self.split = split_groups(
             self.groups,
             seed=self.seed,
@@ -274,13 +280,36 @@ def _join(groups: list[str], near: Sequence[Sequence[int]]) -> list[str]:
     return [joined[group] for group in groups]
 
 
+def _originals(store: PairStore) -> list[int]:
+    """Indices without copies that are turned or of another factor."""
+    first = min((source.factor for source in store.sources if source.factor), default=None)
+    return [index for index, source in enumerate(store.sources) if not source.rotated and source.factor == first]
+
+
 @lru_cache(maxsize=1)
 def _near_identical(store: PairStore) -> list[list[int]]:
-    """Look among the originals; copies that are turned or of another factor share the group of theirs anyway."""
-    first = min((source.factor for source in store.sources if source.factor), default=None)
-    originals = [index for index, source in enumerate(store.sources) if not source.rotated and source.factor == first]
+    """Look among the originals; their copies share their group anyway."""
+    originals = _originals(store)
     found = near_identical(store[index][1] for index in originals)
     return [[originals[place] for place in group] for group in found]
+
+
+@lru_cache(maxsize=1)
+def _doubts(store: PairStore) -> list[str]:
+    """What makes training worse without ending it, a line a kind: constant images, low resolution that does not fit."""
+    originals = _originals(store)
+    given = [index for index in originals if store.sources[index].lr]
+    looked_at = given[:: max(1, -(-len(given) // _PAIRS_CHECKED))]
+    found: dict[str, list[str]] = defaultdict(list)
+    if store.kind != "none":  # it would decode all images once more
+        for index in originals:
+            if is_constant(store[index][1]):
+                found[f"of {len(originals)} images: of one colour"].append(store.sources[index].name)
+    with one_thread():
+        for index in looked_at:
+            if wrong := fault(*store[index]):
+                found[f"of {len(looked_at)} pairs looked at: {wrong.kind}"].append(store.sources[index].name)
+    return [f"{len(names)} {what}, such as {names[0]}" for what, names in found.items()]
 
 
 @lru_cache(maxsize=1)

@@ -3,20 +3,23 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from typing import TypeAlias
 
 import imagehash
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
 from sr.files import to_pil
 
+Hashes: TypeAlias = npt.NDArray[np.uint64]
+
 # Of the 64 bits of a perceptual hash (Zauner 2010: signs of the low DCT frequencies): copies at JPEG quality 50 or half
 # the size differ in at most 4 bits, the closest two of 200 different photographs in 12.
 _NEAR = 6
 _SIDE = 32  # the hash looks at a thumbnail of this side
-_BANDS = _NEAR + 1  # two hashes within _NEAR bits agree on at least one of this many bands
+_BLOCK = 256  # images compared with all others at a time
 
 _MOVES = (None, *Image.Transpose)  # the eight flips and quarter turns
 
@@ -31,8 +34,20 @@ def near_identical(images: Iterable[Tensor]) -> list[list[int]]:
         Groups of two and more indices, ascending; images without a near-identical partner are in none.
     """
     with ThreadPoolExecutor() as pool:
-        hashes = np.array(list(pool.map(_hashes, images)))
-    leader = list(range(len(hashes)))
+        return group(list(pool.map(hashes, images)))
+
+
+def hashes(image: Tensor) -> Hashes:
+    """Perceptual hashes ``(8,)`` of a uint8 image ``(3, H, W)`` in its eight positions, 64 bits each."""
+    thumbnail = to_pil(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    moved = [thumbnail if move is None else thumbnail.transpose(move) for move in _MOVES]
+    bits = np.array([imagehash.phash(picture).hash.flatten() for picture in moved])
+    return np.packbits(bits, axis=-1).view(np.uint64)[:, 0]
+
+
+def group(hashed: Sequence[Hashes]) -> list[list[int]]:
+    """Group images by their `hashes`, as `near_identical` does."""
+    leader = list(range(len(hashed)))
 
     def find(index: int) -> int:
         while leader[index] != index:
@@ -40,38 +55,22 @@ def near_identical(images: Iterable[Tensor]) -> list[list[int]]:
             index = leader[index]
         return index
 
-    for first, second in _near_pairs(hashes):
+    for first, second in _near_pairs(np.array(hashed, np.uint64).reshape(-1, len(_MOVES))):
         leader[find(max(first, second))] = find(min(first, second))
     groups: dict[int, list[int]] = defaultdict(list)
     for index in range(len(leader)):
         groups[find(index)].append(index)
-    return [group for group in groups.values() if len(group) > 1]
+    return [members for members in groups.values() if len(members) > 1]
 
 
-def _hashes(image: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Hashes (8, 64) of the picture in its eight positions."""
-    thumbnail = to_pil(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    moved = [thumbnail if move is None else thumbnail.transpose(move) for move in _MOVES]
-    return np.array([imagehash.phash(picture).hash.flatten() for picture in moved])
-
-
-def _near_pairs(hashes: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Iterable[tuple[int, int]]:
-    """Pairs whose hashes, one of them in any position, differ in at most _NEAR bits."""
-    if not len(hashes):
-        return
-    bits = hashes.shape[-1]
-    edges = [band * bits // _BANDS for band in range(_BANDS + 1)]
-    for start, end in pairwise(edges):
-        buckets: dict[bytes, list[int]] = defaultdict(list)
-        for index in range(len(hashes)):
-            buckets[hashes[index, 0, start:end].tobytes()].append(index)
-        for index, positions in enumerate(hashes):
-            others = sorted({other for hash_ in positions for other in buckets.get(hash_[start:end].tobytes(), ())})
-            candidates = [other for other in others if other > index]
-            if not candidates:
-                continue
-            distance = (hashes[candidates, 0][:, None] != positions[None]).sum(-1).min(-1)
-            yield from ((index, other) for other, near in zip(candidates, distance <= _NEAR, strict=True) if near)
+def _near_pairs(hashed: Hashes) -> Iterable[tuple[int, int]]:
+    """Pairs whose hashes ``(N, 8)``, one of them in any position, differ in at most _NEAR bits."""
+    for start in range(0, len(hashed), _BLOCK):
+        positions, others = hashed[start : start + _BLOCK], hashed[start:, 0]
+        distance = np.min([np.bitwise_count(column[:, None] ^ others) for column in positions.T], axis=0)
+        for first, second in np.argwhere(distance <= _NEAR).tolist():
+            if first < second:
+                yield start + first, start + second
 
 
 def describe(groups: Sequence[Sequence[int]], names: Sequence[str]) -> str:

@@ -5,14 +5,14 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from torch import Tensor
 
@@ -28,6 +28,18 @@ logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it raises
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+# What a file may have that its tensor has not.
+TRAITS = TRANSPARENT, PALETTE, COLOUR_SPACE, SIXTEEN_BITS, TURNED, FRAMES = (
+    "transparent",
+    "palette",
+    "colour space",
+    "16 bits",
+    "EXIF orientation",
+    "several frames",
+)
 
 
 class ImageFileError(UserError):
@@ -45,12 +57,35 @@ def read_image(path: Path) -> Tensor:
     Raises:
         ImageFileError: if the file cannot be opened, is not an image, is cut off, too large, or floating point.
     """
+    return _read(path, lambda file, tiles: [])[0]
+
+
+def read_with_traits(path: Path) -> tuple[Tensor, list[str]]:
+    """`read_image`, and which of ``TRAITS`` the file has: what was converted or lost."""
+    return _read(path, _traits)
+
+
+def _read(path: Path, look: Callable[[Image.Image, str], list[str]]) -> tuple[Tensor, list[str]]:
     if path.suffix.lower() not in SUFFIXES:
         raise ImageFileError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))}): move it elsewhere")
     with opened(path, str(path)) as file:
+        tiles = str(file.tile)  # gone once it is loaded
         file.load()
+        traits = look(file, tiles)
         pixels = _to_rgb(ImageOps.exif_transpose(file), path)
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), traits
+
+
+def _traits(file: Image.Image, tiles: str) -> list[str]:
+    has = {
+        TRANSPARENT: file.has_transparency_data and np.asarray(file.convert("RGBA"))[..., 3].min() < 255,
+        PALETTE: file.mode in ("P", "PA"),
+        COLOUR_SPACE: file.mode in ("CMYK", "LAB", "YCbCr", "HSV"),
+        SIXTEEN_BITS: file.mode in SIXTEEN_BIT_MODES or ";16" in tiles,
+        TURNED: file.getexif().get(_ORIENTATION, 1) in range(2, 9),
+        FRAMES: getattr(file, "n_frames", 1) > 1,
+    }
+    return [trait for trait in TRAITS if has[trait]]
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -72,7 +107,9 @@ def is_gray(path: Path) -> bool:
 
 
 @contextmanager
-def opened(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS, mend: str = "") -> Iterator[Image.Image]:
+def opened(
+    source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS, mend: str = ""
+) -> Iterator[ImageFile.ImageFile]:
     """Open a picture, of which nothing is decoded yet; whatever a decoder raises inside becomes one line.
 
     Args:

@@ -43,6 +43,17 @@ def to_float(image: Tensor) -> Tensor:
     return image.to(torch.float32).div(torch.iinfo(image.dtype).max)
 
 
+def is_constant(image: Tensor) -> bool:
+    """Whether ``(3, H, W)`` is of one colour.
+
+    >>> is_constant(torch.ones(3, 2, 2)), is_constant(torch.eye(2).expand(3, 2, 2))
+    (True, False)
+    """
+    first = image[:, :1, :1]
+    some = image[:, ::16, ::16]  # tells nearly always, and at once
+    return bool((some == first).all()) and bool((image == first).all())
+
+
 def luma(image: Tensor) -> Tensor:
     """MATLAB's ``rgb2ycbcr`` luma: ``(N, 3, H, W)`` in [0, 1] to ``(N, 1, H, W)`` in 16/255..235/255, unrounded.
 

@@ -24,7 +24,7 @@ _DEMO_PHOTOGRAPHS = (
 )
 _DEMO_TILE = 256
 
-_MIN_SIDE = 11  # SSIM's window
+MIN_SIDE = 11  # SSIM's window
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def image_folder(root: str | Path | Sequence[str | Path] | None) -> list[Source]
 def _plain_or_isr_folder(root: Path, prefix: str) -> list[Source]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder (data.root)")
-    if any((root / layout / "high_res").is_dir() for layout in _ISR_LAYOUTS):
+    if find_base(root):
         return _isr_folder(root, prefix)
     files = _images_by_stem(root)
     if not files:
@@ -118,7 +118,7 @@ def _roots(root: str | Path | Sequence[str | Path]) -> list[tuple[Path, str]]:
 def _isr_folder(root: Path, prefix: str) -> list[Source]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder (data.root)")
-    base = next((root / layout for layout in _ISR_LAYOUTS if (root / layout / "high_res").is_dir()), None)
+    base = find_base(root)
     if base is None:
         if root.name == "high_res":
             raise UserError(f"{root}: name the folder above it: data.root={root.parent}")
@@ -139,11 +139,23 @@ def _isr_folder(root: Path, prefix: str) -> list[Source]:
     return [Source(prefix + stem, prefix + stem, path, low.get(stem)) for stem, path in sorted(high.items())]
 
 
+def find_base(root: Path) -> Path | None:
+    """The folder that holds ``high_res/``: ``root``, or one inside an unpacked archive; None for a plain folder."""
+    return next((root / layout for layout in _ISR_LAYOUTS if (root / layout / "high_res").is_dir()), None)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder, sorted, without hidden ones and what file managers leave behind."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".") and path.name.lower() not in _CLUTTER and not path.is_dir()
+    ]
+
+
 def _images_by_stem(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name.lower() in _CLUTTER or path.is_dir():
-            continue
+    for path in files_in(folder):
         if path.stem in files:
             raise UserError(f"{path}: {files[path.stem].name} has the same name: rename one of them")
         files[path.stem] = path
@@ -190,9 +202,9 @@ def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
         whole = whole[:, top:bottom, left:right].contiguous()
     hr = crop_to_multiple(whole, source.factor or scale)
     height, width = whole.shape[1:]
-    if min(hr.shape[1:]) < _MIN_SIDE:
-        raise UserError(f"{source.hr}: {width}x{height} pixels, at least {_MIN_SIDE} a side are needed: remove it")
-    if source.rotated and _turned_side(hr.shape[1] // scale, hr.shape[2] // scale) * scale < _MIN_SIDE:
+    if min(hr.shape[1:]) < MIN_SIDE:
+        raise UserError(f"{source.hr}: {width}x{height} pixels, at least {MIN_SIDE} a side are needed: remove it")
+    if source.rotated and _turned_side(hr.shape[1] // scale, hr.shape[2] // scale) * scale < MIN_SIDE:
         raise UserError(f"{source.hr}: {width}x{height} pixels are too few to turn: data.augment.rotate45=false")
     if source.factor:
         hr = rotate45(hr, source.factor) if source.rotated else hr
