@@ -35,6 +35,7 @@ def whole(enlarger: Enlarger, pixels: np.ndarray) -> np.ndarray:
     return np.concatenate(list(enlarger.strips(pixels)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ESPCN, Autoencoder])
 def test_strips_of_tiles_are_the_whole_picture(kind: type[nn.Module]) -> None:
     model = Model("small", 2, [network(kind)])

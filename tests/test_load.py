@@ -7,6 +7,7 @@ pytest.importorskip("gradio", reason="needs sr[demo]")
 from load_demo import campaign, kinds, observed
 
 
+@pytest.mark.slow
 def test_a_page_under_load_answers_everything_and_touches_nothing_else() -> None:
     rows, facts, violations = campaign(clients=8, each=1, seconds=120)
     assert violations == []
