@@ -762,6 +762,8 @@ def main() -> None:
         print(facts)
     for one in violations:
         print(f"violated: {one}")
+    if not facts.get("strace"):
+        print("what was opened was not watched: strace is not installed")
     sys.exit(bool(violations))
 
 

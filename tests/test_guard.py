@@ -25,6 +25,8 @@ class Asked:
             if not message.get("more_body"):
                 break
         self.bodies.append(body)
+        if body == b"fail":
+            raise RuntimeError("a secret")
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"fine"})
 
@@ -93,3 +95,9 @@ def test_no_address_is_asked_for_a_file(asked: Asked, address: str) -> None:
     for route in ("file=", "file/", "proxy=", "file=//"):
         assert asked(f"/gradio_api/{route}{address}", method="GET") == (403, "only files of this page are given")
     assert asked.bodies == []
+
+
+def test_what_fails_is_told_to_the_log_alone(asked: Asked, caplog: pytest.LogCaptureFixture) -> None:
+    assert asked(JOIN, [b"fail"]) == (500, "something went wrong; the log says what")
+    assert "a secret" in caplog.text
+    assert f"{JOIN} failed" in caplog.text

@@ -308,11 +308,13 @@ def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, 
         raise UserError("sr demo needs Gradio: pip install 'sr[demo]'")
     page = Page(runs, max_pixels, device)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    tempfile.tempdir = str(page.folder)  # for Gradio 6.0 too, which leaves halves of uploads there
     try:
         launch(page, host, port, share=share)
     except OSError as error:
         raise UserError(f"--port {port}: cannot be used ({error}): choose another") from error
     finally:
+        tempfile.tempdir = None
         page.close()
 
 

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, TypeAlias
+
+log = logging.getLogger(__name__)
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -22,7 +25,8 @@ class Guard:
     """An ASGI layer that answers what goes too far, in one line, and hands the rest on.
 
     Bodies are bounded: Gradio bounds files only, and holds the rest in memory. Nothing makes the server ask another
-    address: Gradio would fetch a file that is named by one.
+    address: Gradio would fetch a file that is named by one. What fails is told to the log alone: Gradio 6.0 would
+    answer with its traceback.
     """
 
     def __init__(self, app: App, max_upload: int, tidy: Callable[[], None]) -> None:
@@ -45,7 +49,7 @@ class Guard:
         if _ASKS_AN_ADDRESS.search(path):
             return await _answer(send, 403, "only files of this page are given")
         if scope["method"] != "POST":
-            return await self.app(scope, receive, send)
+            return await self._ask(scope, receive, send)
         form = path.rstrip("/").endswith("/upload")
         most = self.max_upload + _FORM if form else _MOST_JSON
         length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
@@ -56,11 +60,26 @@ class Guard:
             return await _answer(send, 413, f"the request has more than {most // 1_000_000} MB")
         if form:
             await asyncio.to_thread(self.tidy)
-            return await self.app(scope, receive, send)
+            return await self._ask(scope, receive, send)
         body = await _read(receive)
         if any(_ADDRESS.match(path) for path in _paths(body)):
             return await _answer(send, 403, "only files of this page are taken: upload the picture")
-        return await self.app(scope, _again(body, receive), send)
+        return await self._ask(scope, _again(body, receive), send)
+
+    async def _ask(self, scope: Message, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sent)
+        except Exception:
+            log.exception("%s failed", scope["path"])
+            if not begun:
+                await _answer(send, 500, "something went wrong; the log says what")
 
 
 async def _answer(send: Send, status: int, text: str) -> None:
