@@ -29,6 +29,7 @@ def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_all_folds_train_fresh_models_and_join_their_tables(
     command: Command,
     make_folder: MakeFolder,

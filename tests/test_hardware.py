@@ -57,6 +57,7 @@ def test_a_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert len(measured) == 3
 
 
+@pytest.mark.slow
 def test_a_continued_run_keeps_the_precision_it_began_with(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def test_an_unknown_objective_is_named_beside_those_that_exist(
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["espcn_search", "espcn_tpe"])
 def test_the_searches_that_ship_begin(
     command: Command, make_folder: MakeFolder, tmp_path: Path, experiment: str

@@ -93,6 +93,7 @@ def test_a_model_that_loses_to_its_input_ends_with_a_warning(command: Command, m
     assert "WARNING: this model does not beat its input on the val images" in text
 
 
+@pytest.mark.slow
 def test_same_seed_same_result_and_another_seed_another(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -308,7 +308,7 @@ def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, 
         raise UserError("sr demo needs Gradio: pip install 'sr[demo]'")
     page = Page(runs, max_pixels, device)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    tempfile.tempdir = str(page.folder)  # for Gradio 6.0 too, which leaves halves of uploads there
+    tempfile.tempdir = str(page.folder)  # where some versions of Gradio leave halves of uploads
     try:
         launch(page, host, port, share=share)
     except OSError as error:

@@ -25,8 +25,8 @@ class Guard:
     """An ASGI layer that answers what goes too far, in one line, and hands the rest on.
 
     Bodies are bounded: Gradio bounds files only, and holds the rest in memory. Nothing makes the server ask another
-    address: Gradio would fetch a file that is named by one. What fails is told to the log alone: Gradio 6.0 would
-    answer with its traceback.
+    address: Gradio would fetch a file that is named by one. What fails is told to the log alone: some versions of
+    Gradio answer with a traceback.
     """
 
     def __init__(self, app: App, max_upload: int, tidy: Callable[[], None]) -> None:
