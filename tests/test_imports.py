@@ -64,7 +64,8 @@ ALLOWED = {
     "evaluate": {"errors", "files", "image", "infer", "metrics", "models", "sources", "writing"},
     "zoo": {"errors", "writing"},
     "selftest": {"errors", "files", "image", "metrics", "sources", "writing"},
-    "demo": {"enlarger", "errors", "image", "load", "metrics", "models", "picture", "report", "result", "zoo"},
+    "guard": set(),
+    "demo": {"enlarger", "errors", "guard", "image", "load", "metrics", "models", "picture", "report", "result", "zoo"},
     "cli": {
         "check",
         "demo",

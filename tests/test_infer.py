@@ -45,6 +45,7 @@ def assemble(parts: Iterable[tuple[int, int, Tensor]], size: torch.Size) -> Tens
     return whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", config_names("model"))
 def test_tiles_put_together_equal_the_whole_image(compose_config: Compose, name: str, scale: int) -> None:

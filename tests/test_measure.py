@@ -41,7 +41,7 @@ def test_counting_leaves_the_network_as_it_was() -> None:
 
 def test_environment_names_what_a_rerun_needs() -> None:
     found = environment()
-    assert found["versions"]["torch"] == torch.__version__
+    assert found["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]  # the build may be left out
     assert found["machine"]["threads"] >= 1
     assert found["git_commit"] is None or len(found["git_commit"].removesuffix("-dirty")) == 40
     assert peak_memory_bytes(torch.device("cpu")) > 10**7

@@ -249,6 +249,7 @@ def test_a_line_torn_while_others_write_is_cut_before_the_next(tmp_path: Path) -
         assert len(study.trials) == 2
 
 
+@pytest.mark.slow
 def test_a_trial_that_kills_its_process_at_every_start_fails_in_the_end(tmp_path: Path) -> None:
     line = ["hydra.sweeper.n_trials=2", "x=interval(0,4)", "bad=[0]", "how=kill"]
     codes: list[int] = []
@@ -330,6 +331,7 @@ def test_a_journal_torn_by_a_kill_is_read_up_to_its_last_whole_line(search: RunS
     assert len(study_of(tmp_path).trials) == 4
 
 
+@pytest.mark.slow
 def test_a_search_is_the_same_whether_interrupted_or_not(search: RunSearch, tmp_path: Path) -> None:
     assert search("hydra.sweeper.n_trials=14", "x=interval(0,9)")[0] == 0
     whole = [trial.params for trial in study_of(tmp_path).trials]
@@ -347,6 +349,7 @@ def _wait_for(path: Path, words: str, process: "subprocess.Popen[str]") -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "grid"])
 def test_a_search_killed_in_the_middle_goes_on_to_the_exact_total(tmp_path: Path, sampler: str) -> None:
     line = [f"hydra.sweeper.sampler={sampler}", "hydra.sweeper.n_trials=8", "x=range(0,20)", "seconds=0.3"]
@@ -403,6 +406,7 @@ def test_launchers_of_other_processes_run_trials(tmp_path: Path, launcher: str) 
     assert "trial 1 failed: ValueError: planted failure" in text
 
 
+@pytest.mark.slow
 def test_a_trial_whose_process_dies_fails_alone_and_costs_no_other(tmp_path: Path) -> None:
     process = _start(
         tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_trials=4", "x=interval(0,4)",
@@ -439,6 +443,7 @@ def database() -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_study_in_postgresql_and_run_no_trial_twice(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,6 +455,7 @@ def test_two_processes_share_a_study_in_postgresql_and_run_no_trial_twice(
         assert len({trial.user_attrs["sweeper"] for trial in study.trials}) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_search_in_postgresql_goes_on_from_another_folder(tmp_path: Path, database: str) -> None:
     line = [f"hydra.sweeper.storage='{database}'", "hydra.sweeper.study_name=killed", "hydra.sweeper.n_trials=6"]
     line += ["x=range(0,20)", "seconds=0.3"]

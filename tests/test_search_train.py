@@ -32,7 +32,8 @@ def test_a_diverged_trial_fails_with_its_reason_and_the_best_is_ready_to_train(
     assert code == 0, text
     good, bad = study_of(tmp_path).trials
     assert (good.state, bad.state) == (TrialState.COMPLETE, TrialState.FAIL)
-    assert re.match(r"DivergedError: the loss is not finite at step \d+ \(learning rate", bad.user_attrs["reason"])
+    reason = bad.user_attrs["reason"]  # which of the two is first depends on the processor
+    assert re.match(r"DivergedError: the (loss|gradient) is not finite at step \d+ \(learning rate", reason)
     assert {cell.name: cell.status for cell in find_cells(tmp_path / "search")} == {
         "trial_0000": "done",
         "trial_0001": "diverged",
@@ -93,6 +94,7 @@ def test_an_unknown_objective_is_named_beside_those_that_exist(
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["espcn_search", "espcn_tpe"])
 def test_the_searches_that_ship_begin(
     command: Command, make_folder: MakeFolder, tmp_path: Path, experiment: str

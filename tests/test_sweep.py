@@ -112,6 +112,7 @@ def test_a_bad_cell_costs_itself_alone_and_only_it_is_tried_again(
     assert result_of(folder / "espcn_mse_adam") == before
 
 
+@pytest.mark.slow
 def test_a_grid_killed_in_the_middle_goes_on_and_trains_nothing_twice(make_folder: MakeFolder, tmp_path: Path) -> None:
     grid = tmp_path / "grid"
     settings = ["experiment=grid", "model=espcn", "loss=mse,mae", "optimizer=adam,sgd", "data.folds=2", "data=isr"]
@@ -136,6 +137,7 @@ def test_a_grid_killed_in_the_middle_goes_on_and_trains_nothing_twice(make_folde
     assert all(json.loads(path.read_text()) == before[path] for path in finished)
 
 
+@pytest.mark.slow
 def test_cells_in_parallel_finish_or_fail_by_themselves_and_say_whose_lines_are_whose(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -152,6 +154,7 @@ def test_cells_in_parallel_finish_or_fail_by_themselves_and_say_whose_lines_are_
     assert not list(grid.glob(".failures"))
 
 
+@pytest.mark.slow
 def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_goes_on(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:

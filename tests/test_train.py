@@ -93,6 +93,7 @@ def test_a_model_that_loses_to_its_input_ends_with_a_warning(command: Command, m
     assert "WARNING: this model does not beat its input on the val images" in text
 
 
+@pytest.mark.slow
 def test_same_seed_same_result_and_another_seed_another(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ class StopAt(Callback):
             signal.raise_signal(self.number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (5, 2), (6, 0), (9, 0)])
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on_bit_for_bit(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, workers: int
@@ -316,6 +318,7 @@ def test_unknown_groups_and_options_get_hydras_message(command: Command, overrid
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_sigterm_writes_a_checkpoint_and_ends_with_the_shells_code(make_folder: MakeFolder, tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=500", f"hydra.run.dir={run}"]
@@ -337,6 +340,7 @@ def test_sigterm_writes_a_checkpoint_and_ends_with_the_shells_code(make_folder: 
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_two_processes_stop_together_when_one_is_told_and_go_on(
     make_folder: MakeFolder, tmp_path: Path, number: int
@@ -361,6 +365,7 @@ def test_two_processes_stop_together_when_one_is_told_and_go_on(
     assert [row["epoch"] for row in table(run / "metrics.csv")] == [str(epoch) for epoch in range(30)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_doubled_batch(make_folder: MakeFolder, tmp_path: Path) -> None:
     settings = ["data=isr", f"data.root={make_folder(count=12)}", "trainer.max_epochs=3", "logger=none"]
     settings += ["data.patch=32", "data.repeat=2", "trainer.accelerator=cpu", "trainer.precision=32-true"]
@@ -399,6 +404,7 @@ RECIPE_SIZES |= {"vdsr": ["model.num_blocks=2"], "autoencoder_x2": ["model.chann
 RECIPES = [f"{name}_x{scale}" for name in ("espcn", "edsr") for scale in (2, 3, 4)] + ["vdsr", "autoencoder_x2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_takes_a_step_and_its_checkpoint_enlarges(
     command: Command, make_folder: MakeFolder, tmp_path: Path, recipe: str

@@ -5,10 +5,14 @@ import html
 import logging
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ import torch
 from sr import load, zoo
 from sr.enlarger import Enlarger
 from sr.errors import UserError
+from sr.guard import Guard
 from sr.image import to_float
 from sr.metrics import score
 from sr.models import Model
@@ -34,6 +39,7 @@ MAX_PIXELS = 4_000_000  # of an uploaded picture
 MAX_UPLOAD = 20_000_000  # bytes
 _WAITING = 32  # requests; more are turned away
 _KEPT_SECONDS = 3600  # uploads and results
+_KEPT_BYTES = 4_000_000_000
 _BOARD = ("run", "verdict", "PSNR dB", "SSIM", "gain dB", "95 % interval")
 
 Choices = dict[str, tuple[str, int]]  # label: name for sr.load, factor
@@ -85,7 +91,8 @@ class Page:
         if not self.models:
             raise UserError(f"{runs}: no trained model in it: train one, or name the folder of your runs with --runs")
         self._load = lru_cache(maxsize=4)(self._load_anew)
-        self.folder = Path(tempfile.mkdtemp(prefix="sr-demo-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="sr-demo-")).resolve()
+        self._tidying = threading.Lock()
 
     def _load_anew(self, label: str) -> Enlarger:
         name, scale = self.models[label]
@@ -105,11 +112,11 @@ class Page:
         Raises:
             UserError: for an unknown model, and for uploads that cannot be used.
         """
-        if label not in self.models:
+        if not isinstance(label, str) or label not in self.models:
             raise UserError("there is no such model in the list")
         if not source:
             raise UserError("choose a picture first")
-        self._tidy()
+        self.tidy()
         picture = self._read(source, "the picture", self.max_pixels)
         enlarger = self._load(label)
         factor = enlarger.scale
@@ -127,16 +134,39 @@ class Page:
             lines += self._scores(hr, {"bicubic": bicubic, label: big}, factor)
         return (bicubic, big), big, "\n\n".join(html.escape(line) for line in lines)
 
-    def _tidy(self) -> None:
-        """Remove what was made more than an hour ago; Gradio does so with its copies."""
-        for folder in self.folder.iterdir():
-            if folder.stat().st_mtime < time.time() - _KEPT_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+    def tidy(self) -> None:
+        """Remove what was made or uploaded more than an hour ago, and the oldest of what takes too much room."""
+        with self._tidying:
+            found = sorted(map(_age_and_size, self.folder.iterdir()), reverse=True)
+            held = 0
+            for changed, size, path in found:
+                held += size
+                if changed < time.time() - _KEPT_SECONDS or held > _KEPT_BYTES:
+                    if path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    else:  # an upload whose sender hung up
+                        path.unlink(missing_ok=True)
 
     def _read(self, path: str, name: str, most: int) -> Picture:
+        if not Path(path).is_file():
+            raise UserError(f"{name} is no longer there: upload it again")
         if Path(path).stat().st_size > MAX_UPLOAD:
             raise UserError(f"{name} has more than {MAX_UPLOAD // 1_000_000} MB")
         return read_picture(Path(path), name, most)
+
+    def uploaded(self, value: Any) -> str | None:
+        """Path of a file that was uploaded here, from what a browser says of it; None for nothing.
+
+        Raises:
+            UserError: for any other file.
+        """
+        if value is None:
+            return None
+        path = value.get("path") if isinstance(value, dict) else None
+        with suppress(OSError, ValueError):
+            if isinstance(path, str) and Path(path).resolve().is_relative_to(self.folder):
+                return path
+        raise UserError("there is no such upload")
 
     def _write(self, picture: Picture, enlarger: Enlarger, name: str) -> str:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -158,7 +188,7 @@ class Page:
 
     def curves(self, label: str) -> str:
         """The training curves of a run as HTML, the band over its folds."""
-        if label not in self.models:
+        if not isinstance(label, str) or label not in self.models:
             raise UserError("there is no such model in the list")
         name, _ = self.models[label]
         if not Path(name).is_dir():
@@ -169,7 +199,7 @@ class Page:
 
     def board(self, label: str) -> tuple[list[list[str]], str]:
         """Rows of a folder's leaderboard, and the heat map of its gains as HTML."""
-        if label not in self.boards:
+        if not isinstance(label, str) or label not in self.boards:
             raise UserError("there is no such folder in the list")
         rows, plots = [], []
         for comparison in find_runs(self.boards[label]).comparisons:
@@ -195,6 +225,8 @@ class Page:
 
 def build(page: Page) -> Any:
     """The page as Gradio blocks."""
+    # Else all of Gradio's pages on a machine share a folder; read when Gradio is imported, and again for each request.
+    os.environ["GRADIO_TEMP_DIR"] = str(page.folder)
     import gradio as gr
 
     def shown(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -208,6 +240,9 @@ def build(page: Page) -> Any:
                 raise gr.Error("something went wrong; the log says what", print_exception=False) from error
 
         return call
+
+    def enlarge(label: Any, source: Any, target: Any) -> tuple[tuple[str, str], str, str]:
+        return page.enlarge(label, page.uploaded(source), page.uploaded(target))
 
     with gr.Blocks(title="sr", analytics_enabled=False, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)) as blocks:
         gr.Markdown("# sr\nEnlarge a picture with a trained model, next to bicubic.")
@@ -229,42 +264,68 @@ def build(page: Page) -> Any:
                 facts = gr.Markdown(elem_id="facts")
                 file = gr.File(label="Result", elem_id="result")
                 plot = gr.HTML(elem_id="curves")
-        button.click(shown(page.enlarge), [model, source, target], [slider, file, facts], concurrency_id="enlarge")
-        metrics.click(shown(page.curves), model, plot)
+        # Not preprocessed: Gradio would open files before it is known whose they are, and answer in its own words.
+        button.click(
+            shown(enlarge), [model, source, target], [slider, file, facts], concurrency_id="enlarge", preprocess=False
+        )
+        metrics.click(shown(page.curves), model, plot, preprocess=False)
         if page.boards:
             with gr.Tab("Leaderboard"):
                 folder = gr.Dropdown(list(page.boards), label="Folder", elem_id="folder", value=None)
                 table = gr.Dataframe(headers=list(_BOARD), interactive=False, elem_id="board")
                 heat = gr.HTML(elem_id="heat")
-                folder.change(shown(page.board), folder, [table, heat])
+                folder.change(shown(page.board), folder, [table, heat], preprocess=False)
     return blocks.queue(max_size=_WAITING, default_concurrency_limit=1)
 
 
+def launch(page: Page, host: str, port: int | None, *, wait: bool = True, share: bool = False) -> tuple[Any, str]:
+    """Open a page; its blocks and its address, at once or when it has ended."""
+    from starlette.middleware import Middleware
+
+    blocks = build(page)
+    _, address, _ = blocks.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        prevent_thread_lock=not wait,
+        quiet=not wait,
+        max_file_size=MAX_UPLOAD,
+        ssr_mode=False,
+        show_error=False,  # but for gr.Error, whose words are ours
+        footer_links=[],
+        app_kwargs={"middleware": [Middleware(Guard, max_upload=MAX_UPLOAD, tidy=page.tidy)]},
+    )
+    return blocks, address
+
+
 def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, max_pixels: int = MAX_PIXELS) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C or SIGTERM.
 
     Raises:
         UserError: if Gradio is missing, there is no model, or the port is taken.
     """
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise UserError("sr demo needs Gradio: pip install 'sr[demo]'") from error
+    if not find_spec("gradio"):
+        raise UserError("sr demo needs Gradio: pip install 'sr[demo]'")
     page = Page(runs, max_pixels, device)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    tempfile.tempdir = str(page.folder)  # where some versions of Gradio leave halves of uploads
     try:
-        build(page).launch(
-            server_name=host,
-            server_port=port,
-            share=share,
-            max_file_size=MAX_UPLOAD,
-            ssr_mode=False,
-            show_error=True,
-            footer_links=[],
-        )
+        launch(page, host, port, share=share)
     except OSError as error:
         raise UserError(f"--port {port}: cannot be used ({error}): choose another") from error
     finally:
+        tempfile.tempdir = None
         page.close()
+
+
+def _age_and_size(path: Path) -> tuple[float, int, Path]:
+    """When a file, or the newest file in a folder, was changed; the bytes held; and the path."""
+    changed, size = 0.0, 0
+    for one in (path, *path.glob("*")):
+        with suppress(FileNotFoundError):
+            about = one.stat()
+            changed, size = max(changed, about.st_mtime), size + about.st_size
+    return changed, size, path
 
 
 def _rgb(picture: Picture) -> torch.Tensor:

@@ -18,6 +18,7 @@ def test_the_average_moves_by_a_decay_that_rises_to_its_limit() -> None:
     assert held[0].item() == pytest.approx((1 - 2 / 11) / 2)
 
 
+@pytest.mark.slow
 def test_checkpoints_hold_the_average_and_an_interrupted_run_goes_on_bit_for_bit(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def test_residual_network_starts_at_the_bicubic_image(compose_config: Compose, n
     assert torch.equal(build(compose_config, name, 3).eval()(lr), resize(lr, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_network_can_overfit_two_images(compose_config: Compose, name: str) -> None:
     net = build(compose_config, name, 1)
