@@ -229,8 +229,7 @@ def main() -> None:
                     progress.console.print(f"{folder.name}: differs in {one}", markup=False)
             rows.append({"what": kind, "rounds": rounds, "kills": hits.total(), "rounds that ended equal": equal})
             rows[-1]["hit while"] = dict(sorted(hits.items()))
-            progress.console.print(rows[-1], markup=False)
-    save("kills", rows)
+            save("kills", rows)
     sys.exit(different)
 
 

@@ -354,7 +354,7 @@ def test_two_processes_stop_together_when_one_is_told_and_go_on(
     while not (run / "metrics.csv").is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(number)  # the first alone
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + number, output.decode()
     assert result_of(run)["status"] == "interrupted"
     assert table(run / "metrics.csv")[-1]["epoch"] != "29"
