@@ -12,6 +12,7 @@ trials of a search. Exit code 1 if anything differs.
 """
 
 import argparse
+import logging
 import os
 import random
 import signal
@@ -202,6 +203,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=5, help="kills in a round")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of each kill
     draw = random.Random(options.seed)
     share = -(-options.kills // len(options.kinds))
     rows: list[dict[str, Any]] = []
