@@ -76,7 +76,9 @@ class Picture:
         return int(self.pixels.shape[2])
 
 
-def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_picture(
+    source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS, mend: str = ""
+) -> Picture:
     """Decode a file, upright; of an animation the first frame.
 
     Palettes are looked up, CMYK and other colour spaces become RGB, PNG and TIFF keep 16 bits.
@@ -85,6 +87,7 @@ def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int 
         source: a path, or the file's content.
         name: what errors call it; a path's own by default.
         max_pixels: refuse larger ones before they are decoded.
+        mend: what to do about one that is too large.
 
     Raises:
         ImageFileError: if it is no image, cut off, too large, or floating point.
@@ -93,7 +96,7 @@ def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int 
     if isinstance(source, Path):
         with regular_file(source, name) as file:
             source = file.read()
-    with _pillows_limit_off(), opened(source, name, max_pixels, " (--max-pixels)") as image:
+    with _pillows_limit_off(), opened(source, name, max_pixels, mend) as image:
         note = "animation: its first frame" if getattr(image, "is_animated", False) else ""
         profile = image.info.get("icc_profile")
         if image.mode in ("CMYK", "LAB"):

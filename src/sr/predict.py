@@ -160,7 +160,7 @@ def _enlarge(
             target.parent.mkdir(parents=True, exist_ok=True)
             notes = enlarge_video(job.source, target, enlarger, max_pixels=max_pixels, advance=advance)
         return notes
-    picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels)
+    picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels, " (--max-pixels)")
     notes += [picture.note] if picture.note else []
     for target, enlarger in zip(targets, enlargers, strict=True):
         if target is None:
