@@ -141,7 +141,7 @@ def test_uploads_that_cannot_be_used_get_one_line(page: Page, runs: Path, pictur
     with pytest.raises(UserError, match="no such folder in the list"):
         page.board("/etc")
     small = Page(runs, max_pixels=100, device="cpu")
-    with pytest.raises(UserError, match="the picture: has 50x40 pixels, more than the 100 allowed$"):
+    with pytest.raises(UserError, match=r"the picture: has 50x40 pixels, more than the 100 allowed$"):
         small.enlarge(LABEL, str(picture), None)
     small.close()
     with pytest.raises(UserError, match="no trained model in it"):
