@@ -1,6 +1,6 @@
 """Train on disks that are too small, make room, give the same command again, and compare with an unharmed run.
 
-sudo python scripts/fill_disks.py        # about 10 minutes; mounts a tmpfs; writes benchmarks/full_disks.json
+sudo python scripts/fill_disks.py        # about 5 minutes; mounts a tmpfs; writes benchmarks/full_disks.json
 
 Each disk holds a little more than the one before, so that it fills up at another write: a log, a picture, a curve, a
 checkpoint, the result. The run has to end with exit code 2 and one line, and all checkpoints that it leaves have to be
@@ -8,6 +8,7 @@ whole. Then the disk grows, and the same command has to end as if nothing had ha
 """
 
 import argparse
+import logging
 import random
 import subprocess
 import sys
@@ -66,9 +67,10 @@ def fill(root: Path, place: Path, size: str) -> tuple[int, list[str]]:
 def main() -> None:
     """Fill, compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--disks", type=int, default=24)
+    parser.add_argument("--disks", type=int, default=12)
     parser.add_argument("--smallest", type=int, default=16, help="KiB")
     options = parser.parse_args()
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of each new start
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
