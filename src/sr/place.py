@@ -27,10 +27,13 @@ class WritableFolder(Callback):
 
 
 def _check(folder: Path, option: str) -> None:
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_ROOM))
+        if new:
+            folder.rmdir()  # a command that is refused leaves nothing
     except OSError as error:
         log.error("error: %s: cannot be written to (%s): name another with %s=DIR", folder, error.strerror, option)
         sys.exit(2)
