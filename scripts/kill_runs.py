@@ -1,6 +1,6 @@
 """Kill training again and again, start it again by the same command, and compare its end with that of an unharmed one.
 
-python scripts/kill_runs.py              # about 25 minutes on two cores; writes benchmarks/kills.json
+python scripts/kill_runs.py              # about 20 minutes on two cores; writes benchmarks/kills.json
 python scripts/kill_runs.py --kinds run --kills 5
 
 Each round trains small networks in a fresh folder: one run, two folds, a grid, a grid whose cells run in parallel, or a
@@ -199,7 +199,7 @@ def main() -> None:
     """Kill, compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
-    parser.add_argument("--kills", type=int, default=125, help="in all")
+    parser.add_argument("--kills", type=int, default=105, help="in all")
     parser.add_argument("--each", type=int, default=5, help="kills in a round")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
