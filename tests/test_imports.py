@@ -37,7 +37,7 @@ ALLOWED = {
     "hardware": {"errors", "image", "writing"},
     "result": {"errors", "locks", "writing"},
     "record": {"errors", "locks", "measure", "result", "writing"},
-    "resume": {"archive", "callbacks", "writing"},
+    "resume": {"archive", "callbacks", "errors", "writing"},
     "fit": {
         "callbacks",
         "checkpoint",

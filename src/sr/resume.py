@@ -9,6 +9,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr.archive import check_archive
 from sr.callbacks.safety import LAST, PREVIOUS
+from sr.errors import line_of
 from sr.writing import read_table, write_table
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def find_checkpoint(folder: Path) -> tuple[Path, int] | None:
         try:
             return path, int(_read(path)["global_step"])
         except Exception as error:  # a torn file fails in many ways
-            log.warning("%s: is torn (%s), looking for the one before", path, str(error).partition("\n")[0])
+            log.warning("%s: is torn (%s), looking for the one before", path, line_of(error))
     return None
 
 

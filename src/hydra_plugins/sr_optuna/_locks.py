@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, text
+
+from hydra_plugins.sr_optuna.filelocks import hold
 
 _POLL = 0.1  # seconds
 
@@ -30,20 +31,10 @@ class FileLocks:
         """Keep the files in ``folder``."""
         self._folder = folder
 
-    @contextlib.contextmanager
-    def hold(self, name: str, wait: float) -> Iterator[bool]:
+    def hold(self, name: str, wait: float) -> contextlib.AbstractContextManager[bool]:
         """See `Locks.hold`."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._folder / name, timeout=wait)
-        try:
-            lock.acquire(poll_interval=_POLL)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        return hold(self._folder / name, wait)
 
     def is_held(self, name: str) -> bool:
         """See `Locks.is_held`."""
