@@ -8,8 +8,6 @@ whole. Then the disk grows, and the same command has to end as if nothing had ha
 """
 
 import argparse
-import logging
-import random
 import subprocess
 import sys
 import tempfile
@@ -22,7 +20,7 @@ import torch
 from rich.progress import track
 
 from benchmark import save
-from kill_runs import command, differences, make_images, survive
+from kill_runs import command, differences, finish, make_images
 
 _ENOUGH = "64m"
 _LINE = "cannot be written to (No space left on device)", "the disk is full: free some space"
@@ -58,8 +56,7 @@ def fill(root: Path, place: Path, size: str) -> tuple[int, list[str]]:
         for path in place.rglob("*.ckpt"):
             torch.load(path, weights_only=True)
         subprocess.run(["mount", "-o", f"remount,size={_ENOUGH}", place], check=True)
-        for _ in survive(line, place / "run", 0, random.Random(0)):
-            pass
+        finish(line, place / "run")
         wrong += differences(whole, place / "run")
     return first.returncode, wrong
 
@@ -70,13 +67,11 @@ def main() -> None:
     parser.add_argument("--disks", type=int, default=12)
     parser.add_argument("--smallest", type=int, default=16, help="KiB")
     options = parser.parse_args()
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of each new start
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         root, whole = make_images(base / "data"), base / "unharmed"
-        for _ in survive(command("run", root, whole), whole, 0, random.Random(0)):
-            pass
+        finish(command("run", root, whole), whole)
         needed = sum(-(-path.stat().st_size // 4096) * 4 for path in whole.rglob("*") if path.is_file())
         for number in track(range(options.disks), transient=True):
             size = options.smallest + number * (needed - options.smallest) // options.disks

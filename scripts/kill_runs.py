@@ -75,21 +75,38 @@ def begin(line: list[str], log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(line, cwd=log.parent, stdout=file, stderr=file, start_new_session=True)
 
 
+def finish(line: list[str], folder: Path) -> None:
+    """Start a command and let it end.
+
+    Raises:
+        RuntimeError: if it ends with an error.
+        subprocess.TimeoutExpired: if it does not end.
+    """
+    _end(begin(line, _log(folder)), line, folder)
+
+
 def survive(line: list[str], folder: Path, kills: int, draw: random.Random) -> Iterator[str]:
     """Start a command, kill it up to so many times, and let it end; say where each kill hit.
 
     Raises:
-        RuntimeError: if it ends by itself with an error, or does not end.
+        RuntimeError, subprocess.TimeoutExpired: as `finish`.
     """
-    log = folder.with_suffix(".log")
-    for remaining in range(kills, -1, -1):
-        process = begin(line, log)
-        if remaining and (where := _kill(process, folder, draw)):
-            yield where
-            continue
-        if process.wait(_PATIENCE) != 0:
-            raise RuntimeError(f"{' '.join(line)}: ended with {process.returncode}\n{log.read_text()}")
-        return
+    for _ in range(kills):
+        process = begin(line, _log(folder))
+        where = _kill(process, folder, draw)
+        if where is None:
+            return _end(process, line, folder)
+        yield where
+    finish(line, folder)
+
+
+def _log(folder: Path) -> Path:
+    return folder.with_suffix(".log")
+
+
+def _end(process: subprocess.Popen[bytes], line: list[str], folder: Path) -> None:
+    if process.wait(_PATIENCE) != 0:
+        raise RuntimeError(f"{' '.join(line)}: ended with {process.returncode}\n{_log(folder).read_text()}")
 
 
 def _kill(process: subprocess.Popen[bytes], folder: Path, draw: random.Random) -> str | None:
@@ -141,7 +158,11 @@ def differences(one: Path, other: Path) -> list[str]:
             if tables[0] != tables[1]:
                 found.append(f"{run}/{name}")
         curves = [_curves(side / run) for side in (one, other)]
-        found += [f"{run}: curve {tag}" for tag in curves[0] if curves[0][tag] != curves[1].get(tag)]
+        found += [
+            f"{run}: curve {tag}"
+            for tag in sorted({*curves[0], *curves[1]})
+            if curves[0].get(tag) != curves[1].get(tag)
+        ]
     trials = [_trials(side) for side in (one, other)]
     return found + ([f"trials: {trials[0]} and {trials[1]}"] if trials[0] != trials[1] else [])
 
@@ -178,6 +199,7 @@ def _table(path: Path) -> list[dict[str, str]]:
 
 
 def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of each new start
     events = EventAccumulator(str(folder)).Reload()
     tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith(_NOT_COMPARED)]
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
@@ -203,7 +225,6 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=5, help="kills in a round")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of each kill
     draw = random.Random(options.seed)
     share = -(-options.kills // len(options.kinds))
     rows: list[dict[str, Any]] = []
@@ -213,8 +234,7 @@ def main() -> None:
         root = make_images(Path(place, "data"))
         for kind in options.kinds:
             whole = Path(place, f"{kind} unharmed")
-            for _ in survive(command(kind, root, whole), whole, 0, draw):
-                pass
+            finish(command(kind, root, whole), whole)
             hits: Counter[str] = Counter()
             rounds = equal = 0
             while hits.total() < share:

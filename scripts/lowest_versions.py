@@ -2,7 +2,7 @@
 
 python scripts/lowest_versions.py > lowest.txt && pip install -c lowest.txt -e '.[dev]'
 make lowest                      # does so and runs the fast tests, with torch as in constraints.txt
-make lowest TORCH=2.12.0          # with torch's lowest too
+make lowest TORCH=2.11.0          # with torch's lowest too
 """
 
 import argparse

@@ -10,7 +10,7 @@ import pytest
 
 from fill_disks import fill, small_disk
 from kill_runs import command as command_of
-from kill_runs import differences, make_images, survive
+from kill_runs import differences, finish, make_images, survive
 from sr.callbacks.safety import LAST, WholeCheckpointIO
 from tests.conftest import Command, MakeFolder, result_of
 
@@ -22,7 +22,7 @@ def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``data``, and ``unharmed``, the run that nothing happened to."""
     base = tmp_path_factory.mktemp("faults")
     root = make_images(base / "data")
-    assert list(survive(command_of("run", root, base / "unharmed"), base / "unharmed", 0, random.Random(0))) == []
+    finish(command_of("run", root, base / "unharmed"), base / "unharmed")
     return base
 
 
@@ -35,7 +35,7 @@ def test_a_run_that_is_killed_at_random_ends_as_if_it_had_not_been(unharmed: Pat
 
 def test_another_seed_is_seen_as_different(unharmed: Path) -> None:
     other = unharmed / "other"
-    list(survive([*command_of("run", unharmed / "data", other), "seed=2"], other, 0, random.Random(0)))
+    finish([*command_of("run", unharmed / "data", other), "seed=2"], other)
     found = differences(unharmed / "unharmed", other)
     for part in ("last.ckpt: .state_dict", "last.ckpt: .random.torch", "metrics.csv", "curve train/loss_step"):
         assert any(part in one for one in found), part
