@@ -78,6 +78,12 @@ class RunCheckpoints(ModelCheckpoint):
             numbers.append(_TIME_IS_OVER)
         self._previous = {number: signal.signal(number, self._hold) for number in numbers}
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take them from Lightning, whose handler of SIGTERM asks the other processes in the middle of anything."""
+        super().on_train_start(trainer, pl_module)
+        for number in self._previous:
+            signal.signal(number, self._hold)
+
     def _hold(self, number: int, frame: FrameType | None) -> None:
         if self._received is not None:
             raise _exception_of(number)
