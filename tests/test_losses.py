@@ -77,15 +77,17 @@ def test_target_branch_has_no_graph_and_the_features_are_frozen() -> None:
     assert all(not buffer.requires_grad for buffer in loss.buffers())
 
 
-def test_near_the_target_bfloat16_does_not_drown_the_loss() -> None:
-    loss = VGGLoss(weights="random")
+@pytest.mark.parametrize(("float32", "away", "least"), [(True, 0.002, 0.999), (False, 0.1, 0.9)])
+def test_bfloat16_does_not_drown_the_loss(float32: bool, away: float, least: float) -> None:
+    loss = VGGLoss(weights="random", float32=float32)
     sr, hr = images()
-    near = (hr + 0.002 * (sr - hr)).requires_grad_()
+    near = (hr + away * (sr - hr)).requires_grad_()
     gradients = []
     for enabled in (False, True):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
             gradients.append(torch.autograd.grad(loss(near, hr), near)[0].flatten())
-    assert F.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.999
+    assert torch.equal(*gradients) == float32
+    assert F.cosine_similarity(gradients[0], gradients[1], dim=0) > least
 
 
 def test_features_are_kept_out_of_checkpoints_and_only_used_layers_in_memory() -> None:

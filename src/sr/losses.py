@@ -41,19 +41,21 @@ class VGGLoss(nn.Module):
     though their structure alone already helps (Liu et al. 2021, arXiv:2103.10571).
     """
 
-    def __init__(self, weights: str = "imagenet", resize: int | None = None) -> None:
+    def __init__(self, weights: str = "imagenet", resize: int | None = None, float32: bool = False) -> None:
         """Load the features.
 
         Args:
             weights: ``imagenet`` for torch's published file through its hub cache, ``random`` for seeded random
                 features, or the path of a file with VGG16's state dict.
             resize: side in pixels that both images are brought to first (the origin: 224); None keeps theirs.
+            float32: compute features in float32 in runs whose network trains in bfloat16, too: half as fast, for runs
+                whose output comes within a grey level of the target, where bfloat16 rounds most of the difference away.
 
         Raises:
             UserError: if the weights cannot be had or are not VGG16's; nothing else is used in their place.
         """
         super().__init__()
-        self.weights, self.resize = weights, resize
+        self.weights, self.resize, self.float32 = weights, resize, float32
         for number, (weight, bias) in enumerate(_load_features(weights)):
             self.register_buffer(f"weight{number}", weight, persistent=False)
             self.register_buffer(f"bias{number}", bias, persistent=False)
@@ -67,12 +69,12 @@ class VGGLoss(nn.Module):
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Compare ``(N, 3, H, W)`` twice, in [0, 1], H and W at least 8; a scalar. No gradient reaches ``hr``."""
-        # In float32: in bfloat16 the difference of two images that are nearly equal is mostly rounding.
-        with torch.autocast(sr.device.type, enabled=False):
+        bfloat16 = torch.is_autocast_enabled(sr.device.type) and not self.float32
+        with torch.autocast(sr.device.type, enabled=bfloat16):
             with torch.no_grad():
                 target = self.features(hr.float())
             pairs = zip(self.features(sr.float()), target, strict=True)
-            return torch.stack([F.l1_loss(ours, theirs) for ours, theirs in pairs]).sum()
+            return torch.stack([F.l1_loss(ours.float(), theirs.float()) for ours, theirs in pairs]).sum()
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Activations after relu1_2, relu2_2, relu3_3 and relu4_3."""

@@ -83,7 +83,7 @@ def _read(run: Run, problems: list[str]) -> dict[str, tuple[Pixels, Pixels, Pixe
 
 
 def _cut(path: Path) -> dict[str, tuple[Pixels, Pixels, Pixels]]:
-    with Image.open(path) as picture:
+    with Image.open(path, formats=("PNG",)) as picture:
         layout = json.loads(picture.info["sr"])
         pixels: Pixels = np.asarray(picture.convert("RGB"))
     squares = {}
