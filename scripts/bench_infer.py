@@ -1,6 +1,6 @@
 """How long an image takes: layout, precision, tiles, and ONNX Runtime on the same network.
 
-python scripts/bench_infer.py            # about 10 minutes on two cores; writes benchmarks/infer.json
+python scripts/bench_infer.py            # about 20 minutes on two cores; writes benchmarks/infer.json
 python scripts/bench_infer.py --sizes 256x256 --scale 2
 
 Milliseconds for one image of the given output size. "sr" is what sr does: channels last, the precision that

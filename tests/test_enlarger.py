@@ -28,7 +28,7 @@ def network(kind: type[nn.Module] = ESPCN, scale: int = 2) -> nn.Module:
 
 @pytest.fixture
 def enlarger() -> Enlarger:
-    return Enlarger(Model("small", 2, [network()]), device="cpu")
+    return Enlarger(Model("small", 2, [network()]), device="cpu", precision="float32")
 
 
 def whole(enlarger: Enlarger, pixels: np.ndarray) -> np.ndarray:
@@ -113,6 +113,23 @@ def test_every_kind_of_image_comes_back_as_its_own(enlarger: Enlarger, tmp_path:
     ):
         with pytest.raises(UserError):
             enlarger(wrong)  # type: ignore[type-var]
+
+
+def test_bfloat16_is_for_pictures_of_eight_bits_where_it_is_faster(
+    enlarger: Enlarger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr.enlarger.best_precision", lambda device: "bf16-mixed")
+    auto = Enlarger(enlarger.model, device="cpu")
+    change = np.abs(whole(auto, PIXELS).astype(int) - whole(enlarger, PIXELS))
+    assert 0 < change.max() <= 3
+    assert np.array_equal(whole(auto, PIXELS), whole(Enlarger(enlarger.model, precision="bfloat16"), PIXELS))
+    deep, floats = PIXELS.astype(np.uint16) * 257, PIXELS / np.float32(255)
+    assert np.array_equal(auto(deep), enlarger(deep))
+    assert np.array_equal(auto(floats), enlarger(floats))
+    monkeypatch.setattr("sr.enlarger.best_precision", lambda device: "32-true")
+    assert np.array_equal(whole(auto, PIXELS), whole(enlarger, PIXELS))
+    with pytest.raises(UserError, match="--precision must be one of auto, float32, bfloat16"):
+        Enlarger(enlarger.model, precision="double")
 
 
 def test_load_finds_a_model_by_its_path(tmp_path: Path) -> None:

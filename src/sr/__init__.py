@@ -12,7 +12,7 @@ def load(name: str, scale: int | None = None, **options: Any) -> "Enlarger":
     Args:
         name: a name of ``sr models``, a checkpoint, or a run folder.
         scale: factor of the sides, for a model that has several.
-        options: of `sr.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``.
+        options: of `sr.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``, ``precision``.
 
     Raises:
         sr.errors.UserError: if there is no such model.

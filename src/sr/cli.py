@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--force", action="store_true", help="write over files that exist")
     predict.add_argument("--max-pixels", type=int, help="refuse larger pictures (default: 200 million pixels)")
     predict.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
+    predict.add_argument("--precision", default="auto", help="float32, bfloat16, or auto (default): the faster of them")
     predict.set_defaults(call=_predict)
     demo = commands.add_parser("demo", help="a page in the browser: enlarge pictures, see what was trained")
     demo.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="your runs (default: runs)")
@@ -149,7 +150,14 @@ def _predict(options: argparse.Namespace) -> None:
     from sr.files import MAX_PIXELS
     from sr.predict import predict
 
-    enlarger = load(options.model, options.scale, tile=options.tile, ensemble=options.x8, device=options.device)
+    enlarger = load(
+        options.model,
+        options.scale,
+        tile=options.tile,
+        ensemble=options.x8,
+        device=options.device,
+        precision=options.precision,
+    )
     failed = predict(
         options.inputs,
         options.output,

@@ -22,6 +22,7 @@ from sr import load, zoo
 from sr.enlarger import Enlarger
 from sr.errors import UserError
 from sr.guard import Guard
+from sr.hardware import precision
 from sr.image import to_float
 from sr.metrics import score
 from sr.models import Model
@@ -308,6 +309,7 @@ def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, 
         raise UserError("sr demo needs Gradio: pip install 'sr[demo]'")
     page = Page(runs, max_pixels, device)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    precision("auto")  # what it measures once on a machine is not measured while a visitor waits
     tempfile.tempdir = str(page.folder)  # where some versions of Gradio leave halves of uploads
     try:
         launch(page, host, port, share=share)

@@ -9,15 +9,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sr.errors import UserError, check_at_least
+from sr.errors import UserError, check_at_least, check_choice
 from sr.hardware import free_memory
-from sr.image import gray, resize, to_float
+from sr.hardware import precision as best_precision
+from sr.image import gray, resize
 from sr.infer import enlarge_in_tiles, tile_for
 from sr.models import Model
 from sr.picture import Picture, Pixels, pixels_of, write_strips
 
 _FASTEST_TILE = 256  # pixels of the input: its features still fit into a processor's cache
 _BICUBIC_HALO = 2
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 T = TypeVar("T", Image.Image, np.ndarray, Tensor)
 
@@ -29,7 +31,13 @@ class Enlarger:
     """
 
     def __init__(
-        self, model: Model, *, tile: int | None = None, ensemble: bool = False, device: str | torch.device | None = None
+        self,
+        model: Model,
+        *,
+        tile: int | None = None,
+        ensemble: bool = False,
+        device: str | torch.device | None = None,
+        precision: str = "auto",
     ) -> None:
         """Put a model on a device.
 
@@ -39,22 +47,37 @@ class Enlarger:
                 memory.
             ensemble: see `sr.infer.enlarge`.
             device: a GPU if there is one, by default.
+            precision: of all layers but the last: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where it is faster
+                and the picture has 8 bits, of which it moves about one value in twenty by one.
 
         Raises:
-            UserError: for a negative tile, or a device that is not there.
+            UserError: for a negative tile, an unknown precision, or a device that is not there.
         """
         if tile is not None:
             check_at_least("--tile", tile, 0)
+        check_choice("--precision", precision, PRECISIONS)
         self.model, self.scale, self.ensemble = model, model.scale, ensemble
         self.device = _device(device)
         self._net = _AnyChannels(model.nets, model.scale).to(self.device).eval()
+        self._in_bfloat16 = _AnyChannels(model.nets, model.scale, bfloat16=True).eval()  # the same, in memory once
+        self._trained = next(self._net.parameters(), None) is not None  # else bicubic, or run by ONNX Runtime
+        self.precision = precision
         self.tile = self._choose_tile() if tile is None else tile
 
     def _choose_tile(self) -> int:
-        if next(self._net.parameters(), None) is None:  # bicubic, or run by ONNX Runtime: nothing to estimate from
+        if not self._trained:  # nothing to estimate from
             return _FASTEST_TILE
         tile = tile_for(self._net, free_memory(self.device))
         return tile if self.device.type == "cuda" else min(tile, _FASTEST_TILE)
+
+    def _tiles(self, lr: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+        """The parts of one image ``(1, C, h, w)`` of any type, enlarged; see `sr.infer.enlarge_in_tiles`."""
+        bfloat16 = self.precision == "bfloat16"
+        if self.precision == "auto" and self._trained and lr.dtype == torch.uint8:
+            bfloat16 = best_precision(self.device.type) == "bf16-mixed"
+        net = self._in_bfloat16 if bfloat16 else self._net
+        lr = lr.float() if lr.is_floating_point() else lr
+        return enlarge_in_tiles(net, lr, self.scale, self.tile, ensemble=self.ensemble)
 
     def strips(self, pixels: Pixels) -> Iterator[Pixels]:
         """Enlarge ``(H, W, C)`` of uint8 or uint16, C from 1 (gray) to 4 (RGB and alpha).
@@ -67,7 +90,7 @@ class Enlarger:
         most = int(np.iinfo(pixels.dtype).max)
         strip: Pixels | None = None
         done = filled = 0
-        for top, left, out in enlarge_in_tiles(self._net, lr, self.scale, self.tile, ensemble=self.ensemble):
+        for top, left, out in self._tiles(lr):
             part = out[0].clamp(0, 1).mul(most).round().permute(1, 2, 0).cpu().numpy()
             if strip is None:  # the first tile of a row of tiles says how high the row is
                 rows = min(self._tile_rows() or height, height - done // self.scale) * self.scale
@@ -141,9 +164,7 @@ class Enlarger:
         for one in batch.split(1):
             shape = (1, one.shape[1], one.shape[2] * self.scale, one.shape[3] * self.scale)
             out = torch.empty(shape, dtype=torch.float32)
-            for top, left, part in enlarge_in_tiles(
-                self._net, to_float(one).float(), self.scale, self.tile, ensemble=self.ensemble
-            ):
+            for top, left, part in self._tiles(one):
                 out[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
             outs.append(out.clamp(0, 1))
         result = torch.cat(outs)
@@ -154,9 +175,9 @@ class Enlarger:
 class _AnyChannels(nn.Module):
     """Networks for RGB on one to four channels: gray stays gray, alpha is enlarged by bicubic."""
 
-    def __init__(self, nets: Sequence[nn.Module], scale: int) -> None:
+    def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False) -> None:
         super().__init__()
-        self.nets, self.scale = nn.ModuleList(nets), scale
+        self.nets, self.scale, self.bfloat16 = nn.ModuleList(nets), scale, bfloat16
         self.halo = max([_BICUBIC_HALO, *(int(cast(Any, net).halo) for net in nets)])
         self.align = math.lcm(*(int(getattr(net, "align", 1)) for net in nets))
 
@@ -164,7 +185,8 @@ class _AnyChannels(nn.Module):
         """``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, C from 1 to 4."""
         channels = lr.shape[1]
         colours = lr[:, :3] if channels > 2 else lr[:, :1].expand(-1, 3, -1, -1)
-        outs = [net(colours) for net in self.nets] or [resize(colours, self.scale)]
+        with torch.autocast(lr.device.type, torch.bfloat16, enabled=self.bfloat16):
+            outs = [net(colours) for net in self.nets] or [resize(colours, self.scale)]
         out = outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)
         out = out if channels > 2 else gray(out)
         return torch.cat([out, resize(lr[:, -1:], self.scale)], dim=1) if channels in (2, 4) else out
