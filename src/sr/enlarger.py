@@ -177,7 +177,7 @@ class _AnyChannels(nn.Module):
 
     def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False) -> None:
         super().__init__()
-        self.nets, self.scale, self.bfloat16 = nn.ModuleList(nets), scale, bfloat16
+        self.nets, self.scale, self.autocast = nn.ModuleList(nets), scale, bfloat16
         self.halo = max([_BICUBIC_HALO, *(int(cast(Any, net).halo) for net in nets)])
         self.align = math.lcm(*(int(getattr(net, "align", 1)) for net in nets))
 
@@ -185,7 +185,7 @@ class _AnyChannels(nn.Module):
         """``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, C from 1 to 4."""
         channels = lr.shape[1]
         colours = lr[:, :3] if channels > 2 else lr[:, :1].expand(-1, 3, -1, -1)
-        with torch.autocast(lr.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
             outs = [net(colours) for net in self.nets] or [resize(colours, self.scale)]
         out = outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)
         out = out if channels > 2 else gray(out)
