@@ -69,8 +69,9 @@ class VGGLoss(nn.Module):
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Compare ``(N, 3, H, W)`` twice, in [0, 1], H and W at least 8; a scalar. No gradient reaches ``hr``."""
-        bfloat16 = torch.is_autocast_enabled(sr.device.type) and not self.float32
-        with torch.autocast(sr.device.type, enabled=bfloat16):
+        device = sr.device.type
+        bfloat16 = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+        with torch.autocast(device, enabled=bfloat16 and not self.float32):  # float16 could overflow
             with torch.no_grad():
                 target = self.features(hr.float())
             pairs = zip(self.features(sr.float()), target, strict=True)
