@@ -167,7 +167,7 @@ def test_a_browser_enlarges_a_picture_shows_curves_and_asks_nobody_else(
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # set by the page
     caplog.set_level(logging.WARNING)
     page = Page(runs, device="cpu")
-    blocks, address = launch(page, "127.0.0.1", None, wait=False)
+    blocks, address = launch(page, "127.0.0.1", None)
     try:
         tab = browser.page
         tab.goto(address)

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -279,8 +280,8 @@ def build(page: Page) -> Any:
     return blocks.queue(max_size=_WAITING, default_concurrency_limit=1)
 
 
-def launch(page: Page, host: str, port: int | None, *, wait: bool = True, share: bool = False) -> tuple[Any, str]:
-    """Open a page; its blocks and its address, at once or when it has ended."""
+def launch(page: Page, host: str, port: int | None, *, share: bool = False) -> tuple[Any, str]:
+    """Open a page; its blocks and its address."""
     from starlette.middleware import Middleware
 
     blocks = build(page)
@@ -288,8 +289,8 @@ def launch(page: Page, host: str, port: int | None, *, wait: bool = True, share:
         server_name=host,
         server_port=port,
         share=share,
-        prevent_thread_lock=not wait,
-        quiet=not wait,
+        prevent_thread_lock=True,
+        quiet=True,
         max_file_size=MAX_UPLOAD,
         ssr_mode=False,
         show_error=False,  # but for gr.Error, whose words are ours
@@ -312,7 +313,11 @@ def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, 
     precision("auto")  # what it measures once on a machine is not measured while a visitor waits
     tempfile.tempdir = str(page.folder)  # where some versions of Gradio leave halves of uploads
     try:
-        launch(page, host, port, share=share)
+        blocks, address = launch(page, host, port, share=share)
+        public = f", for everybody {blocks.share_url or 'nowhere: no address could be had'}" if share else ""
+        sys.stdout.write(f"{address}{public} (Ctrl-C ends)\n")
+        sys.stdout.flush()
+        blocks.block_thread()
     except OSError as error:
         raise UserError(f"--port {port}: cannot be used ({error}): choose another") from error
     finally:
