@@ -159,6 +159,8 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) ->
     """
     written: list[Path] = []
     try:
+        for path in filter(None, (csv, json_file)):
+            path.parent.mkdir(parents=True, exist_ok=True)
         if csv:
             images = csv.with_name(f"{csv.stem}_images.csv")
             write_table(csv, [row.as_dict() for row in rows])

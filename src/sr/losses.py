@@ -172,7 +172,7 @@ def _download() -> dict[str, Tensor]:
     place = Path(torch.hub.get_dir(), "checkpoints", name)
     mend = (
         "put that file there by hand, or choose loss.weights=PATH (VGG16's weights elsewhere) or loss.weights=random "
-        "(seeded random features, a weaker loss)"
+        "(seeded random features, a weaker loss); inside loss=weighted the option is loss.terms.vgg.weights"
     )
     if place.is_file():
         prefix = name.removesuffix(".pth").split("-")[1]

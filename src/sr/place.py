@@ -4,10 +4,11 @@ import logging
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 log = logging.getLogger(__name__)
 
@@ -19,14 +20,20 @@ class WritableFolder(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Look at the folder of a run."""
-        _check(Path(config.hydra.run.dir), "hydra.run.dir")
+        _check(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Look at the folder of a sweep."""
-        _check(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
+        _check(config, "hydra.sweep.dir")
 
 
-def _check(folder: Path, option: str) -> None:
+def _check(config: DictConfig, option: str) -> None:
+    known = HydraConfig.instance()
+    before, known.cfg = known.cfg, cast(Any, config)  # the default folder is named after it; Hydra sets it later
+    try:
+        folder = Path(OmegaConf.select(config, option))
+    finally:
+        known.cfg = before
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
