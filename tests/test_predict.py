@@ -169,6 +169,15 @@ def test_a_stream_can_be_compared(predict: Predict, monkeypatch: pytest.MonkeyPa
     assert Image.open("big_bicubic.png").size == (48, 48)
 
 
+def test_a_reader_that_has_ended_is_not_blamed_on_the_input(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as closed:
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=closed))
+        expected = "error: standard output: the program that reads it has ended\n"
+        assert predict("in/b.jpg", "-o", "-") == (1, expected)
+
+
 def test_what_the_format_cannot_hold_is_said(predict: Predict) -> None:
     photograph(16, 16, seed=1).convert("RGBA").save("in/c.png")
     code, text = predict("in/c.png", "-o", "c.jpg")

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(call=_evaluate)
     predict = commands.add_parser("predict", help="enlarge pictures: files, folders, or - for the standard streams")
     predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders, patterns, or -")
-    predict.add_argument("-m", "--model", required=True, help="checkpoint, run folder, or name of sr models")
+    predict.add_argument("-m", "--model", required=True, help="checkpoint, run folder, *.onnx, or name of sr models")
     predict.add_argument("-o", "--output", required=True, metavar="OUT", help="a file for one picture, a folder, or -")
     predict.add_argument("--scale", type=int, help="factor of the sides, for a model that has several")
     predict.add_argument("--tile", type=_tile, help="side of what is enlarged at a time: auto (default), N, 0: all")

@@ -164,8 +164,11 @@ def _enlarge(
     notes += [picture.note] if picture.note else []
     for target, enlarger in zip(targets, enlargers, strict=True):
         if target is None:
-            enlarger.write(picture, sys.stdout.buffer, ".png", advance)
-            sys.stdout.buffer.flush()
+            try:
+                enlarger.write(picture, sys.stdout.buffer, ".png", advance)
+                sys.stdout.buffer.flush()
+            except BrokenPipeError as error:
+                raise UserError("standard output: the program that reads it has ended") from error
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as file:
