@@ -34,13 +34,10 @@ def _check(config: DictConfig, option: str) -> None:
         folder = Path(OmegaConf.select(config, option))
     finally:
         known.cfg = before
-    new = not folder.exists()
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())  # nothing is left of a refusal
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.TemporaryFile(dir=there) as file:
             file.write(bytes(_ROOM))
-        if new:
-            folder.rmdir()  # a command that is refused leaves nothing
     except OSError as error:
         log.error("error: %s: cannot be written to (%s): name another with %s=DIR", folder, error.strerror, option)
         sys.exit(2)
