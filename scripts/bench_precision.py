@@ -16,19 +16,19 @@ from torch import Tensor
 
 from benchmark import save
 from sr import load, zoo
-from sr.enlarger import Enlarger
+from sr.enlarger import PRECISIONS, Enlarger
 from sr.image import to_float
 from sr.metrics import score
 from sr.sources import demo_photographs, image_folder, load_pair
 
-PRECISIONS = ("float32", "bfloat16")
+_COMPARED = [precision for precision in PRECISIONS if precision != "auto"]
 
 
 def compare(name: str, scale: int, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     """Means over the images of a network in both precisions."""
-    psnr: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
+    psnr: dict[str, list[float]] = {precision: [] for precision in _COMPARED}
     moved, furthest = [], 0
-    models: dict[str, Enlarger] = {precision: load(name, scale, precision=precision) for precision in PRECISIONS}
+    models: dict[str, Enlarger] = {precision: load(name, scale, precision=precision) for precision in _COMPARED}
     for lr, hr in pairs:
         outs = []
         for precision, model in models.items():
