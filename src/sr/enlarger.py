@@ -48,7 +48,7 @@ class Enlarger:
             ensemble: see `sr.infer.enlarge`.
             device: a GPU if there is one, by default.
             precision: of all layers but the last: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where it is faster
-                and the picture has 8 bits, of which it moves about one value in twenty by one.
+                and the picture has 8 bits, of which it moves some values by one.
 
         Raises:
             UserError: for a negative tile, an unknown precision, or a device that is not there.
