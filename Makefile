@@ -37,7 +37,7 @@ wheel:
 lowest:
 	rm -rf .venv-lowest
 	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python scripts/lowest_versions.py --torch $(TORCH) > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m scripts.release.lowest_versions --torch $(TORCH) > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt torch
 	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt -e ".[dev]"
 	.venv-lowest/bin/python -m pytest -m "not slow" $(ARGS)

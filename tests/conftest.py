@@ -1,14 +1,10 @@
 """Small data sets and configs that tests share."""
 
-import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -17,16 +13,14 @@ from PIL import Image
 
 from sr import train
 from sr.train import config_dir
+from tests.support.browser import Browser
+from tests.support.images import photograph
+from tests.support.runs import SMALL, Command, Compose, MakeFolder
 
 # Data beside the project; a clone without it skips the tests that need it.
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 torch.set_num_threads(2)
-
-SMALL = ["data.patch=32", "data.repeat=1", "data.batch_size=4", "trainer.precision=32-true", "trainer.accelerator=cpu"]
-Command = Callable[..., tuple[int, str]]
-Compose = Callable[..., DictConfig]
-MakeFolder = Callable[..., Path]
 
 
 @pytest.fixture
@@ -35,17 +29,6 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the data folder beside the project")
     return SHARED
-
-
-def photograph(height: int, width: int, seed: int = 0) -> Image.Image:
-    """A picture with edges and smooth parts: random rectangles over a gradient, uint8 RGB."""
-    random = np.random.default_rng(seed)
-    rows, columns = np.mgrid[0:height, 0:width]
-    picture = np.stack([rows * 255 / height, columns * 255 / width, (rows + columns) * 127 / max(height, width)], -1)
-    for _ in range(12):
-        top, left = random.integers(0, height), random.integers(0, width)
-        picture[top : top + height // 4, left : left + width // 4] = random.integers(0, 256, 3)
-    return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
 
 
 @pytest.fixture
@@ -97,28 +80,6 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
         return code, captured.out + captured.err
 
     return run
-
-
-def result_of(folder: Path) -> dict[str, Any]:
-    """The result of a run folder."""
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return result
-
-
-def config_names(group: str) -> list[str]:
-    """Every choice of a config group, found in the folder."""
-    names = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
-    assert names, f"no configs in {group}"
-    return names
-
-
-@dataclass
-class Browser:
-    """A page of an installed Chromium, what it asked for and what it complained about."""
-
-    page: Any
-    asked: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
 
 
 @pytest.fixture

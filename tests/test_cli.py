@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sr.cli import main
-from tests.conftest import MakeFolder, result_of
+from tests.support.runs import MakeFolder, result_of
 
 
 def test_train_is_the_same_command(make_folder: MakeFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

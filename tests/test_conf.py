@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from sr.train import config_dir
-from tests.conftest import Compose, config_names
+from tests.support.runs import Compose, config_names
 
 GROUPS = ["model", "loss", "optimizer", "scheduler", "data", "trainer", "callbacks", "logger", "experiment", "debug"]
 

@@ -6,12 +6,14 @@ import torch
 from hydra.utils import instantiate
 from PIL import Image
 
+from sr.data.pairs import derive_lr
+from sr.data.sources import demo_photographs, image_folder
 from sr.datamodule import ISRDataModule
 from sr.errors import UserError
-from sr.files import read_image, to_pil
 from sr.image import resize, to_float, to_uint8
-from sr.sources import demo_photographs, derive_lr, image_folder
-from tests.conftest import Compose, MakeFolder, photograph
+from sr.io.images import read_image, to_pil
+from tests.support.images import photograph
+from tests.support.runs import Compose, MakeFolder
 
 
 def build(compose_config: Compose, *overrides: str) -> ISRDataModule:

@@ -1,139 +1,120 @@
-"""The arrows of the design: who may import whom."""
+"""The arrows of the design: which folder may import which."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import sr
 
 ROOT = Path(sr.__file__).parent
 
-ALLOWED = {
+# A row a folder, or a module beside the folders: what it may import apart from itself, only names of rows above it.
+# A dotted name allows one module of a folder.
+ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "writing": set(),
-    "console": set(),
-    "locks": set(),
-    "logs": set(),
     "image": set(),
     "schedules": {"errors"},
-    "files": {"errors"},
-    "nets": {"errors", "image", "nets"},
     "losses": {"errors"},
+    "nets": {"errors", "image"},
     "metrics": {"errors", "image"},
-    "sources": {"errors", "files", "image"},
-    "splits": {"errors"},
-    "duplicates": {"files"},
-    "pairs": {"image"},
-    "check": {"duplicates", "errors", "files", "image", "pairs", "sources", "writing"},
-    "cache": {"console", "errors", "files", "locks", "packed", "sources", "writing"},
-    "batches": {"cache", "packed"},
-    "datamodule": {"batches", "cache", "duplicates", "errors", "image", "pairs", "sources", "splits"},
-    "callbacks": {"callbacks", "errors", "files", "image", "logs", "writing"},
-    "lit_module": {"logs"},
-    "archive": set(),
-    "checkpoint": {"archive", "errors", "writing"},
-    "measure": set(),
-    "packed": set(),
-    "place": set(),
-    "hardware": {"errors", "image", "writing"},
-    "result": {"errors", "locks", "writing"},
-    "record": {"errors", "locks", "measure", "result", "writing"},
-    "resume": {"archive", "callbacks", "errors", "writing"},
-    "fit": {
-        "callbacks",
-        "checkpoint",
-        "console",
-        "errors",
-        "hardware",
-        "lit_module",
-        "measure",
-        "record",
-        "result",
-        "resume",
-    },
-    "folds": {"errors", "fit", "record", "result", "writing"},
-    "sweep": {"errors", "result", "writing"},
-    "report": {"errors", "report", "result", "sweep", "writing"},
-    "train": {"errors", "folds", "sweep"},
-    "infer": {"image"},
-    "models": {"checkpoint", "errors", "export", "zoo"},
-    "export": {"checkpoint", "errors", "writing"},
-    "picture": {"errors", "files"},
-    "enlarger": {"errors", "hardware", "image", "infer", "models", "picture"},
-    "predict": {"enlarger", "errors", "models", "picture", "video", "writing"},
-    "video": {"enlarger", "errors", "picture", "writing"},
-    "evaluate": {"errors", "files", "image", "infer", "metrics", "models", "sources", "writing"},
-    "zoo": {"errors", "writing"},
-    "selftest": {"errors", "files", "image", "metrics", "sources", "writing"},
-    "guard": set(),
+    "io": {"errors"},
+    "machine": {"errors", "image", "io"},
+    "lit_module": {"io"},
+    "data": {"errors", "image", "io", "machine.processes"},
+    "datamodule": {"data", "errors", "image"},
+    "callbacks": {"errors", "image", "io", "metrics"},
+    "weights": {"errors", "io"},
+    "runs": {"callbacks", "errors", "io", "lit_module", "machine", "weights"},
+    "train": {"errors", "runs"},
+    "inference": {"errors", "image", "io", "machine", "weights"},
+    "benchmark": {"data", "errors", "image", "inference", "io", "metrics", "weights"},
+    "report": {"errors", "io", "runs.result", "runs.status"},
+    "__init__": {"inference", "weights"},
     "demo": {
-        "enlarger",
+        "__init__",
         "errors",
-        "guard",
-        "hardware",
         "image",
-        "load",
+        "inference",
+        "io",
+        "machine",
         "metrics",
-        "models",
-        "picture",
         "report",
-        "result",
-        "zoo",
+        "runs.result",
+        "weights",
     },
-    "cli": {
-        "check",
-        "demo",
-        "errors",
-        "evaluate",
-        "export",
-        "files",
-        "load",
-        "models",
-        "picture",
-        "predict",
-        "report",
-        "selftest",
-        "sweep",
-        "train",
-        "zoo",
-    },
+    "commands": {"__init__", "benchmark", "data", "demo", "errors", "inference", "io", "report", "runs", "weights"},
+    "cli": {"commands", "errors", "train"},
 }
 
-# What reads run folders has to start at once.
-LIGHT = ("cli", "console", "errors", "locks", "result", "sweep", "train", "writing")
+# What answers at once: it is imported before anyone knows whether torch is needed.
+LIGHT = (
+    *("cli", "commands", "errors", "io.atomic", "io.locks", "io.tables", "machine.processes", "train"),
+    *("runs.console", "runs.place", "runs.result", "runs.status", "runs.sweep"),
+)
 
 
-def imports_of(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module == "sr":
-            names += [f"sr.{alias.name}" for alias in node.names]
-        found |= {name.split(".")[1] for name in names if name.startswith("sr.")}
-    return found
+def modules_of(name: str) -> list[Path]:
+    """The files of a module or folder of `sr`, by its dotted name."""
+    path = ROOT / name.replace(".", "/")
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
 
 
-def test_no_module_imports_against_the_arrows() -> None:
-    modules = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
-    assert len(modules) > 15
-    for path in modules:
-        part = path.relative_to(ROOT).parts[0].removesuffix(".py")
-        assert part in ALLOWED, f"{path.name} has no place in the design"
-        wrong = imports_of(path) - ALLOWED[part]
-        assert not wrong, f"{path.relative_to(ROOT)} must not import {sorted(wrong)}"
+def imports_of(path: Path, *, at_start: bool = False) -> Iterator[str]:
+    """Dotted names that a file imports; with ``at_start`` only those outside functions."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body if at_start else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_what_reads_run_folders_starts_without_torch() -> None:
-    for module in LIGHT:
-        for node in ast.parse((ROOT / f"{module}.py").read_text()).body:
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            assert not {name.split(".")[0] for name in names} & {"torch", "lightning", "numpy", "PIL"}
-            assert not {name.split(".")[1] for name in names if name.startswith("sr.")} - set(LIGHT)
+def own_imports_of(path: Path) -> Iterator[tuple[str, str]]:
+    """(row, row and module) of everything of `sr` that a file imports."""
+    for name in imports_of(path):
+        package, *rest = name.split(".")
+        if package == "sr":
+            parts = rest if (ROOT / rest[0]).is_dir() or (ROOT / f"{rest[0]}.py").is_file() else ["__init__"]
+            yield parts[0], ".".join(parts[:2])
 
 
-def test_the_sweeper_knows_nothing_of_ours() -> None:
-    modules = sorted((ROOT.parent / "hydra_plugins").rglob("*.py"))
-    assert len(modules) > 5
-    for path in modules:
-        assert not imports_of(path), f"{path.name} imports sr"
+def test_every_folder_and_module_has_a_row() -> None:
+    parts = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")}
+    assert parts == set(ALLOWED)
+
+
+def test_rows_name_only_rows_above_them_so_there_is_no_circle() -> None:
+    rows = list(ALLOWED)
+    for number, (row, allowed) in enumerate(ALLOWED.items()):
+        assert {name.split(".")[0] for name in allowed} <= set(rows[:number]), row
+
+
+@pytest.mark.parametrize("row", ALLOWED)
+def test_no_folder_imports_against_the_arrows(row: str) -> None:
+    for path in modules_of(row):
+        for part, module in own_imports_of(path):
+            allowed = part == row or part in ALLOWED[row] or module in ALLOWED[row]
+            assert allowed, f"{path.relative_to(ROOT)} must not import sr.{module}"
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_answers_at_once_imports_nothing_heavy(module: str) -> None:
+    for path in modules_of(module):
+        for name in imports_of(path, at_start=True):
+            assert name.split(".")[0] not in {"torch", "lightning", "numpy", "PIL"}, path
+            if name.startswith("sr.") and ".commands." not in name:
+                assert any(f"{name}.".startswith(f"sr.{light}.") for light in LIGHT), f"{path} imports {name}"
+
+
+def test_the_sweeper_imports_nothing_of_ours_and_we_nothing_private_of_it() -> None:
+    plugin = sorted((ROOT.parent / "hydra_plugins").rglob("*.py"))
+    assert len(plugin) > 5
+    for path in plugin:
+        assert not [name for name in imports_of(path) if name.split(".")[0] == "sr"], path
+    ours = [*ROOT.rglob("*.py"), *(ROOT.parents[1] / "scripts").rglob("*.py")]
+    assert len(ours) > 50
+    for path in ours:
+        private = [name for name in imports_of(path) if name.startswith("hydra_plugins.sr_optuna._")]
+        assert not private, path

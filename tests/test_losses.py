@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sr import losses
 from sr.errors import UserError
 from sr.losses import CharbonnierLoss, VGGLoss, WeightedSum
-from tests.conftest import Compose, config_names
+from tests.support.runs import Compose, config_names
 
 _PLAN = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512)
 

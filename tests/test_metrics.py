@@ -114,7 +114,8 @@ def test_unknown_protocols_and_too_small_images_are_refused() -> None:
 
 
 def test_bicubic_on_set5_is_the_published_value(shared: object) -> None:
-    from sr.sources import isr_folders, load_pair
+    from sr.data.pairs import load_pair
+    from sr.data.sources import isr_folders
 
     sources = isr_folders(str(shared / "Set5"))  # type: ignore[operator]
     values = []

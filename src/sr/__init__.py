@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sr.enlarger import Enlarger
+    from sr.inference.enlarger import Enlarger
 
 
 def load(name: str, scale: int | None = None, **options: Any) -> "Enlarger":
@@ -12,12 +12,12 @@ def load(name: str, scale: int | None = None, **options: Any) -> "Enlarger":
     Args:
         name: a name of ``sr models``, a checkpoint, or a run folder.
         scale: factor of the sides, for a model that has several.
-        options: of `sr.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``, ``precision``.
+        options: of `sr.inference.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``, ``precision``.
 
     Raises:
         sr.errors.UserError: if there is no such model.
     """
-    from sr.enlarger import Enlarger  # torch takes seconds to import
-    from sr.models import find_model
+    from sr.inference.enlarger import Enlarger  # torch takes seconds to import
+    from sr.weights.find import find_model
 
     return Enlarger(find_model(name, scale), **options)

@@ -12,14 +12,14 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sr.batches import Augment, Batch, EpochDraws, TrainingPairs, WholePairs
-from sr.cache import PairStore
-from sr.duplicates import describe, near_identical
+from sr.data.alignment import fault, one_thread
+from sr.data.batches import Augment, Batch, EpochDraws, TrainingPairs, WholePairs
+from sr.data.duplicates import describe, near_identical
+from sr.data.sources import Source
+from sr.data.splits import split_groups
+from sr.data.store import PairStore
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import is_constant, to_float
-from sr.pairs import fault, one_thread
-from sr.sources import Source
-from sr.splits import split_groups
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class ISRDataModule(LightningDataModule):
             same_every_epoch: draw the crops of the first epoch again and again, to see whether they can be learned.
             augment: see `Augment`.
             seed: of splits, order, crops and augmentation.
-            test_share: see `sr.splits.split_groups`, as are val_share, folds and fold.
+            test_share: see `sr.data.splits.split_groups`, as are val_share, folds and fold.
             val_share: share of the rest that validates.
             folds: number of cross-validation parts, or None.
             fold: the part that validates.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from sr.logs import log_now
+from sr.io.logs import log_now
 
 # The validation loaders in their order, see `sr.datamodule.ISRDataModule.val_dataloader`.
 _PARTS = ("val", "train")

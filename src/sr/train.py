@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
-from sr.sweep import Summary, note_failure
+from sr.runs.sweep import Summary, note_failure
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def config_dir() -> Path:
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
 def _task(config: DictConfig) -> float | list[float] | None:
-    from sr.folds import run
+    from sr.runs.folds import run
 
     sweeping, searching = HydraConfig.get().mode == RunMode.MULTIRUN, in_trial()
     try:

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from sr.callbacks.averaging import MovingAverage
-from tests.conftest import Command, MakeFolder
-from tests.test_train import StopAt
+from tests.support.runs import Command, MakeFolder, StopAt
 
 
 def test_the_average_moves_by_a_decay_that_rises_to_its_limit() -> None:

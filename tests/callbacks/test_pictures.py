@@ -7,7 +7,7 @@ from PIL import Image
 
 from sr.callbacks.pictures import SampleCrops, sample_grid, worst_square
 from sr.image import quantise, resize
-from tests.conftest import Command, MakeFolder
+from tests.support.runs import Command, MakeFolder
 
 
 def test_grid_shows_input_output_target_and_amplified_error() -> None:

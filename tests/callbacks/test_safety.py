@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from sr.callbacks.safety import DivergenceGuard, RunCheckpoints
+from sr.callbacks.checkpoints import RunCheckpoints
+from sr.callbacks.divergence import DivergenceGuard
 from sr.errors import DivergedError, UserError
 
 OPTIMIZER: Any = None  # neither callback looks at it

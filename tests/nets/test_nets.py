@@ -7,13 +7,14 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.files import from_pil
 from sr.image import resize
+from sr.io.images import from_pil
 from sr.nets.autoencoder import Autoencoder
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
-from tests.conftest import Compose, config_names, photograph
+from tests.support.images import photograph
+from tests.support.runs import Compose, config_names
 
 MODELS = config_names("model")
 

@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 
 from sr.report.board import leaderboard, notes
-from sr.report.runs import Comparison, find_runs
-from tests.report.conftest import RunFolders
+from sr.report.folders import Comparison, find_runs
+from tests.support.run_folders import RunFolders
 
 
 def only(run_folders: RunFolders) -> Comparison:

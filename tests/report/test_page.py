@@ -8,10 +8,10 @@ import pytest
 
 from sr.cli import main
 from sr.errors import UserError
+from sr.io.atomic import write_text
 from sr.report.page import FILES, write_report
-from sr.writing import write_text
-from tests.conftest import Browser
-from tests.report.conftest import RunFolders
+from tests.support.browser import Browser
+from tests.support.run_folders import RunFolders
 
 
 @pytest.fixture

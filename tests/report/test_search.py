@@ -13,7 +13,7 @@ from hydra_plugins.sr_optuna._study import opened, place_of
 from sr.cli import main
 from sr.errors import UserError
 from sr.report.search import FILE, write_search
-from tests.conftest import Browser
+from tests.support.browser import Browser
 
 
 def hill(trial: Trial) -> float:

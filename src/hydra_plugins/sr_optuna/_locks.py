@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine, text
 
-from hydra_plugins.sr_optuna.filelocks import hold
+from hydra_plugins.sr_optuna._filelocks import hold
 
 _POLL = 0.1  # seconds
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from sr.callbacks.best import BestScore
 from sr.errors import check_at_least
-from sr.files import to_pil
 from sr.image import quantise, resize, to_uint8
-from sr.writing import whole_file
+from sr.io.atomic import whole_file
+from sr.io.images import to_pil
 
 
 class SampleGrids(Callback):

@@ -12,8 +12,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from sr.callbacks.best import BestScore
-from sr.logs import log_now
-from sr.writing import write_table
+from sr.io.logs import log_now
+from sr.io.tables import write_table
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from sr.logs import log_now
+from sr.io.logs import log_now
 
 
 class Timing(Callback):

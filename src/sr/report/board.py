@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sr.report.runs import Comparison, Run
+from sr.report.folders import Comparison, Run
 from sr.report.statistics import ALPHA, LEAST_PAIRS, bootstrap_interval, holm, mean_and_sd, paired_p_value
-from sr.result import beats_input
+from sr.runs.result import beats_input
 
 # Enlargements without a model by the prefix of their columns, and what the first is called at scale 1.
 _BASELINES = {"input": "bicubic", "nearest": "nearest", "lanczos": "Lanczos"}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr.report.board import Row
-from sr.report.runs import Run
+from sr.report.folders import Run
 
 SAMPLES = "samples.png"  # written by `sr.callbacks.pictures.SampleCrops`
 ERROR_GAIN = 4

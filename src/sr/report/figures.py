@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from sr.report.board import Row
-from sr.report.runs import Run
+from sr.report.folders import Run
 from sr.report.statistics import main_effects, pareto_front
 
 FACTORS = ("model", "loss", "optimizer")

@@ -9,12 +9,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sr.errors import UserError
+from sr.io.atomic import write_text
+from sr.io.tables import write_table
 from sr.report import figures
 from sr.report.board import Row, leaderboard, notes
 from sr.report.crops import ERROR_GAIN, strips
-from sr.report.runs import Comparison, Found, Run, find_runs
+from sr.report.folders import Comparison, Found, Run, find_runs
 from sr.report.statistics import main_effects
-from sr.writing import write_table, write_text
 
 FILES = ("report.html", "report.md", "leaderboard.csv")
 

@@ -8,18 +8,16 @@ from functools import partial
 from pathlib import Path
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from optuna import visualization
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from plotly.graph_objects import Figure
 
-from hydra_plugins.sr_optuna._errors import SearchError
-from hydra_plugins.sr_optuna._study import Place, opened, place_of
+from hydra_plugins.sr_optuna.errors import SearchError
+from hydra_plugins.sr_optuna.reading import open_search
 from sr.errors import UserError
+from sr.io.atomic import write_text
 from sr.report.page import templates
-from sr.writing import write_text
 
 FILE = "search.html"
 
@@ -55,7 +53,7 @@ def write_search(folder: Path) -> Standing:
         UserError: if the folder holds no search, or its study cannot be read.
     """
     try:
-        with opened(_place(folder)) as (study, _):
+        with open_search(folder) as study:
             standing = _standing(study)
             page = (
                 templates()
@@ -73,25 +71,6 @@ def write_search(folder: Path) -> Standing:
         raise UserError(str(error)) from error
     write_text(folder / FILE, page)
     return standing
-
-
-def _place(folder: Path) -> Place:
-    path = folder / "multirun.yaml"
-    try:
-        config = OmegaConf.load(path)
-        assert isinstance(config, DictConfig)
-        sweeper = config.hydra.sweeper
-        storage, name = sweeper.storage, sweeper.study_name
-    except InterpolationResolutionError as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
-    except (OSError, AssertionError, AttributeError, OmegaConfBaseException) as error:
-        raise UserError(
-            f"{folder}: no search in it: name the folder of one (hydra.sweep.dir with hydra/sweeper=optuna)"
-        ) from error
-    place = place_of(folder, storage, name)
-    if storage is None and not Path(place.storage).is_file():
-        raise UserError(f"{place.storage}: the study of this search is missing")
-    return place
 
 
 def _standing(study: Study) -> Standing:

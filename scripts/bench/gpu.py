@@ -1,0 +1,78 @@
+"""How much of a GPU training uses, and how long the origin's whole grid takes on it.
+
+python -m scripts.bench.gpu              # about 5 minutes on one H100; writes benchmarks/gpu.json
+
+Every network with every loss is trained by python -m sr.train on whole images of 256x256, 16 a step. Utilisation is
+three times the forward pass's operations (forward, backward by input, backward by weight; for the VGG loss its
+features' forward twice and backward by input) over the time, against the matrix product in bfloat16 measured here. The
+grid (27 cells, 5 folds, 10 epochs, 560 images) is extrapolated from these speeds, optimizers taken as equal, with the
+time that a run needs besides its steps.
+"""
+
+import argparse
+import time
+from typing import Any
+
+import torch
+
+from scripts.bench.timing import device, photographs, run, save
+
+NETWORKS = ("espcn", "autoencoder", "vdsr")
+LOSSES = {"mse": ["loss=mse"], "mae": ["loss=mae"], "vgg": ["loss=vgg", "loss.weights=random"]}
+OPTIMIZERS, FOLDS, EPOCHS, IMAGES = 3, 5, 10, 560
+VGG_OPERATIONS = 2 * 17.0e9  # one forward pass up to relu4_3 on 256x256
+
+
+def peak(side: int) -> float:
+    """Operations per second of a square matrix product in bfloat16, the best of several."""
+    a, b = (torch.randn(side, side, device=device(), dtype=torch.bfloat16) for _ in range(2))
+    best = 0.0
+    for _ in range(10):
+        begun = time.perf_counter()
+        for _ in range(5):
+            a @ b
+        if a.is_cuda:
+            torch.cuda.synchronize()
+        best = max(best, 5 * 2 * side**3 / (time.perf_counter() - begun))
+    return best
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--side", type=int, default=8192, help="of the matrices that measure the peak")
+    parser.add_argument("--compile", default="auto")
+    options = parser.parse_args()
+    most = peak(options.side)
+    rows: list[dict[str, Any]] = []
+    with photographs() as root:
+        for model in NETWORKS:
+            for loss, overrides in LOSSES.items():
+                result = run(
+                    "data=isr", f"data.root={root}", f"model={model}", *overrides, "data.patch=null",
+                    "data.test_share=0", "data.repeat=1000", "data.train_scored=0", "trainer.max_epochs=1",
+                    f"+trainer.max_steps={options.steps}", f"trainer.compile={options.compile}",
+                )  # fmt: skip
+                rate = result["images_per_second"]
+                operations = 3 * 2 * result["multiply_adds"] + (3 * VGG_OPERATIONS if loss == "vgg" else 0)
+                rows.append(
+                    {
+                        "model": model,
+                        "loss": loss,
+                        "images/s": rate,
+                        "utilisation": rate * operations / most,
+                        "waiting %": 100 * result["wait_share"],
+                        "memory GiB": result["peak_memory_bytes"] / 2**30,
+                        "beside steps s": result["seconds"] - result["train_seconds"],
+                        "precision": result["precision"],
+                    }
+                )
+                print(rows[-1], flush=True)
+    seconds = sum(OPTIMIZERS * FOLDS * (EPOCHS * IMAGES / row["images/s"] + row["beside steps s"]) for row in rows)
+    print(f"the origin's grid, one run after the other: {seconds / 60:.1f} minutes")
+    save("gpu", rows, peak_bfloat16_per_second=most, grid_seconds=seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""How the time of an epoch grows with the number of images, their size, and the batch.
+
+python -m scripts.bench.growth           # about 5 minutes on two cores; writes benchmarks/growth.json and growth.svg
+"""
+
+import argparse
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from scripts.bench.timing import RESULTS, interleaved, run, save
+
+# What is varied, while the others stay at the middle of their own.
+AXES = {"images": (16, 32, 64, 128), "side": (64, 96, 128, 192), "batch_size": (4, 8, 16, 32)}
+USUAL = {"images": 64, "side": 96, "batch_size": 16}
+
+
+def epoch(images: int, side: int, batch_size: int) -> float:
+    """Seconds of the second epoch of ESPCN on so many whole images (the first one warms up)."""
+    random = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root, "high_res")
+        folder.mkdir()
+        for number in range(images + 1):  # and one that validates
+            coarse = random.integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(coarse).resize((side, side)).save(folder / f"{number}.png")
+        once, twice = (
+            run(
+                "data=isr", f"data.root={root}", "data.patch=null", f"data.batch_size={batch_size}", "data.repeat=4",
+                "data.test_share=0", f"data.val_share={1 / (images + 1)}", "data.train_scored=0",
+                "data.group_near_identical=false", f"trainer.max_epochs={epochs}",
+            )["train_seconds"]
+            for epochs in (1, 2)
+        )  # fmt: skip
+    return float(twice - once)
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Seconds against each axis, with the line through the origin and the last point."""
+    mpl.rcParams["svg.hashsalt"] = "sr"
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    titles = {"images": "images", "side": "pixels of an image (thousands)", "batch_size": "batch"}
+    for number, (name, title) in enumerate(titles.items()):
+        axes = figure.add_subplot(1, len(titles), number + 1)
+        x = [row["value"] ** 2 / 1000 if name == "side" else row["value"] for row in rows if row["axis"] == name]
+        y = [row["seconds"] for row in rows if row["axis"] == name]
+        axes.plot(x, y, "o-")
+        if name != "batch_size":
+            axes.plot([0, x[-1]], [0, y[-1]], ":", color="grey")
+        axes.set(xlabel=title, ylabel="seconds an epoch" if number == 0 else None, ylim=(0, None), xlim=(0, None))
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure, print, plot and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    places = [(axis, value) for axis, values in AXES.items() for value in values]
+    sides = {f"{axis}={value}": partial(epoch, **{**USUAL, axis: value}) for axis, value in places}
+    medians = interleaved(sides, options.rounds)
+    rows = [{"axis": axis, "value": value, "seconds": medians[f"{axis}={value}"]} for axis, value in places]
+    save("growth", rows)
+    plot(rows, RESULTS / "growth.svg")
+
+
+if __name__ == "__main__":
+    main()

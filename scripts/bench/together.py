@@ -1,0 +1,123 @@
+"""Several small networks on one device: one after the other, stacked into one, or in processes of their own.
+
+python -m scripts.bench.together         # about 2 minutes on two cores; writes benchmarks/together.json
+
+ESPCN, batches of 16 crops of 96x96, Adam; steps of all networks together a second, so that larger is better. Stacked:
+parameters of all networks in one tensor each, and torch.func.vmap over them, as for the folds of one cell.
+"""
+
+import argparse
+import copy
+import multiprocessing
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from scripts.bench.timing import device, interleaved, rate, save
+from sr.nets.espcn import ESPCN
+
+BATCH, PATCH = 16, 96
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    """Input and target."""
+    lr, hr = (torch.rand(BATCH, 3, PATCH, PATCH, device=device()) for _ in range(2))
+    return lr, hr
+
+
+def wait() -> None:
+    """Until the GPU is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def in_turn(count: int) -> Callable[[], int]:
+    """A step of each network, one after the other."""
+    nets = [ESPCN().to(device(), memory_format=torch.channels_last) for _ in range(count)]  # type: ignore[call-overload]
+    optimizers = [torch.optim.Adam(net.parameters()) for net in nets]
+    lr, hr = batch()
+
+    def step() -> int:
+        for net, optimizer in zip(nets, optimizers, strict=True):
+            optimizer.zero_grad()
+            F.mse_loss(net(lr), hr).backward()
+            optimizer.step()
+        wait()
+        return count
+
+    return step
+
+
+def stacked(count: int) -> Callable[[], int]:
+    """A step of all at once."""
+    nets: list[nn.Module] = [ESPCN().to(device()) for _ in range(count)]
+    parameters, buffers = stack_module_state(nets)
+    skeleton = copy.deepcopy(nets[0]).to("meta")
+    optimizer = torch.optim.Adam(parameters.values())
+    lr, hr = batch()
+
+    def loss(one: dict[str, Tensor], other: dict[str, Tensor]) -> Tensor:
+        return F.mse_loss(functional_call(skeleton, (one, other), (lr,)), hr)
+
+    def step() -> int:
+        optimizer.zero_grad()
+        vmap(loss)(parameters, buffers).sum().backward()
+        optimizer.step()
+        wait()
+        return count
+
+    return step
+
+
+def worker(threads: int, seconds: float, start: Any, done: Any) -> None:
+    """A process of its own."""
+    torch.set_num_threads(threads)
+    step = in_turn(1)
+    step()
+    start.wait()
+    done.put(rate(step, seconds))
+
+
+def processes(count: int, seconds: float) -> float:
+    """Steps per second of so many processes that share the cores."""
+    context = multiprocessing.get_context("spawn")
+    start, done = context.Barrier(count), context.Queue()
+    threads = max(1, (os.cpu_count() or 1) // count)
+    running = [context.Process(target=worker, args=(threads, seconds, start, done)) for _ in range(count)]
+    for process in running:
+        process.start()
+    total = sum(done.get() for _ in running)
+    for process in running:
+        process.join()
+    return float(total)
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", type=int, nargs="+", default=[2, 4])
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    rows = []
+    for count in options.counts:
+        one_by_one, at_once = in_turn(count), stacked(count)
+        speeds = interleaved(
+            {
+                "in turn": lambda: rate(one_by_one, options.seconds),  # noqa: B023
+                "stacked": lambda: rate(at_once, options.seconds),  # noqa: B023
+                "processes": lambda: processes(count, options.seconds),  # noqa: B023
+            },
+            options.rounds,
+        )
+        rows += [{"networks": count, "way": way, "steps/s": value} for way, value in speeds.items()]
+    save("together", rows)
+
+
+if __name__ == "__main__":
+    main()

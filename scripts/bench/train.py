@@ -1,0 +1,191 @@
+"""How fast a training step is, against the origin's manner and against a good plain loop.
+
+python -m scripts.bench.train            # about 15 minutes on two cores; writes benchmarks/train.json
+
+For each network with MSE and with VGG features (random ones: they cost the same), in images of 256x256 pixels a second
+(a crop of 96x96 counts as what it is of one):
+
+- origin: one whole image a step, decoded at each step, float32, PSNR and SSIM by scikit-image at each step; the VGG
+  loss on both images resized to 224.
+- plain: a DataLoader with two workers that decode, 16 crops of 96x96, float32, no scores. The same network, loss,
+  optimizer and crops as sr's.
+- bare: sr's step on a batch at hand: channels last, the precision that sr chooses.
+- sr: python -m sr.train: the same with data, logging and callbacks (validation is not in it).
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from scripts.bench.timing import composed, device, interleaved, machine, photographs, rate, run, save
+
+NETWORKS = ("espcn", "autoencoder", "vdsr")
+LOSSES = {"mse": ["loss=mse"], "vgg": ["loss=vgg", "loss.weights=random"]}
+SIDE, PATCH, BATCH = 256, 96, 16
+CROP = (PATCH / SIDE) ** 2  # of an image
+
+Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
+
+
+def parts(*overrides: str) -> Built:
+    """Network, loss and optimizer that a command would build, on the device."""
+    with composed(*overrides) as config:
+        net = instantiate(config.model).to(device())
+        return net, instantiate(config.loss).to(device()), instantiate(config.optimizer)(net.parameters())
+
+
+def step(built: Built, lr: Tensor, hr: Tensor, bf16: bool = False) -> Tensor:
+    """One step of training; the output."""
+    net, loss, optimizer = built
+    with torch.autocast(lr.device.type, torch.bfloat16) if bf16 else nullcontext():
+        sr: Tensor = net(lr)
+        value = loss(sr, hr)
+    optimizer.zero_grad()
+    value.backward()
+    optimizer.step()
+    if lr.is_cuda:
+        torch.cuda.synchronize()
+    return sr
+
+
+def decode(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Input and target, float32 in [0, 1], ``(H, W, 3)``."""
+    hr = Image.open(path).convert("RGB")
+    low = hr.resize((hr.width // 2, hr.height // 2), Image.Resampling.BICUBIC)
+    lr = low.resize(hr.size, Image.Resampling.BICUBIC)
+    return np.asarray(lr, np.float32) / 255, np.asarray(hr, np.float32) / 255
+
+
+def tensor(image: np.ndarray) -> Tensor:
+    """``(H, W, 3)`` to ``(3, H, W)``."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def origin(files: list[Path], loss_overrides: list[str], model: str) -> Callable[[], int]:
+    """The origin's manner."""
+    resize = ["loss.resize=224"] if "loss=vgg" in loss_overrides else []
+    built = parts("experiment=origin", f"model={model}", *loss_overrides, *resize)
+    remaining = cycle(files)
+
+    def one() -> int:
+        lr, hr = decode(next(remaining))
+        sr = step(built, tensor(lr)[None].to(device()), tensor(hr)[None].to(device()))
+        out = sr.detach()[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
+        peak_signal_noise_ratio(hr, out, data_range=1.0)
+        structural_similarity(hr, out, channel_axis=2, data_range=1.0)
+        return 1
+
+    return one
+
+
+class Crops(Dataset[tuple[Tensor, Tensor]]):
+    """Random crops, decoded anew each time."""
+
+    def __init__(self, files: list[Path]) -> None:
+        """Take each file many times an epoch."""
+        self.files = files * 100
+
+    def __len__(self) -> int:
+        """Crops in an epoch."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """A crop of the input and of the target, flipped at random."""
+        lr, hr = decode(self.files[index])
+        top, left, flip = (int(torch.randint(limit, ())) for limit in (SIDE - PATCH + 1, SIDE - PATCH + 1, 2))
+        square = (slice(top, top + PATCH), slice(left, left + PATCH))
+        return tensor(lr[square][:, :: -1 if flip else 1]), tensor(hr[square][:, :: -1 if flip else 1])
+
+
+def plain(files: list[Path], loss_overrides: list[str], model: str) -> Callable[[], int]:
+    """A good plain loop."""
+    built = parts(f"model={model}", *loss_overrides)
+    loader = DataLoader(Crops(files), BATCH, shuffle=True, num_workers=2, persistent_workers=True, drop_last=True)
+
+    def endless() -> Iterator[list[Tensor]]:
+        while True:
+            yield from loader
+
+    batches = endless()
+
+    def one() -> int:
+        lr, hr = next(batches)
+        step(built, lr.to(device()), hr.to(device()))
+        return BATCH
+
+    return one
+
+
+def bare(loss_overrides: list[str], model: str, bf16: bool) -> Callable[[], int]:
+    """The step alone."""
+    built = parts(f"model={model}", *loss_overrides)
+    built[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lr, hr = (torch.rand(BATCH, 3, PATCH, PATCH, device=device()) for _ in range(2))
+
+    def one() -> int:
+        step(built, lr, hr, bf16)
+        return BATCH
+
+    return one
+
+
+def framework(root: Path, loss_overrides: list[str], model: str, steps: int) -> float:
+    """Crops per second of a run of so many steps."""
+    result = run(
+        "data=isr", f"data.root={root}", f"model={model}", *loss_overrides, f"data.patch={PATCH}",
+        f"data.batch_size={BATCH}", "data.test_share=0", "data.repeat=100", "data.train_scored=0",
+        f"+trainer.max_steps={steps}", "trainer.max_epochs=1", "trainer.limit_val_batches=1",
+    )  # fmt: skip
+    return float(result["images_per_second"])
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=NETWORKS)
+    parser.add_argument("--losses", nargs="+", default=list(LOSSES), choices=list(LOSSES))
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    bf16 = machine()["precision_auto"] == "bf16-mixed"
+    rows: list[dict[str, Any]] = []
+    with photographs() as root:
+        files = sorted((root / "high_res").iterdir())
+        for model in options.models:
+            for loss in options.losses:
+                rows.append({"model": model, "loss": loss, **measure(root, files, model, LOSSES[loss], options, bf16)})
+                print(rows[-1], flush=True)
+    save("train", rows, unit="images of 256x256 pixels per second")
+
+
+def measure(
+    root: Path, files: list[Path], model: str, loss: list[str], options: argparse.Namespace, bf16: bool
+) -> dict[str, float]:
+    """Speeds and ratios of a network and a loss."""
+    one_origin, one_plain, one_bare = origin(files, loss, model), plain(files, loss, model), bare(loss, model, bf16)
+    steps = max(4, round(options.seconds * rate(one_bare, options.seconds) / BATCH))
+    speeds = interleaved(
+        {
+            "origin": lambda: rate(one_origin, options.seconds),
+            "plain": lambda: rate(one_plain, options.seconds) * CROP,
+            "bare": lambda: rate(one_bare, options.seconds) * CROP,
+            "sr": lambda: framework(root, loss, model, steps) * CROP,
+        },
+        options.rounds,
+    )
+    return speeds | {f"sr / {other}": speeds["sr"] / speeds[other] for other in ("origin", "plain", "bare")}
+
+
+if __name__ == "__main__":
+    main()

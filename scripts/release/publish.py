@@ -1,0 +1,82 @@
+"""Add a trained network to those that ship with the package.
+
+python -m scripts.release.publish runs/espcn_x3 espcn_x3 --data Set5 --trained-on "the 291 images of VDSR's authors"
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from sr.benchmark.evaluate import BASELINE, evaluate
+from sr.errors import UserError
+from sr.io.atomic import write_text
+from sr.machine.cost import count_parameters
+from sr.runs.result import read_result
+from sr.weights import zoo
+from sr.weights.checkpoint import load_network, save_network
+from sr.weights.find import find_model
+
+_LEAST_GAIN = 0.5  # dB over bicubic on every set and scale: what does not beat it clearly is not shipped
+_LICENCE = "MIT, as sr; the training images are for research"
+
+
+def main() -> None:
+    """Score the best checkpoint of a run and copy its weights."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--trained-on", required=True)
+    options = parser.parse_args()
+    try:
+        publish(options.run, options.name, options.data, options.trained_on)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
+    """Write ``NAME.safetensors`` and ``NAME.json``.
+
+    Raises:
+        UserError: if the run is not done, or does not beat bicubic clearly.
+    """
+    result = read_result(run)
+    if not result or result["status"] != "done":
+        raise UserError(f"{run}: is not the folder of a finished run")
+    net, config = load_network(run / "checkpoints" / "best.ckpt")
+    scores = []
+    for scale in config["scales"]:
+        for row in evaluate([find_model(str(run), scale)], data, scale=scale):
+            if row.model.label == BASELINE:
+                bicubic = row
+                continue
+            gain = row.mean(1) - bicubic.mean(1)
+            if gain < _LEAST_GAIN:
+                raise UserError(f"{run}: gains {gain:+.2f} dB on {row.data} x{scale}: not shipped below {_LEAST_GAIN}")
+            scores.append(
+                {**row.as_dict(), "model": name, "bicubic_psnr": bicubic.mean(1), "bicubic_ssim": bicubic.mean(2)}
+            )
+            print(f"{name} on {row.data} x{scale}: {row.mean(1):.2f} dB, {gain:+.2f} over bicubic")
+    about = {
+        "network": config["model"]["_target_"].rpartition(".")[2],
+        "scales": config["scales"],
+        "parameters": count_parameters(net),
+        "command": re.sub(r"data\.root=\S+", "data.root=DIR", result["command"]),
+        "trained_on": trained_on,
+        "steps": result["steps"],
+        "train_seconds": result["train_seconds"],
+        "device": result["machine"].get("gpu") or result["machine"]["processor"],
+        "git_commit": result["git_commit"],
+        "versions": result["versions"],
+        "licence": _LICENCE,
+        "scores": scores,
+    }
+    zoo.FOLDER.mkdir(exist_ok=True)
+    save_network(zoo.FOLDER / f"{name}.safetensors", net, config)
+    write_text(zoo.FOLDER / f"{name}.json", json.dumps(about, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

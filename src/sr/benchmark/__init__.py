@@ -1,0 +1,1 @@
+"""Scores on benchmark sets."""

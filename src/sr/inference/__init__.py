@@ -1,0 +1,1 @@
+"""Trained networks at work: tiles, pictures, folders and video."""

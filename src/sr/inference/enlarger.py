@@ -1,0 +1,201 @@
+"""A trained model ready for use on pictures in memory: gray or colour, with alpha, of 8 or 16 bits, of any size."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, TypeVar, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from sr.errors import UserError, check_at_least, check_choice
+from sr.image import gray, resize
+from sr.inference.tiles import enlarge_in_tiles, tile_for
+from sr.io.pictures import Picture, Pixels, pixels_of, write_strips
+from sr.machine.hardware import free_memory
+from sr.machine.hardware import precision as best_precision
+from sr.weights.find import Model
+
+_FASTEST_TILE = 256  # pixels of the input: its features still fit into a processor's cache
+_BICUBIC_HALO = 2
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+T = TypeVar("T", Image.Image, np.ndarray, Tensor)
+
+
+class Enlarger:
+    """Enlarges pictures by a factor, in bounded memory.
+
+    >>> big = load("espcn_x2")(Image.open("photo.jpg"))        # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        tile: int | None = None,
+        ensemble: bool = False,
+        device: str | torch.device | None = None,
+        precision: str = "auto",
+    ) -> None:
+        """Put a model on a device.
+
+        Args:
+            model: its networks' outputs are averaged; without any it is bicubic.
+            tile: side in input pixels of what is enlarged at a time, 0 for the whole picture; None chooses by the free
+                memory.
+            ensemble: see `sr.inference.tiles.enlarge`.
+            device: a GPU if there is one, by default.
+            precision: of all layers but the last: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where it is faster
+                and the picture has 8 bits, of which it moves some values by one.
+
+        Raises:
+            UserError: for a negative tile, an unknown precision, or a device that is not there.
+        """
+        if tile is not None:
+            check_at_least("--tile", tile, 0)
+        check_choice("--precision", precision, PRECISIONS)
+        self.model, self.scale, self.ensemble = model, model.scale, ensemble
+        self.device = _device(device)
+        self._net = _AnyChannels(model.nets, model.scale).to(self.device).eval()
+        self._in_bfloat16 = _AnyChannels(model.nets, model.scale, bfloat16=True).eval()  # the same, in memory once
+        self._trained = next(self._net.parameters(), None) is not None  # else bicubic, or run by ONNX Runtime
+        self.precision = precision
+        self.tile = self._choose_tile() if tile is None else tile
+
+    def _choose_tile(self) -> int:
+        if not self._trained:  # nothing to estimate from
+            return _FASTEST_TILE
+        tile = tile_for(self._net, free_memory(self.device))
+        return tile if self.device.type == "cuda" else min(tile, _FASTEST_TILE)
+
+    def _tiles(self, lr: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+        """The parts of one image ``(1, C, h, w)`` of any type, enlarged; see `sr.inference.tiles.enlarge_in_tiles`."""
+        bfloat16 = self.precision == "bfloat16"
+        if self.precision == "auto" and self._trained and lr.dtype == torch.uint8:
+            bfloat16 = best_precision(self.device.type) == "bf16-mixed"
+        net = self._in_bfloat16 if bfloat16 else self._net
+        lr = lr.float() if lr.is_floating_point() else lr
+        return enlarge_in_tiles(net, lr, self.scale, self.tile, ensemble=self.ensemble)
+
+    def strips(self, pixels: Pixels) -> Iterator[Pixels]:
+        """Enlarge ``(H, W, C)`` of uint8 or uint16, C from 1 (gray) to 4 (RGB and alpha).
+
+        Yields:
+            ``(rows, scale*W, C)`` of the same type, from the top.
+        """
+        height, width, channels = (int(side) for side in pixels.shape)
+        lr = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
+        most = int(np.iinfo(pixels.dtype).max)
+        strip: Pixels | None = None
+        done = filled = 0
+        for top, left, out in self._tiles(lr):
+            part = out[0].clamp(0, 1).mul(most).round().permute(1, 2, 0).cpu().numpy()
+            if strip is None:  # the first tile of a row of tiles says how high the row is
+                rows = min(self._tile_rows() or height, height - done // self.scale) * self.scale
+                strip = np.empty((rows, width * self.scale, channels), pixels.dtype)
+            strip[top - done : top - done + part.shape[0], left : left + part.shape[1]] = part
+            filled += part.shape[0] * part.shape[1]
+            if filled == strip.shape[0] * strip.shape[1]:
+                yield strip
+                done, filled, strip = done + strip.shape[0], 0, None
+
+    def write(
+        self, picture: Picture, file: IO[bytes], suffix: str, advance: Callable[[float], None] = lambda share: None
+    ) -> str:
+        """Enlarge a picture into a file, see `sr.io.pictures.write_strips`; ``advance`` gets each share as it is done."""
+        height, width, channels = (int(side) for side in picture.pixels.shape)
+        shape = (height * self.scale, width * self.scale, channels)
+
+        def strips() -> Iterator[Pixels]:
+            for strip in self.strips(picture.pixels):
+                yield strip
+                advance(len(strip) / shape[0])
+
+        deep = picture.pixels.itemsize == 2
+        return write_strips(file, suffix, strips(), shape, deep=deep, profile=picture.profile)
+
+    def _tile_rows(self) -> int:
+        align = self._net.align
+        return -(-self.tile // align) * align
+
+    def __call__(self, image: T) -> T:
+        """Enlarge an image, and give back the same kind.
+
+        Args:
+            image: a Pillow image, which becomes gray or RGB, with alpha if it has any; an array ``(H, W)`` or
+                ``(H, W, C)`` of uint8, uint16 or float in [0, 1]; or a tensor ``(C, H, W)`` or ``(N, C, H, W)`` of
+                uint8 or float in [0, 1]. C is 1 for gray, 3 for RGB, one more with alpha.
+
+        Returns:
+            ``scale`` times as high and wide, of the same type.
+
+        Raises:
+            UserError: for anything else.
+        """
+        if isinstance(image, Image.Image):
+            return self._pillow(image)
+        if isinstance(image, Tensor):
+            return self._tensor(image)
+        if not isinstance(image, np.ndarray) or image.ndim not in (2, 3):
+            raise UserError("an image is a Pillow image, an array (H, W) or (H, W, C), or a tensor (C, H, W)")
+        planes = image if image.ndim == 3 else image[..., None]
+        if planes.dtype in (np.uint8, np.uint16) and 1 <= planes.shape[2] <= 4:
+            out: np.ndarray = np.concatenate(list(self.strips(planes)))
+        else:
+            tensor = torch.from_numpy(np.require(planes, requirements=["C", "W"])).permute(2, 0, 1)
+            out = self._tensor(tensor).permute(1, 2, 0).numpy()
+        return out if image.ndim == 3 else out[..., 0]
+
+    def _pillow(self, image: Image.Image) -> Image.Image:
+        out = np.concatenate(list(self.strips(pixels_of(image))))
+        return Image.fromarray(out[..., 0] if out.shape[2] == 1 else out)
+
+    def _tensor(self, image: Tensor) -> Tensor:
+        batch = image if image.ndim == 4 else image[None]
+        floating = image.dtype.is_floating_point
+        if batch.ndim != 4 or not 1 <= batch.shape[1] <= 4 or not (floating or image.dtype == torch.uint8):
+            raise UserError(
+                f"a tensor is (C, H, W) or (N, C, H, W) with 1 to 4 channels of uint8 or float, "
+                f"not {tuple(image.shape)} of {image.dtype}"
+            )
+        outs = []
+        for one in batch.split(1):
+            shape = (1, one.shape[1], one.shape[2] * self.scale, one.shape[3] * self.scale)
+            out = torch.empty(shape, dtype=torch.float32)
+            for top, left, part in self._tiles(one):
+                out[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
+            outs.append(out.clamp(0, 1))
+        result = torch.cat(outs)
+        result = result.to(image.dtype) if floating else result.mul(255).round().to(torch.uint8)
+        return (result if image.ndim == 4 else result[0]).to(image.device)
+
+
+class _AnyChannels(nn.Module):
+    """Networks for RGB on one to four channels: gray stays gray, alpha is enlarged by bicubic."""
+
+    def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False) -> None:
+        super().__init__()
+        self.nets, self.scale, self.autocast = nn.ModuleList(nets), scale, bfloat16
+        self.halo = max([_BICUBIC_HALO, *(int(cast(Any, net).halo) for net in nets)])
+        self.align = math.lcm(*(int(getattr(net, "align", 1)) for net in nets))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, C from 1 to 4."""
+        channels = lr.shape[1]
+        colours = lr[:, :3] if channels > 2 else lr[:, :1].expand(-1, 3, -1, -1)
+        with torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
+            outs = [net(colours) for net in self.nets] or [resize(colours, self.scale)]
+        out = outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)
+        out = out if channels > 2 else gray(out)
+        return torch.cat([out, resize(lr[:, -1:], self.scale)], dim=1) if channels in (2, 4) else out
+
+
+def _device(wanted: str | torch.device | None) -> torch.device:
+    try:
+        device = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {wanted}: {str(error).splitlines()[0]}") from error
+    return device

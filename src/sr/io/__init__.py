@@ -1,0 +1,1 @@
+"""Files on disk: decoding for training, pictures with all that a file holds, atomic writes, locks."""

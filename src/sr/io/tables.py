@@ -1,0 +1,35 @@
+"""CSV files and text tables."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sr.io.atomic import write_text
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """Write a CSV file whole; without ``columns`` they are those of the rows, in order of appearance."""
+    text = io.StringIO()
+    columns = columns or list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file, a dict a row; empty cells are empty strings."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of texts as lines whose columns stand under each other.
+
+    >>> aligned([("a", "bb"), ("ccc", "")])
+    ['a    bb', 'ccc']
+    """
+    widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]

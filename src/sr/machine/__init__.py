@@ -1,0 +1,1 @@
+"""The machine: devices, precision, cost of a network, versions, processes."""

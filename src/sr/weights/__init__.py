@@ -1,0 +1,1 @@
+"""Trained networks: checkpoints, untrusted files, the networks that ship with sr, ONNX."""

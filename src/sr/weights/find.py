@@ -1,0 +1,73 @@
+"""Find a trained model: a checkpoint, a run folder, an exported network, or one that ships with the package."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sr.errors import UserError
+from sr.weights import zoo
+from sr.weights.checkpoint import load_network
+
+_BEST = Path("checkpoints", "best.ckpt")
+
+
+@dataclass(frozen=True)
+class Model:
+    """Something that enlarges.
+
+    Attributes:
+        label: its name in tables.
+        scale: factor of the sides.
+        nets: the network, or one of each fold; none for a resize without a model.
+        run: the run folder it comes from, if it does.
+    """
+
+    label: str
+    scale: int
+    nets: Sequence[nn.Module] = ()
+    run: Path | None = None
+
+
+def checkpoints_of(name: str) -> list[Path]:
+    """The files of a model: a checkpoint, those of a run folder (the best, or that of each fold), or a shipped one.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = Path(name)
+    if not path.is_dir():
+        return [path if path.is_file() else zoo.find(name)]
+    files = [path / _BEST] if (path / _BEST).is_file() else sorted(path.glob(f"fold_*/{_BEST}"))
+    if not files:
+        raise UserError(f"{path}: no {_BEST} in it: name a checkpoint, or the folder of a run that has trained")
+    return files
+
+
+def find_model(name: str, scale: int | None = None) -> Model:
+    """A checkpoint or exported network, a run folder (its best, or that of each fold), or a name of `sr.weights.zoo`.
+
+    Args:
+        name: its path or name.
+        scale: factor that it is to enlarge by; None for the only one that it was trained for.
+
+    Raises:
+        UserError: if there is none, it was trained for another scale, or for several and none is named.
+    """
+    path = Path(name)
+    if path.suffix == ".onnx" and path.is_file():
+        from sr.weights.onnx import OnnxNetwork  # only where it is needed: it takes a moment
+
+        exported = OnnxNetwork(path)
+        if scale not in (None, exported.scale):
+            raise UserError(f"{path}: is a network for scale {exported.scale}, not {scale}")
+        return Model(name, exported.scale, [exported])
+    nets = []
+    for file in checkpoints_of(name):
+        net, config = load_network(file, scale)
+        if scale is None and len(config["scales"]) > 1:
+            raise UserError(f"{name}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
+        nets.append(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    return Model(str(path), scale or config["scale"], nets, path if path.is_dir() else None)

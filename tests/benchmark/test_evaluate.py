@@ -1,0 +1,171 @@
+import csv
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from sr.benchmark.evaluate import evaluate, render
+from sr.benchmark.selftest import Check, check, fingerprint
+from sr.benchmark.selftest import render as render_checks
+from sr.cli import main
+from sr.data.pairs import derive_lr
+from sr.errors import UserError
+from sr.image import resize, to_float
+from sr.io.images import read_image
+from sr.metrics import score
+from sr.weights.find import find_model
+from tests.support.images import photograph
+from tests.support.runs import Command, MakeFolder
+
+
+@pytest.fixture
+def run(command: Command, make_folder: MakeFolder, tmp_path: Path) -> Path:
+    """A run folder of a network for scale 2."""
+    root = make_folder(name="training")
+    code, text = command(
+        "data=folder", f"data.root={root}", "scale=2", "trainer.max_epochs=1", "logger=none", folder="trained"
+    )
+    assert code == 0, text
+    return tmp_path / "trained"
+
+
+def test_the_bicubic_row_is_matlabs_from_the_rounded_input(make_folder: MakeFolder) -> None:
+    folder = make_folder(count=2)
+    (row,) = evaluate([], [folder], scale=2)
+    for number, (name, psnr, ssim, _) in enumerate(row.images):
+        hr = read_image(folder / "high_res" / f"{number}.png")
+        sr = resize(to_float(derive_lr(hr, 2, 2)).double()[None], 2)
+        expected = score(sr, to_float(hr)[None], "y", 2)
+        assert (name, psnr, ssim) == (str(number), expected["psnr"].item(), expected["ssim"].item())
+    assert row.mean(1) == pytest.approx((row.images[0][1] + row.images[1][1]) / 2)
+
+
+def test_a_gray_file_is_scored_on_its_own_values(tmp_path: Path) -> None:
+    gray = photograph(40, 40).convert("L")
+    gray.save(tmp_path / "gray.png")
+    Image.merge("RGB", [gray] * 3).save(tmp_path / "rgb.png")
+    (row,) = evaluate([], [tmp_path], scale=2)
+    psnr = {name: value for name, value, _, _ in row.images}
+    assert psnr["rgb"] - psnr["gray"] == pytest.approx(20 * math.log10(255 / 219), abs=0.1)  # luma spans 16..235
+
+
+def test_sides_that_do_not_divide_by_the_scale_are_cut(tmp_path: Path) -> None:
+    photograph(47, 50).save(tmp_path / "whole.png")
+    photograph(47, 50).crop((0, 0, 48, 45)).save(tmp_path / "cut.png")
+    (row,) = evaluate([], [tmp_path], scale=3)
+    assert row.images[0][1:3] == row.images[1][1:3]
+
+
+def test_a_run_and_its_checkpoint_score_alike_and_land_where_they_are_asked_for(
+    run: Path, make_folder: MakeFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = make_folder(count=3, name="bench")
+    checkpoint = run / "checkpoints" / "best.ckpt"
+    out = tmp_path / "out"
+    out.mkdir()
+    files = ["--csv", str(out / "t.csv"), "--json", str(out / "t.json"), "--save", str(out / "images")]
+    about = ["--data", str(data), "--scale", "2", "--protocol", "rgb", "--baselines"]
+    main(["evaluate", str(run), str(checkpoint), *about, *files])
+    said = capfd.readouterr().out
+    rows = json.loads((out / "t.json").read_text())
+    assert [row["model"] for row in rows] == ["bicubic", "nearest", "lanczos", str(run), str(checkpoint)]
+    assert rows[3]["psnr"] == rows[4]["psnr"]
+    assert {"data", "scale", "protocol", "psnr", "ssim", "images", "ms_per_image"} <= set(rows[0])
+    assert [image["name"] for image in rows[0]["per_image"]] == ["0", "1", "2"]
+    with (out / "t_images.csv").open() as file:
+        images = list(csv.DictReader(file))
+    assert len(images) == 5 * 3
+    saved = sorted(path.relative_to(out / "images").parts[-2:] for path in (out / "images").rglob("*.png"))
+    assert len(saved) == 5 * 3
+    bicubic = to_float(read_image(out / "images" / "bicubic" / "bench" / "0.png"))[None]
+    target = to_float(read_image(data / "high_res" / "0.png"))[None]
+    assert score(bicubic, target, "rgb")["psnr"].item() == pytest.approx(rows[0]["per_image"][0]["psnr"], abs=0.01)
+    joined = json.loads((run / "evaluations" / "bench_x2_rgb.json").read_text())
+    assert joined[0]["psnr"] == rows[3]["psnr"]
+    assert re.search(r"bicubic +bench +x2 +rgb +\d+\.\d\d", said)
+    main(["evaluate", str(run), "--data", str(data), "--scale", "2", "--x8"])
+    assert f"{run} + x8" in capfd.readouterr().out
+    assert (run / "evaluations" / "bench_x2_y_x8.json").is_file()
+
+
+@pytest.mark.slow
+def test_folds_are_scored_as_one_model_by_their_mean(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    data = make_folder()
+    code, text = command(
+        "data=folder", f"data.root={data}", "scale=2", "trainer.max_epochs=1", "logger=none", "data.folds=2",
+        "data.fold=all",
+    )  # fmt: skip
+    assert code == 0, text
+    folds = [find_model(str(tmp_path / "run" / f"fold_{fold}"), 2) for fold in (0, 1)]
+    both = find_model(str(tmp_path / "run"), 2)
+    _, first, second, mean = evaluate([*folds, both], [data], scale=2)
+    assert mean.mean(1) == pytest.approx((first.mean(1) + second.mean(1)) / 2)
+
+
+def test_what_loses_to_bicubic_says_so(run: Path, make_folder: MakeFolder, tmp_path: Path) -> None:
+    path = run / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["net.tail.bias"] += 0.1
+    torch.save(checkpoint, tmp_path / "bad.ckpt")
+    rows = [*evaluate([find_model(str(tmp_path / "bad.ckpt"), 2)], [make_folder(count=1)], scale=2)]
+    lines = render(rows).splitlines()
+    assert "loses" not in lines[1]
+    assert lines[2].endswith("loses to bicubic")
+
+
+def test_bad_input_gets_one_line(
+    run: Path, make_folder: MakeFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = make_folder(count=3, name="bench")
+    (data / "high_res" / "1.png").write_bytes(b"no image")
+    pairs = make_folder(count=2, low_scale=2, name="pairs")
+    (pairs / "low_res" / "1.png").unlink()
+    cases = [
+        ([str(run), "--data", str(data), "--scale", "3"], "is a network for scale 2, not 3"),
+        ([str(run), "--data", str(data), "--scale", "2"], "1.png: cannot be read as an image"),
+        ([str(run), "--data", str(pairs), "--scale", "2"], "has no partner of that name in low_res/"),
+        ([str(tmp_path), "--data", str(data), "--scale", "2"], "no checkpoints/best.ckpt in it"),
+        ([str(run), "--data", str(tmp_path / "no"), "--scale", "2"], "no such folder"),
+        ([str(run), "--data", str(data), "--scale", "2", "--protocol", "x"], "must be one of rgb, y"),
+        (["--data", str(data), "--scale", "2"], "name a checkpoint or a run folder, or add --baselines"),
+    ]
+    for arguments, message in cases:
+        with pytest.raises(SystemExit) as end:
+            main(["evaluate", *arguments])
+        said = capfd.readouterr().err
+        assert end.value.code == 2
+        assert message in said
+        assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_set5_is_recognised_by_content_and_agrees_with_the_literature(shared: Path) -> None:
+    checks = check(shared / "Set5")
+    assert [(one.data, one.scale) for one in checks] == [("Set5", 2), ("Set5", 3), ("Set5", 4)]
+    assert all(one.agrees for one in checks)
+    (bicubic,) = evaluate([], [shared / "Set5"], scale=3)
+    assert bicubic.mean(1) == pytest.approx(30.39, abs=0.03)
+
+
+def test_a_row_that_is_off_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = Check("Set5", 2, 33.664, 0.9299, (33.66, 0.9299)), Check("Set5", 3, 30.42, 0.8682, (30.39, 0.8682))
+    lines = render_checks([good, bad]).splitlines()
+    assert lines[1].endswith("agrees")
+    assert lines[2].endswith("OFF")
+
+
+def test_a_set_is_recognised_by_name_and_must_be_whole(make_folder: MakeFolder, tmp_path: Path) -> None:
+    folder = make_folder(count=4, name="set-14")
+    with pytest.raises(UserError, match="Set14 has 14 images, this folder 4"):
+        check(folder)
+    with pytest.raises(UserError, match="none of Set5, Set14, BSD100, Urban100"):
+        check(folder.rename(tmp_path / "other"))
+
+
+def test_the_fingerprint_of_a_set_depends_on_pixels_alone() -> None:
+    one, two = (torch.randint(0, 256, (3, 5, 5), dtype=torch.uint8) for _ in range(2))
+    assert fingerprint([one, two]) == fingerprint([two, one]) != fingerprint([one, one])

@@ -1,0 +1,145 @@
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr.data import store
+from sr.data.pairs import load_pair
+from sr.data.sources import isr_folders
+from sr.data.store import PairStore
+from sr.errors import UserError
+from sr.io.locks import hold
+from tests.support.runs import MakeFolder
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk", "none", "device", "auto"])
+def test_every_kind_gives_the_same_pairs_and_fingerprint(make_folder: MakeFolder, tmp_path: Path, kind: str) -> None:
+    sources = isr_folders(make_folder(count=5))
+    store = PairStore(sources, scale=2, shrink=2, kind=kind, folder=tmp_path / "cache")
+    plain = PairStore(sources, scale=2, shrink=2, kind="memory")
+    assert len(store) == 5
+    assert store.fingerprint == plain.fingerprint
+    assert store.sizes == plain.sizes == [(48, 64)] * 5
+    for number, source in enumerate(sources):
+        for ours, expected in zip(store[number], load_pair(source, 2, 2), strict=True):
+            assert torch.equal(ours, expected)
+
+
+def test_fingerprint_changes_with_a_pixel_and_with_a_name(make_folder: MakeFolder) -> None:
+    def fingerprint(root: Path) -> str:
+        return PairStore(isr_folders(root), scale=1, shrink=2, kind="none").fingerprint
+
+    root = make_folder(count=3)
+    before = fingerprint(root)
+    (root / "high_res" / "2.png").rename(root / "high_res" / "9.png")
+    renamed = fingerprint(root)
+    (root / "high_res" / "9.png").write_bytes((root / "high_res" / "1.png").read_bytes())
+    assert len({before, renamed, fingerprint(root)}) == 3
+
+
+def test_fingerprint_is_of_the_data_not_of_augmentation(make_folder: MakeFolder) -> None:
+    sources = isr_folders(make_folder(count=3))
+    turned = [replace(source, name=f"{source.name}@45", rotated=True) for source in sources]
+    stores = [PairStore(listed, scale=1, shrink=2, kind="none") for listed in (sources, [*sources, *turned])]
+    assert stores[0].fingerprint == stores[1].fingerprint
+
+
+def test_a_cache_without_one_readable_image_or_a_place_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
+    root = make_folder(count=1)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write the image cache .*data\.cache_dir"):
+        PairStore(isr_folders(root), scale=1, shrink=2, kind="disk", folder=tmp_path / "file" / "cache")
+    (root / "high_res" / "0.png").write_text("no image")
+    with pytest.raises(UserError, match="not one of the images"):
+        PairStore(isr_folders(root), scale=1, shrink=2, kind="disk", folder=tmp_path, on_bad_file="skip")
+
+
+def test_the_disk_cache_is_read_not_decoded_again(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = isr_folders(make_folder(count=3))
+    settings = {"scale": 1, "shrink": 2, "kind": "disk", "folder": tmp_path / "cache"}
+    first = PairStore(sources, **settings)  # type: ignore[arg-type]
+    monkeypatch.setattr(store, "load_pair", lambda *args, **kwargs: pytest.fail("decoded again"))
+    second = PairStore(sources, **settings)  # type: ignore[arg-type]
+    assert torch.equal(first[2][1], second[2][1])
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".bin", ".json", ".lock"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "index"])
+def test_a_torn_cache_is_recognised_named_and_made_again(
+    make_folder: MakeFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    sources = isr_folders(make_folder(count=3))
+    PairStore(sources, scale=1, shrink=2, kind="disk", folder=tmp_path / "cache")
+    data = next((tmp_path / "cache").glob("*.bin"))
+    content = bytearray(data.read_bytes())
+    content[1234] ^= 1
+    if damage == "index":
+        data.with_suffix(".json").write_text("{")
+    else:
+        data.write_bytes(content[:-1] if damage == "cut" else content)
+    (tmp_path / "cache" / f".{data.name}.77.tmp").touch()  # of a process that was killed
+    again = PairStore(sources, scale=1, shrink=2, kind="disk", folder=tmp_path / "cache")
+    assert torch.equal(again[2][1], load_pair(sources[2], 1, 2)[1])
+    assert "is torn, decoding the images again" in caplog.text
+    assert not list((tmp_path / "cache").glob(".*.tmp"))
+
+
+def test_of_two_processes_that_need_a_cache_one_waits_for_the_other(
+    make_folder: MakeFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources = isr_folders(make_folder(count=3))
+    settings = {"scale": 1, "shrink": 2, "kind": "disk", "folder": tmp_path / "cache"}
+    PairStore(sources, **settings)  # type: ignore[arg-type]
+    lock = next((tmp_path / "cache").glob("*.lock"))
+    with caplog.at_level(logging.INFO), ThreadPoolExecutor() as pool:
+        with hold(lock):
+            waiting = pool.submit(PairStore, sources, **settings)  # type: ignore[arg-type]
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+        assert len(waiting.result(timeout=10)) == 3
+    assert "another process decodes these images" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk", "none"])
+def test_bad_files_end_the_run_or_are_skipped_and_listed(
+    make_folder: MakeFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    root = make_folder(count=4)
+    (root / "high_res" / "1.png").write_text("not an image")
+    sources = isr_folders(root)
+    with pytest.raises(UserError, match=r"1\.png: cannot be read as an image .*data\.on_bad_file=skip"):
+        PairStore(sources, scale=1, shrink=2, kind=kind, folder=tmp_path / "cache")
+    with caplog.at_level(logging.WARNING):
+        store = PairStore(sources, scale=1, shrink=2, kind=kind, folder=tmp_path / "cache", on_bad_file="skip")
+    assert [source.name for source in store.sources] == ["0", "2", "3"]
+    assert "skipped" in caplog.text
+    assert "1.png" in caplog.text
+
+
+def test_a_disk_cache_made_with_skipping_does_not_hide_bad_files(make_folder: MakeFolder, tmp_path: Path) -> None:
+    root = make_folder(count=4)
+    (root / "high_res" / "1.png").write_text("not an image")
+    settings = {"scale": 1, "shrink": 2, "kind": "disk", "folder": tmp_path / "cache"}
+    PairStore(isr_folders(root), **settings, on_bad_file="skip")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"1\.png: cannot be read"):
+        PairStore(isr_folders(root), **settings)  # type: ignore[arg-type]
+
+
+def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(UserError, match=r"data\.cache must be one of auto"):
+        PairStore([], scale=1, shrink=2, kind="ram")
+    with pytest.raises(UserError, match=r"data\.on_bad_file must be one of error, skip"):
+        PairStore([], scale=1, shrink=2, on_bad_file="ignore")
+
+
+def test_auto_takes_the_disk_when_memory_would_not_do(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = isr_folders(make_folder(count=2))
+    device = torch.device("cpu")
+    assert store._choose(sources, 1, device) == "memory"
+    monkeypatch.setattr(store, "_MEMORY_SHARE", 1e-12)
+    assert store._choose(sources, 1, device) == "disk"

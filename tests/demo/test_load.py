@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio", reason="needs sr[demo]")
+
+from scripts.campaigns.load_demo import campaign, kinds, observed
+
+
+@pytest.mark.slow
+def test_a_page_under_load_answers_everything_and_touches_nothing_else() -> None:
+    rows, facts, violations = campaign(clients=8, each=1, seconds=120)
+    assert violations == []
+    assert len(rows) == len(kinds()) > 70
+    assert all(row["sent"] == 1 for row in rows)
+    assert facts["temporary_files"] > 20
+
+
+def test_what_a_server_must_not_do_is_seen(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    at = "AT_FDCWD</srv>"
+    trace.write_text(
+        f'7 100.5 openat({at}, "/etc/before", O_RDONLY) = 3\n'
+        f'7 200.5 openat({at}, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3\n'
+        f'7 201.5 openat({at}, "/usr/lib/x.so", O_RDONLY|O_CLOEXEC) = 3\n'
+        f'7 202.5 openat({at}, "/usr/lib/x.pyc", O_WRONLY|O_CREAT, 0666) = 3\n'
+        f'7 203.5 openat({at}, "/tmp/own/a.png", O_RDWR|O_CREAT, 0600) = 4\n'
+        f'7 204.5 openat({at}, "/tmp/own/../b.png", O_RDONLY) = 5\n'
+        '8 205.5 unlinkat(4</tmp/own>, "a.png", 0) = 0\n'
+        '8 206.5 rename("/tmp/own/a.png", "/tmp/c\\"d.png") = 0\n'
+        f'8 207.5 mkdirat({at}, "new", 0777) = 0\n'
+        "9 208.5 connect(3<socket:[1]>, {sa_family=AF_INET, sin_port=htons(53)}, 16) = 0\n"
+        '9 209.5 connect(3<socket:[1]>, {sa_family=AF_UNIX, sun_path="/var/run/nscd"}, 16) = -1\n'
+        '9 210.5 execve("/bin/sh", ["sh"], 0x1 /* 2 vars */) = 0\n'
+    )
+    assert observed(trace, 200, (Path("/tmp/own"),), (Path("/usr/lib"),)) == [
+        "connects: 3<socket:[1]>, {sa_family=AF_INET, sin_port=htons(53)}, 16) = 0",
+        "reads: /etc/passwd",
+        "reads: /tmp/b.png",
+        'starts: "/bin/sh", ["sh"], 0x1 /* 2 vars */) = 0',
+        "writes: /srv/new",
+        'writes: /tmp/c"d.png',
+        "writes: /usr/lib/x.pyc",
+    ]

@@ -1,0 +1,202 @@
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sr import demo
+from sr.demo.app import launch
+from sr.demo.choices import find_boards, find_models
+from sr.demo.page import Page
+from sr.errors import UserError
+from sr.inference.enlarger import Enlarger
+from sr.nets.espcn import ESPCN
+from sr.weights import zoo
+from sr.weights.checkpoint import network_config
+from sr.weights.find import Model, find_model
+from tests.support.browser import Browser
+from tests.support.images import photograph
+from tests.support.run_folders import RunFolders
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two finished runs for x2 with a network that brightens by a tenth."""
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "none")
+    make = RunFolders(tmp_path / "runs")
+    net = ESPCN(scale=2)
+    torch.nn.init.constant_(net.tail.bias, 0.1)  # type: ignore[arg-type]
+    state = {f"net.{name}": value for name, value in net.state_dict().items()}
+    config = network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 2}, 2, "rgb")
+    for loss in ("mse", "mae"):
+        plain = {"data": {"folds": 2, "fold": "all", "shrink": 2}, "scale": 2}
+        folder = make(f"grid/espcn_{loss}_adam", [0.5, 0.6, 0.7, 0.8], scale=2, config=plain)
+        (folder / "checkpoints").mkdir()
+        torch.save({"state_dict": state, "sr": config}, folder / "checkpoints" / "best.ckpt")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    photograph(40, 50, seed=1).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def page(runs: Path) -> Iterator[Page]:
+    page = Page(runs, device="cpu")
+    yield page
+    page.close()
+    assert not page.folder.exists()
+
+
+LABEL = "grid/espcn_mse_adam"
+
+
+def test_models_and_boards_are_found_by_their_folders(runs: Path) -> None:
+    models = find_models(runs)
+    assert sorted(models) == ["grid/espcn_mae_adam", LABEL]
+    assert models[LABEL] == (str(runs / LABEL), 2)
+    assert find_boards(runs) == {str(runs / "grid"): runs / "grid"}
+
+
+def test_a_picture_is_enlarged_beside_bicubic(page: Page, runs: Path, picture: Path) -> None:
+    (bicubic, big), download, text = page.enlarge(LABEL, str(picture), None)
+    pixels = np.asarray(Image.open(picture))
+    assert np.array_equal(np.asarray(Image.open(big)), Enlarger(find_model(str(runs / LABEL)), device="cpu")(pixels))
+    assert np.array_equal(np.asarray(Image.open(bicubic)), Enlarger(Model("bicubic", 2), device="cpu")(pixels))
+    assert download == big
+    assert text.startswith("50 x 40 to 100 x 80 in ")
+
+
+def test_a_target_gives_scores_and_has_to_fit(page: Page, picture: Path, tmp_path: Path) -> None:
+    (bicubic, _), _, _ = page.enlarge(LABEL, str(picture), None)
+    shutil.copy(bicubic, tmp_path / "target.png")
+    text = page.enlarge(LABEL, str(picture), str(tmp_path / "target.png"))[2]
+    assert "bicubic, y: PSNR 130.00 dB, SSIM 1.0000" in text
+    assert f"{LABEL}, rgb: PSNR " in text
+    with pytest.raises(UserError, match="the target has to have the size of the result, 100x80 pixels"):
+        page.enlarge(LABEL, str(picture), str(picture))
+
+
+def test_a_target_may_be_as_large_as_the_result(runs: Path, picture: Path) -> None:
+    page = Page(runs, max_pixels=2000, device="cpu")
+    (bicubic, _), _, _ = page.enlarge(LABEL, str(picture), None)
+    assert "PSNR" in page.enlarge(LABEL, str(picture), bicubic)[2]
+    page.close()
+
+
+def test_results_are_removed_after_an_hour(page: Page, picture: Path) -> None:
+    old = Path(page.enlarge(LABEL, str(picture), None)[1])
+    left = page.folder / "upload whose sender hung up"
+    left.write_bytes(b"x")
+    for path in (old, old.parent, left):
+        os.utime(path, (time.time() - 3700,) * 2)
+    new = Path(page.enlarge(LABEL, str(picture), None)[1])
+    assert new.exists()
+    assert not old.parent.exists()
+    assert not left.exists()
+
+
+def test_the_oldest_are_removed_where_the_rest_takes_too_much_room(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "_KEPT_BYTES", 40_000)
+    for number in range(4):
+        folder = page.folder / str(number)
+        folder.mkdir()
+        (folder / "upload.png").write_bytes(bytes(12_000))
+        for path in (folder / "upload.png", folder):
+            os.utime(path, (time.time() - 1000 + number,) * 2)
+    page.tidy()
+    assert sorted(path.name for path in page.folder.iterdir()) == ["2", "3"]  # a folder takes 4096 bytes itself
+
+
+def test_only_uploads_are_taken_for_uploads(page: Page, picture: Path, tmp_path: Path) -> None:
+    inside = page.folder / "upload.png"
+    shutil.copy(picture, inside)
+    assert page.uploaded({"path": str(inside)}) == str(inside)
+    assert page.uploaded(None) is None
+    (page.folder / "link.png").symlink_to(picture)
+    for path in (picture, page.folder / "link.png", page.folder / ".." / picture.name, "/etc/passwd", "a\0b", 7, None):
+        with pytest.raises(UserError, match="there is no such upload"):
+            page.uploaded({"path": str(path) if isinstance(path, Path) else path})
+    with pytest.raises(UserError, match="there is no such upload"):
+        page.uploaded(str(inside))
+    inside.unlink()
+    with pytest.raises(UserError, match="the picture is no longer there: upload it again"):
+        page.enlarge(LABEL, str(inside), None)
+
+
+def test_uploads_that_cannot_be_used_get_one_line(page: Page, runs: Path, picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "program.png").write_bytes(b"\x7fELF")
+    with pytest.raises(UserError, match="the picture: cannot be read as an image"):
+        page.enlarge(LABEL, str(tmp_path / "program.png"), None)
+    with pytest.raises(UserError, match="choose a picture first"):
+        page.enlarge(LABEL, None, None)
+    for label in ("../../etc/passwd", str(runs / LABEL), "", ["espcn"], {"path": "x"}, 7, None):
+        for ask in (lambda: page.enlarge(label, str(picture), None), lambda: page.curves(label)):  # type: ignore[arg-type]  # noqa: B023
+            with pytest.raises(UserError, match="no such model in the list"):
+                ask()
+    with pytest.raises(UserError, match="no such folder in the list"):
+        page.board("/etc")
+    small = Page(runs, max_pixels=100, device="cpu")
+    with pytest.raises(UserError, match=r"the picture: has 50x40 pixels, more than the 100 allowed$"):
+        small.enlarge(LABEL, str(picture), None)
+    small.close()
+    with pytest.raises(UserError, match="no trained model in it"):
+        Page(tmp_path / "nothing")
+
+
+def test_curves_and_leaderboard_come_from_the_report(page: Page, runs: Path) -> None:
+    assert page.curves(LABEL).startswith('<img alt="plot" src="data:image/svg+xml;base64,')
+    rows, plots = page.board(str(runs / "grid"))
+    assert [row[0] for row in rows if row[1] != "no model"] == ["espcn_mae_adam", "espcn_mse_adam"]
+    assert plots.count("<img") == 1
+
+
+def test_a_browser_enlarges_a_picture_shows_curves_and_asks_nobody_else(
+    runs: Path,
+    picture: Path,
+    browser: Browser,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("gradio", reason="needs sr[demo]")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # set by the page
+    caplog.set_level(logging.WARNING)
+    page = Page(runs, device="cpu")
+    blocks, address = launch(page, "127.0.0.1", None)
+    try:
+        tab = browser.page
+        tab.goto(address)
+        tab.locator("#picture input[type=file]").set_input_files(str(picture))
+        tab.locator("#picture img").wait_for()
+        tab.locator("#enlarge").click()
+        tab.get_by_text("50 x 40 to 100 x 80 in").wait_for()
+        tab.locator("#slider img").first.wait_for()
+        shown = [(one["w"], one["h"]) for one in tab.evaluate(
+            "[...document.querySelectorAll('#slider img')].map(i => ({w: i.naturalWidth, h: i.naturalHeight}))"
+        )]  # fmt: skip
+        assert shown
+        assert set(shown) == {(100, 80)}
+        with tab.expect_download() as download:
+            tab.locator("#result a").first.click()
+        download.value.save_as(tmp_path / "result.png")
+        expected = Enlarger(find_model(str(runs / "grid/espcn_mae_adam")), device="cpu")(
+            np.asarray(Image.open(picture))
+        )
+        assert Image.open(tmp_path / "result.png").size == (100, 80)
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "result.png")), expected)
+        tab.locator("#metrics").click()
+        tab.locator("#curves img").wait_for()
+        assert tab.evaluate("document.querySelector('#curves img').naturalWidth") > 100
+        assert [url for url in browser.asked if not url.startswith((address, "data:", "blob:"))] == []
+    finally:
+        blocks.close()
+        page.close()

@@ -1,0 +1,159 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from sr import load
+from sr.errors import UserError
+from sr.image import gray, resize
+from sr.inference.enlarger import Enlarger
+from sr.nets.autoencoder import Autoencoder
+from sr.nets.espcn import ESPCN
+from sr.weights.checkpoint import network_config, save_network
+from sr.weights.find import Model
+from tests.support.images import photograph
+
+PIXELS = np.asarray(photograph(40, 57, seed=3))
+
+
+def network(kind: type[nn.Module] = ESPCN, scale: int = 2) -> nn.Module:
+    torch.manual_seed(0)
+    net = kind(scale=scale).eval()
+    nn.init.normal_(net.tail.weight, std=0.05)  # type: ignore[union-attr, arg-type]
+    return net
+
+
+@pytest.fixture
+def enlarger() -> Enlarger:
+    return Enlarger(Model("small", 2, [network()]), device="cpu", precision="float32")
+
+
+def whole(enlarger: Enlarger, pixels: np.ndarray) -> np.ndarray:
+    return np.concatenate(list(enlarger.strips(pixels)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [ESPCN, Autoencoder])
+def test_strips_of_tiles_are_the_whole_picture(kind: type[nn.Module]) -> None:
+    model = Model("small", 2, [network(kind)])
+    once = whole(Enlarger(model, tile=0, device="cpu"), PIXELS)
+    assert once.shape == (80, 114, 3)
+    strips = list(Enlarger(model, tile=12, device="cpu").strips(PIXELS))
+    assert [len(strip) for strip in strips] == [24, 24, 24, 8]
+    assert np.abs(np.concatenate(strips).astype(int) - once).max() <= 1  # rounding of what differs by 1e-6
+    assert (np.concatenate(strips) != once).mean() < 1e-3
+
+
+def test_gray_stays_gray_and_alpha_is_enlarged_beside_the_colours(enlarger: Enlarger) -> None:
+    net = enlarger.model.nets[0]
+    tensor = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)[None] / 255
+    flat = PIXELS[..., :1]
+    with torch.inference_mode():
+        from_gray = gray(net(tensor[:, :1].expand(-1, 3, -1, -1)))
+        alpha = resize(tensor[:, 2:], 2)
+    expected = [from_gray.clamp(0, 1).mul(255).round(), alpha.clamp(0, 1).mul(255).round()]
+    both = whole(enlarger, np.concatenate([flat, PIXELS[..., 2:]], axis=2))
+    assert np.array_equal(both[..., 0], expected[0][0, 0].numpy())
+    assert np.array_equal(both[..., 1], expected[1][0, 0].numpy())
+    assert np.array_equal(whole(enlarger, flat)[..., 0], both[..., 0])
+    four = whole(enlarger, np.concatenate([PIXELS, PIXELS[..., 2:]], axis=2))
+    assert np.array_equal(four[..., :3], whole(enlarger, PIXELS))
+    assert np.array_equal(four[..., 3], both[..., 1])
+
+
+def test_sixteen_bits_give_what_eight_give_and_the_levels_between(enlarger: Enlarger) -> None:
+    deep = whole(enlarger, PIXELS.astype(np.uint16) * 257)
+    assert deep.dtype == np.uint16
+    assert np.abs(deep / 257 - whole(enlarger, PIXELS)).max() <= 0.51
+    assert len(np.unique(deep)) > 300
+
+
+def test_networks_of_folds_are_averaged_and_none_is_bicubic(enlarger: Enlarger) -> None:
+    torch.manual_seed(1)
+    other = network()
+    nn.init.normal_(other.tail.weight, std=0.05)  # type: ignore[union-attr, arg-type]
+    lr = torch.rand(1, 3, 9, 8)
+    with torch.inference_mode():
+        mean = (enlarger.model.nets[0](lr) + other(lr)) / 2
+    both = Enlarger(Model("folds", 2, [*enlarger.model.nets, other]), device="cpu")
+    torch.testing.assert_close(both(lr), mean.clamp(0, 1))
+    bicubic = Enlarger(Model("bicubic", 3), device="cpu")
+    torch.testing.assert_close(bicubic(lr), resize(lr, 3).clamp(0, 1))
+
+
+def test_every_kind_of_image_comes_back_as_its_own(enlarger: Enlarger, tmp_path: Path) -> None:
+    expected = whole(enlarger, PIXELS)
+    assert np.array_equal(enlarger(PIXELS), expected)
+    assert np.array_equal(np.asarray(enlarger(Image.fromarray(PIXELS))), expected)
+    tensor = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)
+    assert np.array_equal(enlarger(tensor).permute(1, 2, 0).numpy(), expected)
+    batch = enlarger(torch.stack([tensor, tensor.flip(-1)]))
+    assert batch.shape == (2, 3, 80, 114)
+    assert (batch[0].int() - enlarger(tensor).int()).abs().max() <= 1  # sums differ in their last bit by alignment
+    halves = enlarger((tensor / 255).half())
+    assert halves.dtype == torch.float16
+    doubles = enlarger(PIXELS / 255)
+    assert doubles.dtype == np.float64
+    assert np.abs(doubles * 255 - expected).max() <= 0.51
+    for mode in ("L", "LA", "RGB", "RGBA"):
+        big = enlarger(Image.fromarray(PIXELS).convert(mode))
+        assert (big.mode, big.size) == (mode, (114, 80))
+    assert enlarger(Image.fromarray(PIXELS).convert("P")).mode == "RGB"
+    flat = enlarger(PIXELS[..., 0])
+    assert np.array_equal(flat, np.asarray(enlarger(Image.fromarray(PIXELS[..., 0]))))
+    for wrong in (
+        "photo.png",
+        PIXELS[None],
+        np.zeros((4, 4, 5), np.uint8),
+        torch.zeros(2, 2),
+        torch.zeros(3, 4, 4).int(),
+    ):
+        with pytest.raises(UserError):
+            enlarger(wrong)  # type: ignore[type-var]
+
+
+def test_bfloat16_is_for_pictures_of_eight_bits_where_it_is_faster(
+    enlarger: Enlarger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr.inference.enlarger.best_precision", lambda device: "bf16-mixed")
+    auto = Enlarger(enlarger.model, device="cpu")
+    change = np.abs(whole(auto, PIXELS).astype(int) - whole(enlarger, PIXELS))
+    assert 0 < change.max() <= 3
+    assert np.array_equal(whole(auto, PIXELS), whole(Enlarger(enlarger.model, precision="bfloat16"), PIXELS))
+    deep, floats = PIXELS.astype(np.uint16) * 257, PIXELS / np.float32(255)
+    assert np.array_equal(auto(deep), enlarger(deep))
+    assert np.array_equal(auto(floats), enlarger(floats))
+    monkeypatch.setattr("sr.inference.enlarger.best_precision", lambda device: "32-true")
+    assert np.array_equal(whole(auto, PIXELS), whole(enlarger, PIXELS))
+    with pytest.raises(UserError, match="--precision must be one of auto, float32, bfloat16"):
+        Enlarger(enlarger.model, precision="double")
+
+
+def test_load_finds_a_model_by_its_path(tmp_path: Path) -> None:
+    net = network()
+    config = {"_target_": "sr.nets.espcn.ESPCN", "scale": 2}
+    save_network(tmp_path / "net.safetensors", net, network_config(config, 2, "rgb"))
+    found = load(str(tmp_path / "net.safetensors"), tile=16, device="cpu")
+    assert (found.scale, found.tile) == (2, 16)
+    expected = Enlarger(Model("same", 2, [net]), tile=16, device="cpu")(PIXELS)
+    assert np.abs(found(PIXELS).astype(int) - expected).max() <= 1
+    with pytest.raises(UserError, match="--tile must be an integer of 0 or more"):
+        load(str(tmp_path / "net.safetensors"), tile=-1)
+    with pytest.raises(UserError, match="--device nonsense"):
+        load(str(tmp_path / "net.safetensors"), device="nonsense")
+
+
+def test_a_network_of_several_factors_has_to_be_told_which(tmp_path: Path) -> None:
+    config = {"_target_": "sr.nets.vdsr.VDSR", "scale": 1, "num_blocks": 1, "channels": 4}
+    from sr.nets.vdsr import VDSR
+
+    net = VDSR(num_blocks=1, channels=4)
+    save_network(tmp_path / "net.safetensors", net, network_config(config, 1, "rgb", [2, 3, 4]))
+    assert load(str(tmp_path / "net.safetensors"), 3)(PIXELS).shape == (120, 171, 3)
+    with pytest.raises(UserError, match="enlarges by 2, 3, 4: choose with --scale"):
+        load(str(tmp_path / "net.safetensors"))
+    save_network(tmp_path / "three.safetensors", net, network_config(config, 1, "rgb", [3]))
+    assert load(str(tmp_path / "three.safetensors"))(PIXELS).shape == (120, 171, 3)

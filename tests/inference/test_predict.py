@@ -1,0 +1,195 @@
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr.cli import main
+from sr.image import resize, to_uint8
+from sr.inference.enlarger import Enlarger
+from sr.io.images import from_pil, to_pil
+from sr.io.pictures import Pixels
+from sr.nets.espcn import ESPCN
+from sr.weights.checkpoint import network_config, save_network
+from tests.support.images import photograph
+
+Predict = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def predict(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
+    """Run ``sr predict`` with a network that has not been trained, in a folder with two photographs."""
+    config = {"_target_": "sr.nets.espcn.ESPCN", "scale": 2}
+    save_network(tmp_path / "net.safetensors", ESPCN(scale=2), network_config(config, 2, "rgb"))
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    photograph(20, 30, seed=1).save("in/a.png")
+    photograph(24, 24, seed=2).save("in/b.jpg")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = 0
+        try:
+            main(["predict", *arguments, "-m", "net.safetensors"])
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def test_one_picture_into_one_file(predict: Predict) -> None:
+    assert predict("in/a.png", "-o", "big.png") == (0, "")
+    small = Image.open("in/a.png")
+    expected = to_pil(to_uint8(resize(from_pil(small)[None] / 255, 2)[0]))  # untrained: the bicubic image
+    assert np.array_equal(np.asarray(Image.open("big.png")), np.asarray(expected))
+
+
+def test_a_folder_keeps_its_names_and_gets_bicubic_beside(predict: Predict) -> None:
+    assert predict("in", "-o", "out/deep", "--compare") == (0, "")
+    assert sorted(path.name for path in Path("out/deep").iterdir()) == [
+        "a.png", "a_bicubic.png", "b.jpg", "b_bicubic.jpg"
+    ]  # fmt: skip
+    assert Image.open("out/deep/b.jpg").size == (48, 48)
+
+
+def test_patterns_and_several_files(predict: Predict) -> None:
+    assert predict("in/*.png", "in/b.jpg", "-o", "out") == (0, "")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
+
+
+def test_streams(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("in/b.jpg").read_bytes())))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out))
+    assert predict("-", "-o", "-")[0] == 0
+    image = Image.open(io.BytesIO(out.getvalue()))
+    assert (image.format, image.size) == ("PNG", (48, 48))
+
+
+def test_nothing_is_written_over_unless_asked(predict: Predict) -> None:
+    Path("big.png").write_text("precious")
+    code, text = predict("in/a.png", "-o", "big.png")
+    assert code == 1
+    assert text == "error: big.png: exists: --force writes over it\n"
+    assert Path("big.png").read_text() == "precious"
+    assert predict("in/a.png", "-o", "big.png", "--force") == (0, "")
+    assert Image.open("big.png").size == (60, 40)
+    before = Path("in/a.png").read_bytes()
+    code, text = predict("in/a.png", "-o", "in/a.png", "--force")
+    assert (code, text) == (1, "error: in/a.png: would be written over the input in/a.png: name another folder\n")
+    assert Path("in/a.png").read_bytes() == before
+
+
+def test_a_bad_file_is_named_and_the_rest_go_on(predict: Predict) -> None:
+    Path("in/aa.png").write_text("no image")
+    Path("other").mkdir()
+    Path("other/b.jpg").write_bytes(Path("in/b.jpg").read_bytes())
+    code, text = predict("in", "other/b.jpg", "nothere.png", "-o", "out")
+    assert code == 1
+    assert text.splitlines() == [
+        "error: in/aa.png: cannot be read as an image (not an image): replace the file",
+        "error: other/b.jpg: would be written over in/b.jpg: name another folder",
+        "error: nothere.png: cannot be read (No such file or directory)",
+    ]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
+
+
+def test_large_pictures_are_refused_until_allowed(predict: Predict) -> None:
+    code, text = predict("in/a.png", "-o", "big.png", "--max-pixels", "599")
+    assert code == 1
+    assert "has 30x20 pixels, more than the 599 allowed (--max-pixels)" in text
+    assert not Path("big.png").exists()
+    assert predict("in/a.png", "-o", "big.png", "--max-pixels", "600")[0] == 0
+
+
+def test_a_full_disk_leaves_nothing_half_written(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, text = predict("in/a.png", "-o", "out")
+    assert code == 1
+    assert text == "error: in/a.png: [Errno 28] No space left on device\n"
+    assert list(Path("out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["in", "-o", "big.png"], "-o big.png: 2 pictures need a folder"),
+        (["in/a.png", "-o", "big.xyz"], "-o big.xyz: cannot write in/a.png there, but to .png, .jpg"),
+        (["out", "-o", "big"], "out: no pictures in it"),
+        (["*.tif", "-o", "big"], "*.tif: matches no file"),
+        (["in/a.png", "-o", "-", "--compare"], "--compare writes a second file"),
+        (["in/a.png", "-o", "big", "--scale", "3"], "net.safetensors: is a network for scale 2, not 3: --scale 2"),
+    ],
+)
+def test_what_cannot_begin_ends_with_code_2(predict: Predict, arguments: list[str], message: str) -> None:
+    Path("out").mkdir()
+    code, text = predict(*arguments)
+    assert code == 2
+    assert message in text
+    assert len(text.splitlines()) == 1
+
+
+def test_no_input_is_lost_to_another_ones_result(predict: Predict) -> None:
+    photograph(16, 16, seed=5).save("in/a.gif")
+    before = Path("in/a.png").read_bytes()
+    code, text = predict("in", "-o", "in", "--force")
+    assert code == 1
+    assert "in/a.gif: would be written over the input in/a.png" in text
+    assert Path("in/a.png").read_bytes() == before
+    photograph(16, 16, seed=5).save("in/a_bicubic.png")
+    code, text = predict("in/a.png", "in/a_bicubic.png", "-o", "out", "--compare")
+    assert (code, text) == (1, "error: in/a_bicubic.png: would be written over in/a.png: name another folder\n")
+    assert Image.open("out/a_bicubic.png").size == (60, 40)
+
+
+def test_what_nobody_foresaw_costs_its_own_picture_only(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Enlarger.strips
+
+    def strips(self: Enlarger, pixels: Pixels) -> Iterator[Pixels]:
+        if pixels.shape[1] == 30:
+            raise MemoryError
+        return real(self, pixels)
+
+    monkeypatch.setattr(Enlarger, "strips", strips)
+    assert predict("in", "-o", "out") == (1, "error: in/a.png: MemoryError\n")
+    assert [path.name for path in Path("out").iterdir()] == ["b.jpg"]
+
+
+def test_a_stream_can_be_compared(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("in/b.jpg").read_bytes())))
+    assert predict("-", "-o", "big.png", "--compare") == (0, "")
+    assert Image.open("big_bicubic.png").size == (48, 48)
+
+
+def test_a_reader_that_has_ended_is_not_blamed_on_the_input(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as closed:
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=closed))
+        expected = "error: standard output: the program that reads it has ended\n"
+        assert predict("in/b.jpg", "-o", "-") == (1, expected)
+
+
+def test_what_the_format_cannot_hold_is_said(predict: Predict) -> None:
+    photograph(16, 16, seed=1).convert("RGBA").save("in/c.png")
+    code, text = predict("in/c.png", "-o", "c.jpg")
+    assert (code, text) == (0, "in/c.png: transparency (JPEG has none) left out of c.jpg\n")
+
+
+def test_videos_are_taken_by_their_suffix(predict: Predict) -> None:
+    Path("bad.mp4").write_text("no video")
+    code, text = predict("bad.mp4", "-o", "out")
+    assert code == 1
+    assert text.startswith("error: bad.mp4: cannot be taken to bad.mp4 as a video")
+    code, text = predict("bad.mp4", "-o", "big.png")
+    assert code == 2
+    assert "-o big.png: cannot write bad.mp4 there, but to .mp4" in text
+    assert predict("bad.mp4", "-o", "-")[0] == 2

@@ -1,0 +1,110 @@
+from collections.abc import Iterable
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from sr.image import resize
+from sr.inference.tiles import enlarge, enlarge_in_tiles, tile_for
+from sr.nets.espcn import ESPCN
+from sr.nets.vdsr import VDSR
+from tests.support.runs import Compose, config_names
+
+
+def test_the_ensemble_is_the_mean_of_eight_transforms_done_by_hand() -> None:
+    torch.manual_seed(0)
+    net = ESPCN(scale=2).eval()
+    net.tail.weight.data.normal_(std=0.1)
+    lr = torch.rand(1, 3, 6, 9)
+    outputs = []
+    for turns in range(4):
+        for mirrored in (False, True):
+            turned = torch.rot90(lr.flip(-1) if mirrored else lr, turns, (-2, -1))
+            back = torch.rot90(net(turned.contiguous()), -turns, (-2, -1))
+            outputs.append(back.flip(-1) if mirrored else back)
+    expected = torch.stack(outputs).mean(0)
+    assert torch.allclose(enlarge(net, lr, ensemble=True), expected, atol=1e-6)
+    assert not torch.allclose(expected, net(lr), atol=1e-4)
+
+
+def test_without_an_ensemble_it_is_the_networks_output_and_needs_no_graph() -> None:
+    lr = torch.rand(2, 3, 5, 4)
+    out = enlarge(ESPCN(scale=3).eval(), lr)
+    assert torch.equal(out, resize(lr, 3))
+    assert not out.requires_grad
+
+
+def assemble(parts: Iterable[tuple[int, int, Tensor]], size: torch.Size) -> Tensor:
+    whole = torch.full(size, float("nan"))
+    for top, left, part in parts:
+        target = whole[..., top : top + part.shape[-2], left : left + part.shape[-1]]
+        assert torch.isnan(target).all()
+        target.copy_(part)
+    assert not torch.isnan(whole).any()
+    return whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", config_names("model"))
+def test_tiles_put_together_equal_the_whole_image(compose_config: Compose, name: str, scale: int) -> None:
+    torch.manual_seed(0)
+    narrow = {"edsr": ["model.num_blocks=3", "model.channels=8"], "vdsr": ["model.num_blocks=6", "model.channels=8"]}
+    narrow["autoencoder"] = ["model.channels=4"]
+    net = instantiate(compose_config([f"model={name}", f"scale={scale}", *narrow.get(name, [])]).model).eval()
+    net.tail.weight.data.normal_(std=0.3)
+    lr = torch.rand(1, 3, 75, 58)
+    whole = enlarge(net, lr)
+    tiled = assemble(enlarge_in_tiles(net, lr, scale, 20), whole.shape)
+    atol = 1e-5 * float(whole.abs().max())
+    assert torch.allclose(tiled, whole, atol=atol)
+    assert torch.allclose(assemble(enlarge_in_tiles(net, lr, scale, 0), whole.shape), whole, atol=atol)
+
+
+@pytest.mark.parametrize("name", config_names("model"))
+def test_the_margin_is_not_wider_than_it_has_to_be_by_much(compose_config: Compose, name: str) -> None:
+    net = instantiate(compose_config([f"model={name}", "scale=2"]).model).eval()
+    net.tail.weight.data.normal_(std=0.3)
+    lr = torch.rand(1, 3, 2 * net.halo + 25, 8)
+    changed = lr.clone()
+    middle = net.halo + 12
+    changed[..., middle, :] = 1 - changed[..., middle, :]
+    rows = (net(changed) != net(lr)).any(dim=3).flatten(0, 1).any(dim=0).nonzero()
+    reach = max(middle * 2 - int(rows.min()), int(rows.max()) - middle * 2 - 1) / 2
+    assert net.halo - 8 <= reach <= net.halo
+
+
+def test_a_tile_too_large_for_the_memory_is_halved_and_the_rest_goes_on() -> None:
+    net = ESPCN(scale=2).eval()
+    net.tail.weight.data.normal_(std=0.1)
+    lr = torch.rand(1, 3, 70, 90)
+    whole = enlarge(net, lr)
+    sizes = []
+
+    def refuse(module: nn.Module, given: tuple[Tensor]) -> None:
+        sizes.append(max(given[0].shape[-2:]))
+        if sizes[-1] > 60:
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+            )
+
+    handle = net.register_forward_pre_hook(refuse)
+    tiled = assemble(enlarge_in_tiles(net, lr, 2, 64), whole.shape)
+    handle.remove()
+    assert max(sizes) > 60
+    assert sizes[-1] <= 60
+    assert torch.allclose(tiled, whole, atol=1e-5)
+
+
+def test_other_errors_of_a_network_are_not_taken_for_a_lack_of_memory() -> None:
+    net = ESPCN(scale=2).eval()
+    net.register_forward_pre_hook(lambda module, given: (_ for _ in ()).throw(RuntimeError("shapes")))
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(enlarge_in_tiles(net, torch.rand(1, 3, 70, 90), 2, 64))
+
+
+def test_tiles_grow_with_the_memory_and_shrink_with_the_network() -> None:
+    small, large = ESPCN(scale=2).eval(), VDSR(scale=2).eval()
+    assert tile_for(large, 1 << 30) < tile_for(small, 1 << 30) <= tile_for(small, 1 << 34)
+    assert tile_for(large, 1) == 32

@@ -1,0 +1,145 @@
+"""Whatever a file holds, it becomes an image or is refused in one line; `scripts.campaigns.fuzz_images` tries more."""
+
+import io
+import os
+import random
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sr.io.images import ImageFileError, image_size, is_gray, read_image
+from sr.io.pictures import read_picture
+from tests.support.damaged_images import damaged, whole_images
+
+MOST = 1_000_000
+settings.register_profile("fuzz", derandomize=True, database=None, deadline=None, max_examples=150)
+LIKELY = settings(
+    settings.get_profile("fuzz"), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+WHOLE = whole_images()
+
+
+def check(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+    for read in (lambda: read_image(path).shape, lambda: read_picture(path, None, MOST).pixels.shape):
+        try:
+            assert min(read()) > 0
+        except ImageFileError as error:
+            text = str(error)
+        else:
+            continue
+        assert text.startswith(str(path))
+        assert "\n" not in text
+    image_size(path)
+    is_gray(path)
+
+
+@pytest.mark.parametrize("name", [name for name in WHOLE if name != "tiff float"])
+def test_every_kind_of_file_is_read_in_both_ways_alike(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(WHOLE[name])
+    picture = read_picture(path)
+    assert read_image(path).shape[1:] == picture.pixels.shape[:2]
+    assert picture.note == {
+        "jpeg cmyk": "CMYK: converted to RGB without its profile",
+        **dict.fromkeys(("png animated", "webp animated", "gif animated", "tiff pages"), "animation: its first frame"),
+    }.get(name, "")
+
+
+@LIKELY
+@given(seed=st.integers(0, 2**32), name=st.sampled_from(list(WHOLE)))
+def test_a_damaged_file_is_an_image_or_refused_in_one_line(tmp_path: Path, seed: int, name: str) -> None:
+    content = damaged({name: WHOLE[name]}, random.Random(seed))[1]
+    check(content, tmp_path / "a.tif")
+
+
+@LIKELY
+@given(head=st.sampled_from(list(WHOLE)), kept=st.integers(0, 60), rest=st.binary(max_size=300))
+def test_anything_behind_a_true_beginning_is_an_image_or_refused(
+    tmp_path: Path, head: str, kept: int, rest: bytes
+) -> None:
+    check(WHOLE[head][:kept] + rest, tmp_path / "a.jpg")
+
+
+def test_a_format_that_is_not_ours_is_refused_whatever_its_name(tmp_path: Path) -> None:
+    for kind in ("PPM", "TGA", "ICO", "PCX", "EPS", "JPEG2000"):
+        path = tmp_path / f"{kind}.png"
+        Image.new("RGB", (20, 20)).save(path, kind)  # Pillow would read each, EPS by starting Ghostscript
+        for read in (read_image, read_picture):
+            with pytest.raises(ImageFileError, match=r"cannot be read as an image \(not an image\)"):
+                read(path)
+
+
+def test_pipes_devices_and_folders_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")  # nobody will ever write to it
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "endless.png").symlink_to("/dev/zero")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    for name in ("pipe", "folder", "endless", "loop"):
+        path = tmp_path / f"{name}.png"
+        for read in (read_image, read_picture):
+            with pytest.raises(ImageFileError, match=r"is no regular file|Too many levels of symbolic links"):
+                read(path)
+        assert (image_size(path), is_gray(path)) == ((0, 0), False)
+
+
+def directory(length: int, count: int) -> bytes:
+    """TIFF or EXIF of some bytes: tags that each claim to be all of it."""
+    tags = b"".join(struct.pack("<HHII", 1000 + number, 1, length - 8, 8) for number in range(count))
+    return (b"II*\0" + struct.pack("<IH", 8, count) + tags + bytes(4)).ljust(length, b"\0")
+
+
+def jpeg_with_exif(data: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "JPEG")
+    parts = [data[start : start + 65_000] for start in range(0, len(data), 65_000)]
+    segments = [b"\xff\xe1" + struct.pack(">H", 8 + len(part)) + b"Exif\0\0" + part for part in parts]
+    return b"\xff\xd8" + b"".join(segments) + file.getvalue()[20:]  # without JFIF, which would say the resolution
+
+
+def png_with_exif(data: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "PNG")
+    chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
+    return file.getvalue()[:33] + chunk + file.getvalue()[33:]
+
+
+@pytest.mark.parametrize("make", [jpeg_with_exif, png_with_exif, bytes])
+def test_tags_that_claim_more_than_their_file_take_neither_time_nor_memory(
+    tmp_path: Path, make: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(make(directory(3_000_000, 60_000)))  # Pillow alone would copy 180 GB
+    begun = time.perf_counter()
+    if make is bytes:
+        with pytest.raises(ImageFileError, match="cannot be read as an image"):
+            read_image(path)
+    else:
+        assert read_image(path).shape == (3, 16, 16)
+    assert time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError, RecursionError, OverflowError("x\ny"), struct.error, zlib.error, SyntaxError, StopIteration]
+)
+def test_whatever_a_decoder_raises_becomes_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    path = tmp_path / "a.png"
+    path.write_bytes(WHOLE["png"])
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    for read in (read_image, read_picture):
+        with pytest.raises(ImageFileError, match=r"a\.png: cannot be read as an image \([^\n]*\): replace the file$"):
+            read(path)
+    monkeypatch.setattr("PIL.Image.open", fail)
+    assert (image_size(path), is_gray(path)) == ((0, 0), False)

@@ -1,0 +1,102 @@
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sr.io.images import ImageFileError, from_pil, image_size, read_image, to_pil
+from tests.support.images import photograph
+
+
+def save(path: Path, image: Image.Image) -> Path:
+    image.save(path)
+    return path
+
+
+def test_rgb_is_read_as_stored(tmp_path: Path) -> None:
+    image = photograph(20, 30)
+    pixels = read_image(save(tmp_path / "a.png", image))
+    assert pixels.dtype == torch.uint8
+    assert np.array_equal(pixels.permute(1, 2, 0).numpy(), np.array(image))
+
+
+def test_gray_is_repeated_on_three_channels(tmp_path: Path) -> None:
+    gray = photograph(20, 30).convert("L")
+    pixels = read_image(save(tmp_path / "a.png", gray))
+    assert all(np.array_equal(channel.numpy(), np.array(gray)) for channel in pixels)
+
+
+def test_palette_is_looked_up(tmp_path: Path) -> None:
+    palette = photograph(20, 30).quantize(16)
+    pixels = read_image(save(tmp_path / "a.png", palette))
+    assert np.array_equal(pixels.permute(1, 2, 0).numpy(), np.array(palette.convert("RGB")))
+
+
+def test_alpha_is_dropped_and_colours_stay_as_stored(tmp_path: Path) -> None:
+    image = photograph(20, 30)
+    image.putalpha(Image.new("L", image.size, 7))
+    pixels = read_image(save(tmp_path / "a.png", image))
+    assert np.array_equal(pixels.permute(1, 2, 0).numpy(), np.array(photograph(20, 30)))
+
+
+def test_cmyk_is_converted(tmp_path: Path) -> None:
+    pixels = read_image(save(tmp_path / "a.tif", Image.new("CMYK", (12, 9), (255, 0, 0, 0))))
+    assert pixels[:, 0, 0].tolist() == [0, 255, 255]
+    assert pixels.shape == (3, 9, 12)
+
+
+def test_16_bit_gray_is_rounded_to_8_bits_not_clipped(tmp_path: Path) -> None:
+    values = np.array([[0, 128, 129, 32896, 65535]], dtype=np.uint16)
+    pixels = read_image(save(tmp_path / "a.png", Image.fromarray(values)))
+    assert pixels[0, 0].tolist() == [0, 0, 1, 128, 255]
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    image = photograph(20, 30)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    image.save(tmp_path / "a.png", exif=exif)
+    pixels = read_image(tmp_path / "a.png")
+    assert np.array_equal(pixels.permute(1, 2, 0).numpy(), np.rot90(np.array(image), -1))
+
+
+def test_files_that_are_no_images_are_named_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "notes.txt").write_text("hello")
+    whole = save(tmp_path / "cut.png", photograph(60, 60)).read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    Image.fromarray(np.zeros((9, 9), dtype=np.float32)).save(tmp_path / "float.tif")
+    for name in ("text.png", "empty.png", "notes.txt", "cut.png", "float.tif", "missing.png"):
+        with pytest.raises(ImageFileError) as caught:
+            read_image(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.png", photograph(60, 60))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ImageFileError, match="bomb"):
+        read_image(path)
+
+
+def test_an_image_on_any_device_becomes_a_picture() -> None:
+    class Elsewhere(torch.Tensor):
+        """Stands in for a tensor on a GPU: only its copy on the CPU has numpy values."""
+
+        def numpy(self, *, force: bool = False) -> NoReturn:
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+        def cpu(self, *args: object, **kwargs: object) -> torch.Tensor:
+            return self.as_subclass(torch.Tensor)
+
+    image = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
+    assert torch.equal(from_pil(to_pil(image.as_subclass(Elsewhere))), image)
+
+
+def test_size_comes_from_the_header(tmp_path: Path) -> None:
+    assert image_size(save(tmp_path / "a.png", photograph(20, 30))) == (20, 30)
+    assert image_size(tmp_path / "none.png") == (0, 0)

@@ -1,0 +1,160 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from sr.io.images import ImageFileError
+from sr.io.pictures import Pixels, pixels_of, read_picture, write_strips
+
+PROFILE = bytes(range(200))
+
+
+def noise(channels: int, *, deep: bool = False, size: tuple[int, int] = (50, 31)) -> Pixels:
+    random = np.random.default_rng(channels)
+    return random.integers(0, 65536 if deep else 256, (*size, channels)).astype(np.uint16 if deep else np.uint8)
+
+
+def encoded(pixels: Pixels, suffix: str = ".png", cuts: tuple[int, ...] = (), profile: bytes | None = None) -> bytes:
+    file = io.BytesIO()
+    strips = np.split(pixels, cuts)
+    write_strips(file, suffix, strips, pixels.shape, deep=pixels.dtype == np.uint16, profile=profile)
+    return file.getvalue()
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_lossless_formats_keep_channels_bits_and_profile(channels: int, deep: bool, suffix: str) -> None:
+    pixels = noise(channels, deep=deep)
+    back = read_picture(encoded(pixels, suffix, profile=PROFILE))
+    if (channels, deep, suffix) == (2, True, ".tif"):  # few programs read that: written with colours
+        pixels = pixels[..., [0, 0, 0, 1]]
+    assert back.pixels.dtype == pixels.dtype
+    assert np.array_equal(back.pixels, pixels)
+    assert back.profile == PROFILE
+    assert (back.gray, back.alpha) == (pixels.shape[2] < 3, pixels.shape[2] in (2, 4))
+    assert back.note == ""
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_png_in_strips_is_the_picture_for_pillow_too(channels: int) -> None:
+    pixels = noise(channels)
+    image = Image.open(io.BytesIO(encoded(pixels, cuts=(1, 20, 49))))
+    image.load()
+    assert image.mode == ("L", "LA", "RGB", "RGBA")[channels - 1]
+    assert np.array_equal(np.asarray(image).reshape(pixels.shape), pixels)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_at_any_depth(orientation: int, deep: bool) -> None:
+    pixels = noise(3, size=(5, 7))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = read_picture(saved(Image.fromarray(pixels), exif=exif)).pixels
+    if deep:
+        file = encoded(pixels.astype(np.uint16) * 257)
+        data = exif.tobytes().removeprefix(b"Exif\0\0")
+        chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
+        got = read_picture(file[:33] + chunk + file[33:]).pixels
+        assert got.dtype == np.uint16
+        assert np.array_equal(got // 257, upright)
+    else:
+        turned = [pixels, pixels.swapaxes(0, 1)][orientation > 4]
+        assert upright.shape == turned.shape
+
+
+def test_palettes_and_colour_spaces_become_gray_or_rgb_with_alpha_where_there_is_any() -> None:
+    colours = Image.fromarray(noise(3))
+    palette = colours.convert("P", palette=Image.Palette.ADAPTIVE)
+    assert read_picture(saved(palette)).pixels.shape[2] == 3
+    assert read_picture(saved(palette, transparency=0)).pixels.shape[2] == 4
+    assert read_picture(saved(Image.fromarray(noise(1)[..., 0]), transparency=7)).pixels.shape[2] == 2
+    cmyk = read_picture(saved(colours.convert("CMYK"), "JPEG", icc_profile=PROFILE))
+    assert cmyk.pixels.shape[2] == 3
+    assert cmyk.profile is None
+    assert "CMYK" in cmyk.note
+    assert pixels_of(Image.fromarray(noise(1)[..., 0]).convert("1")).shape[2] == 1
+
+
+def test_of_an_animation_the_first_frame_is_taken_and_said() -> None:
+    frames = [Image.fromarray(noise(channels)[..., :1].repeat(3, 2)) for channels in (1, 2)]
+    picture = read_picture(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert picture.note == "animation: its first frame"
+    assert np.array_equal(picture.pixels[..., 0], np.asarray(frames[0])[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "channels", "deep", "lost"),
+    [
+        (".jpg", 4, False, "transparency (JPEG has none)"),
+        (".bmp", 3, True, "16 bits (BMP has 8)"),
+        (".jpeg", 2, True, "transparency (JPEG has none), 16 bits (JPEG has 8)"),
+        (".webp", 4, False, ""),
+    ],
+)
+def test_what_a_format_cannot_hold_is_said(suffix: str, channels: int, deep: bool, lost: str) -> None:
+    file = io.BytesIO()
+    pixels = noise(channels, deep=deep)
+    assert write_strips(file, suffix, [pixels], pixels.shape, deep=deep) == lost
+    assert read_picture(file.getvalue()).pixels.dtype == np.uint8
+
+
+def test_a_picture_too_large_for_its_format_is_refused() -> None:
+    pixels = noise(3, size=(1, 20_000))
+    with pytest.raises(ValueError, match=r"20000x1 cannot be written as WEBP: use \.png"):
+        encoded(pixels, ".webp")
+
+
+def test_large_pictures_are_refused_by_their_header() -> None:
+    head = encoded(noise(1))
+    bomb = head[:16] + struct.pack(">II", 100_000, 100_000) + head[24:29]
+    bomb += struct.pack(">I", zlib.crc32(bomb[12:])) + head[33:]
+    with pytest.raises(ImageFileError, match=r"bomb: has 100000x100000 pixels, more than the 1000 allowed"):
+        read_picture(bomb, "bomb", max_pixels=1000)
+    assert read_picture(head, max_pixels=50 * 31).pixels.shape == (50, 31, 1)
+
+
+@pytest.mark.parametrize("options", [{"planarconfig": "separate"}, {"predictor": True, "compression": "zlib"}])
+def test_sixteen_bit_tiff_is_read_however_it_is_laid_out(options: dict[str, Any]) -> None:
+    pixels = noise(3, deep=True)
+    file = io.BytesIO()
+    planes = pixels.transpose(2, 0, 1) if "planarconfig" in options else pixels
+    tifffile.imwrite(file, planes, photometric="rgb", **{"planarconfig": "contig", **options})
+    assert np.array_equal(read_picture(file.getvalue()).pixels, pixels)
+
+
+def test_a_sixteen_bit_tiff_may_be_turned() -> None:
+    pixels = noise(3, deep=True)
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, photometric="rgb", extratags=[(0x0112, "H", 1, 6, True)])
+    assert np.array_equal(read_picture(file.getvalue()).pixels, np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_broken_files_are_refused_in_one_line(tmp_path: Path, deep: bool) -> None:
+    whole = encoded(noise(3, deep=deep, size=(80, 80)))
+    for number, content in enumerate([b"", b"no image", whole[: len(whole) // 2], whole[:40]]):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(content)
+        with pytest.raises(
+            ImageFileError, match=rf"{number}\.png: cannot be read as an image \(.*\): replace"
+        ) as error:
+            read_picture(path)
+        assert "\n" not in str(error.value)
+    with pytest.raises(ImageFileError, match=r"none\.png: cannot be read \(No such file"):
+        read_picture(tmp_path / "none.png")
+    with pytest.raises(ImageFileError, match="floating-point image"):
+        read_picture(saved(Image.new("F", (4, 4)), "TIFF"))

@@ -1,0 +1,48 @@
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import nn
+
+from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
+from sr.machine.environment import environment
+from sr.nets.autoencoder import Autoencoder
+from sr.nets.espcn import ESPCN
+from sr.nets.vdsr import VDSR
+
+
+@pytest.mark.parametrize(
+    ("net", "weights_per_pixel"),
+    [
+        (ESPCN(), 3 * 64 * 25 + 64 * 32 * 9 + 32 * 3 * 9),
+        (VDSR(), (3 * 64 + 18 * 64 * 64 + 64 * 3) * 9),
+    ],
+)
+def test_multiply_adds_are_weights_times_pixels(net: nn.Module, weights_per_pixel: int) -> None:
+    assert multiply_adds(net, 1) == weights_per_pixel * 256 * 256
+
+
+def test_multiply_adds_count_pooling_and_scale() -> None:
+    layers = [(3, 64, 1), (64, 64, 1), (64, 128, 4), (128, 128, 4), (128, 256, 16)]
+    layers += [(256, 128, 4), (128, 128, 4), (128, 64, 1), (64, 64, 1), (64, 3, 1)]
+    assert multiply_adds(Autoencoder(), 1) == sum(9 * a * b * 65536 // shrink for a, b, shrink in layers)
+    assert multiply_adds(VDSR(scale=2), 2) == multiply_adds(VDSR(), 1)
+    assert multiply_adds(ESPCN(scale=2), 2) == (3 * 64 * 25 + 64 * 32 * 9 + 32 * 12 * 9) * 128 * 128
+
+
+def test_counting_leaves_the_network_as_it_was() -> None:
+    net = Autoencoder(dropout=0.5).train()
+    multiply_adds(net, 1)
+    assert milliseconds_per_image(net, 1, nullcontext()) > 0
+    assert all(module.training for module in net.modules())
+    assert count_parameters(net) == 1_110_403
+    net.tail.requires_grad_(False)
+    assert count_parameters(net) == 1_110_403 - 64 * 3 * 9 - 3
+
+
+def test_environment_names_what_a_rerun_needs() -> None:
+    found = environment()
+    assert found["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]  # the build may be left out
+    assert found["machine"]["threads"] >= 1
+    assert found["git_commit"] is None or len(found["git_commit"].removesuffix("-dirty")) == 40
+    assert peak_memory_bytes(torch.device("cpu")) > 10**7

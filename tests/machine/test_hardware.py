@@ -1,0 +1,126 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr import image
+from sr.errors import UserError
+from sr.machine import hardware
+from sr.machine.hardware import compile_from, device_in_turn, precision
+from sr.nets.vdsr import VDSR
+from tests.support.runs import Command, MakeFolder, result_of
+
+
+def test_runs_of_a_sweep_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert [device_in_turn("auto", number) for number in range(4)] == [[0], [1], [2], [0]]
+    assert device_in_turn("cpu", 4) == 1
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert device_in_turn("gpu", 4) == 1
+
+
+@pytest.mark.parametrize(("pays", "chosen"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_bfloat16_is_taken_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, pays: bool, chosen: str) -> None:
+    monkeypatch.setattr(hardware, "_bfloat16_pays", lambda: pays)
+    assert precision("cpu") == chosen
+    assert precision("mps") == "32-true"
+
+
+def test_measuring_leaves_the_random_state_and_needs_the_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = torch.get_rng_state()
+    assert hardware._is_faster_in_bfloat16() in (True, False)
+    assert torch.equal(torch.get_rng_state(), state)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert not hardware._bfloat16_pays.__wrapped__()
+
+
+def test_a_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    measured = []
+
+    def measure() -> bool:
+        measured.append(True)
+        return True
+
+    monkeypatch.setattr(hardware, "_MEASURED", tmp_path / "cache" / "bfloat16.json")
+    monkeypatch.setattr(hardware, "_is_faster_in_bfloat16", measure)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "one", "avx512_bf16": True})
+    assert hardware._bfloat16_pays.__wrapped__()
+    assert hardware._bfloat16_pays.__wrapped__()
+    assert len(measured) == 1
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "other", "avx512_bf16": True})
+    assert hardware._bfloat16_pays.__wrapped__()
+    assert len(measured) == 2
+    (tmp_path / "cache" / "bfloat16.json").write_text("torn")
+    assert hardware._bfloat16_pays.__wrapped__()
+    assert len(measured) == 3
+
+
+@pytest.mark.slow
+def test_a_continued_run_keeps_the_precision_it_began_with(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("data=isr", f"data.root={make_folder(count=12)}", "trainer.precision=auto", "trainer.max_epochs=1")
+    monkeypatch.setattr(hardware, "_bfloat16_pays", lambda: True)
+    assert command(*arguments)[0] == 0
+    result = result_of(tmp_path / "run")
+    (tmp_path / "run" / "result.json").write_text(json.dumps({**result, "status": "interrupted"}))
+    monkeypatch.setattr(hardware, "_bfloat16_pays", lambda: False)
+    assert command(*arguments)[0] == 0
+    assert result_of(tmp_path / "run")["precision"] == "bf16-mixed"
+    assert command(*arguments, "retrain=true")[0] == 0
+    assert result_of(tmp_path / "run")["precision"] == "32-true"
+
+
+def test_compiling_is_left_to_gpus_and_to_those_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_resize_dim", image._resize_dim)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    assert compile_from("auto", "cpu") is None
+    assert compile_from(False, "cpu") is None
+    assert compile_from(True, "cpu") == 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert compile_from("auto", "gpu") == hardware._WORTH_COMPILING
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert compile_from("auto", "gpu") is None
+    with pytest.raises(UserError, match=r"trainer\.compile=true needs a C\+\+ compiler"):
+        compile_from(True, "gpu")
+    with pytest.raises(UserError, match=r"trainer\.compile must be one of auto, True, False"):
+        compile_from("maybe", "cpu")
+
+
+def test_the_resizing_of_a_network_is_left_out_of_its_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_resize_dim", image._resize_dim)
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: object) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    net = VDSR(scale=2, num_blocks=2, channels=4)
+    torch.nn.init.normal_(net.tail.weight)
+    lr = torch.rand(1, 3, 12, 16)
+    image.keep_out_of_graphs()
+    torch.testing.assert_close(torch.compile(net, backend=backend)(lr), net(lr))
+    assert len(graphs) == 1
+    torch.compiler.reset()
+
+
+def test_a_run_that_asks_for_it_compiles_its_training_steps(
+    command: Command, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def compile_nothing(function: Callable[..., object]) -> Callable[..., object]:
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    monkeypatch.setattr(image, "_resize_dim", image._resize_dim)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    arguments = ("data=isr", f"data.root={make_folder(count=12)}", "trainer.max_epochs=1")
+    assert command(*arguments, "trainer.compile=true")[0] == 0
+    assert len(compiled) == 1
+    assert command(*arguments, folder="other")[0] == 0
+    assert len(compiled) == 1

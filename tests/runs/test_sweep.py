@@ -1,0 +1,200 @@
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sr.errors import UserError
+from sr.io.locks import hold
+from sr.runs.result import LOCK
+from sr.runs.status import Cell, find_cells, render
+from sr.runs.sweep import folder_names, planned
+from sr.io.tables import read_table
+from tests.support.runs import SMALL, Command, MakeFolder, result_of
+
+
+def write(folder: Path, **changes: Any) -> None:
+    folder.mkdir(parents=True)
+    scores = {"val": {"gain": {"mean": 0.5, "sd": 0.1}}}
+    result = {"status": "done", "config": {"data": {"folds": None, "fold": 0}}, "scores": scores, "seconds": 90.0}
+    (folder / "result.json").write_text(json.dumps({**result, **changes}))
+
+
+def test_the_plan_is_the_product_of_the_lists_and_later_lists_win() -> None:
+    early = ["model=espcn,vdsr", "loss=mse,mae", "optimizer=adam,sgd"]
+    cells = planned([*early, "model=choice(a,b,c)", "loss=vgg", "seed=1"])
+    assert cells == [
+        {"model": model, "loss": "vgg", "optimizer": optimizer, "seed": "1"}
+        for model in "abc"
+        for optimizer in ("adam", "sgd")
+    ]
+
+
+def test_folders_are_named_by_choices_and_number_or_not_at_all() -> None:
+    cells = [{"model": "espcn", "optimizer.lr": "1"}, {"model": "espcn", "optimizer.lr": "2"}]
+    pattern = "${hydra:runtime.choices.model}_${hydra:runtime.choices.loss}_${hydra:job.num}"
+    assert folder_names(cells, pattern, {"model": "vdsr", "loss": "mse"}) == ["espcn_mse_0", "espcn_mse_1"]
+    assert folder_names(cells, "${hydra.job.override_dirname}", {}) == []
+
+
+def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Path) -> None:
+    write(tmp_path / "espcn_mse_adam")
+    write(tmp_path / "espcn_mse_sgd", status="diverged", reason="the loss is not finite")
+    folds = {"data": {"folds": 3, "fold": "all"}}
+    write(tmp_path / "vdsr_mse_adam", status="running", config=folds)
+    write(tmp_path / "vdsr_mse_adam" / "fold_0")
+    write(tmp_path / "vdsr_mse_sgd", status="running")
+    (tmp_path / "vdsr_mse_sgd" / LOCK).touch()  # that nobody holds
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "result.json").write_text("{")
+    plan = planned(["model=espcn,vdsr", "loss=mse", "optimizer=adam,sgd,rmsprop"])
+    pattern = "${hydra:runtime.choices.model}_${hydra:runtime.choices.loss}_${hydra:runtime.choices.optimizer}"
+    (tmp_path / "sweep.json").write_text(json.dumps({"cells": folder_names(plan, pattern, {})}))
+
+    with hold(tmp_path / "vdsr_mse_adam" / LOCK):
+        cells = {cell.name: cell for cell in find_cells(tmp_path)}
+    assert cells["espcn_mse_adam"] == Cell("espcn_mse_adam", "done", gain=0.5, seconds=90.0)
+    assert cells["espcn_mse_sgd"].status == "diverged"
+    assert cells["vdsr_mse_adam"].status == "running"
+    assert cells["vdsr_mse_adam"].folds == (1, 3)
+    assert cells["vdsr_mse_sgd"].status == "interrupted"
+    assert cells["broken"].status == "damaged"
+    assert {name for name, cell in cells.items() if cell.status == "pending"} == {
+        "espcn_mse_rmsprop",
+        "vdsr_mse_rmsprop",
+    }
+
+
+def test_the_table_names_losers_and_estimates_the_time_left_by_model() -> None:
+    cells = [
+        Cell("espcn_mse_adam", "done", gain=0.5, seconds=60),
+        Cell("vdsr_mse_adam", "done", gain=-0.1, seconds=600),
+        Cell("vdsr_mse_sgd", "running", folds=(4, 5)),
+        Cell("espcn_mse_sgd", "pending"),
+    ]
+    lines = render(cells).splitlines()
+    assert lines[1].split() == ["espcn_mse_adam", "done", "+0.50", "1.0"]
+    assert lines[2].endswith("loses to its input")
+    assert lines[3].split() == ["vdsr_mse_sgd", "running", "4/5"]
+    assert lines[-2] == "2 done, 1 pending, 1 running"
+    assert lines[-1] == "about 3 minutes left, one after the other"  # 600 / 5 + 60 seconds
+
+
+def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no runs in it"):
+        find_cells(tmp_path)
+
+
+def test_a_bad_cell_costs_itself_alone_and_only_it_is_tried_again(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "grid"
+    settings = ["experiment=grid", "model=espcn,vdsr", "loss=mse", "optimizer=adam", "data.folds=2", "data=isr"]
+    settings += [f"data.root={make_folder(count=8)}", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}"]
+    bad = ["logger=none", "++model.head=sigmoid"]  # VDSR has no such option
+    code, text = command(*settings, *bad)
+    assert code == 1, text
+    assert "1 done, 1 failed" in text
+    assert "vdsr_mse_adam failed: fold 0: " in text
+    assert "Traceback" not in text
+    before = result_of(folder / "espcn_mse_adam")
+    assert "hydra.mode=RUN" in before["command"]
+    assert result_of(folder / "vdsr_mse_adam")["status"] == "failed"
+    names = json.loads((folder / "sweep.json").read_text())["cells"]
+    assert names == ["espcn_mse_adam", "vdsr_mse_adam"]
+    code, text = command(*settings, *bad)
+    assert code == 1
+    assert text.count("done before") == 1
+    assert result_of(folder / "espcn_mse_adam") == before
+
+
+@pytest.mark.slow
+def test_a_grid_killed_in_the_middle_goes_on_and_trains_nothing_twice(make_folder: MakeFolder, tmp_path: Path) -> None:
+    grid = tmp_path / "grid"
+    settings = ["experiment=grid", "model=espcn", "loss=mse,mae", "optimizer=adam,sgd", "data.folds=2", "data=isr"]
+    settings += [f"data.root={make_folder(count=8)}", "trainer.max_epochs=2", "logger=none", f"hydra.sweep.dir={grid}"]
+    line = [sys.executable, "-m", "sr.train", *SMALL, *settings]
+    first = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 100
+    while not list(grid.glob("espcn_mse_sgd/fold_0/metrics.csv")) and first.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    before = {path: json.loads(path.read_text()) for path in grid.rglob("result.json")}
+    finished = [path for path, result in before.items() if result["status"] == "done"]
+    assert 0 < len(finished) < 12
+    assert any(cell.status == "interrupted" for cell in find_cells(grid))
+
+    again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert [cell.status for cell in find_cells(grid)] == ["done"] * 4
+    assert len(list(grid.rglob("result.json"))) == 12
+    assert all(json.loads(path.read_text()) == before[path] for path in finished)
+
+
+@pytest.mark.slow
+def test_cells_in_parallel_finish_or_fail_by_themselves_and_say_whose_lines_are_whose(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    grid = tmp_path / "grid"
+    settings = ["experiment=grid", "model=espcn,vdsr", "loss=mse", "optimizer=adam", "data.fold=0", "data.folds=2"]
+    settings += ["data=isr", f"data.root={make_folder(count=8)}", "trainer.max_epochs=1", f"hydra.sweep.dir={grid}"]
+    settings += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"data.cache_dir={tmp_path / 'cache'}"]
+    code, text = command(*settings, "logger=none", "++model.head=sigmoid")  # VDSR has no such option
+    assert code == 1, text
+    assert "1 done, 1 failed" in text
+    assert "espcn_mse_adam: epoch 1/1" in text
+    assert result_of(grid / "espcn_mse_adam")["status"] == "done"
+    assert len(list((tmp_path / "cache").glob("*.bin"))) == 1  # one copy of the images for all processes
+    assert not list(grid.glob(".failures"))
+
+
+@pytest.mark.slow
+def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_goes_on(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    grid = tmp_path / "grid"
+    settings = ["experiment=grid", "model=espcn", "loss=mse,mae", "optimizer=adam", "data.fold=0", "data.folds=2"]
+    settings += ["data=isr", f"data.root={make_folder(count=8)}", "trainer.max_epochs=150", "logger=none"]
+    settings += [f"hydra.sweep.dir={grid}", "hydra/launcher=joblib", "trainer.check_val_every_n_epoch=75"]
+    line = [sys.executable, "-m", "sr.train", *SMALL, *settings, f"data.cache_dir={tmp_path / 'cache'}"]
+    first = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 100
+    while len(list(grid.glob("*/metrics.csv"))) < 2:
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert [cell.status for cell in find_cells(grid)] == ["done"] * 2
+    for cell in ("espcn_mse_adam", "espcn_mae_adam"):
+        epochs = [row["epoch"] for row in read_table(grid / cell / "metrics.csv")]
+        assert epochs == [str(epoch) for epoch in range(150)]
+
+
+def test_a_diverged_cell_is_named_with_step_rate_and_norm_and_the_others_stay(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    settings = [
+        "hydra.mode=MULTIRUN",
+        "optimizer=sgd",
+        "optimizer.lr=1e30,1e-3",
+        "trainer.gradient_clip_val=null",
+        "logger=none",
+    ]
+    settings += ["data=isr", f"data.root={make_folder(count=10)}", "trainer.max_epochs=2", f"hydra.sweep.dir={folder}"]
+    code, text = command(*settings)
+    assert code == 1, text
+    assert "1 diverged, 1 done" in text
+    diverged, done = find_cells(folder)
+    assert (diverged.status, done.status) == ("diverged", "done")
+    assert re.search(r"not finite at step \d+ \(learning rate \S+, gradient norm \S+\)", diverged.reason)

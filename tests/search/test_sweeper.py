@@ -1,0 +1,466 @@
+"""The Optuna sweeper on functions with known optima, and on what can happen to a search."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import optuna
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from hydra_plugins.sr_optuna._space import grid_points, parse_space
+from hydra_plugins.sr_optuna._study import JOURNAL, opened, place_of
+from hydra_plugins.sr_optuna.errors import SearchError
+from tests.support import postgres, search_app
+from tests.support.searches import study_of
+
+ROOT = Path(__file__).parents[2]
+RunSearch = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunSearch:
+    """Run a search of the small app in this process; its exit code and what it printed."""
+
+    def run(*overrides: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["search_app", *_line(tmp_path, overrides)])
+        code = 0
+        try:
+            search_app.task()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capfd.readouterr()
+        return code, captured.out + captured.err
+
+    return run
+
+
+def _line(folder: Path, overrides: Sequence[str]) -> list[str]:
+    return ["-m", "hydra/sweeper=optuna", f"hydra.sweep.dir={folder / 'search'}", *overrides]
+
+
+def _start(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
+    line = [sys.executable, "-m", "tests.support.search_app", *_line(folder, overrides)]
+    return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def calls_of(folder: Path) -> Counter[str]:
+    """How often each trial began and came to its end."""
+    return Counter((folder / "search" / "calls").read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x=interval(0,1)", FloatDistribution(0.0, 1.0)),
+        ("x=tag(log,interval(1e-5,1e-2))", FloatDistribution(1e-5, 1e-2, log=True)),
+        ("x=int(interval(1,9))", IntDistribution(1, 9)),
+        ("x=tag(log,int(interval(1,64)))", IntDistribution(1, 64, log=True)),
+        ("x=range(1,8,step=2)", IntDistribution(1, 7, step=2)),
+        ("x=range(3)", IntDistribution(0, 2)),
+        ("x=range(0,1,step=0.25)", FloatDistribution(0.0, 0.75, step=0.25)),
+        ("x=choice(2,3,4)", CategoricalDistribution([2, 3, 4])),
+        ("x=a,b", CategoricalDistribution(["a", "b"])),
+        ("x=true,null,'a b',[1,2]", CategoricalDistribution([True, None, "'a b'", "[1,2]"])),
+    ],
+)
+def test_hydras_grammar_becomes_a_distribution(text: str, expected: object) -> None:
+    space = parse_space(OverridesParser.create().parse_overrides(["z=1", text]))
+    assert dict(space.distributions) == {"x": expected}
+    assert space.fixed == ["z=1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x=range(3,3)", "empty"),
+        ("x=interval(2,1)", "low <= high"),
+        ("x=tag(log,interval(0,1))", "low > 0"),
+        ("x=tag(log,range(1,9))", "cannot be logarithmic"),
+    ],
+)
+def test_a_space_with_nothing_in_it_is_refused_by_its_name(text: str, message: str) -> None:
+    with pytest.raises(SearchError, match=message) as error:
+        parse_space(OverridesParser.create().parse_overrides([text]))
+    assert text in str(error.value)
+
+
+def test_a_grid_is_the_product_of_choices_and_ranges() -> None:
+    space = parse_space(OverridesParser.create().parse_overrides(["a=x,y", "b=range(1,4)", "c=range(0,1,step=0.5)"]))
+    points = grid_points(space.distributions)
+    assert len(points) == 2 * 3 * 2
+    assert points[0] == {"a": "x", "b": 1, "c": 0.0}
+    assert points[-1] == {"a": "y", "b": 3, "c": 0.5}
+
+
+@pytest.mark.parametrize(("sampler", "within"), [("tpe", 0.5), ("random", 2.0), ("cmaes", 0.5), ("nsgaii", 2.0)])
+def test_each_sampler_climbs_the_hill(search: RunSearch, tmp_path: Path, sampler: str, within: float) -> None:
+    space = ["x=interval(-8,8)", "y=int(interval(0,6))"]
+    options = ["hydra.sweeper.sampler_options={population_size: 8}"] if sampler == "nsgaii" else []
+    code, text = search(
+        f"hydra.sweeper.sampler={sampler}",
+        "hydra.sweeper.n_trials=40",
+        *options,
+        *space,
+    )
+    assert code == 0, text
+    study = study_of(tmp_path)
+    assert len(study.trials) == 40
+    assert study.best_value > -(within**2) - 1
+    assert f"best: trial {study.best_trial.number}" in text
+
+
+def test_minimizing_is_a_direction(search: RunSearch, tmp_path: Path) -> None:
+    code, text = search("hydra.sweeper.direction=minimize", "hydra.sweeper.n_trials=10", "x=interval(2,8)")
+    assert code == 0, text
+    assert study_of(tmp_path).best_value == min(value for trial in study_of(tmp_path).trials for value in trial.values)
+
+
+def test_a_grid_visits_every_point_once_and_the_same_command_adds_none(search: RunSearch, tmp_path: Path) -> None:
+    line = ["hydra.sweeper.sampler=grid", "x=choice(0,1,2)", "y=range(1,4)", "kind=a,b"]
+    code, text = search(*line)
+    assert code == 0, text
+    trials = study_of(tmp_path).trials
+    assert len(trials) == len({tuple(trial.params.values()) for trial in trials}) == 18
+    best = study_of(tmp_path).best_trial
+    assert best.params == {"x": 2, "y": 3, "kind": "a"}
+    code, text = search(*line)
+    assert code == 0, text
+    assert "18 of 18 trials: 18 complete" in text
+    assert sum(calls_of(tmp_path).values()) == 36
+
+
+def test_a_function_may_make_the_space_depend_on_choices(search: RunSearch, tmp_path: Path) -> None:
+    target = "hydra.sweeper.search_space={_target_: tests.support.search_app.conditional}"
+    code, text = search("hydra.sweeper.n_trials=12", target, "x=interval(0,1)")
+    assert code == 0, text
+    trials = study_of(tmp_path).trials
+    assert {("y" in trial.params) == (trial.params["kind"] == "deep") for trial in trials} == {True}
+    assert {trial.params["kind"] for trial in trials} == {"flat", "deep"}
+    flat = next(trial for trial in trials if trial.params["kind"] == "flat")
+    assert flat.user_attrs["overrides"][-1] == "x=7.0"
+    assert flat.value == pytest.approx(-25 - 9)
+
+
+def test_two_objectives_give_the_pareto_front(search: RunSearch, tmp_path: Path) -> None:
+    code, text = search(
+        "hydra.sweeper.direction=[maximize,minimize]", "hydra.sweeper.n_trials=20", "x=interval(0,2)", "objectives=2"
+    )
+    assert code == 0, text
+    study = study_of(tmp_path)
+    front = {trial.number for trial in study.best_trials}
+    points = {trial.number: trial.values for trial in study.trials}
+    dominated = {
+        one
+        for one, (gain, cost) in points.items()
+        for other, (more, less) in points.items()
+        if (more >= gain and less <= cost) and (more, less) != (gain, cost)
+    }
+    assert front == set(points) - dominated
+    assert text.count("Pareto front: trial") == len(front)
+    assert text.count("train it: python -m ") == len(front)
+
+
+@pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
+def test_a_pruner_ends_hopeless_trials_early(search: RunSearch, tmp_path: Path, pruner: str) -> None:
+    options = {"median": "n_startup_trials: 3", "halving": "min_resource: 1", "hyperband": "max_resource: 9"}[pruner]
+    code, text = search(
+        f"hydra.sweeper.pruner={pruner}",
+        f"hydra.sweeper.pruner_options={{{options}}}",
+        "hydra.sweeper.n_trials=20",
+        "x=interval(2,8)",
+        "steps=9",
+    )
+    assert code == 0, text
+    pruned = [trial for trial in study_of(tmp_path).trials if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert all(trial.intermediate_values for trial in pruned)
+    assert min(len(trial.intermediate_values) for trial in pruned) < 9
+    assert "pruned at step" in text
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"), [("raise", "ValueError: planted failure"), ("infinite", "inf"), ("none", "None")]
+)
+def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(
+    search: RunSearch, tmp_path: Path, how: str, reason: str
+) -> None:
+    code, text = search("hydra.sweeper.n_trials=5", "x=interval(0,4)", "bad=[1,3]", f"how={how}")
+    assert code == 0, text
+    trials = study_of(tmp_path).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "FAIL", "COMPLETE"]
+    assert reason in trials[1].user_attrs["reason"]
+    assert f"trial 1 failed: {trials[1].user_attrs['reason']}" in text
+    assert "5 of 5 trials: 3 complete, 2 fail" in text
+
+
+def test_failures_in_a_row_end_the_search_with_one_line(search: RunSearch, tmp_path: Path) -> None:
+    code, text = search(
+        "hydra.sweeper.n_trials=9", "hydra.sweeper.max_failures=3", "x=interval(0,4)", "bad=[1,2,3,4,5]"
+    )
+    assert code == 1
+    assert "error: the last 3 trials failed, the last because: ValueError: planted failure" in text
+    assert len(study_of(tmp_path).trials) == 4
+
+
+def test_a_job_that_cannot_be_composed_fails_alone(search: RunSearch, tmp_path: Path) -> None:
+    code, text = search("hydra.sweeper.sampler=grid", "x=choice(1,'${nosuch:}',2)", "y=${x}")
+    assert code == 0, text
+    states = [trial.state.name for trial in study_of(tmp_path).trials]
+    assert states == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert "nosuch" in study_of(tmp_path).trials[1].user_attrs["reason"]
+
+
+def test_equal_points_of_a_grid_are_one(search: RunSearch, tmp_path: Path) -> None:
+    code, text = search("hydra.sweeper.sampler=grid", "x=choice(1,1,2)")
+    assert code == 0, text
+    assert "2 of 2 trials" in text
+
+
+def test_a_process_that_finds_nothing_to_take_ends_well(search: RunSearch, tmp_path: Path) -> None:
+    first = _start(tmp_path, "hydra.sweeper.n_trials=1", "x=interval(0,1)", "seconds=3")
+    _wait_for(tmp_path / "search" / "calls", "begin 0", first)
+    code, text = search("hydra.sweeper.n_trials=1", "x=interval(0,1)", "seconds=3")
+    assert code == 0, text
+    assert "1 of 1 trials: 1 running" in text
+    assert first.wait(timeout=60) == 0
+
+
+def test_a_line_torn_while_others_write_is_cut_before_the_next(tmp_path: Path) -> None:
+    place = place_of(tmp_path, None, None)
+    with opened(place, directions=["maximize"]) as (study, _):
+        study.ask()
+        with (tmp_path / JOURNAL).open("ab") as file:
+            file.write(b'{"op_code": 4, "wor')
+        assert study.ask().number == 1
+    with opened(place) as (study, _):
+        assert len(study.trials) == 2
+
+
+@pytest.mark.slow
+def test_a_trial_that_kills_its_process_at_every_start_fails_in_the_end(tmp_path: Path) -> None:
+    line = ["hydra.sweeper.n_trials=2", "x=interval(0,4)", "bad=[0]", "how=kill"]
+    codes: list[int] = []
+    while len(codes) < 9:
+        codes.append(_start(tmp_path, *line).wait(timeout=60))
+        if codes[-1] == 0:
+            break
+    assert codes == [-signal.SIGKILL] * 5 + [0]
+    first, second = study_of(tmp_path).trials
+    assert first.user_attrs["reason"] == "its process died 5 times without a report"
+    assert second.state == TrialState.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["x=1"], "nothing to search"),
+        (["x=interval(0,1)", "hydra.sweeper.sampler=grid"], "needs choice() or range(): x is an interval"),
+        (["x=interval(0,1)", "hydra.sweeper.sampler=best"], "must be one of tpe, random, cmaes, nsgaii, grid"),
+        (["x=interval(0,1)", "hydra.sweeper.sampler_options={no: 1}"], "sampler_options: tpe: "),
+        (["x=interval(0,1)", "hydra.sweeper.pruner=no"], "must be one of none, median, halving, hyperband"),
+        (["x=interval(0,1)", "hydra.sweeper.n_trials=0"], "n_trials must be at least 1"),
+        (["x=interval(0,1)", "hydra.sweeper.n_jobs=0"], "n_jobs must be at least 1"),
+        (["x=interval(0,1)", "hydra.sweeper.direction=up"], "must be maximize or minimize"),
+        (
+            ["x=interval(0,1)", "hydra.sweeper.direction=[maximize,minimize]", "hydra.sweeper.pruner=median"],
+            "one objective",
+        ),
+        (["x=interval(0,1)", "hydra.sweeper.storage=study.txt"], "*.journal or a URL"),
+        (["x=interval(0,1)", "hydra.sweeper.storage='postgresql://me:secret@127.0.0.1:1/no'"], "127.0.0.1"),
+        (
+            ["x=interval(0,1)", "hydra.sweeper.storage='nosuch://x'"],
+            "use a file *.journal, sqlite:///FILE, or PostgreSQL",
+        ),
+        (
+            ["x=interval(0,1)", "hydra.sweeper.storage='postgresql://me:p@se:secret@h/x'"],
+            "is not the URL of a database",
+        ),
+        (["x=interval(0,1)", "hydra.sweeper.storage='postgresql://127.0.0.1:1/x?password=secret'"], "127.0.0.1"),
+        (
+            ["x=interval(0,1)", "hydra.sweeper.storage=$NO_SUCH_VARIABLE"],
+            "this environment variable is not set",
+        ),
+        (["x=interval(0,1)", "hydra.sweeper.direction=null"], "must be maximize or minimize"),
+        (["x=interval(0,1)", "hydra.sweeper.seed=-1"], "seed must be at least 0"),
+        (["x=interval(0,1)", "hydra.sweeper.sampler_options=[a]"], "must be a mapping"),
+        (["xx=interval(0,1)"], "Could not override 'xx'"),
+        (["hydra.sweeper.search_space={_target_: tests.support.search_app.no}"], "tests.support.search_app.no"),
+    ],
+)
+def test_a_wrong_option_gets_one_clear_line(search: RunSearch, options: list[str], message: str) -> None:
+    code, text = search(*options)
+    assert code == 2, text
+    assert message in text
+    assert "Traceback" not in text
+    assert "secret" not in text
+    assert text.count("\n") == 1
+
+
+def test_a_folder_holds_one_search(search: RunSearch) -> None:
+    assert search("hydra.sweeper.n_trials=2", "x=interval(0,1)")[0] == 0
+    code, text = search("hydra.sweeper.n_trials=2", "x=interval(0,2)")
+    assert code == 2
+    assert "holds a search with another space" in text
+    code, text = search("hydra.sweeper.n_trials=2", "x=interval(0,1)", "y=1")
+    assert code == 2
+    assert "holds a search with another fixed" in text
+    code, text = search("hydra.sweeper.n_trials=3", "x=interval(0,1)")
+    assert code == 0
+    assert "3 of 3 trials" in text
+
+
+def test_a_journal_torn_by_a_kill_is_read_up_to_its_last_whole_line(search: RunSearch, tmp_path: Path) -> None:
+    assert search("hydra.sweeper.n_trials=3", "x=interval(0,1)")[0] == 0
+    with (tmp_path / "search" / JOURNAL).open("ab") as file:
+        file.write(b'{"op_code": 4, "wor')
+    code, text = search("hydra.sweeper.n_trials=4", "x=interval(0,1)")
+    assert code == 0, text
+    assert len(study_of(tmp_path).trials) == 4
+
+
+@pytest.mark.slow
+def test_a_search_is_the_same_whether_interrupted_or_not(search: RunSearch, tmp_path: Path) -> None:
+    assert search("hydra.sweeper.n_trials=14", "x=interval(0,9)")[0] == 0
+    whole = [trial.params for trial in study_of(tmp_path).trials]
+    (tmp_path / "search").rename(tmp_path / "whole")
+    for count in (5, 6, 14):
+        assert search(f"hydra.sweeper.n_trials={count}", "x=interval(0,9)")[0] == 0
+    assert [trial.params for trial in study_of(tmp_path).trials] == whole
+
+
+def _wait_for(path: Path, words: str, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 60
+    while not (path.is_file() and words in path.read_text()):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["tpe", "grid"])
+def test_a_search_killed_in_the_middle_goes_on_to_the_exact_total(tmp_path: Path, sampler: str) -> None:
+    line = [f"hydra.sweeper.sampler={sampler}", "hydra.sweeper.n_trials=8", "x=range(0,20)", "seconds=0.3"]
+    first = _start(tmp_path, *line)
+    _wait_for(tmp_path / "search" / "calls", "begin 3", first)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert [trial.state for trial in study_of(tmp_path).trials].count(TrialState.RUNNING) == 1
+
+    again = _start(tmp_path, *line)
+    text, _ = again.communicate(timeout=100)
+    assert again.returncode == 0, text
+    assert [trial.state for trial in study_of(tmp_path).trials] == [TrialState.COMPLETE] * 8
+    calls = calls_of(tmp_path)
+    assert [calls[f"end {number}"] for number in range(8)] == [1] * 8
+    assert calls["begin 3"] == 2
+    assert sum(count for call, count in calls.items() if call.startswith("begin")) == 9
+
+
+def _share(folder: Path, *options: str) -> None:
+    """Two processes work on one study to its end."""
+    line = ["hydra.sweeper.n_trials=12", "x=range(0,40)", "seconds=0.1", *options]
+    both = [_start(folder, *line) for _ in range(2)]
+    for process in both:
+        text, _ = process.communicate(timeout=150)
+        assert process.returncode == 0, text
+    calls = calls_of(folder)
+    assert [calls[f"{word} {number}"] for number in range(12) for word in ("begin", "end")] == [1] * 24
+    assert sum(calls.values()) == 24
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_two_processes_share_a_journal_and_run_no_trial_twice(tmp_path: Path, sampler: str) -> None:
+    _share(tmp_path, f"hydra.sweeper.sampler={sampler}")
+    study = study_of(tmp_path)
+    assert len(study.trials) == 12
+    assert len({trial.user_attrs["sweeper"] for trial in study.trials}) == 2
+    if sampler == "grid":
+        assert sorted(trial.params["x"] for trial in study.trials) == list(range(12))
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_launchers_of_other_processes_run_trials(tmp_path: Path, launcher: str) -> None:
+    more = ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
+    pytest.importorskip(f"hydra_plugins.hydra_{'joblib' if more else 'submitit'}_launcher")
+    process = _start(
+        tmp_path, f"hydra/launcher={launcher}", *more, "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=4",
+        "x=interval(0,4)", "bad=[1]",
+    )  # fmt: skip
+    text, _ = process.communicate(timeout=150)
+    assert process.returncode == 0, text
+    states = [trial.state.name for trial in study_of(tmp_path).trials]
+    assert states == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert "trial 1 failed: ValueError: planted failure" in text
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_dies_fails_alone_and_costs_no_other(tmp_path: Path) -> None:
+    process = _start(
+        tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_trials=4", "x=interval(0,4)",
+        "bad=[1]", "how=kill", "seconds=0.3",
+    )  # fmt: skip
+    text, _ = process.communicate(timeout=150)
+    assert process.returncode == 0, text
+    trials = study_of(tmp_path).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert trials[1].user_attrs["reason"].startswith("its process died: TerminatedWorkerError")
+
+
+def test_the_sweeper_is_an_ordinary_hydra_plugin(search: RunSearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = [sys.executable, "-m", "tests.support.search_app", "hydra/sweeper=optuna"]
+    plugins = subprocess.run([*line, "--info", "plugins"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "OptunaSweeper" in plugins.stdout
+    options = subprocess.run([*line, "--cfg", "hydra"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "max_failures: 5" in options.stdout
+    light = "import sys, hydra_plugins.sr_optuna.sweeper; assert 'optuna' not in sys.modules"
+    subprocess.run([sys.executable, "-c", light], cwd=ROOT, check=True)
+
+
+def test_the_study_opens_with_plain_optuna(search: RunSearch, tmp_path: Path) -> None:
+    assert search("hydra.sweeper.n_trials=2", "x=interval(0,1)")[0] == 0
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "search" / JOURNAL))
+    study = optuna.load_study(study_name="search", storage=optuna.storages.JournalStorage(backend))
+    assert len(study.trials) == 2
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """URL of a PostgreSQL server that lives as long as this file's tests."""
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_study_in_postgresql_and_run_no_trial_twice(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDY", database)
+    _share(tmp_path, "hydra.sweeper.storage=$STUDY", "hydra.sweeper.study_name=shared")
+    assert all(b"postgresql" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    with opened(place_of(tmp_path / "search", database, "shared")) as (study, _):
+        assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 12
+        assert len({trial.user_attrs["sweeper"] for trial in study.trials}) == 2
+
+
+@pytest.mark.slow
+def test_a_killed_search_in_postgresql_goes_on_from_another_folder(tmp_path: Path, database: str) -> None:
+    line = [f"hydra.sweeper.storage='{database}'", "hydra.sweeper.study_name=killed", "hydra.sweeper.n_trials=6"]
+    line += ["x=range(0,20)", "seconds=0.3"]
+    first = _start(tmp_path / "here", *line)
+    _wait_for(tmp_path / "here" / "search" / "calls", "begin 2", first)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    again = _start(tmp_path / "there", *line)
+    text, _ = again.communicate(timeout=100)
+    assert again.returncode == 0, text
+    calls = calls_of(tmp_path / "here") + calls_of(tmp_path / "there")
+    assert [calls[f"end {number}"] for number in range(6)] == [1] * 6
+    with opened(place_of(tmp_path, database, "killed")) as (study, _):
+        assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6

@@ -1,0 +1,154 @@
+"""Searches over real trainings, small enough for a laptop."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from optuna.trial import TrialState, create_trial
+
+from hydra_plugins.sr_optuna._best import write_best
+from sr.runs.status import find_cells
+from sr.train import config_dir
+from tests.support.runs import Command, MakeFolder, result_of
+from tests.support.searches import study_of
+
+
+def settings(folder: Path, root: Path, *more: str) -> list[str]:
+    return [
+        "hydra.mode=MULTIRUN", "hydra/sweeper=optuna", f"hydra.sweep.dir={folder / 'search'}", "data=isr",
+        f"data.root={root}", "logger=none", "data.repeat=4", "scheduler=constant", *more,
+    ]  # fmt: skip
+
+
+def test_a_diverged_trial_fails_with_its_reason_and_the_best_is_ready_to_train(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
+    code, text = command(*line, "optimizer=sgd", "trainer.gradient_clip_val=null", "optimizer.lr=choice(1e-3,1e30)")
+    assert code == 0, text
+    good, bad = study_of(tmp_path).trials
+    assert (good.state, bad.state) == (TrialState.COMPLETE, TrialState.FAIL)
+    reason = bad.user_attrs["reason"]  # which of the two is first depends on the processor
+    assert re.match(r"DivergedError: the (loss|gradient) is not finite at step \d+ \(learning rate", reason)
+    assert {cell.name: cell.status for cell in find_cells(tmp_path / "search")} == {
+        "trial_0000": "done",
+        "trial_0001": "diverged",
+    }
+    result = result_of(tmp_path / "search" / "trial_0000")
+    assert (
+        good.value == result["scores"]["val"]["psnr"]["mean"]
+        or abs(good.value - result["scores"]["val"]["psnr"]["mean"]) < 1e-4
+    )
+
+    trained = shlex.split(text.partition("train it: ")[2].splitlines()[0])
+    assert trained[-1] == "experiment=best"
+    code, text = command(trained[-1], flags=trained[-3:-1])
+    assert code == 0, text
+    again = result_of(tmp_path / "run")
+    assert again["choices"]["optimizer"] == "sgd"
+    assert again["config"]["optimizer"]["lr"] == 1e-3
+    assert again["scores"]["val"]["psnr"]["mean"] == result["scores"]["val"]["psnr"]["mean"]
+
+
+def test_a_hopeless_trial_ends_within_its_first_fold(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=2", "data.folds=2")
+    code, text = command(
+        *line, "data.fold=all", "hydra.sweeper.pruner=median", "hydra.sweeper.pruner_options={n_startup_trials: 1}",
+        "model.head=choice(residual,sigmoid)",
+    )  # fmt: skip
+    assert code == 0, text
+    good, bad = study_of(tmp_path).trials
+    assert good.state == TrialState.COMPLETE
+    assert list(good.intermediate_values) == [1, 2, 3, 4]
+    assert bad.state == TrialState.PRUNED
+    assert max(bad.intermediate_values) <= 2
+    search = tmp_path / "search"
+    assert result_of(search / "trial_0001")["status"] == "pruned"
+    assert not (search / "trial_0001" / "fold_1").exists()
+    assert {cell.name: cell.status for cell in find_cells(search)} == {"trial_0000": "done", "trial_0001": "pruned"}
+
+
+def test_quality_and_cost_are_two_objectives(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
+    code, text = command(
+        *line, "objectives=[val/psnr,parameters]", "hydra.sweeper.direction=[maximize,minimize]",
+        "model.channels=choice(16,32)",
+    )  # fmt: skip
+    assert code == 0, text
+    small, large = study_of(tmp_path).trials
+    assert small.values[1] < large.values[1] == result_of(tmp_path / "search" / "trial_0001")["parameters"]
+    assert 0 in {trial.number for trial in study_of(tmp_path).best_trials}
+
+
+def test_an_unknown_objective_is_named_beside_those_that_exist(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    line = settings(tmp_path, make_folder(), "hydra.sweeper.n_trials=1", "trainer.max_epochs=1")
+    code, text = command(*line, "objectives=[val/best]", "optimizer.lr=interval(1e-4,1e-3)")
+    assert code == 1
+    assert "objectives: no 'val/best' in a result: use val/psnr, val/ssim" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", ["espcn_search", "espcn_tpe"])
+def test_the_searches_that_ship_begin(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, experiment: str
+) -> None:
+    code, text = command(
+        f"experiment={experiment}", "data=isr", f"data.root={make_folder()}", "logger=none", "trainer.max_epochs=1",
+        "hydra.sweeper.n_trials=2", f"hydra.sweep.dir={tmp_path / 'search'}",
+    )  # fmt: skip
+    assert code == 0, text
+    study = study_of(tmp_path)
+    assert set(study.trials[0].params) == {
+        "optimizer.lr",
+        "optimizer.weight_decay",
+        "model.num_blocks",
+        "model.channels",
+    }
+    assert "2 of 2 trials: 2 complete" in text
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["experiment=origin", "model=espcn", "optimizer.lr=interval(1e-4,1e-3)"],
+        ["experiment=showcase", "model=espcn", "loss=vgg", "optimizer.lr=choice(1e-4,1e-3)"],
+        ["model=vdsr", "optimizer=choice(adam,sgd)", "+data.note='a, b'", "data.root=[A,B]"],
+        ["debug=tiny", "data.patch=choice(32,64)"],
+        ["model=vdsr", "+tuned@extra=vdsr_adam", "seed=choice(1,2)"],
+        ["optimizer={lr: 0.5}", "seed=choice(1,2)"],
+        ["~callbacks.search", "seed=choice(1,2)"],
+    ],
+)
+def test_what_is_printed_composes_to_the_best_trials_config(tmp_path: Path, overrides: list[str]) -> None:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        master = compose("train", ["hydra/sweeper=optuna"], return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
+        fixed = [re.sub(r"=(choice|interval)\(([^,]+),.*\)", r"=\2", override) for override in overrides]
+        trial = create_trial(value=1.0, user_attrs={"overrides": fixed})
+        (command,) = write_best(tmp_path, [trial], master, loader)
+        wanted = OmegaConf.to_container(loader.load_sweep_config(master, fixed))
+    words = shlex.split(command)[3:]
+    flags, given = (words[:2], words[2:]) if words[0] == "--config-dir" else ([], words)
+    assert bool(flags) == (not fixed[0].startswith(("debug", "~")))
+    path = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]"] if flags else []
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        composed = OmegaConf.to_container(compose("train", [*path, *given], return_hydra_config=True))
+    assert isinstance(wanted, dict)
+    assert isinstance(composed, dict)
+    assert composed["hydra"]["mode"].name == "RUN"
+    assert {**composed, "hydra": 0} == {**wanted, "hydra": 0}
+
+
+def test_a_direction_against_the_mode_is_refused(command: Command, tmp_path: Path) -> None:
+    line = settings(tmp_path, tmp_path, "monitor=val/loss", "mode=min", "optimizer.lr=interval(1e-4,1e-3)")
+    code, text = command(*line)
+    assert code == 2
+    assert "error: hydra.sweeper.direction=maximize, but mode=min" in text
+    assert not (tmp_path / "search").exists()

@@ -1,0 +1,48 @@
+"""Small runs: the options that make them small, the types of the fixtures that start them, and their results."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from omegaconf import DictConfig
+
+from sr.train import config_dir
+
+SMALL = ["data.patch=32", "data.repeat=1", "data.batch_size=4", "trainer.precision=32-true", "trainer.accelerator=cpu"]
+Command = Callable[..., tuple[int, str]]
+Compose = Callable[..., DictConfig]
+MakeFolder = Callable[..., Path]
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    """The result of a run folder."""
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
+
+
+def config_names(group: str) -> list[str]:
+    """Every choice of a config group, found in the folder."""
+    names = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+    assert names, f"no configs in {group}"
+    return names
+
+
+class StopAt(Callback):
+    """Press Ctrl-C, or send another signal, after a number of training steps."""
+
+    def __init__(self, step: int, number: int = signal.SIGINT) -> None:
+        self.step, self.number = step, number
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if trainer.global_step == self.step:
+            signal.raise_signal(self.number)

@@ -1,0 +1,74 @@
+import collections
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sr.weights.archive import check_archive, read_archive
+
+VALUES: dict[str, Any] = {
+    "numbers": [0, 1, 255, 256, 65_536, -1, -(2**31), 2**31, 2**63, 10**40, 0.5, float("inf")],
+    "texts": ("", "ä€\U0001f600", "line\nbreak"),
+    "constants": {"a": None, "b": True, "c": False},
+    "nested": {1: {"x": [(), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)]}, "empty": [{}, [], ()]},
+    "ordered": collections.OrderedDict(a=1, b=collections.OrderedDict()),
+}
+
+
+def test_values_are_those_that_torch_reads(tmp_path: Path) -> None:
+    values = {**VALUES, "many": list(range(3000)), "texts by number": {number: str(number) for number in range(600)}}
+    torch.save(values, tmp_path / "a")
+    assert read_archive(tmp_path / "a") == torch.load(tmp_path / "a", weights_only=True)
+
+
+def test_tensors_are_those_that_torch_reads(tmp_path: Path) -> None:
+    whole = torch.randn(4, 6)
+    tensors = {
+        str(dtype): (whole * 50).to(dtype)
+        for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32)
+    }
+    tensors |= {str(dtype): (whole > 0).to(dtype) for dtype in (torch.int16, torch.int8, torch.uint8, torch.bool)}
+    tensors |= {"view": whole[1:3, ::2], "turned": whole.T, "number": torch.tensor(7), "empty": torch.zeros(0, 3)}
+    torch.save({"tensors": tensors}, tmp_path / "a")
+    for name, value in read_archive(tmp_path / "a")["tensors"].items():
+        assert value.dtype == tensors[name].dtype
+        assert value.stride() == tensors[name].stride()
+        assert torch.equal(value, tensors[name])
+
+
+def test_two_views_of_one_storage_stay_so(tmp_path: Path) -> None:
+    whole = torch.zeros(5)
+    torch.save([whole, whole[2:]], tmp_path / "a")
+    one, other = read_archive(tmp_path / "a")
+    other += 1
+    assert one.tolist() == [0, 0, 1, 1, 1]
+
+
+def test_what_is_neither_a_value_nor_a_tensor_is_refused(tmp_path: Path) -> None:
+    for value in (
+        torch.nn.Linear(2, 2),
+        {1, 2},
+        b"bytes",
+        Path("a"),
+        torch.float32,
+        complex(1, 2),
+        torch.zeros(2).to_sparse(),
+    ):
+        torch.save(value, tmp_path / "a")
+        with pytest.raises(ValueError, match=r"which is neither a value nor a tensor|torch does not write"):
+            read_archive(tmp_path / "a")
+
+
+def test_a_changed_byte_is_found_by_its_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    torch.save({"w": torch.arange(100.0)}, path)
+    check_archive(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.arange(100.0).numpy().tobytes()) + 9] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"the checksum of .*/data/0 is wrong"):
+        check_archive(path)
+    with pytest.raises(zipfile.BadZipFile, match="Bad CRC-32"):
+        read_archive(path)

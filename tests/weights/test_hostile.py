@@ -1,0 +1,110 @@
+"""Untrusted model files are refused in one line and run nothing; `scripts.campaigns.try_hostile_files` measures them."""
+
+import random
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr.errors import UserError
+from sr.nets.autoencoder import Autoencoder
+from sr.nets.edsr import EDSR
+from sr.nets.espcn import ESPCN
+from sr.nets.vdsr import VDSR
+from sr.weights.checkpoint import MOST_SCALE, load_network, network_config, save_network
+from sr.weights.find import find_model
+from tests.support.hostile_files import MAKERS, MODEL, checkpoint, hostile_files, saved, weights
+
+
+@pytest.mark.parametrize("suffix", MAKERS)
+def test_every_hostile_file_is_refused_in_one_line_and_runs_nothing(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".onnx":
+        pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
+    marker = tmp_path / "marker"
+    accepted, count = [], 0
+    with warnings.catch_warnings(action="ignore"):  # torch's, of the tensors that are made
+        for name, path in hostile_files(suffix, tmp_path, marker):
+            begun = time.perf_counter()
+            try:
+                find_model(str(path))
+                accepted.append(name)
+            except UserError as error:
+                text = str(error)
+            assert text.startswith(f"{path}: "), name
+            assert text.isprintable(), name
+            assert len(text) < 400, name
+            assert time.perf_counter() - begun < 20, name
+            assert not marker.exists(), name
+            count += 1
+    assert not accepted
+    assert count > 20
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".safetensors"])
+def test_a_file_with_a_flipped_bit_is_refused_or_gives_the_same_kind_of_network(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    net = ESPCN(scale=2, channels=8)
+    net.load_state_dict({name.removeprefix("net."): value for name, value in weights().items()})
+    if suffix == ".ckpt":
+        path.write_bytes(saved(checkpoint()))
+    else:
+        save_network(path, net, network_config(MODEL, 2, "rgb"))
+    good, draw = path.read_bytes(), random.Random(0)
+    refused = 0
+    for _ in range(300):
+        content = bytearray(good)
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        path.write_bytes(content)
+        try:
+            read, config = load_network(path)
+        except UserError:
+            refused += 1
+            continue
+        assert config["scale"] == 2
+        if suffix == ".ckpt":  # its checksums tell: what is accepted is what was written
+            assert all(torch.equal(one, read.state_dict()[name]) for name, one in net.state_dict().items())
+    assert refused > (250 if suffix == ".ckpt" else 5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (VDSR, {"num_blocks": 3, "channels": 4}),
+        (EDSR, {"num_blocks": 2, "channels": 4}),
+        (Autoencoder, {"channels": 2, "dropout": 0.1, "skips": False, "head": "sigmoid"}),
+        (ESPCN, {"num_blocks": 3, "channels": 8, "activation": "tanh"}),
+    ],
+)
+def test_the_networks_of_ours_are_loaded_in_any_precision_and_layout(
+    tmp_path: Path, kind: type[torch.nn.Module], options: dict[str, object]
+) -> None:
+    net = kind(scale=3, **options)
+    model = {"_target_": f"{kind.__module__}.{kind.__name__}", "scale": 3, **options}
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        made = kind(scale=3, **options).to(dtype)
+        made.load_state_dict(net.state_dict())
+        made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        state = {f"net.{name}": value for name, value in made.state_dict().items()}
+        (tmp_path / "a.ckpt").write_bytes(saved(checkpoint(model, state, scale=3, scales=[3])))
+        read = load_network(tmp_path / "a.ckpt")[0].state_dict()
+        assert all(torch.equal(read[name], value.to(dtype).float()) for name, value in net.state_dict().items())
+
+
+def test_one_tensor_under_two_names_is_not_an_attack(tmp_path: Path) -> None:
+    state = weights()
+    (tmp_path / "a.ckpt").write_bytes(saved(checkpoint(state={**state, "criterion.copy": state["net.tail.bias"]})))
+    assert torch.equal(load_network(tmp_path / "a.ckpt")[0].state_dict()["tail.bias"], state["net.tail.bias"])
+
+
+def test_the_largest_scale_is_trained_and_read_alike(tmp_path: Path) -> None:
+    for scale, known in ((MOST_SCALE, True), (MOST_SCALE + 1, False)):
+        net = VDSR(scale=scale, num_blocks=1, channels=2)
+        model = {"_target_": "sr.nets.vdsr.VDSR", "scale": scale, "num_blocks": 1, "channels": 2}
+        if known:
+            save_network(tmp_path / "a.safetensors", net, network_config(model, scale, "rgb"))
+            assert load_network(tmp_path / "a.safetensors")[1]["scale"] == scale
+        else:
+            with pytest.raises(UserError, match=f"scale must be an integer from 1 to {MOST_SCALE}, got {scale}"):
+                network_config(model, scale, "rgb")

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sr import load
+from sr.cli import main
+from sr.errors import UserError
+from sr.image import _enlarge_any_size, resize
+from sr.nets.autoencoder import Autoencoder
+from sr.nets.edsr import EDSR
+from sr.nets.espcn import ESPCN
+from sr.nets.vdsr import VDSR
+from sr.weights.checkpoint import load_network, network_config, save_network
+from sr.weights.find import find_model
+from sr.weights.onnx import export
+from tests.support.images import photograph
+
+NETWORKS = {
+    "espcn.ESPCN": ESPCN,
+    "vdsr.VDSR": VDSR,
+    "autoencoder.Autoencoder": Autoencoder,
+    "edsr.EDSR": EDSR,
+}
+SMALL = {"vdsr.VDSR": {"num_blocks": 2, "channels": 8}, "edsr.EDSR": {"num_blocks": 2, "channels": 8}}
+
+
+def saved(folder: Path, name: str, scale: int, scales: list[int] | None = None) -> Path:
+    torch.manual_seed(0)
+    net: nn.Module = NETWORKS[name](scale=scale, **SMALL.get(name, {}))
+    nn.init.normal_(net.tail.weight, std=0.03)  # type: ignore[union-attr, arg-type]
+    config = {"_target_": f"sr.nets.{name}", "scale": scale, **SMALL.get(name, {})}
+    save_network(folder / "net.safetensors", net, network_config(config, scale, "rgb", scales))
+    return folder / "net.safetensors"
+
+
+@pytest.mark.parametrize("size", [(2, 2), (5, 7), (24, 31)])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_enlargement_of_any_size_is_bicubic(scale: int, size: tuple[int, int]) -> None:
+    image = torch.rand(2, 3, *size, dtype=torch.float64)
+    torch.testing.assert_close(_enlarge_any_size(image, scale), resize(image, scale), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize(("name", "scale"), [(name, 2) for name in NETWORKS] + [("espcn.ESPCN", 3), ("vdsr.VDSR", 1)])
+def test_an_exported_network_enlarges_any_size_as_torch_does(tmp_path: Path, name: str, scale: int) -> None:
+    pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
+    source = saved(tmp_path, name, scale)
+    assert export(source, tmp_path / "net.onnx") < 1e-5
+    model = find_model(str(tmp_path / "net.onnx"))
+    assert model.scale == scale
+    ours, theirs = load_network(source)[0], model.nets[0]
+    for shape in ((1, 3, 8, 8), (2, 3, 37, 50), (1, 3, 2, 90)):
+        lr = torch.rand(shape)
+        with torch.inference_mode():
+            torch.testing.assert_close(theirs(lr), ours(lr), rtol=0, atol=1e-4)
+    pixels = np.asarray(photograph(50, 60, seed=1))
+    assert load(str(tmp_path / "net.onnx")).tile == 256
+    assert theirs(torch.rand(1, 3, 1, 5)).shape == (1, 3, scale, 5 * scale)
+    big = load(str(tmp_path / "net.onnx"), tile=16)(pixels)  # in tiles: the file says how wide the margin is
+    assert np.abs(big.astype(int) - load(str(source), tile=0, device="cpu", precision="float32")(pixels)).max() <= 1
+
+
+def test_safetensors_carry_the_config(tmp_path: Path) -> None:
+    source = saved(tmp_path, "espcn.ESPCN", 2)
+    export(source, tmp_path / "copy.safetensors")
+    ours, theirs = load_network(source), load_network(tmp_path / "copy.safetensors")
+    assert ours[1] == theirs[1]
+    assert all(torch.equal(a, b) for a, b in zip(ours[0].parameters(), theirs[0].parameters(), strict=True))
+
+
+def test_what_cannot_be_exported_or_opened_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
+    source = saved(tmp_path, "vdsr.VDSR", 1, [2, 3])
+    for target, message in (("net.onnx", "enlarges by 2, 3: choose with --scale"), ("net.pt", "cannot be exported to")):
+        with pytest.raises(UserError, match=message):
+            export(source, tmp_path / target)
+    (tmp_path / "bad.onnx").write_text("no network")
+    with pytest.raises(UserError, match=r"bad\.onnx: cannot be read as an ONNX file"):
+        find_model(str(tmp_path / "bad.onnx"))
+    with pytest.raises(SystemExit):
+        main(["export", str(source), "-o", str(tmp_path / "net.onnx")])
+    assert not (tmp_path / "net.onnx").exists()
+    main(["export", str(source), "-o", str(tmp_path / "net.onnx"), "--scale", "3"])
+    assert "net.onnx: written, at most" in capsys.readouterr().out
+    with pytest.raises(UserError, match="is a network for scale 3, not 2"):
+        find_model(str(tmp_path / "net.onnx"), 2)

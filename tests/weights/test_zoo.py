@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from sr.benchmark.evaluate import evaluate
+from sr.cli import main
+from sr.errors import UserError
+from sr.nets.espcn import ESPCN
+from sr.nets.vdsr import VDSR
+from sr.weights import zoo
+from sr.weights.checkpoint import load_network, network_config, save_network
+from sr.weights.find import find_model
+from tests.support.runs import MakeFolder
+
+SHIPPED = zoo.entries()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A zoo of one made network for x2 and x3."""
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "weights")
+    zoo.FOLDER.mkdir()
+    net = VDSR(num_blocks=1, channels=4)
+    net.tail.weight.data.normal_(std=0.01)
+    model = {"_target_": "sr.nets.vdsr.VDSR", "scale": 1, "num_blocks": 1, "channels": 4}
+    save_network(zoo.FOLDER / "small.safetensors", net, network_config(model, 1, "y", [2, 3]))
+    score = {"data": "Set5", "scale": 2, "protocol": "y", "psnr": 36.5, "ssim": 0.95, "bicubic_psnr": 33.66}
+    about = {"network": "VDSR", "parameters": 371, "scores": [score]}
+    (zoo.FOLDER / "small.json").write_text(json.dumps(about))
+    return zoo.FOLDER
+
+
+def test_a_network_of_the_zoo_is_found_by_its_name_and_enlarges_by_what_it_was_trained_for(
+    folder: Path, make_folder: MakeFolder
+) -> None:
+    for scale in (2, 3):
+        model = find_model("small", scale)
+        assert model.label == "small"
+        assert model.nets[0](torch.rand(1, 3, 4, 5)).shape == (1, 3, 4 * scale, 5 * scale)
+    rows = [*evaluate([find_model("small", 2)], [make_folder(count=1)], scale=2)]
+    assert [row.model.label for row in rows] == ["bicubic", "small"]
+    with pytest.raises(UserError, match="is a network for scale 2 or 3, not 4"):
+        find_model("small", 4)
+    with pytest.raises(UserError, match="large: no such checkpoint or run folder, or a name of sr models: small"):
+        find_model("large", 2)
+    with pytest.raises(UserError, match=r"smal: no such checkpoint .*: small; small\?"):
+        find_model("smal", 2)
+
+
+def test_the_list_shows_scores_beside_bicubic(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["models"])
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.split() == ["small", "VDSR", "371", "Set5", "x2", "y", "36.50", "0.9500", "33.66"]
+
+
+def test_an_installation_without_its_weights_says_so(folder: Path) -> None:
+    (folder / "small.safetensors").unlink()
+    with pytest.raises(UserError, match=r"small\.safetensors: is missing: install sr again"):
+        zoo.entries()
+
+
+def test_weights_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    net = ESPCN(scale=3)
+    config = network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 3}, 3, "y")
+    save_network(tmp_path / "a.safetensors", net, config)
+    again, read = load_network(tmp_path / "a.safetensors")
+    assert read == config
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in net.state_dict().items())
+
+
+def test_foreign_torn_and_hostile_safetensors_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    good = safetensors.torch.save({"net.x": torch.zeros(1)}, {"sr": json.dumps({"model": {"_target_": "os.system"}})})
+    for content, message in (
+        (good, "'os.system', which is not a network"),
+        (good[: len(good) - 2], "cannot be read as a checkpoint, nothing in it was run"),
+        (b"\xff" * 64, "cannot be read as a checkpoint"),
+        (safetensors.torch.save({"x": torch.zeros(1)}), "is not a checkpoint of sr"),
+        (safetensors.torch.save({"x": torch.zeros(1)}, {"sr": "{"}), "cannot be read as a checkpoint"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=message) as error:
+            load_network(path)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("entry", SHIPPED, ids=lambda entry: entry.name)
+def test_a_shipped_network_reproduces_its_recorded_scores(entry: zoo.Entry, shared: Path) -> None:
+    for recorded in entry.about["scores"]:
+        if not (shared / recorded["data"]).is_dir():
+            continue
+        _, row = evaluate(
+            [find_model(entry.name, recorded["scale"])], [shared / recorded["data"]], scale=recorded["scale"]
+        )
+        assert row.mean(1) == pytest.approx(recorded["psnr"], abs=0.001)
+        assert row.mean(2) == pytest.approx(recorded["ssim"], abs=1e-4)
+        assert recorded["psnr"] > recorded["bicubic_psnr"] + 0.5
