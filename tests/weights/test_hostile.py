@@ -1,4 +1,4 @@
-"""Untrusted model files are refused in one line and run nothing; `scripts.campaigns.try_hostile_files` measures them."""
+"""Untrusted model files are refused in one line and run nothing."""
 
 import random
 import time

@@ -104,7 +104,7 @@ class Enlarger:
     def write(
         self, picture: Picture, file: IO[bytes], suffix: str, advance: Callable[[float], None] = lambda share: None
     ) -> str:
-        """Enlarge a picture into a file, see `sr.io.pictures.write_strips`; ``advance`` gets each share as it is done."""
+        """Enlarge a picture into a file, see `sr.io.pictures.write_strips`; ``advance`` gets each finished share."""
         height, width, channels = (int(side) for side in picture.pixels.shape)
         shape = (height * self.scale, width * self.scale, channels)
 
