@@ -28,7 +28,7 @@ def waiting(root: Path, steps: int) -> list[dict[str, Any]]:
             "data=isr", f"data.root={root}", f"model={model}", "data.test_share=0", "data.repeat=100",
             "data.train_scored=0", f"+trainer.max_steps={steps}", "trainer.max_epochs=1",
         )  # fmt: skip
-        rows.append({"what": f"waiting for data, {model}", "value": 100 * result["wait_share"], "unit": "%"})
+        rows.append({"what": f"waiting for data, {model}", "value": 100 * result.wait_share, "unit": "%"})
     return rows
 
 

@@ -54,18 +54,18 @@ def main() -> None:
                     "data.test_share=0", "data.repeat=1000", "data.train_scored=0", "trainer.max_epochs=1",
                     f"+trainer.max_steps={options.steps}", f"trainer.compile={options.compile}",
                 )  # fmt: skip
-                rate = result["images_per_second"]
-                operations = 3 * 2 * result["multiply_adds"] + (3 * VGG_OPERATIONS if loss == "vgg" else 0)
+                rate = result.images_per_second
+                operations = 3 * 2 * result.multiply_adds + (3 * VGG_OPERATIONS if loss == "vgg" else 0)
                 rows.append(
                     {
                         "model": model,
                         "loss": loss,
                         "images/s": rate,
                         "utilisation": rate * operations / most,
-                        "waiting %": 100 * result["wait_share"],
-                        "memory GiB": result["peak_memory_bytes"] / 2**30,
-                        "beside steps s": result["seconds"] - result["train_seconds"],
-                        "precision": result["precision"],
+                        "waiting %": 100 * result.wait_share,
+                        "memory GiB": result.peak_memory_bytes / 2**30,
+                        "beside steps s": result.seconds - result.train_seconds,
+                        "precision": result.precision,
                     }
                 )
                 print(rows[-1], flush=True)

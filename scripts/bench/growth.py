@@ -35,7 +35,7 @@ def epoch(images: int, side: int, batch_size: int) -> float:
                 "data=isr", f"data.root={root}", "data.patch=null", f"data.batch_size={batch_size}", "data.repeat=4",
                 "data.test_share=0", f"data.val_share={1 / (images + 1)}", "data.train_scored=0",
                 "data.group_near_identical=false", f"trainer.max_epochs={epochs}",
-            )["train_seconds"]
+            ).train_seconds
             for epochs in (1, 2)
         )  # fmt: skip
     return float(twice - once)

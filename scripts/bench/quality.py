@@ -11,6 +11,7 @@ import statistics
 from typing import Any
 
 from scripts.bench.timing import run, save
+from sr.terms import Part
 
 FLOAT32, BFLOAT16 = "trainer.precision=32-true", "trainer.precision=bf16-mixed"
 PLAIN = {
@@ -44,7 +45,7 @@ def main() -> None:
                         f"model={model}", f"loss={loss}", f"seed={seed}", "data.seed=23", "data.repeat=8",
                         f"trainer.max_epochs={options.epochs}", *overrides,
                     )  # fmt: skip
-                    scores[way].append(result["scores"]["val"]["psnr"]["mean"])
+                    scores[way].append(result.scores[Part.VAL]["psnr"].mean)
             for way, psnr in scores.items():
                 change = [ours - plain for ours, plain in zip(psnr, scores["float32"], strict=True)]
                 row = {"model": model, "loss": loss, "way": way, "psnr": statistics.mean(psnr)}

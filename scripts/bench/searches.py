@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_plugins.sr_optuna.reading import open_search
-from sr.runs.result import read_result
+from sr.runs.schema import read_result
 
 
 def finished(folder: Path) -> list[FrozenTrial]:
@@ -30,8 +30,8 @@ def seconds(trial: FrozenTrial) -> float:
 
 def work(folder: Path, trial: FrozenTrial) -> float:
     """What a trial cost on any machine: multiply-adds of its network times the epochs that it trained."""
-    result = read_result(folder / f"trial_{trial.number:04d}") or {}
-    return float(result.get("multiply_adds", 0)) * (trial.last_step or 0)
+    result = read_result(folder / f"trial_{trial.number:04d}")
+    return float(result.multiply_adds if result else 0) * (trial.last_step or 0)
 
 
 def best_so_far(folder: Path, trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:

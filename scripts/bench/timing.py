@@ -20,6 +20,7 @@ from sr.io.atomic import write_text
 from sr.io.tables import aligned
 from sr.machine.environment import environment
 from sr.machine.hardware import precision
+from sr.runs.schema import RunResult, read_result
 
 RESULTS = Path(__file__).parents[2] / "benchmarks"
 
@@ -65,10 +66,9 @@ def composed(*overrides: str) -> Iterator[DictConfig]:
         yield compose("train", [f"run_dir={folder}", *overrides])
 
 
-def run(*overrides: str) -> dict[str, Any]:
+def run(*overrides: str) -> RunResult:
     """Train in this process as ``python -m sr.train`` does; the result."""
     from sr.runs.fit import fit
-    from sr.runs.result import read_result
 
     with composed(*overrides) as config:
         fit(config)

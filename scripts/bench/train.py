@@ -147,7 +147,7 @@ def framework(root: Path, loss_overrides: list[str], model: str, steps: int) -> 
         f"data.batch_size={BATCH}", "data.test_share=0", "data.repeat=100", "data.train_scored=0",
         f"+trainer.max_steps={steps}", "trainer.max_epochs=1", "trainer.limit_val_batches=1",
     )  # fmt: skip
-    return float(result["images_per_second"])
+    return float(result.images_per_second)
 
 
 def main() -> None:

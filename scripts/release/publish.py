@@ -13,7 +13,7 @@ from sr.benchmark.evaluate import BASELINE, evaluate
 from sr.errors import UserError
 from sr.io.atomic import write_text
 from sr.machine.cost import count_parameters
-from sr.runs.result import read_result
+from sr.runs.schema import read_result
 from sr.weights import zoo
 from sr.weights.checkpoint import load_network, save_network
 from sr.weights.find import find_model
@@ -43,7 +43,7 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
         UserError: if the run is not done, or does not beat bicubic clearly.
     """
     result = read_result(run)
-    if not result or result["status"] != "done":
+    if not result or not result.is_done:
         raise UserError(f"{run}: is not the folder of a finished run")
     net, config = load_network(run / "checkpoints" / "best.ckpt")
     scores = []
@@ -63,13 +63,13 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
         "network": config["model"]["_target_"].rpartition(".")[2],
         "scales": config["scales"],
         "parameters": count_parameters(net),
-        "command": re.sub(r"data\.root=\S+", "data.root=DIR", result["command"]),
+        "command": re.sub(r"data\.root=\S+", "data.root=DIR", str(result.command)),
         "trained_on": trained_on,
-        "steps": result["steps"],
-        "train_seconds": result["train_seconds"],
-        "device": result["machine"].get("gpu") or result["machine"]["processor"],
-        "git_commit": result["git_commit"],
-        "versions": result["versions"],
+        "steps": result.steps,
+        "train_seconds": result.train_seconds,
+        "device": result.machine.get("gpu") or result.machine["processor"],
+        "git_commit": result.git_commit,
+        "versions": result.versions,
         "licence": _LICENCE,
         "scores": scores,
     }

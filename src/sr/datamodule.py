@@ -116,8 +116,8 @@ class ISRDataModule(LightningDataModule):
         Raises:
             UserError: for anything wrong with the files, their sizes, or their number.
         """
-        if stage == "test" and hasattr(self, "split"):
-            return  # at the end of a run: the data are at hand
+        if hasattr(self, "split"):
+            return  # Lightning asks again before training and before testing
         sources = self.find(self.root)
         if self.scales:
             if given := next((source for source in sources if source.lr), None):

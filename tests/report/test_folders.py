@@ -184,7 +184,7 @@ def test_folds_trained_as_runs_of_their_own_are_joined(run_folders: RunFolders) 
     assert joined.name == "vdsr_mse_adam (folds 0, 1)"
     assert dict(joined.folds) == {"a": 0, "b": 0, "c": 1, "d": 1}
     assert joined.by_fold("gain") == pytest.approx([0.3, 0.3])
-    assert joined.result["train_seconds"] == 120
+    assert joined.result.train_seconds == 120
     assert joined.curve[1]["val/gain"] == pytest.approx(0.3)
-    assert joined.result["command"].count("python -m sr.train") == 2
+    assert str(joined.result.command).count("python -m sr.train") == 2
     assert alone.folders == (other,)

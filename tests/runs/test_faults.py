@@ -1,4 +1,4 @@
-"""Kills at the worst moments, and a disk that fills up; `scripts/campaigns/kill_runs.py` and `fill_disks.py` do more of it."""
+"""Kills at the worst moments, and a disk that fills up; scripts/campaigns do more of both."""
 
 import random
 import subprocess

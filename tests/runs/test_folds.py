@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from sr.runs.result import mean_and_sd_by_epoch
 from sr.io.tables import read_table
+from sr.runs.scores import over_folds_by_epoch
 from tests.support.runs import Command, MakeFolder, result_of
 
 SETTINGS = ("data=isr", "data.folds=3", "data.fold=all", "trainer.max_epochs=2")
@@ -16,7 +16,7 @@ SETTINGS = ("data=isr", "data.folds=3", "data.fold=all", "trainer.max_epochs=2")
 def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
     first = [{"epoch": "0", "val/psnr": "30", "seconds": "1"}, {"epoch": "1", "val/psnr": "31", "seconds": ""}]
     second = [{"epoch": "0", "val/psnr": "33", "seconds": "3"}]
-    assert mean_and_sd_by_epoch([first, second]) == [
+    assert over_folds_by_epoch([first, second]) == [
         {
             "epoch": 0,
             "folds": 2,
@@ -25,7 +25,7 @@ def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
             "seconds": 2.0,
             "seconds_sd": pytest.approx(2**0.5),
         },
-        {"epoch": 1, "folds": 1, "val/psnr": 31.0, "val/psnr_sd": 0.0},
+        {"epoch": 1, "folds": 1, "val/psnr": 31.0},
     ]
 
 
@@ -92,7 +92,7 @@ def test_finished_folds_are_not_trained_again(
     code, text = command(*SETTINGS, f"data.root={root}")
     assert code == 0
     assert text.count("done before") == 2
-    assert "going on from" in text
+    assert "resuming from" in text
     assert result_of(folder)["status"] == "done"
     assert result_of(folder / "fold_0") == before["0"]
 

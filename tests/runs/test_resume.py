@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sr.callbacks.checkpoints import WholeCheckpointIO
-from sr.runs.resume import cut_step_tables, find_checkpoint
 from sr.io.tables import read_table, write_table
+from sr.runs.resume import cut_step_tables, find_checkpoint
 
 STATE: dict[str, object] = {
     name: {} for name in ("state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers", "random")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sr.runs.result import read_result
+from sr.runs.schema import read_result
 from sr.weights import zoo
 
 Choices = dict[str, tuple[str, int]]  # label: name for sr.load, factor
@@ -17,8 +17,8 @@ def find_models(runs: Path) -> Choices:
             found[entry.name if len(scales) == 1 else f"{entry.name}, x{scale}"] = (entry.name, scale)
     checkpoints = sorted(runs.rglob("checkpoints/best.ckpt"), key=lambda path: -path.stat().st_mtime)
     for folder in dict.fromkeys(_run_of(path) for path in checkpoints):
-        result = read_result(folder) or {}
-        config = result.get("config", {})
+        result = read_result(folder)
+        config = result.config if result else {}
         scales = config.get("data", {}).get("scales") or [config.get("scale", 1)]
         for scale in scales:
             label = str(folder.relative_to(runs)) if folder != runs else folder.resolve().name

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sr.report.folders import Comparison, Run
 from sr.report.statistics import ALPHA, LEAST_PAIRS, bootstrap_interval, holm, mean_and_sd, paired_p_value
-from sr.runs.result import beats_input
+from sr.runs.scores import beats_input
 
 # Enlargements without a model by the prefix of their columns, and what the first is called at scale 1.
 _BASELINES = {"input": "bicubic", "nearest": "nearest", "lanczos": "Lanczos"}
@@ -112,16 +112,16 @@ def notes(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
     if all(row.psnr[1] is None for row in rows):
         said.append("One fold: there is no spread over folds (data.fold=all has one).")
     for what, values in (
-        ("steps", {run.result.get("steps") for run in runs}),
-        ("git commits", {run.result.get("git_commit") for run in runs}),
-        ("versions of packages", {str(run.result.get("versions")) for run in runs}),
-        ("machines", {str(run.result.get("machine")) for run in runs}),
+        ("steps", {run.result.steps for run in runs}),
+        ("git commits", {run.result.git_commit for run in runs}),
+        ("versions of packages", {str(run.result.versions) for run in runs}),
+        ("machines", {str(run.result.machine) for run in runs}),
     ):
         if len(values) > 1:
             said.append(f"The runs differ in their {what}: see the list of commands.")
-    if any("random" in str(run.result["loss"]) for run in runs):
+    if any("random" in str(run.result.loss) for run in runs):
         said.append("The VGG loss used random features instead of ImageNet's: a weaker loss (arXiv:1801.03924).")
-    groups = runs[0].result["data"].get("near_identical") or []
+    groups = runs[0].data.near_identical
     if groups:
         listed = "; ".join(", ".join(group) for group in groups[:5])
         more = f" and {len(groups) - 5} more groups" if len(groups) > 5 else ""

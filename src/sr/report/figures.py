@@ -137,7 +137,7 @@ def cost(rows: Sequence[Row]) -> str:
     with mpl.rc_context(_STYLE):
         figure = Figure((9.5, 3.4), layout="constrained")
         for axes, (measure, label) in zip(figure.subplots(1, 2, sharey=True), measures, strict=True):
-            points = [(run.result.get(measure), row, run) for row, run in runs]
+            points = [(getattr(run.result, measure), row, run) for row, run in runs]
             known = [(float(value), row.gain[0], run) for value, row, run in points if value]
             spent = [value for value, *_ in known]
             for model in models:

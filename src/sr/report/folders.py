@@ -3,14 +3,17 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sr.errors import UserError
+from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
-from sr.runs.result import NAME, mean_and_sd_by_epoch, read_result
+from sr.runs.schema import DataSummary, RunResult, read_result
+from sr.runs.scores import over_folds_by_epoch
 from sr.runs.status import Cell, find_cells
+from sr.terms import Part
 
 EVALUATIONS = "evaluations"  # folder in a run's: scores on other images, as JSON lists of rows
 
@@ -35,7 +38,7 @@ class Run:
 
     name: str
     folders: tuple[Path, ...]
-    result: Mapping[str, Any]
+    result: RunResult
     images: Mapping[str, Mapping[str, float]]
     folds: Mapping[str, int]
     curve: Sequence[Mapping[str, float]]
@@ -49,14 +52,20 @@ class Run:
     @property
     def fold(self) -> int | None:
         """The fold that it trained; None if it trained all, or there are none."""
-        fold = self.result["config"]["data"].get("fold")
+        fold = self.result.config["data"].get("fold")
         return fold if isinstance(fold, int) else None
+
+    @property
+    def data(self) -> DataSummary:
+        """The images of its data set."""
+        assert self.result.data is not None  # looked at when it was read
+        return self.result.data
 
     @property
     def levels(self) -> tuple[str, str, str]:
         """Model, loss and optimizer, as tables name them."""
-        choices = self.result["choices"]
-        return str(choices.get("model")), str(self.result["loss"]), str(choices.get("optimizer"))
+        choices = self.result.choices
+        return str(choices.get("model")), self.result.loss, str(choices.get("optimizer"))
 
     def column(self, score: str) -> list[float]:
         """A score of every image, in the order of their names."""
@@ -134,12 +143,14 @@ def find_runs(folder: Path) -> Found:
 
 def _cells(folder: Path) -> list[tuple[Cell, Path]]:
     """Runs at any depth, named by their path, without the folds inside them."""
-    if (folder / NAME).is_file():
+    if RunFolder(folder).result.is_file():
         cells = [cell for cell in find_cells(folder.resolve().parent) if cell.name == folder.resolve().name]
         return [(cell, folder) for cell in cells]
     found: list[tuple[Cell, Path]] = []
     for parent in [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]:
-        if any((above / NAME).is_file() for above in (parent, *parent.parents) if above.is_relative_to(folder)):
+        if any(
+            RunFolder(above).result.is_file() for above in (parent, *parent.parents) if above.is_relative_to(folder)
+        ):
             continue  # inside a run
         try:
             cells = find_cells(parent)
@@ -157,7 +168,9 @@ def _renamed(cell: Cell, name: str) -> Cell:
 def _read(name: str, folder: Path, problems: list[str]) -> Run:
     result = read_result(folder)
     assert result is not None
-    fold = result["config"]["data"].get("fold")
+    if result.data is None:
+        raise ValueError("its record does not describe the images")
+    fold = result.config["data"].get("fold")
     images: dict[str, dict[str, float]] = {}
     folds: dict[str, int] = {}
     for row in sorted(read_table(folder / "images.csv"), key=lambda row: row["name"]):
@@ -166,14 +179,12 @@ def _read(name: str, folder: Path, problems: list[str]) -> Run:
         missing = [score for score in _NEEDED if score not in images[row["name"]]]
         if missing:
             raise ValueError(f"images.csv has no column {missing[0]}")
-    counted = result["data"]["images"]["val"] if fold != "all" else len(images)
-    limit = result["config"].get("trainer", {}).get("limit_val_batches")  # an image a batch
+    counted = result.data.images[Part.VAL] if fold != "all" else len(images)
+    limit = result.config.get("trainer", {}).get("limit_val_batches")  # an image a batch
     counted = min(counted, limit) if isinstance(limit, int) else counted
     if not images or counted != len(images):
         raise ValueError(f"images.csv has {len(images)} images, the run validated {counted}")
     curve = [{key: float(text) for key, text in row.items() if text} for row in read_table(folder / "metrics.csv")]
-    for needed in ("protocol", "scale", "loss", "choices", "parameters", "multiply_adds"):
-        result[needed]
     return Run(name, (folder,), result, images, folds, curve, _evaluations(folder, problems))
 
 
@@ -197,7 +208,7 @@ def _join_folds(runs: Sequence[Run]) -> list[Run]:
     """Make one run of those that differ in their fold alone, as ``-m data.fold=0,1,2`` leaves them."""
     alike: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        of_one_fold = run.fold is not None and run.result["config"]["data"].get("folds")
+        of_one_fold = run.fold is not None and run.result.config["data"].get("folds")
         about = [run.sweep, run.levels, _apart_from_fold(run)] if of_one_fold else run.name
         alike[json.dumps(about, sort_keys=True)].append(run)
     joined = []
@@ -208,7 +219,7 @@ def _join_folds(runs: Sequence[Run]) -> list[Run]:
 
 
 def _apart_from_fold(run: Run) -> dict[str, Any]:
-    config = {key: value for key, value in run.result["config"].items() if key not in ("run_dir", "seed", "callbacks")}
+    config = {key: value for key, value in run.result.config.items() if key not in ("run_dir", "seed", "callbacks")}
     return config | {"data": {key: value for key, value in config["data"].items() if key != "fold"}}
 
 
@@ -217,11 +228,12 @@ def _joined(parts: Sequence[Run]) -> Run:
     first = parts[0].result
     numbers = ", ".join(str(part.fold) for part in parts)
     start = parts[0].name.rstrip("_0123456789")
-    result = {
-        **first,
-        **{name: sum(part.result.get(name) or 0 for part in parts) for name in ("seconds", "train_seconds")},
-        "command": "; ".join(str(part.result["command"]) for part in parts),
-    }
+    result = replace(
+        first,
+        seconds=sum(part.result.seconds for part in parts),
+        train_seconds=sum(part.result.train_seconds for part in parts),
+        command="; ".join(str(part.result.command) for part in parts),
+    )
     images = {name: scores for part in parts for name, scores in part.images.items()}
     folds = {name: fold for part in parts for name, fold in part.folds.items()}
     return Run(
@@ -230,7 +242,7 @@ def _joined(parts: Sequence[Run]) -> Run:
         result,
         dict(sorted(images.items())),
         folds,
-        mean_and_sd_by_epoch([part.curve for part in parts]),
+        over_folds_by_epoch([part.curve for part in parts]),
         [row for part in parts for row in part.evaluations],
     )
 
@@ -240,7 +252,7 @@ def _comparisons(runs: Sequence[Run]) -> list[Comparison]:
     found: dict[tuple[Any, ...], Comparison] = {}
     for run in runs:
         result = run.result
-        shrink = result["config"]["data"].get("shrink") if result["scale"] == 1 else None
-        about = (result["protocol"], result["scale"], result["data"]["fingerprint"], shrink)
+        shrink = result.config["data"].get("shrink") if result.scale == 1 else None
+        about = (str(result.protocol), result.scale, run.data.fingerprint, shrink)
         found.setdefault((*about, tuple(run.images)), Comparison(*about)).runs.append(run)
     return sorted(found.values(), key=lambda one: -len(one.runs))

@@ -160,9 +160,9 @@ def _costs(run: Run) -> dict[str, Any]:
     model, loss, optimizer = run.levels
     return {
         **{"model": model, "loss": loss, "optimizer": optimizer, "folds": len(set(run.folds.values()))},
-        **{name: result.get(name) for name in names},
-        **{"git_commit": result.get("git_commit"), "torch": result.get("versions", {}).get("torch")},
-        "command": result.get("command"),
+        **{name: getattr(result, name) for name in names},
+        **{"git_commit": result.git_commit, "torch": result.versions.get("torch")},
+        "command": result.command,
     }
 
 

@@ -1,55 +1,43 @@
-"""One run: build the parts that the config names, train them, score the best."""
+"""One run: train what the config names, resume what its folder holds, score the best checkpoint."""
 
 import logging
-import os
-import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import lightning
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
-from hydra.types import RunMode
-from hydra.utils import instantiate
 from lightning import Trainer
-from lightning.pytorch.callbacks import Callback, ProgressBar
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
-from sr.callbacks.checkpoints import RunCheckpoints, WholeCheckpointIO
-from sr.callbacks.tables import ImageScores
-from sr.callbacks.timing import Timing
-from sr.weights.checkpoint import network_config
-from sr.machine.processes import in_worker
 from sr.errors import UserError, check_at_least, check_choice
-from sr.machine.hardware import compile_from, device_in_turn, precision
-from sr.lit_module import LitSR
+from sr.io.run_folder import RunFolder
 from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
-from sr.runs.record import announce, describe_run, held_folder, is_done, log_hyper_parameters, record, settle, status_of
-from sr.runs.result import summarise
+from sr.runs.announce import announce, log_hyper_parameters
+from sr.runs.build import Parts, build
+from sr.runs.record import earlier_run, held_folder, new_result, record, status_of
 from sr.runs.resume import cut_step_tables, find_checkpoint
+from sr.runs.schema import DataSummary, Monitor, RunResult, Status
+from sr.runs.scores import over_images
+from sr.terms import Part
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T", bound=Callback)
-
-# What a wrong setting may raise before the first step; HYDRA_FULL_ERROR=1 shows where.
-_SETTINGS = (InstantiationException, MisconfigurationException, ValueError, TypeError, OverflowError)
 
 _MONITORED = tuple(f"val/{name}" for name in ("psnr", "ssim", "gain", "loss"))
 
 
-def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float | None:
-    """Train one model as the config says, or continue the run that its folder holds.
+def fit(
+    config: DictConfig, changes: Mapping[str, Any] | None = None, on_start: Callable[[], None] = lambda: None
+) -> float | None:
+    """Train one model as the config says, or resume the run that its folder holds.
 
     Args:
         config: the composed config.
-        changes: options that differ from the command line's, for the command that the result records.
+        changes: for one of several folds, the options that differ from the command line's.
+        on_start: called once options and data are in order, before anything is recorded.
 
     Returns:
         The monitored score of the best epoch (``val/psnr`` in dB unless configured otherwise), for searches.
@@ -59,176 +47,150 @@ def fit(config: DictConfig, changes: Mapping[str, Any] | None = None) -> float |
         DivergedError: if the loss is no longer finite.
         KeyboardInterrupt: after Ctrl-C, once the checkpoint is written.
     """
-    _quiet()
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    folder = Path(plain["run_dir"])
+    _silence()
+    config_dict: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    _check(config_dict)
+    folder = Path(config_dict["run_dir"])
     with held_folder(folder):
-        return _fit(config, plain, folder, changes)
+        earlier = earlier_run(folder, config_dict)
+        if earlier and is_complete(earlier, test=config_dict["test"]):
+            log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
+            on_start()
+            announce(earlier, folder)
+            return earlier.monitor.value if earlier.monitor else None
+        return _train(config, config_dict, folder, earlier, changes, on_start)
 
 
-def _fit(config: DictConfig, plain: dict[str, Any], folder: Path, changes: Mapping[str, Any] | None) -> float | None:
-    """What `fit` does with a folder that it holds."""
-    earlier = settle(folder, plain)
-    if earlier and is_done(earlier, plain):
-        log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
-        announce(earlier, folder)
-        value: float | None = earlier["monitor"]["value"]
-        return value
-    before = (earlier or {}).get("seconds", 0.0)
-    result = describe_run(plain, changes) | {"seconds": before}
-    if earlier and "precision" in earlier:
-        result["precision"] = earlier["precision"]
+def is_complete(result: RunResult, *, test: bool) -> bool:
+    """Whether nothing is left to do, test scores included where they are asked for.
+
+    Raises:
+        UserError: if they are asked for, and the finished run held no test images out.
+    """
+    if test and result.is_done and result.data and not result.data.images.get(Part.TEST):
+        raise UserError("test=true: this run held no test images out (data.test_share): leave test=true out")
+    return result.is_done and (result.is_tested or not test)
+
+
+def _train(
+    config: DictConfig,
+    config_dict: dict[str, Any],
+    folder: Path,
+    earlier: RunResult | None,
+    changes: Mapping[str, Any] | None,
+    on_start: Callable[[], None],
+) -> float | None:
+    """Build, train and score; whatever happens, the record tells how it ended."""
+    checkpoint = find_checkpoint(folder) if earlier else None
+    step = checkpoint[1] if checkpoint else 0
+    parts = build(
+        config,
+        config_dict,
+        precision=earlier.precision if earlier else None,
+        resumed_at=step if earlier else None,
+        is_fold=changes is not None,
+    )
+    parts.datamodule.trainer = parts.trainer
+    parts.datamodule.setup("fit")
+    result = _described(new_result(config_dict, changes), parts)
+    if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):
+        raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
+    if earlier:
+        cut_step_tables(folder, step)
+    on_start()
+    seconds_before = earlier.seconds if earlier else 0.0
+    result.seconds = seconds_before
     record(folder, result)
     begun = time.perf_counter()
-    parts: dict[str, Any] = {}
     try:
-        return _run(config, plain, folder, result, parts, earlier)
+        if checkpoint:
+            log.info("resuming from %s", checkpoint[0])
+        _run(parts, result, folder, checkpoint[0] if checkpoint else None)
+        result.status = Status.DONE
     except BaseException as error:
-        result["status"], result["reason"] = status_of(error)
-        if result["status"] == "interrupted":
-            flag = ", without retrain=true" if plain["retrain"] else ""
-            log.warning("interrupted: the same command with hydra.run.dir='%s'%s goes on", folder, flag)
+        result.status, result.reason = status_of(error)
+        if result.status is Status.INTERRUPTED:
+            flag = ", without retrain=true" if config_dict["retrain"] else ""
+            log.warning("interrupted: repeat the command with hydra.run.dir='%s'%s to resume", folder, flag)
         if isinstance(error, SystemExit) and not isinstance(error, SIGTERMException):
             raise KeyboardInterrupt from error  # Lightning exits with 1 after Ctrl-C
-        begun_training = "timing" in parts and parts["timing"].images > 0
-        if isinstance(error, _SETTINGS) and not begun_training and "HYDRA_FULL_ERROR" not in os.environ:
-            raise UserError(result["reason"]) from error
+        if isinstance(error, MisconfigurationException):
+            raise UserError(result.reason) from error
         raise
     finally:
-        if "checkpoints" in parts:
-            parts["checkpoints"].release()
-        result["seconds"] = before + time.perf_counter() - begun
+        parts.checkpoints.release()
+        result.seconds = seconds_before + time.perf_counter() - begun
         try:
             record(folder, result)
         finally:
-            if "checkpoints" in parts:
-                parts["checkpoints"].pass_on()
+            parts.checkpoints.pass_on()
+    log_hyper_parameters(parts.loggers, result)
+    announce(result, folder)
+    return result.monitor.value if result.monitor else None
 
 
-def _run(
-    config: DictConfig,
-    plain: dict[str, Any],
-    folder: Path,
-    result: dict[str, Any],
-    parts: dict[str, Any],
-    earlier: dict[str, Any] | None,
-) -> float | None:
-    """Build, train and score; ``parts`` tells the caller how far it came, whatever happens."""
-    _check(plain)
-    if earlier and "precision" in earlier:  # what `auto` chose, on whatever machine
-        config.trainer.precision = earlier["precision"]
-    scale = plain["scale"]
-    lightning.seed_everything(plain["seed"], workers=True, verbose=False)
-
-    datamodule: Any = instantiate(config.data)
-    net = instantiate(config.model)
-    if plain["data"].get("scales") and not getattr(net, "any_scale", False):
-        raise UserError("data.scales needs a network that takes the enlarged image: model=vdsr or model=autoencoder")
-    scorer = instantiate(config.scorer)
-    loss = instantiate(config.loss)
-    module = LitSR(
-        net=net.to(memory_format=torch.channels_last),
-        loss=loss,
-        optimizer=instantiate(config.optimizer),
-        scheduler=instantiate(config.scheduler),
-        scorer=scorer,
-        config=network_config(plain["model"], scale, scorer.protocol, plain["data"].get("scales")),
-        compile_from=compile_from(plain["trainer"]["compile"], plain["trainer"]["accelerator"]),
+def _described(result: RunResult, parts: Parts) -> RunResult:
+    """A record with what is known once the parts are built and the data are read."""
+    return replace(
+        result,
+        loss=getattr(parts.loss, "label", result.choices.get("loss") or type(parts.loss).__name__),
+        parameters=count_parameters(parts.net),
+        multiply_adds=multiply_adds(parts.net, result.scale),
+        precision=parts.trainer.precision,
+        data=_summary(parts.datamodule),
     )
-    resume = find_checkpoint(folder) if earlier else None
-    steps = resume[1] if resume else 0
-    if earlier:
-        cut_step_tables(folder, steps)
-    callbacks: list[Callback] = [instantiate(one) for one in config.callbacks.values() if one]
-    loggers = [_logger(one, steps if earlier else None) for one in (config.logger or {}).values() if one]
-    trainer = _trainer(config, callbacks, loggers, folder)
-    checkpoints, scores = _only(callbacks, RunCheckpoints), _only(callbacks, ImageScores)
-    timing = _only(callbacks, Timing)
-    parts |= {"checkpoints": checkpoints, "timing": timing}
+
+
+def _summary(datamodule: Any) -> DataSummary:
+    """What the record says of the images of a data module."""
+    about = datamodule.describe()
+    images = {Part(part): count for part, count in about["images"].items()}
+    return DataSummary(about["fingerprint"], images, about["near_identical"])
+
+
+def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None) -> None:
+    """Train, then fill the record with what was reached and what it cost."""
+    trainer, timing = parts.trainer, parts.timing
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    trainer.fit(parts.module, parts.datamodule, ckpt_path=checkpoint, weights_only=True)
 
-    result |= {
-        "scale": scale,
-        "protocol": scorer.protocol,
-        "loss": getattr(loss, "label", result["choices"].get("loss") or type(loss).__name__),
-        "parameters": count_parameters(net),
-        "multiply_adds": multiply_adds(net, scale),
-        "precision": trainer.precision,
-    }
-    record(folder, result)
-    if resume:
-        log.info("going on from %s", resume[0])
-    trainer.fit(module, datamodule, ckpt_path=resume[0] if resume else None, weights_only=True)
-
-    best = None if checkpoints.best_model_score is None else float(checkpoints.best_model_score)
-    result |= {
-        "data": datamodule.describe(),
-        "epochs": trainer.current_epoch,
-        "steps": trainer.global_step,
-        "images_per_second": timing.images_per_second,
-        "train_seconds": timing.train_seconds,
-        "wait_share": timing.wait_share,
-        "peak_memory_bytes": peak_memory_bytes(device),
-        "ms_per_image": milliseconds_per_image(net.to(device), scale, trainer.precision_plugin.forward_context()),
-        "device": str(device),
-        "monitor": {"name": checkpoints.monitor, "value": best},
-        "scores": {"val": summarise(scores.best)},
-    }
-    if plain["test"]:
-        trainer.test(module, datamodule, ckpt_path=checkpoints.best_model_path, verbose=False, weights_only=True)
-        result["scores"]["test"] = summarise(scores.test)
-    result["status"] = "done"
-    log_hyper_parameters(loggers, result)
-    announce(result, folder)
-    return best
+    best = parts.checkpoints.best_model_score
+    result.epochs, result.steps = trainer.current_epoch, trainer.global_step
+    result.images_per_second, result.train_seconds = timing.images_per_second, timing.train_seconds
+    result.wait_share = timing.wait_share
+    result.peak_memory_bytes = peak_memory_bytes(device)
+    context = trainer.precision_plugin.forward_context()
+    result.ms_per_image = milliseconds_per_image(parts.net.to(device), result.scale, context)
+    result.device = str(device)
+    result.monitor = Monitor(str(parts.checkpoints.monitor), None if best is None else float(best))
+    result.scores = {Part.VAL: over_images(parts.image_scores.best)}
+    if result.config["test"]:
+        _test(trainer, parts, folder)
+        result.scores[Part.TEST] = over_images(parts.image_scores.test)
 
 
-def _check(plain: dict[str, Any]) -> None:
+def _test(trainer: Trainer, parts: Parts, folder: Path) -> None:
+    """Score the test images with the best checkpoint, or with the last one of a run that was never validated."""
+    checkpoint = parts.checkpoints.best_model_path
+    if not checkpoint:
+        log.warning("the run was never validated, so no checkpoint is the best: the last one is tested")
+        checkpoint = str(RunFolder(folder).last)
+    trainer.test(parts.module, parts.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
+
+
+def _check(config_dict: Mapping[str, Any]) -> None:
     """Refuse what no part of a run would notice by itself, or only after an epoch."""
-    check_choice("monitor", plain["monitor"], _MONITORED)
-    best_is = "min" if plain["monitor"] == "val/loss" else "max"
-    if plain["mode"] != best_is:
-        raise UserError(f"monitor={plain['monitor']} is best at its {best_is}imum: mode={best_is}")
-    check_at_least("scale", plain["scale"], 1)
+    check_choice("monitor", config_dict["monitor"], _MONITORED)
+    right = "min" if config_dict["monitor"] == "val/loss" else "max"
+    if config_dict["mode"] != right:
+        raise UserError(f"monitor={config_dict['monitor']} is best at its {right}imum: mode={right}")
+    check_at_least("scale", config_dict["scale"], 1)
 
 
-def _logger(config: DictConfig, steps: int | None) -> Logger:
-    """Build a logger; TensorBoard's hides what it holds from step ``steps`` on, since it will be logged again."""
-    again = {"purge_step": steps} if steps is not None and config._target_.endswith("TensorBoardLogger") else {}
-    logger: Logger = instantiate(config, **again)
-    return logger
-
-
-def _trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger], folder: Path) -> Trainer:
-    settings = dict(config.trainer)
-    del settings["compile"]  # ours
-    if settings["precision"] == "auto":
-        settings["precision"] = precision(settings["accelerator"])
-    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if settings["devices"] == "in_turn":
-        settings["devices"] = device_in_turn(settings["accelerator"], HydraConfig.get().job.num if sweeping else 0)
-    if sweeping and str(settings["strategy"]).startswith("ddp"):
-        raise UserError("trainer=ddp starts the whole command again in each process: use it without --multirun")
-    if in_worker() or not sys.stderr.isatty():  # a line an epoch instead
-        callbacks = [one for one in callbacks if not isinstance(one, ProgressBar)]
-        settings["enable_progress_bar"] = False
-    trainer: Trainer = instantiate(
-        settings, callbacks=callbacks, logger=loggers, plugins=[WholeCheckpointIO()], default_root_dir=str(folder)
-    )
-    return trainer
-
-
-def _only(callbacks: list[Callback], kind: type[T]) -> T:
-    found = [one for one in callbacks if isinstance(one, kind)]
-    if len(found) != 1:
-        raise UserError(f"callbacks: exactly one {kind.__name__} is needed, found {len(found)}")
-    return found[0]
-
-
-def _quiet() -> None:
-    """Silence what a user can do nothing about."""
+def _silence() -> None:
+    """Silence messages of other packages that a user can do nothing about."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Where Slurm is installed; its jobs are started by submitit.
@@ -237,7 +199,7 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # A run folder that is started again holds its own checkpoints.
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-    # Ours is: `sr.data.batches.EpochDraws` skips what was done.
+    # Ours is resumable: `sr.data.batches.EpochDraws` skips the batches already trained on.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     # torch's pytree deprecation inside Lightning.
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")

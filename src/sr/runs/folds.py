@@ -1,28 +1,31 @@
-"""Cross-validation: train every fold anew, then join their tables into one result."""
+"""Cross-validation: train a fresh model on every fold, then join their tables into one result."""
 
 import logging
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.errors import UserError
-from sr.runs.fit import fit
-from sr.runs.record import describe_run, held_folder, is_done, record, settle, status_of
-from sr.runs.result import beats_input, mean_and_sd_by_epoch, objective, read_result
+from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table, write_table
+from sr.runs.announce import announce
+from sr.runs.fit import fit, is_complete
+from sr.runs.objectives import objective
+from sr.runs.record import earlier_run, held_folder, new_result, record, status_of
+from sr.runs.schema import FoldResult, Monitor, RunResult, Status, read_result
+from sr.runs.scores import over_folds, over_folds_by_epoch
 
 log = logging.getLogger(__name__)
 
 ALL = "all"
 
-# What the folds have in common, and what they spend together.
-_SHARED = ("scale", "protocol", "loss", "parameters", "multiply_adds", "precision", "device", "epochs", "steps")
-_SUMMED = ("seconds", "train_seconds")
-_AVERAGED = ("images_per_second", "wait_share", "ms_per_image")
+# What the folds have in common.
+_SHARED = ("scale", "protocol", "loss", "parameters", "multiply_adds", "precision", "device", "data", "epochs", "steps")
 
 
 def run(config: DictConfig) -> float | list[float] | None:
@@ -45,98 +48,108 @@ def run(config: DictConfig) -> float | list[float] | None:
 def fit_folds(config: DictConfig) -> float | None:
     """Train a fresh model on each fold, in ``fold_0`` and so on under the run folder.
 
-    Folds differ in their seed, the split's stays. A fold that is done is not trained again, an interrupted one goes on.
+    Folds differ in their seed; the seed of the split stays. A finished fold is not trained again, an interrupted one
+    is resumed.
 
     Returns:
-        Mean over the folds of the monitored score.
+        Mean over the folds of the monitored score; None if they were never validated.
 
     Raises:
         UserError: without ``data.folds``, and as `sr.runs.fit.fit` does.
         DivergedError: if a fold diverges; the folds before it stay.
     """
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    folder = Path(plain["run_dir"])
-    folds = plain["data"]["folds"]
+    config_dict: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    folder = Path(config_dict["run_dir"])
+    folds = config_dict["data"]["folds"]
     if not isinstance(folds, int) or folds < 2:
         raise UserError(f"data.fold=all needs data.folds=K with K of 2 or more, got {folds!r}")
-    if str(plain["trainer"]["strategy"]).startswith("ddp"):
-        raise UserError("trainer=ddp trains one fold at a time: name it, data.fold=0")
     with held_folder(folder):
-        return _fit_folds(config, plain, folder, folds)
+        earlier = earlier_run(folder, config_dict)
+        if earlier and is_complete(earlier, test=config_dict["test"]):
+            log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
+            announce(earlier, folder)
+            return earlier.monitor.value if earlier.monitor else None
+        return _fit_folds(config, config_dict, folder, folds)
 
 
-def _fit_folds(config: DictConfig, plain: dict[str, Any], folder: Path, folds: int) -> float | None:
-    """What `fit_folds` does with a folder that it holds."""
-    earlier = settle(folder, plain)
-    if earlier and is_done(earlier, plain):
-        log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
-        _announce(earlier, folder)
-        value: float | None = earlier["monitor"]["value"]
-        return value
-    result = describe_run(plain)
-    record(folder, result)
+def _fit_folds(config: DictConfig, config_dict: dict[str, Any], folder: Path, folds: int) -> float | None:
+    """Train what is left to train in a folder that this process holds."""
+    result = new_result(config_dict)
+    has_started = False
+
+    def start() -> None:
+        nonlocal has_started
+        if not has_started:
+            record(folder, result)
+        has_started = True
+
     begun = time.perf_counter()
+    step = ""
     try:
         for fold in range(folds):
+            step = f"fold {fold}: "
             log.info("fold %d of %d", fold + 1, folds)
-            fit(*_config_of_fold(config, plain, fold))
-        result |= _join(folder, folds)
-        result["status"] = "done"
-        _announce(result, folder)
-        return float(result["monitor"]["value"])
+            fit(*_config_of_fold(config, config_dict, fold), start)
+        step = ""
+        result = _joined(result, folder, folds)
+        result.status = Status.DONE
     except BaseException as error:
-        result["status"], reason = status_of(error)
-        result["reason"] = f"fold {fold}: {reason}"
+        result.status, reason = status_of(error)
+        result.reason = step + reason
         raise
     finally:
-        result["elapsed_seconds"] = time.perf_counter() - begun
-        record(folder, result)
+        result.elapsed_seconds = time.perf_counter() - begun
+        if has_started:
+            record(folder, result)
+    announce(result, folder)
+    return result.monitor.value if result.monitor else None
 
 
-def _config_of_fold(config: DictConfig, plain: dict[str, Any], fold: int) -> tuple[DictConfig, dict[str, Any]]:
-    """The config of one fold, and the overrides that make it alone."""
-    changes = {"data.fold": fold, "data.seed": plain["data"]["seed"], "seed": plain["seed"] + fold}
+def _config_of_fold(config: DictConfig, config_dict: dict[str, Any], fold: int) -> tuple[DictConfig, dict[str, Any]]:
+    """The config of one fold, and the overrides that repeat it alone."""
+    changes = {"data.fold": fold, "data.seed": config_dict["data"]["seed"], "seed": config_dict["seed"] + fold}
     own = config.copy()
     with open_dict(own):
-        for path, value in {**changes, "run_dir": f"{plain['run_dir']}/fold_{fold}"}.items():
+        for path, value in {**changes, "run_dir": str(RunFolder(Path(config_dict["run_dir"])).fold(fold).path)}.items():
             OmegaConf.update(own, path, value)
     return own, changes
 
 
-def _join(folder: Path, folds: int) -> dict[str, Any]:
-    """Write the joined tables, and return what the result says of all folds."""
-    parts = [folder / f"fold_{fold}" for fold in range(folds)]
-    results = [read_result(part) or {} for part in parts]
-    images = [{**row, "fold": fold} for fold, part in enumerate(parts) for row in read_table(part / "images.csv")]
-    write_table(folder / "images.csv", images)
-    write_table(folder / "metrics.csv", mean_and_sd_by_epoch([read_table(part / "metrics.csv") for part in parts]))
-    parts_scored = [part for part in ("val", "test") if all(part in one["scores"] for one in results)]
-    monitored = [one["monitor"]["value"] for one in results]
-    return {
-        **{name: results[0][name] for name in _SHARED},
-        **{name: sum(one[name] for one in results) for name in _SUMMED},
-        **{name: statistics.fmean(one[name] for one in results) for name in _AVERAGED},
-        "peak_memory_bytes": max(one["peak_memory_bytes"] for one in results),
-        "data": results[0]["data"],
-        "folds": [{"scores": one["scores"], "seconds": one["seconds"]} for one in results],
-        "monitor": {"name": results[0]["monitor"]["name"], "value": statistics.fmean(monitored)},
-        "scores": {part: _over_folds([one["scores"][part] for one in results]) for part in parts_scored},
-    }
-
-
-def _over_folds(scores: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation over folds of each metric's mean over images."""
-    columns = {name: [one[name]["mean"] for one in scores] for name in scores[0]}
-    return {name: {"mean": statistics.fmean(means), "sd": statistics.stdev(means)} for name, means in columns.items()}
-
-
-def _announce(result: Mapping[str, Any], folder: Path) -> None:
-    scores = result["scores"]["val"]
-    psnr, baseline, gain = (scores[name] for name in ("psnr", "input_psnr", "gain"))
-    log.info(
-        "val/psnr %.2f +- %.2f dB over %d folds, input %.2f, gain %+.2f +- %.2f  (%s)",
-        *(psnr["mean"], psnr["sd"], len(result["folds"]), baseline["mean"], gain["mean"], gain["sd"], result["loss"]),
+def _joined(result: RunResult, folder: Path, folds: int) -> RunResult:
+    """Write the joined tables, and complete the result with what the folds have in common, spent and reached."""
+    files = RunFolder(folder)
+    parts = [files.fold(fold) for fold in range(folds)]
+    results = [fold_result for part in parts if (fold_result := read_result(part.path))]
+    images = [{**row, "fold": fold} for fold, part in enumerate(parts) for row in _table(part.images)]
+    if images:
+        write_table(files.images, images)
+    write_table(files.metrics, over_folds_by_epoch([_table(part.metrics) for part in parts]))
+    first = results[0]
+    scored = [part for part in first.scores if all(fold.scores.get(part) for fold in results)]
+    milliseconds = [fold.ms_per_image for fold in results if fold.ms_per_image is not None]
+    return replace(
+        result,
+        **{name: getattr(first, name) for name in _SHARED},
+        seconds=sum(fold.seconds for fold in results),
+        train_seconds=sum(fold.train_seconds for fold in results),
+        images_per_second=statistics.fmean(fold.images_per_second for fold in results),
+        wait_share=statistics.fmean(fold.wait_share for fold in results),
+        ms_per_image=statistics.fmean(milliseconds) if milliseconds else None,
+        peak_memory_bytes=max(fold.peak_memory_bytes for fold in results),
+        folds=[FoldResult(fold.scores, fold.seconds) for fold in results],
+        monitor=_mean_monitor(results),
+        scores={part: over_folds([fold.scores[part] for fold in results]) for part in scored},
     )
-    if not beats_input(gain["mean"]):
-        log.warning("WARNING: this model does not beat its input: no model at all would be better")
-    log.info("run folder: %s", folder)
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    """A table, empty for a fold that was never validated."""
+    return read_table(path) if path.is_file() else []
+
+
+def _mean_monitor(results: Sequence[RunResult]) -> Monitor | None:
+    monitors = [result.monitor for result in results if result.monitor]
+    values = [monitor.value for monitor in monitors if monitor.value is not None]
+    if not monitors:
+        return None
+    return Monitor(monitors[0].name, statistics.fmean(values) if len(values) == len(results) else None)

@@ -1,4 +1,4 @@
-"""What a run folder says of its run: before, while and after it trains."""
+"""The record of a run while it trains: who holds its folder, what it held before, how it ended."""
 
 import logging
 import os
@@ -11,180 +11,159 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from sr.errors import DivergedError, PrunedError, UserError
-from sr.io.locks import hold, is_held
-from sr.machine.environment import environment
-from sr.runs.result import LOCK, NAME, beats_input, command, differences, read_result, write_result
 from sr.io.atomic import is_full_disk, remove_leftovers
+from sr.io.locks import hold, is_held
+from sr.io.run_folder import RunFolder
+from sr.machine.environment import environment
+from sr.machine.processes import is_rank_zero
+from sr.runs.identity import command, differences
+from sr.runs.schema import Process, RunResult, Status, read_result, write_result
+from sr.terms import Protocol
 
 log = logging.getLogger(__name__)
 
-_OURS = ("result.json", "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt")  # of a run folder
 _PATIENCE = 120.0  # seconds
 _GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "experiment")
 
 
 @contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
-    """Make a run folder and hold it, so that no other command trains in it.
+    """Make a run folder and hold its lock, so that no other command trains in it.
 
-    In a sweep it waits a while for a worker that a killed sweep left behind: that one ends after its running step.
+    In a sweep it waits a while for a worker that a killed sweep left behind: the worker ends after its current step.
 
     Raises:
-        UserError: if another process holds it, or the disk is full.
+        UserError: if another process holds the folder, or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if _rank() == 0:
-            with _held(folder):
+        if is_rank_zero():
+            with _locked(folder):
                 yield
-        else:  # of several processes that train one run, the first holds its folder
+        else:  # of several processes that train one run, rank 0 holds its folder
             yield
     except OSError as error:
         if is_full_disk(error):
-            raise UserError(f"{folder}: the disk is full: free some space, and the same command goes on") from error
+            raise UserError(f"{folder}: the disk is full: free some space, and repeat the command to resume") from error
         raise
 
 
-def _rank() -> int:
-    return getattr(rank_zero_only, "rank", 0)  # Lightning keeps it as an attribute of its function
+def in_sweep() -> bool:
+    """Whether this run is a job of a Hydra multirun."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if sweeping and is_held(folder / LOCK):
+def _locked(folder: Path) -> Iterator[None]:
+    files = RunFolder(folder)
+    if in_sweep() and is_held(files.lock):
         log.info("%s: %s, waiting for it", folder, _holder(folder))
-    with hold(folder / LOCK, _PATIENCE if sweeping else 1) as free:
+    with hold(files.lock, _PATIENCE if in_sweep() else 1) as free:
         if not free:
             raise UserError(f"{folder}: {_holder(folder)}: wait for it, or choose another folder (hydra.run.dir)")
-        for place in (folder, folder / "checkpoints"):
+        for place in (files.path, files.checkpoints):
             remove_leftovers(place)
         yield
 
 
 def _holder(folder: Path) -> str:
     try:
-        result = read_result(folder) or {}
-        process = result["process"]
-        return f"process {process['id']} on {process['host']} has trained this run since {result['started']}"
-    except (UserError, KeyError, TypeError):
+        result = read_result(folder)
+    except UserError:
+        result = None
+    if result is None or result.process is None:
         return "another process trains this run"
+    return f"process {result.process.id} on {result.process.host} has trained this run since {result.started}"
 
 
-def settle(folder: Path, plain: dict[str, Any]) -> dict[str, Any] | None:
-    """What the folder holds of the same run, done or to be continued; None for a fresh start.
+def earlier_run(folder: Path, config_dict: Mapping[str, Any]) -> RunResult | None:
+    """The record of the same run that the folder holds, done or to be resumed; None for a fresh start.
+
+    With ``retrain=true`` what the folder holds is deleted, by rank 0 alone: other processes of the run start later, and
+    would delete what it has written by then.
 
     Raises:
-        UserError: if it holds another run.
+        UserError: if the folder holds another run.
     """
-    if plain["retrain"]:
-        for pattern in _OURS:
-            for path in folder.glob(pattern):
+    files = RunFolder(folder)
+    if config_dict["retrain"]:
+        if is_rank_zero():
+            for path in files.written_by_training():
                 path.unlink()
         return None
     earlier = read_result(folder)
-    kept = any(folder.glob("**/checkpoints/*.ckpt"))
-    if earlier:
-        different = differences(earlier, plain)
-        if not different:
-            return earlier
-        if kept or earlier["status"] == "done":
-            more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+    if earlier is None:
+        if files.has_checkpoints:
+            name = files.result.name
             raise UserError(
-                f"{folder}: holds a run of another config, {different[0]}{more}: choose another folder (hydra.run.dir, "
-                f"for a sweep hydra.sweep.dir), or retrain=true"
+                f"{folder}: holds checkpoints of a run without {name}: choose another folder, or retrain=true"
             )
-        return None  # it failed before it trained
-    if kept:
-        raise UserError(f"{folder}: holds checkpoints of a run without {NAME}: choose another folder, or retrain=true")
-    return None
+        return None
+    different = differences(earlier.config, config_dict)
+    if not different:
+        return earlier
+    if files.has_checkpoints or earlier.is_done:
+        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+        raise UserError(
+            f"{folder}: holds a run of another config, {different[0]}{more}: choose another folder (hydra.run.dir, "
+            f"for a sweep hydra.sweep.dir), or retrain=true"
+        )
+    return None  # it failed before it trained
 
 
-def is_done(result: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
-    """Whether nothing is left to do, test scores included where they are asked for."""
-    return result["status"] == "done" and (not plain["test"] or "test" in result["scores"])
+def new_result(config_dict: dict[str, Any], changes: Mapping[str, Any] | None = None) -> RunResult:
+    """What is known of a run before it trains: config, choices, the command that repeats it, versions and machine.
 
-
-def describe_run(plain: dict[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a result says before training: config, choices, the command that repeats it, versions and machine."""
-    choices: dict[str, Any] = {}
+    Args:
+        config_dict: the resolved config.
+        changes: options that differ from the command line's.
+    """
+    choices: dict[str, str | None] = {}
     line = None
     if HydraConfig.initialized():
         hydra = HydraConfig.get()
         choices = {group: hydra.runtime.choices.get(group) for group in _GROUPS}
         mode = {"hydra.mode": "RUN"} if hydra.mode == RunMode.MULTIRUN else {}  # one cell, not the sweep
         line = command(list(hydra.overrides.task), {**mode, **(changes or {})})
-    started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    return {
-        "status": "running",
-        "started": started,
-        "process": {"host": socket.gethostname(), "id": os.getpid()},
-        "config": plain,
-        "choices": choices,
-        "command": line,
-    } | environment()
+    about = environment()
+    return RunResult(
+        status=Status.RUNNING,
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        process=Process(socket.gethostname(), os.getpid()),
+        config=config_dict,
+        choices=choices,
+        command=line,
+        versions=about["versions"],
+        machine=about["machine"],
+        git_commit=about["git_commit"],
+        scale=config_dict["scale"],
+        protocol=Protocol(config_dict["scorer"]["protocol"]),
+    )
 
 
 @rank_zero_only
-def log_hyper_parameters(loggers: list[Logger], result: dict[str, Any]) -> None:
-    """Fill TensorBoard's page of hyper-parameters with the final scores."""
-    config = result["config"]
-    settings = {name: choice or "" for name, choice in result["choices"].items()}
-    settings |= {"loss": result["loss"], "seed": config["seed"], "scale": config["scale"]}
-    for group in ("model", "optimizer"):
-        for name, value in config[group].items():
-            if isinstance(value, int | float | str) and not name.startswith("_"):
-                settings[f"{group}.{name}"] = value
-    scores = {f"final/{name}": values["mean"] for name, values in result["scores"]["val"].items()}
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            with SummaryWriter(logger.log_dir) as writer:  # the logger's own is closed when training ends
-                for summary in hparams(settings, scores):
-                    writer.file_writer.add_summary(summary)
-                for name, value in scores.items():
-                    writer.add_scalar(name, value, result["steps"])
-
-
-@rank_zero_only
-def announce(result: dict[str, Any], folder: Path) -> None:
-    """Say what was reached beside what the input had."""
-    for part, scores in result["scores"].items():
-        if not scores:
-            log.warning("no %s scores: the run was never validated", part)
-            continue
-        psnr, baseline, gain = (scores[name]["mean"] for name in ("psnr", "input_psnr", "gain"))
-        log.info("%s/psnr %.2f dB, input %.2f, gain %+.2f  (%s)", part, psnr, baseline, gain, result["loss"])
-        if not beats_input(gain):
-            log.warning(
-                "WARNING: this model does not beat its input on the %s images: no model at all would be better", part
-            )
-    log.info("run folder: %s", folder)
-
-
-@rank_zero_only
-def record(folder: Path, result: dict[str, Any]) -> None:
-    """Write the result, on one process only."""
+def record(folder: Path, result: RunResult) -> None:
+    """Write the record, on one process only."""
     folder.mkdir(parents=True, exist_ok=True)
     write_result(folder, result)
 
 
-def status_of(error: BaseException) -> tuple[str, str]:
+def status_of(error: BaseException) -> tuple[Status, str]:
     """Status and one-line reason of a run that ended with an error."""
     if isinstance(error, DivergedError):
-        return "diverged", _one_line(error)
+        return Status.DIVERGED, _reason(error)
     if isinstance(error, PrunedError):
-        return "pruned", _one_line(error)
-    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", _one_line(error)
+        return Status.PRUNED, _reason(error)
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return Status.INTERRUPTED, _reason(error)
+    return Status.FAILED, _reason(error)
 
 
-def _one_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """The reason in one line; Hydra wraps what a constructor raised."""
     cause: BaseException | None = error
     while cause is not None:

@@ -1,29 +1,39 @@
-"""How the runs of a folder stand, read from their files."""
+"""How the runs of a folder stand, read from their records."""
 
-import itertools
 import json
-import logging
-import re
 import statistics
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+
 from sr.errors import UserError
-from sr.runs.result import NAME, beats_input, is_running, read_result
+from sr.io.locks import is_held
+from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned
-from sr.io.atomic import write_text
+from sr.runs.schema import RunResult, Status, read_result
+from sr.runs.scores import beats_input
+from sr.terms import Part
+
+PLAN = "sweep.json"  # in the folder of a sweep: the names of its cells
 
 
-PLAN = "sweep.json"
-UNFINISHED = ("failed", "diverged", "interrupted", "running")
+class Standing(StrEnum):
+    """How a cell stands: as its record says, or what only a look from outside tells."""
+
+    DONE = Status.DONE.value
+    RUNNING = Status.RUNNING.value
+    INTERRUPTED = Status.INTERRUPTED.value
+    FAILED = Status.FAILED.value
+    DIVERGED = Status.DIVERGED.value
+    PRUNED = Status.PRUNED.value
+    DAMAGED = "damaged"  # its record cannot be read
+    PENDING = "pending"  # planned, without a folder yet
+
+
+UNFINISHED = frozenset({Standing.FAILED, Standing.DIVERGED, Standing.INTERRUPTED, Standing.RUNNING})
+_OVER = frozenset({Standing.DONE, Standing.PRUNED})
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class Cell:
 
     Attributes:
         name: its folder.
-        status: done, running, interrupted, failed, diverged, pruned, damaged or pending.
+        status: how it stands.
         reason: why it is not done, in one line.
         gain: dB over the input, if it is done.
         seconds: time it took, validation and all.
@@ -40,11 +50,18 @@ class Cell:
     """
 
     name: str
-    status: str
+    status: Standing
     reason: str = ""
     gain: float | None = None
     seconds: float = 0.0
     folds: tuple[int, int] = (0, 0)
+
+
+def standing_of(folder: Path, result: RunResult) -> tuple[Standing, str]:
+    """How a run stands, and why, in one line: one whose process was killed is interrupted, whatever its record says."""
+    if result.status is Status.RUNNING and not is_held(RunFolder(folder).lock):
+        return Standing.INTERRUPTED, "its process is gone"
+    return Standing(result.status.value), result.reason
 
 
 def find_cells(folder: Path) -> list[Cell]:
@@ -53,48 +70,33 @@ def find_cells(folder: Path) -> list[Cell]:
     Raises:
         UserError: if there is neither.
     """
-    cells = [_cell(path.parent) for path in sorted(folder.glob(f"*/{NAME}"))]
+    cells = [_cell(run.path) for run in RunFolder.inside(folder)]
     begun = {cell.name for cell in cells}
     pending = [name for name in _planned_names(folder) if name not in begun]
     if not cells and not pending:
         raise UserError(f"{folder}: no runs in it: name the folder of a sweep (hydra.sweep.dir)")
-    return [*cells, *(Cell(name, "pending") for name in pending)]
+    return [*cells, *(Cell(name, Standing.PENDING) for name in pending)]
 
 
-def render(cells: Sequence[Cell]) -> str:
-    """The cells as a text table, then how many stand how, and the time left if they go on one after the other."""
-    rows = [("cell", "status", "folds", "gain dB", "minutes", "")]
-    for cell in cells:
-        folds = f"{cell.folds[0]}/{cell.folds[1]}" if cell.folds[1] else ""
-        gain = "" if cell.gain is None else f"{cell.gain:+.2f}"
-        minutes = f"{cell.seconds / 60:.1f}" if cell.seconds else ""
-        note = "loses to its input" if cell.gain is not None and not beats_input(cell.gain) else cell.reason
-        rows.append((cell.name, cell.status, folds, gain, minutes, note))
-    lines = [*aligned(rows), "", counts(cells)]
-    if left := _seconds_left(cells):
-        lines.append(f"about {left / 60:.0f} minutes left, one after the other")
-    return "\n".join(lines) + "\n"
+def _cell(folder: Path) -> Cell:
+    try:
+        result = read_result(folder)
+        assert result is not None  # its file was found
+    except UserError as error:
+        return Cell(folder.name, Standing.DAMAGED, str(error))
+    status, reason = standing_of(folder, result)
+    count = result.fold_count
+    folds = (sum(_is_done(RunFolder(folder).fold(fold).path) for fold in range(count)), count) if count else (0, 0)
+    gain = result.mean(Part.VAL, "gain") if status is Standing.DONE else None
+    return Cell(folder.name, status, reason, gain, result.seconds, folds)
 
 
-def counts(cells: Sequence[Cell]) -> str:
-    """How many cells there are of each status, in one line."""
-    by_status = Counter(cell.status for cell in cells)
-    return ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
-
-
-def _seconds_left(cells: Sequence[Cell]) -> float:
-    """For each cell that is not done the mean time of done ones of its model, or of all, less the folds it has."""
-    done: dict[str, list[float]] = defaultdict(list)
-    for cell in cells:
-        if cell.status == "done":
-            done[cell.name.partition("_")[0]].append(cell.seconds)
-    everything = [seconds for times in done.values() for seconds in times]
-    left = 0.0
-    for cell in cells:
-        if cell.status not in ("done", "pruned") and everything:
-            times = done.get(cell.name.partition("_")[0], everything)
-            left += statistics.fmean(times) * (1 - cell.folds[0] / cell.folds[1] if cell.folds[1] else 1)
-    return left
+def _is_done(folder: Path) -> bool:
+    try:
+        result = read_result(folder)
+    except UserError:
+        return False
+    return result is not None and result.is_done
 
 
 def _planned_names(folder: Path) -> list[str]:
@@ -105,30 +107,44 @@ def _planned_names(folder: Path) -> list[str]:
     return names
 
 
-def _cell(folder: Path) -> Cell:
-    try:
-        result = read_result(folder)
-        assert result is not None
-        return _standing(folder, result)
-    except UserError as error:
-        return Cell(folder.name, "damaged", str(error))
-    except (KeyError, TypeError, AttributeError):  # JSON, but not a result
-        return Cell(folder.name, "damaged", f"{folder / NAME}: is no result of a run: retrain=true trains anew there")
+def render(cells: Sequence[Cell]) -> str:
+    """The cells as a text table, how many there are of each status, and the time left if they run one by one."""
+    rows = [("cell", "status", "folds", "gain dB", "minutes", "")]
+    for cell in cells:
+        folds = f"{cell.folds[0]}/{cell.folds[1]}" if cell.folds[1] else ""
+        gain = "" if cell.gain is None else f"{cell.gain:+.2f}"
+        minutes = f"{cell.seconds / 60:.1f}" if cell.seconds else ""
+        note = "loses to its input" if cell.gain is not None and not beats_input(cell.gain) else cell.reason
+        rows.append((cell.name, cell.status, folds, gain, minutes, note))
+    lines = [*aligned(rows), "", counts(cells)]
+    if seconds := _seconds_left(cells):
+        lines.append(f"about {seconds / 60:.0f} minutes left, one after the other")
+    return "\n".join(lines) + "\n"
 
 
-def _standing(folder: Path, result: Mapping[str, Any]) -> Cell:
-    status, reason = result["status"], result.get("reason", "")
-    if status == "running" and not is_running(folder, result):
-        status, reason = "interrupted", "its process is gone"
-    of = result["config"]["data"].get("folds") if result["config"]["data"].get("fold") == "all" else None
-    folds = (sum(_done(folder / f"fold_{fold}") for fold in range(of)), of) if of else (0, 0)
-    gain = result["scores"]["val"].get("gain", {}).get("mean") if status == "done" else None
-    return Cell(folder.name, status, reason, gain, result.get("seconds", 0.0), folds)
+def counts(cells: Sequence[Cell]) -> str:
+    """How many cells there are of each status, in one line."""
+    by_status = Counter(cell.status for cell in cells)
+    return ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
 
 
-def _done(folder: Path) -> bool:
-    try:
-        result = read_result(folder)
-    except UserError:
-        return False
-    return bool(result and result["status"] == "done")
+def _seconds_left(cells: Sequence[Cell]) -> float:
+    """For each cell to come the mean time of finished ones of its model, or of all, less the folds that it has done."""
+    by_model: dict[str, list[float]] = defaultdict(list)
+    for cell in cells:
+        if cell.status is Standing.DONE:
+            by_model[_model_of(cell)].append(cell.seconds)
+    all_seconds = [seconds for times in by_model.values() for seconds in times]
+    if not all_seconds:
+        return 0.0
+    left = 0.0
+    for cell in cells:
+        if cell.status not in _OVER:
+            share_done = cell.folds[0] / cell.folds[1] if cell.folds[1] else 0.0
+            left += statistics.fmean(by_model.get(_model_of(cell), all_seconds)) * (1 - share_done)
+    return left
+
+
+def _model_of(cell: Cell) -> str:
+    """The first word of the name, which is the model in the folder names of a grid."""
+    return cell.name.partition("_")[0]

@@ -4,44 +4,42 @@ import itertools
 import json
 import logging
 import re
-import statistics
 import sys
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+
 from sr.errors import UserError
-from sr.runs.result import NAME, beats_input, is_running, read_result
-from sr.io.tables import aligned
 from sr.io.atomic import write_text
 from sr.runs.status import PLAN, UNFINISHED, counts, find_cells
 
-
 log = logging.getLogger(__name__)
-_FAILURES = ".failures"  # a line a run that did not end well, whichever process it ran in
+
+_FAILURES = ".failures"  # a line for each run that did not end well, whichever process it ran in
+_SOME_FAILED, _BAD_INPUT = 1, 2  # exit codes
 
 
 class Summary(Callback):
-    """Hydra callback: writes down at the start which cells a sweep has, and says at the end how they stand."""
-
-    failed = 0  # runs of the last sweep that did not end well
+    """Hydra callback: writes the plan of a sweep at its start, and says at its end how the cells stand."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write the plan, so that `status` knows what is pending; a search has none.
+        """Write the plan, so that `sr status` knows what is pending; a search has none.
 
-        Ends the process with exit code 2 if a search is to find the worst by its direction.
+        Exits with code 2 if a search would look for the worst by its direction.
         """
         if not _is_grid(config):
-            direction, best_is = config.hydra.sweeper.get("direction"), f"{config.mode}imize"
-            if not config.objectives and isinstance(direction, str) and direction != best_is:
-                log.error("error: hydra.sweeper.direction=%s, but mode=%s: one of them", direction, config.mode)
-                sys.exit(2)
+            direction, right = config.hydra.sweeper.get("direction"), f"{config.mode}imize"
+            if not config.objectives and isinstance(direction, str) and direction != right:
+                log.error(
+                    "error: hydra.sweeper.direction=%s contradicts mode=%s: change one of them", direction, config.mode
+                )
+                sys.exit(_BAD_INPUT)
             return
         folder = Path(config.hydra.sweep.dir)
         overrides = [f"{name}={value}" for name, value in (config.hydra.sweeper.get("params") or {}).items()]
@@ -53,23 +51,25 @@ class Summary(Callback):
         (folder / _FAILURES).unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Name what did not end well; the same command tries it again. A search says so itself."""
+        """Name what did not end well, and exit with code 1 if anything did not; a search says so itself.
+
+        The same command tries those cells again.
+        """
         if not _is_grid(config):
             return
         folder = Path(config.hydra.sweep.dir)
-        failures = folder / _FAILURES
-        type(self).failed = len(failures.read_text(encoding="utf-8").splitlines()) if failures.is_file() else 0
-        failures.unlink(missing_ok=True)
+        failed = _take_failures(folder)
         try:
             cells = find_cells(folder)
         except UserError:  # not one run came as far as a folder; each has said why
-            return
+            cells = []
         unfinished = [cell for cell in cells if cell.status in UNFINISHED]
-        refused = max(0, type(self).failed - len(unfinished))
+        refused = max(0, failed - len(unfinished))
         log.info("%s: %s%s", folder, counts(cells), f", {refused} refused, see above" if refused else "")
         for cell in unfinished:
             log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
-        type(self).failed = max(type(self).failed, len(unfinished))
+        if failed or unfinished:
+            sys.exit(_SOME_FAILED)
 
 
 def _is_grid(config: DictConfig) -> bool:
@@ -79,8 +79,17 @@ def _is_grid(config: DictConfig) -> bool:
 def note_failure() -> None:
     """Count the running job of a sweep as one that did not end well."""
     hydra = HydraConfig.get()
-    with Path(hydra.sweep.dir, _FAILURES).open("a", encoding="utf-8") as file:
+    folder = Path(hydra.runtime.cwd, hydra.sweep.dir)  # with hydra.job.chdir=true the job runs in its own folder
+    with (folder / _FAILURES).open("a", encoding="utf-8") as file:
         file.write(f"{hydra.job.num}\n")
+
+
+def _take_failures(folder: Path) -> int:
+    """How many runs `note_failure` has counted; the count starts again."""
+    path = folder / _FAILURES
+    count = len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0
+    path.unlink(missing_ok=True)
+    return count
 
 
 def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
@@ -89,15 +98,15 @@ def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
     >>> planned(["model=a,b", "seed=1", "model=a,c"])
     [{'model': 'a', 'seed': '1'}, {'model': 'c', 'seed': '1'}]
     """
-    lists: dict[str, list[str]] = {}
+    values_by_key: dict[str, list[str]] = {}
     parsed: list[Override] = OverridesParser.create().parse_overrides(overrides=list(overrides))
     for override in parsed:
         key = override.get_key_element()
         if override.is_sweep_override():
-            lists[key] = [str(value) for value in override.sweep_string_iterator()]
+            values_by_key[key] = [str(value) for value in override.sweep_string_iterator()]
         else:
-            lists[key] = [override.get_value_element_as_str()]
-    return [dict(zip(lists, choice, strict=True)) for choice in itertools.product(*lists.values())]
+            values_by_key[key] = [override.get_value_element_as_str()]
+    return [dict(zip(values_by_key, cell, strict=True)) for cell in itertools.product(*values_by_key.values())]
 
 
 def folder_names(cells: Sequence[Mapping[str, str]], pattern: str, choices: Mapping[str, str]) -> list[str]:
@@ -108,7 +117,7 @@ def folder_names(cells: Sequence[Mapping[str, str]], pattern: str, choices: Mapp
     """
     names = []
     for number, cell in enumerate(cells):
-        chosen = {**choices, **cell}
-        name = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", lambda found: str(chosen.get(found[1])), pattern)  # noqa: B023
+        levels = {**choices, **cell}
+        name = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", lambda match: str(levels.get(match[1])), pattern)  # noqa: B023
         names.append(name.replace("${hydra:job.num}", str(number)))
     return [name for name in names if "${" not in name]

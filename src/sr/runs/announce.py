@@ -1,0 +1,61 @@
+"""What a run tells at its end: lines in the log, and the hyper-parameters with their scores in TensorBoard."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from sr.runs.schema import RunResult
+from sr.runs.scores import beats_input
+from sr.terms import Part
+
+log = logging.getLogger(__name__)
+
+
+@rank_zero_only
+def announce(result: RunResult, folder: Path) -> None:
+    """Log the scores of a run, or their means over its folds, next to those of the unprocessed input."""
+    for part in result.scores if result.scores else [Part.VAL]:
+        scores = result.scores.get(part)
+        if not scores:
+            log.warning("no %s scores: the run was never validated", part)
+            continue
+        psnr, baseline, gain = (scores[name] for name in ("psnr", "input_psnr", "gain"))
+        if psnr.sd is not None and result.folds and gain.sd is not None:
+            log.info(
+                "%s/psnr %.2f +- %.2f dB over %d folds, input %.2f, gain %+.2f +- %.2f  (%s)",
+                *(part, psnr.mean, psnr.sd, len(result.folds), baseline.mean, gain.mean, gain.sd, result.loss),
+            )
+        else:
+            log.info(
+                "%s/psnr %.2f dB, input %.2f, gain %+.2f  (%s)",
+                *(part, psnr.mean, baseline.mean, gain.mean, result.loss),
+            )
+        if not beats_input(gain.mean):
+            log.warning(
+                "WARNING: this model does not beat its input on the %s images: no model at all would be better", part
+            )
+    log.info("run folder: %s", folder)
+
+
+@rank_zero_only
+def log_hyper_parameters(loggers: Sequence[Logger], result: RunResult) -> None:
+    """Fill TensorBoard's page of hyper-parameters with the final scores."""
+    settings: dict[str, object] = {name: choice or "" for name, choice in result.choices.items()}
+    settings |= {"loss": result.loss, "seed": result.config["seed"], "scale": result.scale}
+    for group in ("model", "optimizer"):
+        for name, value in result.config[group].items():
+            if isinstance(value, int | float | str) and not name.startswith("_"):
+                settings[f"{group}.{name}"] = value
+    scores = {f"final/{name}": summary.mean for name, summary in result.scores.get(Part.VAL, {}).items()}
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            with SummaryWriter(logger.log_dir) as writer:  # the logger's own is closed when training ends
+                for summary in hparams(settings, scores):
+                    writer.file_writer.add_summary(summary)
+                for name, value in scores.items():
+                    writer.add_scalar(name, value, result.steps)

@@ -1,0 +1,199 @@
+"""Build the parts of a run from its config."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lightning
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from torch import nn
+
+from sr.callbacks.checkpoints import RunCheckpoints, WholeCheckpointIO
+from sr.callbacks.tables import ImageScores
+from sr.callbacks.timing import Timing
+from sr.errors import UserError
+from sr.lit_module import LitSR
+from sr.machine.hardware import compile_from, device_in_turn
+from sr.machine.hardware import precision as best_precision
+from sr.machine.processes import in_worker
+from sr.runs.record import in_sweep
+from sr.weights.checkpoint import network_config
+
+T = TypeVar("T", bound=Callback)
+
+_TRIED_STEPS = 100  # of a schedule that is built once to see whether its options are accepted
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run consists of, built and ready.
+
+    Attributes:
+        net: the network, on the CPU.
+        loss: the loss.
+        module: network, loss, optimizer, schedule and scorer, to be stepped.
+        datamodule: the images.
+        trainer: runs all of it.
+        loggers: those of the trainer.
+        checkpoints: keeps the best and the last checkpoint.
+        image_scores: keeps the scores of the images at the best epoch.
+        timing: measures the training.
+    """
+
+    net: nn.Module
+    loss: nn.Module
+    module: LitSR
+    datamodule: LightningDataModule
+    trainer: Trainer
+    loggers: Sequence[Logger]
+    checkpoints: RunCheckpoints
+    image_scores: ImageScores
+    timing: Timing
+
+
+def build(
+    config: DictConfig,
+    config_dict: dict[str, Any],
+    *,
+    precision: str | None = None,
+    resumed_at: int | None = None,
+    is_fold: bool = False,
+) -> Parts:
+    """Build every part that the config names.
+
+    Args:
+        config: the composed config.
+        config_dict: the same, resolved.
+        precision: what ``trainer.precision=auto`` was decided to be when the run began, on whatever machine.
+        resumed_at: the step that a run is resumed at; loggers hide what they hold from there on.
+        is_fold: whether the run is one of several folds.
+
+    Raises:
+        UserError: for an option that a part refuses.
+    """
+    lightning.seed_everything(config_dict["seed"], workers=True, verbose=False)
+    with _refusals_in_one_line():
+        datamodule = instantiate(config.data)
+        net = instantiate(config.model)
+        if config_dict["data"].get("scales") and not getattr(net, "any_scale", False):
+            raise UserError(
+                "data.scales needs a network that takes the enlarged image: model=vdsr or model=autoencoder"
+            )
+        scorer, loss = instantiate(config.scorer), instantiate(config.loss)
+        optimizer, scheduler = instantiate(config.optimizer), instantiate(config.scheduler)
+        _try_optimizer(optimizer, scheduler)
+        callbacks: list[Callback] = [instantiate(callback) for callback in config.callbacks.values() if callback]
+        loggers = [_logger(logger, resumed_at) for logger in (config.logger or {}).values() if logger]
+        trainer = _trainer(config, callbacks, loggers, precision, is_fold)
+    module = LitSR(
+        net=net.to(memory_format=torch.channels_last),
+        loss=loss,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        scorer=scorer,
+        config=network_config(
+            config_dict["model"], config_dict["scale"], scorer.protocol, config_dict["data"].get("scales")
+        ),
+        compile_from=compile_from(config_dict["trainer"]["compile"], config_dict["trainer"]["accelerator"]),
+    )
+    return Parts(
+        net,
+        loss,
+        module,
+        datamodule,
+        trainer,
+        loggers,
+        checkpoints=_only(callbacks, RunCheckpoints),
+        image_scores=_only(callbacks, ImageScores),
+        timing=_only(callbacks, Timing),
+    )
+
+
+@contextmanager
+def _refusals_in_one_line() -> Iterator[None]:
+    """Turn a value that a part refuses into one line that names the option; faults in code keep their traceback."""
+    try:
+        yield
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, ValueError | MisconfigurationException | OverflowError):
+            raise
+        key = re.search(r"full_key: (\S+)", str(error))
+        text = " ".join(str(error.__cause__).split())
+        is_ours = isinstance(error.__cause__, UserError)
+        raise UserError(f"{key[1]}: {text}" if key and not is_ours else text) from error
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def _try_optimizer(optimizer: Any, scheduler: Any) -> None:
+    """Build optimizer and schedule once, for nothing, so that a refused value is named before any training."""
+    option = "optimizer"
+    try:
+        trial = optimizer([nn.Parameter(torch.zeros(1))])
+        option = "scheduler"
+        scheduler(trial, total_steps=_TRIED_STEPS)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"{option}: {' '.join(str(error).split())}") from error
+
+
+def _logger(config: DictConfig, resumed_at: int | None) -> Logger:
+    """Build a logger; TensorBoard's hides what it holds from the step of a resumed run on: it will be logged again."""
+    purge = resumed_at is not None and config._target_.endswith("TensorBoardLogger")
+    logger: Logger = instantiate(config, **({"purge_step": resumed_at} if purge else {}))
+    return logger
+
+
+def _trainer(
+    config: DictConfig, callbacks: list[Callback], loggers: list[Logger], precision: str | None, is_fold: bool
+) -> Trainer:
+    settings = dict(config.trainer)
+    del settings["compile"]  # ours
+    if precision or settings["precision"] == "auto":
+        settings["precision"] = precision or best_precision(settings["accelerator"])
+    if settings["devices"] == "in_turn":
+        job = HydraConfig.get().job.num if in_sweep() else 0
+        settings["devices"] = device_in_turn(settings["accelerator"], job)
+    if in_worker() or not sys.stderr.isatty():  # a line an epoch instead
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+        settings["enable_progress_bar"] = False
+    trainer: Trainer = instantiate(
+        settings,
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[WholeCheckpointIO()],
+        default_root_dir=str(Path(config.run_dir)),
+    )
+    # The launcher tells whether other processes will be started, whatever the strategy is called.
+    if isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher) and trainer.world_size > 1:
+        if in_sweep():
+            raise UserError(
+                f"trainer.devices: {trainer.world_size} processes would each start the whole sweep: train one run at a "
+                "time, or use trainer.strategy=ddp_spawn"
+            )
+        if is_fold:
+            raise UserError(
+                f"trainer.devices: {trainer.world_size} processes would each start all folds: name one, data.fold=0"
+            )
+    return trainer
+
+
+def _only(callbacks: Sequence[Callback], kind: type[T]) -> T:
+    matching = [callback for callback in callbacks if isinstance(callback, kind)]
+    if len(matching) != 1:
+        raise UserError(f"callbacks: exactly one {kind.__name__} is needed, there are {len(matching)}")
+    return matching[0]

@@ -1,0 +1,49 @@
+"""Whether two runs are the same: they compute the same, whatever their folder and their logs."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_ABSENT = object()
+
+# Options that change where or how fast a run goes or what it logs, not what it computes, and options whose value
+# stands elsewhere in the config as well (the monitor once more in each callback, the weights of the VGG loss in it).
+_NOT_COMPARED = re.compile(
+    r"run_dir|retrain|test|logger|objectives|vgg_weights|callbacks\.checkpoints\.minutes"
+    r"|callbacks\.\w+\.(monitor|mode|fold)"
+)
+
+
+def differences(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """Options in which a recorded config differs from this one, apart from those that do not change the result.
+
+    >>> differences({"run_dir": "/a", "optimizer": {"lr": 1}}, {"run_dir": "/b", "optimizer": {"lr": 2}})
+    ['optimizer.lr: 1 there, 2 here']
+    """
+    there, here = (_flat(one, str(one.get("run_dir"))) for one in (recorded, config))
+    return [
+        f"{name}: {there.get(name, 'absent')} there, {here.get(name, 'absent')} here"
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name, _ABSENT) != here.get(name, _ABSENT)
+    ]
+
+
+def _flat(config: Mapping[str, Any], folder: str, prefix: str = "") -> dict[str, Any]:
+    """Dotted names to values; paths inside the run folder lose it, since the folder may have moved."""
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        name = prefix + key
+        if _NOT_COMPARED.fullmatch(name):
+            continue
+        if isinstance(value, Mapping):
+            values |= _flat(value, folder, f"{name}.")
+        else:
+            values[name] = value.removeprefix(folder) if isinstance(value, str) else value
+    return values
+
+
+def command(overrides: Sequence[str], changes: Mapping[str, Any]) -> str:
+    """The command line that repeats a run: its overrides, and options that replace some of them."""
+    kept = [override for override in overrides if override.partition("=")[0] not in changes]
+    return shlex.join(["python", "-m", "sr.train", *kept, *(f"{name}={value}" for name, value in changes.items())])

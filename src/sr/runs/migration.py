@@ -1,0 +1,63 @@
+"""Records of earlier versions, brought to today's schema."""
+
+import math
+from typing import Any
+
+SCHEMA = 2
+
+# Where the targets of recorded configs live now: whole modules, then single names of modules that were split.
+_MODULES = {
+    "sr.batches": "sr.data.batches",
+    "sr.sources": "sr.data.sources",
+}
+_NAMES = {
+    "sr.callbacks.safety.RunCheckpoints": "sr.callbacks.checkpoints.RunCheckpoints",
+    "sr.callbacks.safety.RandomStates": "sr.callbacks.random_states.RandomStates",
+    "sr.callbacks.safety.DivergenceGuard": "sr.callbacks.divergence.DivergenceGuard",
+}
+
+_MAY_BE_NULL = frozenset({"command", "git_commit", "ms_per_image"})
+_IN_FINISHED_RUNS = ("protocol", "scale", "loss", "choices", "parameters", "multiply_adds", "data", "scores")
+
+
+def migrated(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a record as the current schema has it.
+
+    Schema 1 had no number, named modules by the places that they had then, and left out what was not known yet.
+    """
+    content = {**content, "config": _with_current_targets(content["config"])}
+    if "schema" not in content:
+        if content["status"] == "done":
+            for name in _IN_FINISHED_RUNS:
+                content[name]
+        content = {name: value for name, value in content.items() if value is not None or name in _MAY_BE_NULL}
+        config = content["config"]
+        content.setdefault("scale", config.get("scale", 1))
+        content["schema"] = SCHEMA
+    for scores in [content.get("scores") or {}, *(fold["scores"] for fold in content.get("folds") or [])]:
+        for part in scores.values():
+            for summary in part.values():
+                if summary["mean"] is None:  # JSON has no nan
+                    summary["mean"] = math.nan
+    return content
+
+
+def _with_current_targets(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_current_targets(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _current_target(item) if name == "_target_" and isinstance(item, str) else _with_current_targets(item)
+        for name, item in value.items()
+    }
+
+
+def _current_target(target: str) -> str:
+    """Today's place of a class or function.
+
+    >>> _current_target("sr.batches.Augment"), _current_target("sr.nets.espcn.ESPCN")
+    ('sr.data.batches.Augment', 'sr.nets.espcn.ESPCN')
+    """
+    module, _, name = target.rpartition(".")
+    return _NAMES.get(target, f"{_MODULES.get(module, module)}.{name}")

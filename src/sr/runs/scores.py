@@ -1,0 +1,77 @@
+"""Means and standard deviations: over images, over folds, and of every epoch over folds."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+_LEAST_GAIN = 0.005  # dB
+
+
+@dataclass(frozen=True)
+class MeanSd:
+    """A mean and a sample standard deviation; a single value has no deviation (None)."""
+
+    mean: float
+    sd: float | None = None
+
+
+Scores: TypeAlias = dict[str, MeanSd]  # by name: psnr, ssim, gain, input_psnr ...
+
+
+def mean_and_sd(values: Sequence[float]) -> MeanSd:
+    """Mean and sample standard deviation of at least one value.
+
+    >>> mean_and_sd([30.0, 32.0]), mean_and_sd([30.0])
+    (MeanSd(mean=31.0, sd=1.4142135623730951), MeanSd(mean=30.0, sd=None))
+    """
+    return MeanSd(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+
+def over_images(rows: Sequence[Mapping[str, Any]]) -> Scores:
+    """Mean and deviation of each score over the rows of an image table; empty for no rows.
+
+    >>> over_images([{"name": "a", "psnr": 30.0}, {"name": "b", "psnr": 32.0}])
+    {'psnr': MeanSd(mean=31.0, sd=1.4142135623730951)}
+    """
+    names = [name for name, value in rows[0].items() if isinstance(value, float)] if rows else []
+    return {name: mean_and_sd([row[name] for row in rows]) for name in names}
+
+
+def over_folds(scores: Sequence[Scores]) -> Scores:
+    """Mean and deviation over folds of each score's mean over images, for the scores that all folds have."""
+    names = [name for name in scores[0] if all(name in fold for fold in scores)]
+    return {name: mean_and_sd([fold[name].mean for fold in scores]) for name in names}
+
+
+def over_folds_by_epoch(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:
+    """Mean and deviation over folds of every column at every epoch that any fold has it for.
+
+    >>> over_folds_by_epoch([[{"epoch": "0", "val/psnr": "30"}], [{"epoch": "0", "val/psnr": "32"}]])
+    [{'epoch': 0, 'folds': 2, 'val/psnr': 31.0, 'val/psnr_sd': 1.4142135623730951}]
+    """
+    columns: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    fold_counts: dict[int, int] = defaultdict(int)
+    for table in tables:
+        for row in table:
+            epoch = int(row["epoch"])
+            fold_counts[epoch] += 1
+            for name, value in row.items():
+                if name != "epoch" and value != "":
+                    columns[epoch][name].append(float(value))
+    rows = []
+    for epoch in sorted(fold_counts):
+        row_of_epoch: dict[str, float] = {"epoch": epoch, "folds": fold_counts[epoch]}
+        for name, values in columns[epoch].items():
+            summary = mean_and_sd(values)
+            row_of_epoch[name] = summary.mean
+            if summary.sd is not None:
+                row_of_epoch[f"{name}_sd"] = summary.sd
+        rows.append(row_of_epoch)
+    return rows
+
+
+def beats_input(gain: float) -> bool:
+    """Whether a gain over the input, in dB, is one: less than two decimals show is none."""
+    return gain >= _LEAST_GAIN

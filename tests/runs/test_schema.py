@@ -1,0 +1,152 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sr.errors import UserError
+from sr.runs.migration import SCHEMA
+from sr.runs.schema import DataSummary, FoldResult, Monitor, Process, RunResult, Status, read_result, write_result
+from sr.runs.scores import MeanSd, beats_input, mean_and_sd, over_folds, over_images
+from sr.terms import Part, Protocol
+
+CONFIG: dict[str, Any] = {"data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1}
+
+
+def finished() -> RunResult:
+    scores = {Part.VAL: {"psnr": MeanSd(30.0, 1.0), "gain": MeanSd(0.5)}}
+    return RunResult(
+        Status.DONE,
+        CONFIG,
+        {"model": "espcn", "experiment": None},
+        command="python -m sr.train",
+        process=Process("host", 7),
+        versions={"torch": "2.13.0"},
+        machine={"processor": "one", "threads": 2},
+        scale=2,
+        protocol=Protocol.Y,
+        data=DataSummary("abc", {Part.TRAIN: 7, Part.VAL: 1, Part.TEST: 2}, [["a", "b"]]),
+        monitor=Monitor("val/psnr", 30.0),
+        scores=scores,
+        folds=[FoldResult(scores, 12.5)],
+    )
+
+
+def test_a_result_survives_the_trip(tmp_path: Path) -> None:
+    write_result(tmp_path, finished())
+    assert read_result(tmp_path) == finished()
+    assert json.loads((tmp_path / "result.json").read_text())["schema"] == SCHEMA == 2
+    assert read_result(tmp_path / "none") is None
+
+
+def test_what_json_lacks_is_written_as_null_and_a_mean_is_read_back_as_nan(tmp_path: Path) -> None:
+    result = finished()
+    result.scores = {Part.VAL: {"psnr": MeanSd(math.nan, math.inf)}}
+    result.monitor = Monitor("val/psnr", math.nan)
+    write_result(tmp_path, result)
+    json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
+    again = read_result(tmp_path)
+    assert again is not None
+    assert again.monitor == Monitor("val/psnr", None)
+    assert math.isnan(again.scores[Part.VAL]["psnr"].mean)
+    assert again.scores[Part.VAL]["psnr"].sd is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"status": ', r"result\.json: is damaged"),
+        ("[]", r"result\.json: is not the record of a run"),
+        ('{"status": "done"}', r"is not the record of a run"),
+        ('{"status": "perhaps", "config": {}}', r"is not the record of a run .*perhaps"),
+        (
+            '{"status": "failed", "config": {"data": {}}, "steps": "many"}',
+            r"Expected `int`, got `str` - at `\$\.steps`",
+        ),
+        ('{"schema": 3, "status": {}}', r"was written by a newer version of sr"),
+    ],
+)
+def test_what_is_no_result_is_refused_in_one_line_that_names_the_file(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(UserError, match=message) as refused:
+        read_result(tmp_path)
+    assert "\n" not in str(refused.value)
+    assert str(tmp_path / "result.json") in str(refused.value)
+
+
+def test_a_result_of_schema_1_is_migrated(tmp_path: Path) -> None:
+    earlier = {
+        "status": "interrupted",
+        "reason": "Ctrl-C",
+        "process": {"host": "h", "id": 3},
+        "config": {
+            "scale": 3,
+            "data": {"augment": {"_target_": "sr.batches.Augment"}, "find": {"_target_": "sr.sources.isr_folders"}},
+            "callbacks": {
+                "checkpoints": {"_target_": "sr.callbacks.safety.RunCheckpoints"},
+                "random": {"_target_": "sr.callbacks.safety.RandomStates"},
+                "divergence": {"_target_": "sr.callbacks.safety.DivergenceGuard"},
+                "images": {"_target_": "sr.callbacks.tables.ImageScores"},
+            },
+            "model": {"_target_": "sr.nets.espcn.ESPCN"},
+        },
+        "choices": {"model": "espcn", "experiment": None},
+        "command": None,
+        "git_commit": None,
+        "machine": {"processor": "p", "threads": 2},
+        "seconds": 3,
+        "scores": {"val": {"psnr": {"mean": None, "sd": 0.0}}},
+    }
+    (tmp_path / "result.json").write_text(json.dumps(earlier))
+    result = read_result(tmp_path)
+    assert result is not None
+    assert (result.status, result.scale, result.seconds) == (Status.INTERRUPTED, 3, 3.0)
+    assert result.config["data"]["augment"]["_target_"] == "sr.data.batches.Augment"
+    assert result.config["data"]["find"]["_target_"] == "sr.data.sources.isr_folders"
+    targets = {name: callback["_target_"] for name, callback in result.config["callbacks"].items()}
+    assert targets == {
+        "checkpoints": "sr.callbacks.checkpoints.RunCheckpoints",
+        "random": "sr.callbacks.random_states.RandomStates",
+        "divergence": "sr.callbacks.divergence.DivergenceGuard",
+        "images": "sr.callbacks.tables.ImageScores",
+    }
+    assert result.config["model"]["_target_"] == "sr.nets.espcn.ESPCN"
+    assert math.isnan(result.scores[Part.VAL]["psnr"].mean)
+
+
+@pytest.mark.parametrize(
+    ("data", "fold", "count"),
+    [
+        ({"folds": None, "fold": 0}, None, None),
+        ({"folds": 5, "fold": 0}, 0, None),
+        ({"folds": 5, "fold": 3}, 3, None),
+        ({"folds": 5, "fold": "all"}, None, 5),
+    ],
+)
+def test_a_result_knows_which_folds_it_trains(data: dict[str, Any], fold: int | None, count: int | None) -> None:
+    result = RunResult(Status.DONE, {"data": data})
+    assert (result.fold, result.fold_count) == (fold, count)
+
+
+def test_a_gain_that_two_decimals_do_not_show_is_none() -> None:
+    assert [beats_input(gain) for gain in (-1.0, 0.0, 0.0049, 0.005, 1.0)] == [False, False, False, True, True]
+
+
+def test_the_deviation_is_that_of_a_sample_and_a_single_value_has_none() -> None:
+    assert mean_and_sd([30.0, 34.0]) == MeanSd(32.0, 8**0.5)
+    assert mean_and_sd([30.0]) == MeanSd(30.0, None)
+
+
+def test_scores_of_images_are_summarised_and_names_and_epochs_are_not() -> None:
+    rows = [{"name": "a", "psnr": 30.0, "ssim": 0.5, "epoch": 1}, {"name": "b", "psnr": 34.0, "ssim": 0.5, "epoch": 1}]
+    assert over_images(rows) == {"psnr": MeanSd(32.0, 8**0.5), "ssim": MeanSd(0.5, 0.0)}
+    assert over_images(rows[:1]) == {"psnr": MeanSd(30.0), "ssim": MeanSd(0.5)}
+    assert over_images([]) == {}
+
+
+def test_over_folds_the_means_count_whatever_the_number_of_images() -> None:
+    folds = [{"psnr": MeanSd(30.0, 5.0), "ssim": MeanSd(0.5)}, {"psnr": MeanSd(32.0, 1.0)}]
+    assert over_folds(folds) == {"psnr": MeanSd(31.0, 2**0.5)}
