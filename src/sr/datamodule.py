@@ -92,6 +92,7 @@ class ISRDataModule(LightningDataModule):
         super().__init__()
         for option, value in (("shrink", shrink), ("batch_size", batch_size), ("repeat", repeat)):
             check_at_least(f"data.{option}", value, 1)
+        check_at_least("data.num_workers", num_workers, 0)
         check_choice("data.on_small_image", on_small_image, ("error", "skip"))
         if patch is not None and (not isinstance(patch, int) or patch < scale or patch % scale):
             raise UserError(f"data.patch={patch!r} must be a positive multiple of scale={scale}, or null")

@@ -22,8 +22,8 @@ def test_checkpoints_hold_the_average_and_an_interrupted_run_goes_on_bit_for_bit
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=3", "callbacks=ema"]
-    stop = ["+callbacks.stop={_target_: tests.test_train.StopAt, step: 5}"]
-    never = ["+callbacks.stop={_target_: tests.test_train.StopAt, step: -1}"]
+    stop = ["+callbacks.stop={_target_: tests.support.runs.StopAt, step: 5}"]
+    never = ["+callbacks.stop={_target_: tests.support.runs.StopAt, step: -1}"]
     assert command(*settings, *never, folder="whole")[0] == 0
     assert command(*settings, *stop)[0] == 130
     monkeypatch.setattr(StopAt, "on_train_batch_end", lambda *args: None)

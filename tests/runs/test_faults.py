@@ -74,7 +74,7 @@ def test_nothing_is_lost_around_a_checkpoint(
     time.sleep(1)  # TensorBoard orders the files of one process and second by text: its tenth before its ninth
     code, text = command(*settings)
     assert code == 0, text
-    assert "going on from" in text
+    assert "resuming from" in text
     assert differences(tmp_path / "whole", tmp_path / "run") == []
 
 

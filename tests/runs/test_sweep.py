@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,16 +12,20 @@ from sr.errors import UserError
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
+from sr.runs.schema import RunResult, Status, write_result
+from sr.runs.scores import MeanSd
 from sr.runs.status import Cell, Standing, find_cells, render
 from sr.runs.sweep import folder_names, planned
+from sr.terms import Part
 from tests.support.runs import SMALL, Command, MakeFolder, result_of
 
 
-def write(folder: Path, **changes: Any) -> None:
+def write(folder: Path, status: Status = Status.DONE, reason: str = "", **data: object) -> None:
+    """A run folder that holds nothing but its record."""
     folder.mkdir(parents=True)
-    scores = {"val": {"gain": {"mean": 0.5, "sd": 0.1}}}
-    result = {"status": "done", "config": {"data": {"folds": None, "fold": 0}}, "scores": scores, "seconds": 90.0}
-    (folder / "result.json").write_text(json.dumps({**result, **changes}))
+    scores = {Part.VAL: {"gain": MeanSd(0.5, 0.1)}}
+    config = {"data": {"folds": None, "fold": 0, **data}}
+    write_result(folder, RunResult(status, config, reason=reason, seconds=90.0, scores=scores))
 
 
 def test_the_plan_is_the_product_of_the_lists_and_later_lists_win() -> None:
@@ -44,11 +47,10 @@ def test_folders_are_named_by_choices_and_number_or_not_at_all() -> None:
 
 def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Path) -> None:
     write(tmp_path / "espcn_mse_adam")
-    write(tmp_path / "espcn_mse_sgd", status="diverged", reason="the loss is not finite")
-    folds = {"data": {"folds": 3, "fold": "all"}}
-    write(tmp_path / "vdsr_mse_adam", status="running", config=folds)
+    write(tmp_path / "espcn_mse_sgd", Status.DIVERGED, "the loss is not finite")
+    write(tmp_path / "vdsr_mse_adam", Status.RUNNING, folds=3, fold="all")
     write(tmp_path / "vdsr_mse_adam" / "fold_0")
-    write(tmp_path / "vdsr_mse_sgd", status="running")
+    write(tmp_path / "vdsr_mse_sgd", Status.RUNNING)
     RunFolder(tmp_path / "vdsr_mse_sgd").lock.touch()  # that nobody holds
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "result.json").write_text("{")

@@ -150,5 +150,5 @@ def test_a_direction_against_the_mode_is_refused(command: Command, tmp_path: Pat
     line = settings(tmp_path, tmp_path, "monitor=val/loss", "mode=min", "optimizer.lr=interval(1e-4,1e-3)")
     code, text = command(*line)
     assert code == 2
-    assert "error: hydra.sweeper.direction=maximize, but mode=min" in text
+    assert "error: hydra.sweeper.direction=maximize contradicts mode=min" in text
     assert not (tmp_path / "search").exists()

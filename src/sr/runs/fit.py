@@ -18,7 +18,7 @@ from sr.io.run_folder import RunFolder
 from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.build import Parts, build
-from sr.runs.record import earlier_run, held_folder, new_result, record, status_of
+from sr.runs.record import clear, earlier_run, held_folder, new_result, record, status_of
 from sr.runs.resume import cut_step_tables, find_checkpoint
 from sr.runs.schema import DataSummary, Monitor, RunResult, Status
 from sr.runs.scores import over_images
@@ -95,6 +95,8 @@ def _train(
     result = _described(new_result(config_dict, changes), parts)
     if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):
         raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
+    if config_dict["retrain"]:
+        clear(folder)
     if earlier:
         cut_step_tables(folder, step)
     on_start()

@@ -83,17 +83,11 @@ def _holder(folder: Path) -> str:
 def earlier_run(folder: Path, config_dict: Mapping[str, Any]) -> RunResult | None:
     """The record of the same run that the folder holds, done or to be resumed; None for a fresh start.
 
-    With ``retrain=true`` what the folder holds is deleted, by rank 0 alone: other processes of the run start later, and
-    would delete what it has written by then.
-
     Raises:
         UserError: if the folder holds another run.
     """
     files = RunFolder(folder)
     if config_dict["retrain"]:
-        if is_rank_zero():
-            for path in files.written_by_training():
-                path.unlink()
         return None
     earlier = read_result(folder)
     if earlier is None:
@@ -113,6 +107,16 @@ def earlier_run(folder: Path, config_dict: Mapping[str, Any]) -> RunResult | Non
             f"for a sweep hydra.sweep.dir), or retrain=true"
         )
     return None  # it failed before it trained
+
+
+def clear(folder: Path) -> None:
+    """Delete what an earlier run left in its folder, for ``retrain=true``.
+
+    Only rank 0 does: the other processes of a run start later, and would delete what rank 0 has written by then.
+    """
+    if is_rank_zero():
+        for path in RunFolder(folder).written_by_training():
+            path.unlink()
 
 
 def new_result(config_dict: dict[str, Any], changes: Mapping[str, Any] | None = None) -> RunResult:
