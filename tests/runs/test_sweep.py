@@ -198,3 +198,17 @@ def test_a_diverged_cell_is_named_with_step_rate_and_norm_and_the_others_stay(
     diverged, done = find_cells(folder)
     assert (diverged.status, done.status) == ("diverged", "done")
     assert re.search(r"not finite at step \d+ \(learning rate \S+, gradient norm \S+\)", diverged.reason)
+
+
+def test_a_refused_cell_is_counted_when_every_job_runs_in_its_own_folder(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, text = command(
+        *("hydra.mode=MULTIRUN", "hydra.job.chdir=true", "hydra.sweep.dir=grid", "trainer.max_epochs=1"),
+        *("data=isr", f"data.root={make_folder(count=6)}", "data.patch=32,300"),
+    )
+    assert code == 1, text
+    assert "1 refused" in text
+    assert len(RunFolder.inside(tmp_path / "grid")) == 1
+    assert not list(tmp_path.rglob(".failures"))

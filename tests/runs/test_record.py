@@ -1,0 +1,229 @@
+import errno
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from sr.errors import DivergedError, PrunedError, UserError
+from sr.io.locks import hold
+from sr.io.run_folder import RunFolder
+from sr.runs.announce import announce
+from sr.runs.fit import is_complete
+from sr.runs.objectives import objective
+from sr.runs.record import clear, earlier_run, held_folder, status_of
+from sr.runs.schema import DataSummary, FoldResult, Process, RunResult, Status, write_result
+from sr.runs.scores import MeanSd, Scores
+from sr.terms import Part
+
+
+def config(folder: Path, **options: object) -> dict[str, Any]:
+    return {"run_dir": str(folder), "retrain": False, "seed": 1, "data": {"folds": None, "fold": 0}, **options}
+
+
+def make_run(folder: Path, status: Status, *, checkpoints: bool = False, **fields: Any) -> RunFolder:
+    """A run folder with a record, and a checkpoint if asked for."""
+    files = RunFolder(folder)
+    files.checkpoints.mkdir(parents=True)
+    write_result(folder, RunResult(status, config(folder), **fields))
+    if checkpoints:
+        files.last.write_bytes(b"weights")
+    return files
+
+
+def test_a_folder_without_a_run_is_a_fresh_start(tmp_path: Path) -> None:
+    assert earlier_run(tmp_path, config(tmp_path)) is None
+
+
+@pytest.mark.parametrize("status", [Status.DONE, Status.INTERRUPTED, Status.RUNNING, Status.FAILED])
+def test_the_same_run_is_given_back_whatever_its_status(tmp_path: Path, status: Status) -> None:
+    make_run(tmp_path / "run", status, checkpoints=True, steps=7)
+    earlier = earlier_run(tmp_path / "run", config(tmp_path / "run"))
+    assert earlier is not None
+    assert (earlier.status, earlier.steps) == (status, 7)
+
+
+@pytest.mark.parametrize(
+    ("status", "checkpoints", "is_refused"),
+    [
+        (Status.DONE, False, True),
+        (Status.INTERRUPTED, True, True),
+        (Status.RUNNING, True, True),
+        (Status.FAILED, True, True),
+        (Status.FAILED, False, False),
+        (Status.INTERRUPTED, False, False),
+    ],
+)
+def test_another_run_is_refused_if_anything_could_be_lost(
+    tmp_path: Path, status: Status, checkpoints: bool, is_refused: bool
+) -> None:
+    folder = tmp_path / "run"
+    make_run(folder, status, checkpoints=checkpoints)
+    other = config(folder, seed=2, scale=3)
+    if not is_refused:
+        assert earlier_run(folder, other) is None
+        return
+    with pytest.raises(UserError, match=r"another config, scale: absent there, 3 here \(and 1 more\)"):
+        earlier_run(folder, other)
+
+
+def test_checkpoints_of_folds_count_as_well(tmp_path: Path) -> None:
+    files = make_run(tmp_path / "run", Status.INTERRUPTED)
+    files.fold(1).checkpoints.mkdir(parents=True)
+    files.fold(1).last.write_bytes(b"weights")
+    with pytest.raises(UserError, match="another config"):
+        earlier_run(files.path, config(files.path, seed=2))
+
+
+def test_checkpoints_without_a_record_are_not_written_over(tmp_path: Path) -> None:
+    files = make_run(tmp_path / "run", Status.INTERRUPTED, checkpoints=True)
+    files.result.unlink()
+    with pytest.raises(UserError, match=r"holds checkpoints of a run without result\.json"):
+        earlier_run(files.path, config(files.path))
+
+
+def test_retraining_asks_nobody_and_deletes_nothing_before_it_begins(tmp_path: Path) -> None:
+    files = make_run(tmp_path / "run", Status.DONE, checkpoints=True)
+    assert earlier_run(files.path, config(files.path, retrain=True, seed=9)) is None
+    assert files.result.is_file()
+    assert files.last.is_file()
+
+
+def test_only_rank_0_deletes_and_only_what_training_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = make_run(tmp_path / "run", Status.DONE, checkpoints=True)
+    kept = [files.path / "notes.txt", files.evaluations / "set5.json"]
+    files.evaluations.mkdir()
+    for path in (*kept, files.metrics, files.images, files.path / "events.out.tfevents.1"):
+        path.write_text("x")
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    clear(files.path)
+    assert files.result.is_file()
+    monkeypatch.setattr(rank_zero_only, "rank", 0)
+    clear(files.path)
+    assert sorted(path for path in files.path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_a_second_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+    files = make_run(tmp_path / "run", Status.RUNNING, started="noon", process=Process("host", 42))
+    refused = pytest.raises(UserError, match="process 42 on host has trained this run since noon")
+    with hold(files.lock), refused, held_folder(files.path):
+        raise AssertionError("it was held")
+    with held_folder(files.path), hold(files.lock, 0) as free:
+        assert not free
+    with hold(files.lock, 0) as free:
+        assert free
+
+
+def test_a_full_disk_is_one_line_and_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the disk is full: free some space"), held_folder(tmp_path / "run"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(PermissionError), held_folder(tmp_path / "run"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    files = make_run(tmp_path / "run", Status.INTERRUPTED, checkpoints=True)
+    torn = [files.path / ".result.json.7.tmp", files.checkpoints / ".last.ckpt.7.tmp"]
+    for path in torn:
+        path.write_text("half")
+    with held_folder(files.path):
+        assert not any(path.exists() for path in torn)
+        assert files.last.is_file()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (DivergedError("the loss\n is not finite"), Status.DIVERGED, "the loss is not finite"),
+        (PrunedError("pruned after epoch 2"), Status.PRUNED, "pruned after epoch 2"),
+        (KeyboardInterrupt(), Status.INTERRUPTED, "Ctrl-C"),
+        (SIGTERMException(), Status.INTERRUPTED, "SIGTERM"),
+        (SystemExit(1), Status.INTERRUPTED, "Ctrl-C"),
+        (UserError("raise data.patch"), Status.FAILED, "raise data.patch"),
+        (ZeroDivisionError("division\nby zero"), Status.FAILED, "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_how_a_run_ended_is_told_in_one_line(error: BaseException, status: Status, reason: str) -> None:
+    assert status_of(error) == (status, reason)
+
+
+def test_the_reason_is_that_of_the_users_error_inside_another() -> None:
+    error = RuntimeError("wrapped")
+    error.__cause__ = UserError("model.channels is odd")
+    assert status_of(error) == (Status.FAILED, "model.channels is odd")
+
+
+@pytest.mark.parametrize(
+    ("status", "scored", "test", "expected"),
+    [
+        (Status.DONE, {Part.VAL}, False, True),
+        (Status.DONE, {Part.VAL}, True, False),
+        (Status.DONE, {Part.VAL, Part.TEST}, True, True),
+        (Status.INTERRUPTED, {Part.VAL, Part.TEST}, True, False),
+        (Status.INTERRUPTED, {Part.VAL}, False, False),
+    ],
+)
+def test_a_run_is_complete_once_it_is_done_and_tested_if_asked_for(
+    status: Status, scored: set[Part], test: bool, expected: bool
+) -> None:
+    data = DataSummary("abc", {Part.TRAIN: 5, Part.VAL: 1, Part.TEST: 2})
+    result = RunResult(status, {}, data=data, scores={part: {} for part in scored})
+    assert is_complete(result, test=test) is expected
+
+
+def test_test_scores_of_a_finished_run_without_test_images_are_refused() -> None:
+    result = RunResult(Status.DONE, {}, data=DataSummary("abc", {Part.TRAIN: 5, Part.VAL: 1, Part.TEST: 0}))
+    assert is_complete(result, test=False)
+    with pytest.raises(UserError, match="held no test images out"):
+        is_complete(result, test=True)
+
+
+def scores_of(gain: float, sd: float | None = None) -> Scores:
+    return {"psnr": MeanSd(30.0 + gain, sd), "input_psnr": MeanSd(30.0, sd), "gain": MeanSd(gain, sd)}
+
+
+@pytest.mark.parametrize(("gain", "warns"), [(0.5, False), (0.004, True), (-1.0, True)])
+def test_a_run_that_does_not_beat_its_input_ends_with_a_warning(
+    caplog: pytest.LogCaptureFixture, gain: float, warns: bool
+) -> None:
+    result = RunResult(Status.DONE, {}, loss="mse", scores={Part.VAL: scores_of(gain)})
+    with caplog.at_level(logging.INFO):
+        announce(result, Path("runs/a"))
+    assert f"val/psnr {30 + gain:.2f} dB, input 30.00, gain {gain:+.2f}  (mse)" in caplog.text
+    assert ("does not beat its input" in caplog.text) is warns
+    assert caplog.messages[-1] == f"run folder: {Path('runs/a')}"
+
+
+def test_folds_are_announced_with_their_spread_and_losing_to_the_input_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scores = {Part.VAL: scores_of(-0.5, 0.25)}
+    result = RunResult(Status.DONE, {}, loss="mae", scores=scores, folds=[FoldResult(scores, 1.0)] * 3)
+    with caplog.at_level(logging.INFO):
+        announce(result, Path("a"))
+    expected = "val/psnr 29.50 +- 0.25 dB over 3 folds, input 30.00, gain -0.50 +- 0.25  (mae)"
+    assert caplog.messages[0] == expected
+    assert "does not beat its input" in caplog.messages[1]
+
+
+def test_a_run_that_was_never_validated_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    never: list[dict[Part, Scores]] = [{}, {Part.VAL: {}}]
+    for scores in never:
+        caplog.clear()
+        announce(RunResult(Status.DONE, {}, scores=scores), Path("a"))
+        assert caplog.messages[0] == "no val scores: the run was never validated"
+
+
+def test_objectives_are_mean_scores_and_costs() -> None:
+    scores = {Part.VAL: {"psnr": MeanSd(30.0, 1.0)}, Part.TEST: {"ssim": MeanSd(0.9)}}
+    result = RunResult(Status.DONE, {}, scores=scores, ms_per_image=2.5, parameters=7, train_seconds=3.0)
+    names = ["val/psnr", "test/ssim", "ms_per_image", "parameters", "train_seconds"]
+    assert [objective(result, name) for name in names] == [30.0, 0.9, 2.5, 7.0, 3.0]
+    with pytest.raises(UserError, match=r"no 'val/ssim' in a result: use val/psnr, test/ssim, ms_per_image, param"):
+        objective(result, "val/ssim")
+    result.ms_per_image = None
+    with pytest.raises(UserError, match="no 'ms_per_image'"):
+        objective(result, "ms_per_image")

@@ -1,0 +1,64 @@
+"""Input that is refused before anything is trained."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.runs import Command, MakeFolder
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["scale=0"], "scale"),
+        (["scale=1.5"], "scale"),
+        (["data=isr"], "data.root=FOLDER"),
+        (["data=isr", "data.root=/nowhere"], "/nowhere: no such folder"),
+        (["data.patch=300"], "data.patch=300 is larger than"),
+        (["data.folds=40"], "needs 40 source images"),
+        (["loss=vgg", "loss.weights=/nowhere.pth"], "no such file"),
+        (["optimizer.lr=-1"], "Invalid learning rate"),
+        (["monitor=val/pnsr"], "monitor must be one of val/psnr"),
+        (["monitor=val/loss"], "mode=min"),
+        (["data.num_workers=-1"], "num_workers"),
+        (["trainer.max_epochs=-1", "scheduler=cosine"], ""),
+        (["data.fold=3"], "needs the number of folds"),
+        (["model.activation=gelu"], "one of relu, tanh"),
+        (["+model.depth=3"], "unexpected keyword argument"),
+        (["data.augment.flip=true", "+data.augment.shear=true"], "unexpected keyword argument"),
+    ],
+)
+def test_bad_input_ends_before_training_with_one_line(
+    command: Command, tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    code, text = command(*overrides)
+    assert code == 2, text
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=srgan"], "Could not find 'model/srgan'"),
+        (["model.depth=3"], "Key 'depth' is not in struct"),
+        (["colour=red"], "Could not override 'colour'"),
+    ],
+)
+def test_unknown_groups_and_options_get_hydras_message(command: Command, overrides: list[str], message: str) -> None:
+    code, text = command(*overrides)
+    assert code == 1
+    assert message in text
+    assert "Traceback" not in text
+
+
+def test_several_factors_are_refused_for_a_network_that_enlarges_by_itself(
+    command: Command, make_folder: MakeFolder
+) -> None:
+    code, text = command(
+        "model=espcn", "data=folder", f"data.root={make_folder()}", "data.scales=[2,3]", "data.patch=24"
+    )
+    assert code == 2
+    assert "data.scales needs a network that takes the enlarged image" in text
