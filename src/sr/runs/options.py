@@ -1,0 +1,304 @@
+"""Check the options of a run before anything is built: the signature of each ``_target_`` is their schema."""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sr.errors import UserError, line_of
+from sr.runs.annotations import Component, Matching, Range, describe, display, fits, is_component, mismatches
+
+_Count = Annotated[int, Range(1)]
+_Share = Annotated[float, Range(0, 1)]
+_SomeOf = _Count | Annotated[float, Range(0, 1, open_start=True)]  # a number of batches, or a share of them
+
+
+@dataclass(frozen=True)
+class TopLevel:
+    """The options at the top of ``conf/train.yaml``, each with what it takes. A new one needs a line here."""
+
+    scale: _Count
+    seed: Annotated[int, Range(0, 2**32 - 1)]
+    monitor: str
+    mode: Literal["max", "min"]
+    objectives: Sequence[str] | None
+    test: bool
+    retrain: bool
+    run_dir: str
+    model: Component
+    loss: Component
+    optimizer: Component
+    scheduler: Component
+    data: Component
+    scorer: Component
+    trainer: Component
+    callbacks: Mapping[str, Component | None]
+    logger: Mapping[str, Component | None] | None
+
+
+# Options that `sr` reads before they reach a constructor, and bounds that Lightning does not check, or checks late.
+_ANNOTATIONS: dict[str, Any] = {
+    "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+    "trainer.accumulate_grad_batches": _Count,
+    "trainer.check_val_every_n_epoch": _Count | None,
+    "trainer.compile": Literal["auto"] | bool,
+    "trainer.devices": Literal["auto", "in_turn", -1]
+    | _Count
+    | Sequence[Annotated[int, Range(0)]]
+    | Annotated[str, Matching(r"-?\d+(, *\d+)*", "numbers with commas between them")],
+    "trainer.gradient_clip_val": Annotated[float, Range(0)] | None,
+    "trainer.limit_test_batches": Annotated[int, Range(0)] | _Share | None,
+    "trainer.limit_train_batches": _SomeOf | None,
+    "trainer.limit_val_batches": Annotated[int, Range(0)] | _Share | None,
+    "trainer.log_every_n_steps": Annotated[int, Range(0)],
+    "trainer.max_epochs": _Count,
+    "trainer.max_steps": Literal[-1] | _Count,
+    "trainer.min_epochs": Annotated[int, Range(0)] | None,
+    "trainer.num_nodes": _Count,
+    "trainer.num_sanity_val_steps": Annotated[int, Range(-1)],
+    "trainer.overfit_batches": Annotated[int, Range(0)] | _Share,
+}
+
+# Values that `sr` understands beside those of the constructor.
+_ALSO: dict[str, Any] = {"data.fold": Literal["all"], "trainer.precision": Literal["auto"]}
+
+# How many arguments `sr` passes to what a node builds, and those that it passes by name.
+_PASSED_FIRST = {"optimizer": 1, "scheduler": 2, "data.find": 1}
+_PASSED_BY_NAME = {"trainer": ("callbacks", "logger", "plugins", "default_root_dir")}
+
+# Loggers that hand on their keyword arguments, and what takes them.
+_HANDED_ON = {"lightning.pytorch.loggers.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter"}
+
+_MOST_NAMES = 10  # of options that a message lists
+_RESERVED = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
+
+
+class Fault(NamedTuple):
+    """An option that is wrong, and what is to be said after its name."""
+
+    option: str
+    text: str
+
+
+def check_options(config: DictConfig | Mapping[str, Any]) -> None:
+    """Compare every option with the parameter that it goes to.
+
+    Args:
+        config: the composed config of one run; a key ``hydra`` is left out.
+
+    Raises:
+        UserError: for a value of a wrong type or out of range, a name that nothing reads, a value that is missing, and
+            a GPU that is asked for and not there; the first of them, and how many more there are.
+    """
+    by_option: dict[str, Fault] = {}
+    for fault in find_faults(plain_values(config)):
+        by_option.setdefault(fault.option, fault)
+    faults = list(by_option.values())
+    faults = [fault for fault in faults if not _is_copied(config, fault.option)] or faults
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise UserError(f"{faults[0].option}{faults[0].text}{more}")
+
+
+def plain_values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """Resolve a config to plain values, without the key ``hydra``.
+
+    Raises:
+        UserError: for a value that is missing, or an interpolation of something that is not there.
+    """
+    values: dict[str, Any] = {}
+    try:
+        for name in config:
+            value = config[name] if name != "hydra" else None
+            is_config = OmegaConf.is_config(value)
+            values[str(name)] = (
+                OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if is_config else value
+            )
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key}: {line_of(error)}") from error
+    values.pop("hydra", None)
+    return values
+
+
+def _is_copied(config: DictConfig | Mapping[str, Any], option: str) -> bool:
+    """Whether an option has its value from another, as ``data.seed: ${seed}``."""
+    parent, _, name = option.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent and isinstance(config, DictConfig) else config
+    return isinstance(node, DictConfig) and name in node and OmegaConf.is_interpolation(node, name)
+
+
+def find_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield a line for each option that is wrong."""
+    annotations = get_type_hints(TopLevel, include_extras=True)
+    for name, value in values.items():
+        if name in annotations:
+            yield from _mismatches(name, value, annotations[name])
+            yield from _faults_of_nodes(name, value)
+        else:
+            yield Fault(name, f"={display(value)}: nothing reads this option{_elsewhere(name, values)}")
+    for name in annotations.keys() - values.keys():
+        yield Fault(name, f": {describe(annotations[name])} is needed")
+    if fits(values.get("trainer"), Component):
+        yield from _missing_device(values["trainer"])
+    if fits(values.get("data"), Component):
+        yield from _faults_of_root(values["data"])
+
+
+def _mismatches(option: str, value: object, annotation: Any) -> Iterator[Fault]:
+    for name, item, needed in mismatches(option, value, annotation):
+        yield Fault(name, f"={display(item)}: {describe(needed)} is needed")
+
+
+def _elsewhere(name: str, values: Mapping[str, Any]) -> str:
+    """Where else an option of this name, or of a similar one, exists."""
+    inside = [f"{group}.{name}" for group, node in values.items() if isinstance(node, Mapping) and name in node]
+    similar = difflib.get_close_matches(name, get_type_hints(TopLevel))
+    return _suggestion([*inside, *similar])
+
+
+def _suggestion(names: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(names[:2])}?" if names else ""
+
+
+def _faults_of_nodes(path: str, value: object) -> Iterator[Fault]:
+    """Look for components at any depth, and check each."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _faults_of_nodes(f"{path}[{number}]", item)
+    elif isinstance(value, Mapping):
+        if is_component(value):
+            yield from _faults_of_component(path, value)
+        if value.get("_recursive_", True):
+            for name, item in value.items():
+                yield from _faults_of_nodes(f"{path}.{name}", item)
+
+
+def _locate(name: str) -> Any:
+    """Import the class or function of a dotted name, without the lines that `hydra.utils.get_object` logs."""
+    try:
+        return pkgutil.resolve_name(name)
+    except AttributeError:
+        importlib.import_module(name.rpartition(".")[0])  # its own error tells why a module cannot be imported
+        raise
+
+
+def _faults_of_component(path: str, node: Mapping[str, Any]) -> Iterator[Fault]:
+    try:
+        target = _locate(node["_target_"])
+    except Exception as error:  # whatever importing a user's module raises
+        yield Fault(f"{path}._target_", f"={display(node['_target_'])}: cannot be imported: {line_of(error)}")
+        return
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return  # written in C, without a signature
+    yield from _faults_of_call(path, node, target, parameters)
+
+
+def _faults_of_call(
+    path: str, node: Mapping[str, Any], target: Any, parameters: Mapping[str, inspect.Parameter]
+) -> Iterator[Fault]:
+    """Compare the arguments of one component with the parameters of what it calls."""
+    names, annotations = _by_name(parameters), annotations_of(target)
+    passed = (*list(parameters)[: _PASSED_FIRST.get(path, 0)], *_PASSED_BY_NAME.get(path, ()))
+    takes_more = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    arguments = {name: value for name, value in node.items() if name not in _RESERVED}
+    positional = [name for name in parameters if parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY]
+    arguments |= dict(zip(positional, node.get("_args_", ()), strict=False))
+    for name, value in arguments.items():
+        option = f"{path}.{name}"
+        if name in passed:
+            yield Fault(option, ": is set by sr itself: remove this option")
+        elif name in names or option in _ANNOTATIONS:
+            yield from _faults_of_value(option, value, annotations.get(name, Any), names.get(name))
+        elif not takes_more:
+            yield Fault(
+                option, f": {_no_such_option(path, name, target, [other for other in names if other not in passed])}"
+            )
+        elif node["_target_"] in _HANDED_ON:
+            writer = _locate(_HANDED_ON[node["_target_"]])
+            if name not in inspect.signature(writer).parameters:
+                yield Fault(
+                    option,
+                    f": {_no_such_option(path, name, target, [other for other in names if other not in passed])}",
+                )
+    if not node.get("_partial_"):
+        for name, parameter in names.items():
+            if parameter.default is parameter.empty and name not in (*arguments, *passed):
+                yield Fault(f"{path}.{name}", f": {describe(annotations.get(name, Any))} is needed")
+
+
+def _by_name(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
+    """The parameters that can be given by name."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
+
+
+def annotations_of(target: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function's, or a constructor's, parameters; empty where they cannot be resolved."""
+    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception:  # names that exist for type checkers alone, or anything else that an annotation does
+        return {}
+
+
+def _faults_of_value(
+    option: str, value: object, annotation: Any, parameter: inspect.Parameter | None
+) -> Iterator[Fault]:
+    if option in _ALSO:
+        annotation = Union[_ALSO[option], annotation]  # noqa: UP007 - both are variables
+    annotation = _ANNOTATIONS.get(option, annotation)
+    if option == "data.root":
+        value = _names_of_folders(value)
+    if parameter and option not in _ANNOTATIONS and value is parameter.default is None:
+        return  # as in `size: int = None`
+    yield from _mismatches(option, value, annotation)
+
+
+def _no_such_option(path: str, name: str, target: Any, names: Sequence[str]) -> str:
+    listed = f" (it has {', '.join(names)})" if 0 < len(names) <= _MOST_NAMES else ""
+    similar = [f"{path}.{other}" for other in difflib.get_close_matches(name, names)]
+    return f"{getattr(target, '__name__', target)} has no such option{listed}{_suggestion(similar)}"
+
+
+def _missing_device(trainer: Mapping[str, Any]) -> Iterator[Fault]:
+    accelerator = trainer.get("accelerator")
+    if accelerator not in ("gpu", "cuda", "mps"):
+        return
+    from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+
+    has_cuda, has_mps = CUDAAccelerator.is_available(), MPSAccelerator.is_available()
+    if not {"gpu": has_cuda or has_mps, "cuda": has_cuda, "mps": has_mps}[accelerator]:
+        yield Fault("trainer.accelerator", f"={accelerator}: no GPU was found; use trainer=cpu or trainer=auto")
+
+
+def _names_of_folders(root: object) -> object:
+    """A folder named 2024 comes as a number."""
+    if isinstance(root, list):
+        return [_names_of_folders(folder) for folder in root]
+    return str(root) if isinstance(root, int | float) and not isinstance(root, bool) else root
+
+
+def _faults_of_root(data: Mapping[str, Any]) -> Iterator[Fault]:
+    """Compare ``data.root`` with what the function takes that lists the images."""
+    root, find = _names_of_folders(data.get("root")), data.get("find")
+    if root is None or not isinstance(find, Mapping) or not find.get("_partial_"):
+        return
+    try:
+        target = _locate(find["_target_"])
+        first = next(iter(inspect.signature(target).parameters))
+    except Exception:  # said where the component is checked
+        return
+    annotation = annotations_of(target).get(first, Any)
+    if describe(annotation) == "null":
+        name = getattr(target, "__name__", target)
+        yield Fault("data.root", f"={display(root)}: {name} reads no folder: choose data=folder or data=isr")
+    else:
+        yield from _mismatches("data.root", root, annotation)
