@@ -65,7 +65,17 @@ ALLOWED: dict[str, set[str]] = {
 # What answers at once: it is imported before anyone knows whether torch is needed.
 LIGHT = (
     *("cli", "commands", "errors", "io.atomic", "io.locks", "io.run_folder", "io.tables", "machine.processes", "terms"),
-    *("runs.console", "runs.migration", "runs.place", "runs.schema", "runs.scores", "runs.status", "runs.sweep"),
+    *(
+        "runs.annotations",
+        "runs.console",
+        "runs.migration",
+        "runs.options",
+        "runs.place",
+        "runs.schema",
+        "runs.scores",
+        "runs.status",
+        "runs.sweep",
+    ),
     "train",
 )
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
+from sr.runs.place import expand_home, remove_untouched_folder
 from sr.runs.sweep import note_failure
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ def _task(config: DictConfig) -> float | list[float] | None:
 
         raise TrialPruned(str(error)) from error
     except (UserError, DivergedError) as error:
+        if isinstance(error, UserError):
+            remove_untouched_folder(Path(HydraConfig.get().runtime.output_dir))
         if searching:
             raise  # the search records it and continues
         log.error("error: %s", error)
@@ -63,6 +66,7 @@ def _task(config: DictConfig) -> float | list[float] | None:
 
 def main() -> None:
     """Run the command."""
+    sys.argv[1:] = map(expand_home, sys.argv[1:])
     try:
         _task()
     except KeyboardInterrupt:  # in the process that hands out the cells of a parallel sweep

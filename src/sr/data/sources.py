@@ -100,7 +100,7 @@ def _plain_or_isr_folder(root: Path, prefix: str) -> list[Source]:
 def _roots(root: str | Path | Sequence[str | Path]) -> list[tuple[Path, str]]:
     """Folders, and what goes before the names of their images where there are several."""
     listed = root if isinstance(root, Sequence) and not isinstance(root, str) else [root]
-    roots = [Path(str(one)) for one in listed]  # str: a folder named 2024 comes as a number
+    roots = [Path(str(one)).expanduser() for one in listed]  # str: a folder named 2024 comes as a number
     if len({one.resolve() for one in roots}) < len(roots):
         raise UserError(f"data.root names one folder twice: {', '.join(map(str, roots))}")
     labels = [one.resolve().name for one in roots]

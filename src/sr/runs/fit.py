@@ -18,6 +18,7 @@ from sr.io.run_folder import RunFolder
 from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.build import Parts, build
+from sr.runs.options import check_options
 from sr.runs.record import clear, earlier_run, held_folder, new_result, record, status_of
 from sr.runs.resume import cut_step_tables, find_checkpoint
 from sr.runs.schema import DataSummary, Monitor, RunResult, Status
@@ -48,6 +49,7 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, once the checkpoint is written.
     """
     _silence()
+    check_options(config)
     config_dict: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     _check(config_dict)
     folder = Path(config_dict["run_dir"])

@@ -16,6 +16,7 @@ from sr.io.tables import read_table, write_table
 from sr.runs.announce import announce
 from sr.runs.fit import fit, is_complete
 from sr.runs.objectives import objective
+from sr.runs.options import check_options
 from sr.runs.record import earlier_run, held_folder, new_result, record, status_of
 from sr.runs.schema import FoldResult, Monitor, RunResult, Status, read_result
 from sr.runs.scores import over_folds, over_folds_by_epoch
@@ -58,6 +59,7 @@ def fit_folds(config: DictConfig) -> float | None:
         UserError: without ``data.folds``, and as `sr.runs.fit.fit` does.
         DivergedError: if a fold diverges; the folds before it stay.
     """
+    check_options(config)
     config_dict: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     folder = Path(config_dict["run_dir"])
     folds = config_dict["data"]["folds"]

@@ -114,12 +114,10 @@ def plain_values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     try:
-        for name in config:
+        for name in map(str, config):
             value = config[name] if name != "hydra" else None
             is_config = OmegaConf.is_config(value)
-            values[str(name)] = (
-                OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if is_config else value
-            )
+            values[name] = OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if is_config else value
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {line_of(error)}") from error
     values.pop("hydra", None)
