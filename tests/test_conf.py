@@ -1,10 +1,12 @@
 """Every file of conf/ composes and builds what it names."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -20,20 +22,59 @@ def choices() -> list[str]:
 
 def test_every_folder_of_conf_is_tested() -> None:
     folders = {path.name for path in config_dir().iterdir() if path.is_dir()}
-    assert folders == {*GROUPS, "tuned", "hydra"}
+    assert folders == {*GROUPS, "local", "hydra"}
     assert {path.name for path in (config_dir() / "hydra").iterdir()} == {"launcher"}
     assert config_names("hydra/launcher") == ["slurm"]
 
 
-@pytest.mark.parametrize("name", config_names("tuned"))
-def test_what_a_pair_needs_is_found_by_its_choices_and_gives_way_to_the_command_line(
-    compose_config: Compose, name: str
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_a_network_states_the_rate_it_needs_where_it_is_seen_and_gives_way_to_the_command_line(
+    compose_config: Compose, optimizer: str
 ) -> None:
-    model, optimizer = name.split("_")
-    tuned = OmegaConf.load(config_dir() / "tuned" / f"{name}.yaml")
-    choices = [f"model={model}", f"optimizer={optimizer}"]
-    assert compose_config(choices).optimizer.lr == tuned.optimizer.lr != compose_config(choices[1:]).optimizer.lr
-    assert compose_config([*choices, "optimizer.lr=0.125"]).optimizer.lr == 0.125
+    config = compose_config(["model=vdsr", f"optimizer={optimizer}"])
+    assert config.adam_lr == config.optimizer.lr == 2e-4
+    assert OmegaConf.to_container(config, resolve=False)["optimizer"]["lr"] == "${adam_lr}"  # type: ignore[index, call-overload]
+    assert compose_config(["model=espcn", f"optimizer={optimizer}"]).optimizer.lr == 5e-4
+    assert compose_config(["model=vdsr", f"optimizer={optimizer}", "optimizer.lr=0.125"]).optimizer.lr == 0.125
+    assert compose_config(["model=vdsr", f"optimizer={optimizer}", "adam_lr=0.25"]).optimizer.lr == 0.25
+    assert compose_config(["model=vdsr", "optimizer=sgd"]).optimizer.lr == 5.0
+
+
+def test_nothing_applies_that_is_not_chosen() -> None:
+    config = OmegaConf.load(config_dir() / "train.yaml")
+    optional = [entry for entry in config.defaults if any(str(key).startswith("optional") for key in entry)]
+    assert optional == [{"optional local": "default"}]  # a user's own paths
+
+
+def test_a_users_own_paths_are_read_from_a_file_of_his_own(tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "default.yaml").write_text("# @package _global_\ndata:\n  cache_dir: /elsewhere\n")
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        own = compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "run_dir=run"])
+        assert own.data.cache_dir == "/elsewhere"
+        with_option = compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "run_dir=run", "data.cache_dir=/here"])
+        assert with_option.data.cache_dir == "/here"
+
+
+@pytest.mark.parametrize("choice", ["experiment=espcn_x5", "model=espcn_orgin", "optimizer=adam_orgin", "debug=smal"])
+def test_a_mistyped_choice_is_refused(compose_config: Compose, choice: str) -> None:
+    with pytest.raises(HydraException, match=f"Could not find '{choice.replace('=', '/')}'"):
+        compose_config([choice])
+
+
+@pytest.mark.parametrize("loss", ["mse", "vgg", "weighted", "vgg_origin"])
+def test_one_option_says_where_vggs_weights_come_from_whatever_the_loss(compose_config: Compose, loss: str) -> None:
+    config: Any = OmegaConf.to_container(compose_config([f"loss={loss}", "vgg_weights=random"]), resolve=True)
+    parts = [config["loss"], *config["loss"].get("terms", {}).values()]
+    weights = [part["weights"] for part in parts if part["_target_"].endswith("VGGLoss")]
+    assert weights == ([] if loss == "mse" else ["random"])
+
+
+@pytest.mark.parametrize(("recipe", "side"), [("espcn", 24), ("edsr", 48), ("autoencoder", 32)])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_one_recipe_serves_every_scale(compose_config: Compose, recipe: str, side: int, scale: int) -> None:
+    config = compose_config([f"experiment={recipe}", f"scale={scale}"])
+    assert (config.scale, config.model.scale, config.data.patch) == (scale, scale, side * scale)
 
 
 def test_jobs_for_slurm_compose() -> None:
@@ -55,8 +96,7 @@ def test_every_choice_composes_to_plain_values(compose_config: Compose, choice: 
 @pytest.mark.parametrize("loss", config_names("loss"))
 @pytest.mark.parametrize("optimizer", config_names("optimizer"))
 def test_every_combination_takes_a_step(compose_config: Compose, model: str, loss: str, optimizer: str) -> None:
-    overrides = {"vgg": ["loss.weights=random"], "weighted": ["loss.terms.vgg.weights=random"]}
-    config = compose_config([f"model={model}", f"loss={loss}", f"optimizer={optimizer}", *overrides.get(loss, [])])
+    config = compose_config([f"model={model}", f"loss={loss}", f"optimizer={optimizer}", "vgg_weights=random"])
     net, criterion = instantiate(config.model), instantiate(config.loss)
     steps = instantiate(config.optimizer)(net.parameters())
     before = torch.cat([parameter.detach().flatten().clone() for parameter in net.parameters()])
@@ -76,12 +116,18 @@ def test_every_schedule_builds_on_any_optimizer(compose_config: Compose, name: s
     assert schedule.get_last_lr()[0] > 0
 
 
-@pytest.mark.parametrize("model", config_names("model"))
-@pytest.mark.parametrize("optimizer", config_names("optimizer"))
-def test_experiment_origin_has_the_origins_settings(compose_config: Compose, model: str, optimizer: str) -> None:
-    config = compose_config(["experiment=origin", f"model={model}", f"optimizer={optimizer}", "loss=vgg"])
+@pytest.mark.parametrize("model", ["espcn_origin", "autoencoder_origin", "vdsr"])
+@pytest.mark.parametrize("optimizer", ["adam_origin", "sgd_origin", "rmsprop_origin"])
+@pytest.mark.parametrize("experiment", ["origin", "origin_grid"])
+def test_experiment_origin_has_the_origins_settings(
+    compose_config: Compose, model: str, optimizer: str, experiment: str
+) -> None:
+    config = compose_config([f"experiment={experiment}", f"model={model}", f"optimizer={optimizer}", "loss=vgg_origin"])
     assert config.optimizer.lr == config.optimizer.weight_decay == 1e-3
     assert config.optimizer.get("momentum", 0) == 0
+    assert not config.optimizer.get("nesterov", False)
+    assert config.optimizer.get("alpha", 0.99) == 0.99
+    assert list(config.optimizer.get("betas", [0.9, 0.999])) == [0.9, 0.999]
     assert config.trainer.gradient_clip_val is None
     assert config.scheduler._target_ == "sr.schedules.constant"
     assert (config.trainer.max_epochs, config.trainer.precision) == (10, "32-true")
@@ -91,10 +137,18 @@ def test_experiment_origin_has_the_origins_settings(compose_config: Compose, mod
     assert not config.data.augment.rotate90
     assert config.loss.resize == 224
     assert config.model.get("head", "sigmoid") == "sigmoid"
-    assert ("head" in config.model) == (model in ("espcn", "autoencoder"))
+    assert ("head" in config.model) == (model != "vdsr")
     assert config.model.get("activation", "tanh") == "tanh"
     assert config.model.get("dropout", 0.3) == 0.3
+    assert config.model.get("skips", False) is False
     instantiate(config.optimizer)(instantiate(config.model).parameters())
+
+
+def test_experiment_origin_alone_is_one_of_the_origins_runs(compose_config: Compose) -> None:
+    config = compose_config(["experiment=origin"])
+    assert (config.model.activation, config.model.head) == ("tanh", "sigmoid")
+    assert list(config.optimizer.betas) == [0.9, 0.999]
+    assert config.loss._target_ == "torch.nn.MSELoss"
 
 
 def test_the_seed_of_the_splits_is_the_origins(compose_config: Compose) -> None:

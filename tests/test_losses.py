@@ -1,4 +1,6 @@
 import hashlib
+import io
+import socket
 from pathlib import Path
 from urllib.error import URLError
 
@@ -139,13 +141,40 @@ def test_without_network_one_message_names_url_place_and_choices(
         raise URLError("no network")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    monkeypatch.setattr(losses, "urlopen", refuse)
     with pytest.raises(UserError) as caught:
         VGGLoss()
     message = str(caught.value)
     assert "\n" not in message
-    for part in (losses.VGG16_URL, str(tmp_path / "checkpoints"), "loss.weights=PATH", "loss.weights=random"):
+    for part in (losses.VGG16_URL, str(tmp_path / "checkpoints"), "vgg_weights=PATH", "vgg_weights=random"):
         assert part in message
+
+
+def test_a_download_is_kept_whole_and_only_with_the_published_hash(
+    vgg_file: tuple[Path, nn.Sequential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = vgg_file[0].read_bytes()
+    name = f"vgg16-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    answers = iter([content[:-1], content])
+    timeouts: list[float | None] = []
+
+    def answer(url: str, timeout: float | None = None) -> io.BytesIO:
+        assert url.endswith(name)
+        timeouts.append(timeout)
+        return io.BytesIO(next(answers))
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(losses, "VGG16_URL", f"https://download.pytorch.org/models/{name}")
+    monkeypatch.setattr(losses, "urlopen", answer)
+    with pytest.raises(UserError, match="its hash differs: the download is damaged"):
+        VGGLoss()
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    sr, hr = images()
+    assert VGGLoss()(sr, hr).item() == VGGLoss(weights=str(vgg_file[0]))(sr, hr).item()
+    assert (tmp_path / "checkpoints" / name).read_bytes() == content
+    assert timeouts == [30.0, 30.0]
+    assert socket.getdefaulttimeout() is None  # of the process: it is not ours
+    VGGLoss()  # from the cache: the answers are used up
 
 
 def test_files_that_are_not_vgg16_are_refused(tmp_path: Path) -> None:
@@ -170,8 +199,7 @@ def test_weighted_sum_adds_what_its_weights_say() -> None:
 
 @pytest.mark.parametrize("name", config_names("loss"))
 def test_every_loss_config_is_least_on_equal_images_and_has_a_gradient(compose_config: Compose, name: str) -> None:
-    overrides = {"vgg": ["loss.weights=random"], "weighted": ["loss.terms.vgg.weights=random"]}
-    loss = instantiate(compose_config([f"loss={name}", *overrides.get(name, [])]).loss)
+    loss = instantiate(compose_config([f"loss={name}", "vgg_weights=random"]).loss)
     sr, hr = images()
     assert loss(hr, hr).item() == pytest.approx(getattr(loss, "eps", 0.0))  # Charbonnier's floor
     sr.requires_grad_()
@@ -182,7 +210,7 @@ def test_every_loss_config_is_least_on_equal_images_and_has_a_gradient(compose_c
 
 
 def test_any_losses_can_be_summed_from_the_command_line(compose_config: Compose) -> None:
-    overrides = ["loss=weighted", "loss.terms.vgg.weights=random", "+loss@loss.terms.mse=mse", "+loss.weights.mse=3"]
+    overrides = ["loss=weighted", "vgg_weights=random", "+loss@loss.terms.mse=mse", "+loss.weights.mse=3"]
     loss = instantiate(compose_config(overrides).loss)
     assert set(loss.terms) == {"mae", "vgg", "mse"}
 

@@ -18,7 +18,7 @@ import torch
 from scripts.bench.timing import device, photographs, run, save
 
 NETWORKS = ("espcn", "autoencoder", "vdsr")
-LOSSES = {"mse": ["loss=mse"], "mae": ["loss=mae"], "vgg": ["loss=vgg", "loss.weights=random"]}
+LOSSES = {"mse": ["loss=mse"], "mae": ["loss=mae"], "vgg": ["loss=vgg", "vgg_weights=random"]}
 OPTIMIZERS, FOLDS, EPOCHS, IMAGES = 3, 5, 10, 560
 VGG_OPERATIONS = 2 * 17.0e9  # one forward pass up to relu4_3 on 256x256
 

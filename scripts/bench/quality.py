@@ -20,9 +20,9 @@ PLAIN = {
     "float32, compiled": [FLOAT32, "trainer.compile=true"],
 }
 VGG = {
-    "float32": ["loss.weights=random", FLOAT32],
-    "bfloat16": ["loss.weights=random", BFLOAT16],
-    "bfloat16, features in float32": ["loss.weights=random", BFLOAT16, "loss.float32=true"],
+    "float32": ["vgg_weights=random", FLOAT32],
+    "bfloat16": ["vgg_weights=random", BFLOAT16],
+    "bfloat16, features in float32": ["vgg_weights=random", BFLOAT16, "loss.float32=true"],
 }
 
 

@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from scripts.bench.timing import composed, device, interleaved, machine, photographs, rate, run, save
 
 NETWORKS = ("espcn", "autoencoder", "vdsr")
-LOSSES = {"mse": ["loss=mse"], "vgg": ["loss=vgg", "loss.weights=random"]}
+LOSSES = {"mse": ["loss=mse"], "vgg": ["loss=vgg", "vgg_weights=random"]}
 SIDE, PATCH, BATCH = 256, 96, 16
 CROP = (PATCH / SIDE) ** 2  # of an image
 
@@ -75,7 +75,8 @@ def tensor(image: np.ndarray) -> Tensor:
 def origin(files: list[Path], loss_overrides: list[str], model: str) -> Callable[[], int]:
     """The origin's manner."""
     resize = ["loss.resize=224"] if "loss=vgg" in loss_overrides else []
-    built = parts("experiment=origin", f"model={model}", *loss_overrides, *resize)
+    own = {"espcn": "espcn_origin", "autoencoder": "autoencoder_origin"}.get(model, model)
+    built = parts("experiment=origin", f"model={own}", *loss_overrides, *resize)
     remaining = cycle(files)
 
     def one() -> int:

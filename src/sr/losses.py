@@ -1,21 +1,23 @@
 """The losses that torch lacks: VGG perceptual, Charbonnier, and a weighted sum; plain MSE and L1 come from torch."""
 
 import hashlib
-import socket
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlparse
+from urllib.request import urlopen
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr.errors import UserError
+from sr.io.atomic import whole_file
 
 # torch's own published file; the hash in its name is checked on download.
 VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 _DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
+_BLOCK = 2**20  # bytes read at a time
 
 # VGG16 (Simonyan & Zisserman 2015) up to relu4_3: widths of its layers, the index of each convolution in the published
 # file, and which of them end in a layer that is compared (relu1_2, relu2_2, relu3_3, relu4_3; Johnson et al. 2016).
@@ -148,13 +150,13 @@ class WeightedSum(nn.Module):
 def _load_features(weights: str) -> list[tuple[Tensor, Tensor]]:
     if weights == "random":
         return _random_features()
-    state = _download() if weights == "imagenet" else _read(Path(weights).expanduser())
+    state = _read(_imagenet_file() if weights == "imagenet" else Path(weights).expanduser())
     try:
         pairs = [(state[f"features.{index}.weight"], state[f"features.{index}.bias"]) for index in _FILE_INDEX]
     except (KeyError, TypeError) as error:
-        raise UserError(f"loss.weights={weights}: not the weights of VGG16 (no entry {error})") from error
+        raise UserError(f"vgg_weights={weights}: not the weights of VGG16 (no entry {error})") from error
     if [tuple(weight.shape) for weight, _ in pairs] != _SHAPES:
-        raise UserError(f"loss.weights={weights}: not the weights of VGG16 (its layers have other shapes)")
+        raise UserError(f"vgg_weights={weights}: not the weights of VGG16 (its layers have other shapes)")
     return [(weight.detach().float().clone(), bias.detach().float().clone()) for weight, bias in pairs]
 
 
@@ -167,27 +169,42 @@ def _random_features() -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def _download() -> dict[str, Tensor]:
+def _imagenet_file() -> Path:
+    """Torch's published file in the cache of its hub, downloaded if it is not there yet, its hash checked."""
     name = Path(urlparse(VGG16_URL).path).name
-    place = Path(torch.hub.get_dir(), "checkpoints", name)
-    mend = (
-        "put that file there by hand, or choose loss.weights=PATH (VGG16's weights elsewhere) or loss.weights=random "
-        "(seeded random features, a weaker loss); inside loss=weighted the option is loss.terms.vgg.weights"
+    path = Path(torch.hub.get_dir(), "checkpoints", name)
+    fix = (
+        "put that file there by hand, or choose vgg_weights=PATH (VGG16's weights elsewhere) or vgg_weights=random "
+        "(seeded random features, a weaker loss)"
     )
-    if place.is_file():
-        prefix = name.removesuffix(".pth").split("-")[1]
-        with place.open("rb") as file:
-            if not hashlib.file_digest(file, "sha256").hexdigest().startswith(prefix):
-                raise UserError(f"{place}: is not the file of {VGG16_URL} (its hash differs): delete it, then {mend}")
-        return _read(place)
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
-    try:
-        return torch.hub.load_state_dict_from_url(VGG16_URL, map_location="cpu", check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:  # no network, no room, or another hash
-        raise UserError(f"loss=vgg: cannot fetch {VGG16_URL} to {place} ({error}): {mend}") from error
-    finally:
-        socket.setdefaulttimeout(timeout)
+    hash_prefix = name.removesuffix(".pth").split("-")[1]
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _download(path, hash_prefix)
+        except (OSError, ValueError) as error:  # no network, no room, or another hash
+            raise UserError(f"loss=vgg: cannot fetch {VGG16_URL} to {path} ({error}): {fix}") from error
+        return path
+    with path.open("rb") as file:
+        if not hashlib.file_digest(file, "sha256").hexdigest().startswith(hash_prefix):
+            raise UserError(f"{path}: is not the file of {VGG16_URL} (its hash differs): delete it, then {fix}")
+    return path
+
+
+def _download(path: Path, hash_prefix: str) -> None:
+    """Fetch the published file, whole or not at all.
+
+    Raises:
+        OSError: without a network or an answer in time.
+        ValueError: if what came is not the file.
+    """
+    digest = hashlib.sha256()
+    with urlopen(VGG16_URL, timeout=_DOWNLOAD_TIMEOUT) as response, whole_file(path) as file:
+        while block := response.read(_BLOCK):
+            digest.update(block)
+            file.write(block)
+        if not digest.hexdigest().startswith(hash_prefix):
+            raise ValueError("its hash differs: the download is damaged")
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -195,5 +212,5 @@ def _read(path: Path) -> dict[str, Tensor]:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a foreign or damaged file fails in many ways
         reason = "no such file" if isinstance(error, FileNotFoundError) else "not a file of weights that torch can read"
-        raise UserError(f"loss.weights: {path}: {reason} (other choices: imagenet, random)") from error
+        raise UserError(f"vgg_weights: {path}: {reason} (other choices: imagenet, random)") from error
     return state

@@ -10,7 +10,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
@@ -18,6 +18,9 @@ from sr.runs.place import expand_home, remove_untouched_folder
 from sr.runs.sweep import note_failure
 
 log = logging.getLogger(__name__)
+
+# In conf/: ``${times:24,${scale}}``, for sizes that follow the scale.
+OmegaConf.register_new_resolver("times", lambda first, second: first * second, replace=True)
 
 # Exit codes: 1 is a fault of ours with its traceback, the last two are the shell's for a signal.
 _BAD_INPUT, _DIVERGED, _CTRL_C, _TERMINATED = 2, 3, 130, 143

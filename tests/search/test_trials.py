@@ -117,11 +117,11 @@ def test_the_searches_that_ship_begin(
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["experiment=origin", "model=espcn", "optimizer.lr=interval(1e-4,1e-3)"],
+        ["experiment=origin", "model=autoencoder_origin", "optimizer.lr=interval(1e-4,1e-3)"],
         ["experiment=showcase", "model=espcn", "loss=vgg", "optimizer.lr=choice(1e-4,1e-3)"],
         ["model=vdsr", "optimizer=choice(adam,sgd)", "+data.note='a, b'", "data.root=[A,B]"],
         ["debug=tiny", "data.patch=choice(32,64)"],
-        ["model=vdsr", "+tuned@extra=vdsr_adam", "seed=choice(1,2)"],
+        ["model=vdsr", "+optimizer@extra=sgd_origin", "seed=choice(1,2)"],
         ["optimizer={lr: 0.5}", "seed=choice(1,2)"],
         ["~callbacks.search", "seed=choice(1,2)"],
     ],

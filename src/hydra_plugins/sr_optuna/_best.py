@@ -46,7 +46,7 @@ def write_best(folder: Path, trials: Sequence[FrozenTrial], config: DictConfig, 
         short = [*_program(), "--config-dir", str(_near(own)), f"{_GROUP}={name}"]
         values = ", ".join(f"{value:.6g}" for value in trial.values)
         about = f"# Trial {trial.number}: {values}. Train it: {shlex.join(short)}\n"
-        _write(path, f"# @package _global_\n{about}{_as_experiment(overrides, wanted, loader)}")
+        _write(path, f"# @package _global_\n{about}{_as_experiment(overrides, loader)}")
         if _task(_composed(own, f"{_GROUP}={name}", config, loader)) == _task(wanted):
             command = short
         else:
@@ -55,8 +55,8 @@ def write_best(folder: Path, trials: Sequence[FrozenTrial], config: DictConfig, 
     return commands
 
 
-def _as_experiment(overrides: Sequence[str], trial: DictConfig, loader: ConfigLoader) -> str:
-    """Overrides as an experiment's YAML, upon the experiment that they name and what comes with it."""
+def _as_experiment(overrides: Sequence[str], loader: ConfigLoader) -> str:
+    """Overrides as an experiment's YAML, on top of the experiment that they name."""
     first: list[Any] = []
     then: list[Any] = []
     values = OmegaConf.create({})
@@ -71,12 +71,7 @@ def _as_experiment(overrides: Sequence[str], trial: DictConfig, loader: ConfigLo
             then.append({f"override /{override.get_key_element()}": value})
         elif not override.is_delete():
             OmegaConf.update(values, group, value, force_add=True)
-    companions = [
-        f"/{key.partition('@')[0]}/{choice}"
-        for key, choice in trial.hydra.runtime.choices.items()
-        if key.startswith(f"{_GROUP}/") and choice in loader.get_group_options(key.partition("@")[0])
-    ]
-    merged = OmegaConf.merge({"defaults": [*first, *companions, *then, "_self_"], "hydra": {"mode": "RUN"}}, values)
+    merged = OmegaConf.merge({"defaults": [*first, *then, "_self_"], "hydra": {"mode": "RUN"}}, values)
     return OmegaConf.to_yaml(merged)
 
 

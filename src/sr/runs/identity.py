@@ -8,9 +8,9 @@ from typing import Any
 _ABSENT = object()
 
 # Options that change where or how fast a run goes or what it logs, not what it computes, and options whose value
-# stands elsewhere in the config as well (the monitor once more in each callback, the weights of the VGG loss in it).
+# stands elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback).
 _NOT_COMPARED = re.compile(
-    r"run_dir|retrain|test|logger|objectives|vgg_weights|callbacks\.checkpoints\.minutes"
+    r"run_dir|retrain|test|logger|objectives|vgg_weights|adam_lr|callbacks\.checkpoints\.minutes"
     r"|callbacks\.\w+\.(monitor|mode|fold)"
 )
 
