@@ -21,11 +21,11 @@ from tests.support.runs import Command, MakeFolder
         (["monitor=val/pnsr"], "monitor must be one of val/psnr"),
         (["monitor=val/loss"], "mode=min"),
         (["data.num_workers=-1"], "num_workers"),
-        (["trainer.max_epochs=-1", "scheduler=cosine"], ""),
+        (["trainer.max_epochs=-1", "scheduler=cosine"], "trainer.max_epochs=-1"),
         (["data.fold=3"], "needs the number of folds"),
         (["model.activation=gelu"], "one of relu, tanh"),
-        (["+model.depth=3"], "unexpected keyword argument"),
-        (["data.augment.flip=true", "+data.augment.shear=true"], "unexpected keyword argument"),
+        (["+model.depth=3"], "model.depth: ESPCN has no such option"),
+        (["data.augment.flip=true", "+data.augment.shear=true"], "data.augment.shear: Augment has no such option"),
     ],
 )
 def test_bad_input_ends_before_training_with_one_line(
@@ -37,6 +37,7 @@ def test_bad_input_ends_before_training_with_one_line(
     assert len(lines) == 1, text
     assert lines[0].startswith("error: ")
     assert message in lines[0]
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ class TopLevel:
 
     scale: _Count
     seed: Annotated[int, Range(0, 2**32 - 1)]
+    adam_lr: float
+    vgg_weights: str
     monitor: str
     mode: Literal["max", "min"]
     objectives: Sequence[str] | None
