@@ -123,3 +123,32 @@ def test_bicubic_on_set5_is_the_published_value(shared: object) -> None:
         lr, hr = load_pair(source, 2, 2)
         values.append(score(resize(lr[None].double() / 255, 2), hr[None] / 255, "y", 2)["psnr"].item())
     assert np.mean(values) == pytest.approx(33.66, abs=0.03)  # from 8-bit RGB files, see the protocol
+
+
+def test_under_y_outputs_and_baselines_are_scored_as_y_with_the_border_of_the_scale() -> None:
+    generator = torch.Generator().manual_seed(1)
+    hr = torch.rand(2, 3, 40, 48, generator=generator)
+    lr = resize(hr, 0.5)
+    sr = resize(lr, 2) + 0.01
+    scores = Scorer(2, "y")(sr, lr, hr, ["a", "b"])
+    expected = score(sr, hr, "y", 2)
+    assert torch.equal(scores["psnr"], expected["psnr"])
+    assert torch.equal(scores["ssim"], expected["ssim"])
+    for prefix, kernel in (("input", "bicubic"), ("nearest", "nearest"), ("lanczos", "lanczos")):
+        baseline = score(resize(lr, 2, kernel), hr, "y", 2)
+        assert torch.equal(scores[f"{prefix}_psnr"], baseline["psnr"])
+        assert torch.equal(scores[f"{prefix}_ssim"], baseline["ssim"])
+    assert torch.equal(scores["gain"], scores["psnr"] - scores["input_psnr"])
+    without_border = score(sr, hr, "y", 0)
+    assert not torch.equal(without_border["psnr"], expected["psnr"])
+
+
+def test_baselines_are_scored_once_for_each_image_and_kept_by_name() -> None:
+    hr = torch.rand(1, 3, 24, 24)
+    lr = resize(hr, 0.5)
+    scorer = Scorer(2)
+    first = scorer(resize(lr, 2), lr, hr, ["a"])["input_psnr"]
+    again = scorer(resize(lr, 2), torch.zeros_like(lr), hr, ["a"])["input_psnr"]
+    other = scorer(resize(lr, 2), torch.zeros_like(lr), hr, ["b"])["input_psnr"]
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

@@ -11,9 +11,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from sr.io.logs import log_now
+from sr.terms import Batch, Part, StepOutput
 
 # The validation loaders in their order, see `sr.datamodule.ISRDataModule.val_dataloader`.
-_PARTS = ("val", "train")
+_PARTS = (Part.VAL, Part.TRAIN)
 
 # Scores worth a curve; those of the other enlargements without a model stay in the image tables.
 _LOGGED = ("psnr", "ssim", "input_psnr", "input_ssim", "gain")
@@ -38,7 +39,7 @@ class LitSR(LightningModule):
         config: dict[str, Any] | None = None,
         compile_from: int | None = None,
     ) -> None:
-        """Take built parts.
+        """Store the network, the loss, the scorer, and what builds the optimizer and its schedule.
 
         Args:
             net: maps lr to an unclamped image of hr's size.
@@ -62,7 +63,7 @@ class LitSR(LightningModule):
         out: Tensor = self.net(lr)
         return out
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         loss: Tensor = self.loss(self._enlarge(batch["lr"]), batch["hr"])
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -72,19 +73,19 @@ class LitSR(LightningModule):
             log_now(self.trainer, {"lr": rate, "train/loss_step": float(loss.detach())}, self.trainer.global_step)
         return loss
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> StepOutput:
         """Score a batch of validation or of training images."""
         return self._score(batch, _PARTS[dataloader_idx])
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+    def test_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """Score a batch of test images."""
-        return self._score(batch, "test")
+        return self._score(batch, Part.TEST)
 
-    def _score(self, batch: dict[str, Any], part: str) -> dict[str, Any]:
+    def _score(self, batch: Batch, part: Part) -> StepOutput:
         sr = self.net(batch["lr"])
         scores = self.scorer(sr, batch["lr"], batch["hr"], batch["name"])
         means = {f"{part}/{name}": scores[name].mean().float() for name in _LOGGED}
-        if part != "train":
+        if part is not Part.TRAIN:
             means[f"{part}/loss"] = self.loss(sr, batch["hr"])
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=len(sr), add_dataloader_idx=False)
         return {"part": part, "name": batch["name"], "scores": scores, "sr": sr}

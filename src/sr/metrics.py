@@ -10,12 +10,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from sr.errors import check_choice
 from sr.image import gray, luma, quantise, resize, shave
-
-PROTOCOLS = ("rgb", "y")
-
-# Enlargements without a model, by the prefix of their scores; the first is the input as every model sees it. At scale
-# 1 nothing is enlarged, and all would be the input itself.
-BASELINES = {"input": "bicubic", "nearest": "nearest", "lanczos": "lanczos"}
+from sr.terms import BASELINES, Protocol
 
 # An image equal to its target has infinite PSNR, which no mean survives. A single channel value off by one in a
 # 12-megapixel image scores about 124 dB, so nothing measurable reaches the cap.
@@ -74,7 +69,7 @@ def _gaussian() -> Tensor:
 
 
 def score(
-    sr: Tensor, hr: Tensor, protocol: str = "rgb", border: int = 0, *, stored_gray: bool = False
+    sr: Tensor, hr: Tensor, protocol: str = Protocol.RGB, border: int = 0, *, stored_gray: bool = False
 ) -> dict[str, Tensor]:
     """Score images against their targets, in float64 where the device has it.
 
@@ -91,25 +86,25 @@ def score(
     Raises:
         UserError: for another protocol.
     """
-    check_choice("protocol", protocol, PROTOCOLS)
+    check_choice("protocol", protocol, [*Protocol])
     with torch.autocast(sr.device.type, enabled=False):
         dtype = torch.float32 if sr.device.type == "mps" else torch.float64  # Apple's GPUs lack float64
         sr, hr = quantise(sr.to(dtype)), quantise(hr.to(dtype))
-        if protocol == "y":
+        if protocol == Protocol.Y:
             channel = gray if stored_gray else luma
             sr, hr = (shave(quantise(channel(image)), border) for image in (sr, hr))
         return {"psnr": psnr(sr, hr), "ssim": ssim(sr, hr)}
 
 
 class Scorer:
-    """Scores outputs and, once per image, the input enlarged without a model, which they have to beat."""
+    """Scores outputs and, once per image, the baselines that they have to beat."""
 
-    def __init__(self, scale: int, protocol: str = "rgb") -> None:
+    def __init__(self, scale: int, protocol: str = Protocol.RGB) -> None:
         """Fix the protocol; ``scale`` enlarges the input and is the border cut under ``y``."""
-        check_choice("protocol", protocol, PROTOCOLS)
+        check_choice("protocol", protocol, [*Protocol])
         self.scale = scale
         self.protocol = protocol
-        self._names = tuple(BASELINES) if scale > 1 else ("input",)
+        self._compared = BASELINES if scale > 1 else BASELINES[:1]
         self._baselines: dict[str, dict[str, Tensor]] = {}
 
     def __call__(self, sr: Tensor, lr: Tensor, hr: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
@@ -131,7 +126,8 @@ class Scorer:
 
     def _without_model(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         scores = {}
-        for name in self._names:
-            for metric, values in score(resize(lr, self.scale, BASELINES[name]), hr, self.protocol, self.scale).items():
-                scores[f"{name}_{metric}"] = values
+        for baseline in self._compared:
+            enlarged = resize(lr, self.scale, baseline.kernel)
+            for metric, values in score(enlarged, hr, self.protocol, self.scale).items():
+                scores[f"{baseline.prefix}_{metric}"] = values
         return scores

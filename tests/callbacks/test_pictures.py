@@ -1,12 +1,18 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
-from sr.callbacks.pictures import SampleCrops, sample_grid, worst_square
+from sr.callbacks.checkpoints import RunCheckpoints
+from sr.callbacks.pictures import SampleCrops, SampleGrids, sample_grid, worst_square
 from sr.image import quantise, resize
+from sr.io.run_folder import RunFolder
+from sr.terms import Batch, Part, StepOutput
 from tests.support.runs import Command, MakeFolder
 
 
@@ -39,7 +45,7 @@ def test_a_run_leaves_squares_of_its_validation_images_beside_input_and_target(
     data = make_folder(count=10, size=(48, 64))
     code, text = command("data=isr", f"data.root={data}", "callbacks.samples.side=32", "logger=none")
     assert code == 0, text
-    with Image.open(tmp_path / "run" / SampleCrops.FILE) as picture:
+    with Image.open(RunFolder(tmp_path / "run").samples) as picture:
         layout = json.loads(picture.text["sr"])  # type: ignore[attr-defined]
         pixels = np.asarray(picture)
     names = {line.split(",")[0] for line in (tmp_path / "run" / "images.csv").read_text().splitlines()[1:]}
@@ -49,3 +55,49 @@ def test_a_run_leaves_squares_of_its_validation_images_beside_input_and_target(
         target = np.asarray(Image.open(data / "high_res" / f"{row['name']}.png"))
         square = target[row["top"] : row["top"] + 32, row["left"] : row["left"] + 32]
         assert np.array_equal(pixels[32 * number : 32 * number + 32, 64:], square)
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "epochs_apart", "times", "expected"),
+    [
+        (6, 1, 20, [0, 1, 2, 3, 4, 5]),
+        (10, 1, 5, [0, 2, 4, 6, 8, 9]),
+        (8, 4, 20, [3, 7]),
+        (40, 4, 5, [3, 11, 19, 27, 35, 39]),
+        (1, 1, 20, [0]),
+    ],
+)
+def test_pictures_are_spread_over_the_validations_first_and_last_among_them(
+    max_epochs: int, epochs_apart: int, times: int, expected: list[int]
+) -> None:
+    grids = SampleGrids(times=times)
+    validated = range(epochs_apart - 1, max_epochs, epochs_apart)
+    trainers: list[Any] = [
+        SimpleNamespace(current_epoch=epoch, max_epochs=max_epochs, check_val_every_n_epoch=epochs_apart)
+        for epoch in validated
+    ]
+    assert [trainer.current_epoch for trainer in trainers if grids._is_due(trainer)] == expected
+
+
+def test_the_columns_are_the_input_the_output_and_the_target(tmp_path: Path) -> None:
+    lr, sr, hr = (torch.full((1, 3, side, side), value) for side, value in ((8, 0.2), (16, 0.4), (16, 0.6)))
+    outputs: StepOutput = {"part": Part.VAL, "name": ["a"], "scores": {"input_psnr": torch.tensor([20.0])}, "sr": sr}
+    batch: Batch = {"lr": lr, "hr": hr, "name": ["a"]}
+    crops = SampleCrops(side=16)
+    checkpoints = RunCheckpoints(str(tmp_path))
+    checkpoints.epoch_is_best = True
+    trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))
+    module: Any = None
+    crops.on_validation_start(trainer, module)
+    crops.on_validation_batch_end(trainer, module, outputs, batch, 0)
+    crops.on_validation_batch_end(trainer, module, {**outputs, "part": Part.TRAIN, "name": ["b"]}, batch, 0, 1)
+    crops.on_train_epoch_end(trainer, module)
+    with Image.open(RunFolder(tmp_path).samples) as picture:
+        assert [row["name"] for row in json.loads(picture.info["sr"])["rows"]] == ["a"]
+        pixels = np.asarray(picture)
+    assert [pixels[:, column : column + 16].mean() for column in (0, 16, 32)] == [51, 102, 153]
+    RunFolder(tmp_path).samples.unlink()
+    checkpoints.epoch_is_best = False
+    crops.on_validation_batch_end(trainer, module, outputs, batch, 0)
+    crops.on_train_epoch_end(trainer, module)
+    assert not RunFolder(tmp_path).samples.exists()

@@ -12,7 +12,8 @@ import pytest
 from scripts.campaigns.fill_disks import fill, small_disk
 from scripts.campaigns.kill_runs import command as command_of
 from scripts.campaigns.kill_runs import differences, finish, make_images, survive
-from sr.callbacks.checkpoints import LAST, WholeCheckpointIO
+from sr.callbacks.checkpoints import WholeCheckpointIO
+from sr.io.run_folder import RunFolder
 from tests.support.runs import Command, MakeFolder, result_of
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ def _dies(when: str, at: int) -> Callable[..., None]:
 
     def save_checkpoint(self: WholeCheckpointIO, checkpoint: dict[str, Any], path: Path, **others: object) -> None:
         nonlocal written
-        written += Path(path).name == LAST
+        written += Path(path).name == RunFolder(Path()).last.name
         if written == at and when == "before":
             raise RuntimeError("the power is gone")
         save(self, checkpoint, path)

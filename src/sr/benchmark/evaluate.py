@@ -21,7 +21,8 @@ from sr.inference.tiles import enlarge
 from sr.io.atomic import whole_file, write_text
 from sr.io.images import is_gray, to_pil
 from sr.io.tables import aligned, write_table
-from sr.metrics import PROTOCOLS, score
+from sr.metrics import score
+from sr.terms import Protocol
 from sr.weights.find import Model
 
 BASELINES = ("bicubic", "nearest", "lanczos")
@@ -93,7 +94,7 @@ def evaluate(
         UserError: for a folder, image or pair that cannot be used.
     """
     check_at_least("--scale", scale, 1)
-    check_choice("--protocol", protocol, PROTOCOLS)
+    check_choice("--protocol", protocol, [*Protocol])
     everyone = [*(Model(kernel, scale) for kernel in baselines), *models]
     for folder, label in zip(data, _labels(data), strict=True):
         sources = image_folder(folder)

@@ -18,70 +18,88 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
 
-from sr.errors import UserError
+from sr.callbacks.agreement import any_process, is_due
+from sr.errors import UserError, check_choice
 from sr.io.atomic import whole_file
+from sr.io.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
-_ASKED_EVERY = 10  # steps between two agreements of several processes on whether to save or to stop
-_TIME_IS_OVER = getattr(signal, "SIGUSR2", None)  # what submitit asks Slurm to send; Windows has none
+# What submitit asks Slurm to send when the time of a job is nearly over; Windows has no such signal.
+_TIME_IS_OVER = getattr(signal, "SIGUSR2", None)
 
 
 class RunCheckpoints(ModelCheckpoint):
-    """``best.ckpt``, ``last.ckpt`` and, before that, ``previous.ckpt``.
+    """``best.ckpt``, ``last.ckpt`` and, before that, ``previous.ckpt``; it alone decides which epoch is the best.
 
     The last is written at the end of each epoch, every so many minutes inside one, and when a run is interrupted.
-    Ctrl-C and SIGTERM are held back to the end of a step, or of the epoch after its last step, where the state is whole
-    and the run can be continued exactly; of several processes one that is told stops all. A second signal acts at once.
-    The signal by which submitit learns that a job's time is over is held back too, if it listens: it gets it once the
-    checkpoint is written, and queues the job again.
+    Ctrl-C and SIGTERM take effect at the end of a step, or of the epoch after its last step, where the state is whole
+    and the run can be resumed exactly; of several processes one that is told stops all. A second signal acts at once.
+    The signal by which submitit learns that the time of a job is over is delayed as well, if submitit listens: it gets
+    the signal once the checkpoint is written, and queues the job again.
     """
 
     def __init__(self, dirpath: str, monitor: str = "val/psnr", mode: str = "max", minutes: float = 10.0) -> None:
         """Keep the checkpoint with the best ``monitor`` in the folder ``dirpath``, and one every ``minutes``.
 
         Raises:
-            UserError: for a negative number of minutes.
+            UserError: for a negative number of minutes, and for a mode other than max and min.
         """
         if minutes < 0:
             raise UserError(f"callbacks.checkpoints.minutes must be 0 or more, got {minutes}")
+        check_choice("mode", mode, ("max", "min"))
         super().__init__(
             dirpath,
-            filename="best",
+            filename=RunFolder(Path()).best.stem,
             monitor=monitor,
             mode=mode,
             save_last=False,  # Lightning would write it only together with a better best.ckpt
             save_on_train_epoch_end=True,  # after the other callbacks have closed the epoch
             enable_version_counter=False,  # best.ckpt is replaced, never best-v1.ckpt beside it
         )
+        self.epoch_is_best = False
         self._seconds = 60 * minutes
-        self._saved = 0.0
-        self._received: int | None = None
-        self._whole = False
-        self._previous: dict[int, Any] = {}
+        self._saved_at = 0.0
+        self._received_signal: int | None = None
+        self._state_is_whole = False
+        self._previous_handlers: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the signals."""
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
         if threading.current_thread() is not threading.main_thread():
             return  # signals reach the main thread only
         numbers = [signal.SIGINT, signal.SIGTERM]
         if _TIME_IS_OVER is not None and callable(signal.getsignal(_TIME_IS_OVER)):
             numbers.append(_TIME_IS_OVER)
-        self._previous = {number: signal.signal(number, self._hold) for number in numbers}
+        self._previous_handlers = {number: signal.signal(number, self._delay) for number in numbers}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take them from Lightning, whose handler of SIGTERM asks the other processes in the middle of anything."""
+        """Take them from Lightning, whose handler of SIGTERM asks the other processes at any moment."""
         super().on_train_start(trainer, pl_module)
-        for number in self._previous:
-            signal.signal(number, self._hold)
+        for number in self._previous_handlers:
+            signal.signal(number, self._delay)
 
-    def _hold(self, number: int, frame: FrameType | None) -> None:
-        if self._received is not None:
+    def _delay(self, number: int, frame: FrameType | None) -> None:
+        if self._received_signal is not None:
             raise _exception_of(number)
-        self._received = number
+        self._received_signal = number
         log.warning("stopping after this step, or after validation; a second signal stops at once")
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Without a validation an epoch is not the best."""
+        self.epoch_is_best = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Decide whether this epoch is the best so far; a score that is not a number never is."""
+        score = trainer.callback_metrics.get(str(self.monitor))
+        if score is not None and not trainer.sanity_checking:
+            self.epoch_is_best = not score.isnan() and super().check_monitor_top_k(trainer, score)
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        """What `on_validation_end` has decided; Lightning asks when it is to write ``best.ckpt``."""
+        return self.epoch_is_best
 
     def on_train_batch_end(
         self,
@@ -94,13 +112,12 @@ class RunCheckpoints(ModelCheckpoint):
         """Save if it is time, and stop here if asked to: this callback is the last to see the step."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         self._stop_if_orphaned()
-        if trainer.is_last_batch or (trainer.world_size > 1 and trainer.global_step % _ASKED_EVERY):
+        if trainer.is_last_batch or not is_due(trainer):
             return
-        due = time.monotonic() - self._saved >= self._seconds
-        if self._stop_is_agreed(trainer):
-            self._whole = True
-            raise _exception_of(self._received)
-        if trainer.strategy.reduce_boolean_decision(due, all=False):
+        if any_process(trainer, self._received_signal is not None):
+            self._state_is_whole = True
+            raise _exception_of(self._received_signal)
+        if any_process(trainer, time.monotonic() - self._saved_at >= self._seconds):
             self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -108,36 +125,32 @@ class RunCheckpoints(ModelCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
         self._save_last(trainer)
         self._stop_if_orphaned()
-        if self._stop_is_agreed(trainer):
-            raise _exception_of(self._received)
+        if any_process(trainer, self._received_signal is not None):
+            raise _exception_of(self._received_signal)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Write ``last.ckpt`` at a clean stop; after anything else the one before stays."""
-        if self._whole:
+        if self._state_is_whole:
             self._save_last(trainer)
-
-    def _stop_is_agreed(self, trainer: Trainer) -> bool:
-        """Whether this process, or another one of the run, was told to stop."""
-        return bool(trainer.strategy.reduce_boolean_decision(self._received is not None, all=False))
 
     def _stop_if_orphaned(self) -> None:
         """End a worker of a parallel sweep whose parent was killed: the sweep may be started again at any moment."""
         parent = multiprocessing.parent_process()
         if parent is not None and os.getppid() != parent.pid:
-            self._received = signal.SIGTERM
+            self._received_signal = signal.SIGTERM
 
     def _save_last(self, trainer: Trainer) -> None:
         assert self.dirpath is not None
-        for logger in trainer.loggers:  # what it knows of must outlive a kill, too
+        for logger in trainer.loggers:  # what the checkpoint has seen has to survive a kill as well
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.flush()
             elif isinstance(logger, CSVLogger):
                 logger.save()
-        trainer.save_checkpoint(Path(self.dirpath, LAST))
-        self._saved = time.monotonic()
+        trainer.save_checkpoint(Path(self.dirpath, RunFolder(Path()).last.name))
+        self._saved_at = time.monotonic()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the best checkpoint of the folder, which may have moved since it was written."""
+        """Resume with the best checkpoint of the folder, which may have moved since the state was written."""
 
         def here(path: str) -> str:
             return str(Path(self.dirpath or "", Path(path).name)) if path else path
@@ -147,19 +160,24 @@ class RunCheckpoints(ModelCheckpoint):
         super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath})
 
     def release(self) -> None:
-        """Give the signals back; called however the run ended, after Lightning has restored what it found."""
-        for number, handler in self._previous.items():
+        """Restore the signal handlers; called however the run ended, after Lightning has restored its own."""
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
-        self._previous = {}
+        self._previous_handlers = {}
 
     def pass_on(self) -> None:
-        """Let submitit have its signal; called last, since it ends the process."""
-        if self._received is not None and self._received == _TIME_IS_OVER:
+        """Pass the signal on to submitit; called last, since it ends the process."""
+        if self._received_signal is not None and self._received_signal == _TIME_IS_OVER:
             signal.raise_signal(_TIME_IS_OVER)
 
 
 def _exception_of(number: int | None) -> BaseException:
     return KeyboardInterrupt() if number == signal.SIGINT else SIGTERMException()
+
+
+def epoch_is_best(trainer: Trainer) -> bool:
+    """Whether the epoch that ends has the best score so far, for callbacks that keep something of that epoch."""
+    return any(callback.epoch_is_best for callback in trainer.callbacks if isinstance(callback, RunCheckpoints))  # type: ignore[attr-defined]
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -169,7 +187,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
         """Write ``checkpoint`` to ``path``."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()  # torch does not pass on why a file could not be written
+        content = io.BytesIO()  # torch would not pass on why a file could not be written
         torch.save(checkpoint, content)
-        with whole_file(path, path.with_name(PREVIOUS) if path.name == LAST else None) as file:
+        files = RunFolder(path.parents[1])
+        with whole_file(path, files.previous if path == files.last else None) as file:
             file.write(content.getbuffer())

@@ -8,27 +8,30 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from sr.callbacks.agreement import any_process, is_due
 from sr.errors import DivergedError
 
 
 class DivergenceGuard(Callback):
-    """Ends a run whose loss or gradient is no longer finite, on the CPU before the step is taken, on a GPU soon after.
+    """Ends a run whose loss or gradient is no longer finite.
 
-    A checkpoint written before stays.
+    On a CPU that is before the step is taken, on a GPU soon after, since the values arrive later. Several processes end
+    together. A checkpoint written before stays.
     """
 
     def __init__(self) -> None:
-        """Watch from the first step."""
+        """Start with nothing to check."""
         self._pending: deque[tuple[int, str, Tensor, torch.cuda.Event | None]] = deque()
+        self._error: DivergedError | None = None
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Look at the gradient, as it is before clipping.
+        """Check the gradient as it is before clipping.
 
         Raises:
             DivergedError: with step, learning rate and gradient norm.
         """
         if getattr(trainer.precision_plugin, "scaler", None) is None:  # float16's scaler skips such steps by itself
-            self._watch(trainer, pl_module, "gradient", _gradient_norm(pl_module), trainer.global_step + 1)
+            self._add(trainer, pl_module, "gradient", _gradient_norm(pl_module), trainer.global_step + 1)
 
     def on_train_batch_end(
         self,
@@ -38,38 +41,49 @@ class DivergenceGuard(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Look at the loss.
+        """Check the loss.
 
         Raises:
             DivergedError: with step, learning rate and gradient norm.
         """
-        self._watch(trainer, pl_module, "loss", outputs["loss"].detach(), trainer.global_step)
+        self._add(trainer, pl_module, "loss", outputs["loss"].detach(), trainer.global_step)
+        if trainer.world_size > 1 and is_due(trainer):
+            self._end_together(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the rest."""
+        """Check the values still pending at the end of the epoch."""
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize()
         self._check(trainer, pl_module)
+        if trainer.world_size > 1:
+            self._end_together(trainer)
 
-    def _watch(self, trainer: Trainer, pl_module: LightningModule, what: str, value: Tensor, step: int) -> None:
-        """Look at what has arrived, without making the device wait."""
+    def _add(self, trainer: Trainer, pl_module: LightningModule, name: str, value: Tensor, step: int) -> None:
+        """Queue a value, and check those that have arrived, without making the device wait."""
         value = value.to("cpu", non_blocking=True)
         event = None
         if pl_module.device.type == "cuda":
             event = torch.cuda.Event()
             event.record()
-        self._pending.append((step, what, value, event))
+        self._pending.append((step, name, value, event))
         self._check(trainer, pl_module)
 
     def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the values that have arrived; with several processes an error waits until all of them can end."""
         while self._pending and (self._pending[0][3] is None or self._pending[0][3].query()):
-            step, what, value, _ = self._pending.popleft()
-            if not value.isfinite():
+            step, name, value, _ = self._pending.popleft()
+            if not value.isfinite() and self._error is None:
                 rate = trainer.optimizers[0].param_groups[0]["lr"]
-                raise DivergedError(
-                    f"the {what} is not finite at step {step} (learning rate {rate:.3g}, gradient norm "
+                self._error = DivergedError(
+                    f"the {name} is not finite at step {step} (learning rate {rate:.3g}, gradient norm "
                     f"{float(_gradient_norm(pl_module)):.3g}): lower optimizer.lr, or set trainer.gradient_clip_val=1"
                 )
+        if self._error is not None and trainer.world_size == 1:
+            raise self._error
+
+    def _end_together(self, trainer: Trainer) -> None:
+        if any_process(trainer, self._error is not None):
+            raise self._error or DivergedError("the loss of another process is not finite")
 
 
 def _gradient_norm(module: torch.nn.Module) -> Tensor:

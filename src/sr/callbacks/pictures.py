@@ -12,11 +12,13 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from sr.callbacks.best import BestScore
+from sr.callbacks.checkpoints import epoch_is_best
 from sr.errors import check_at_least
 from sr.image import quantise, resize, to_uint8
 from sr.io.atomic import whole_file
 from sr.io.images import to_pil
+from sr.io.run_folder import RunFolder
+from sr.terms import Batch, Part, StepOutput
 
 
 class SampleGrids(Callback):
@@ -27,27 +29,31 @@ class SampleGrids(Callback):
         self.images, self.times, self.error_gain = images, times, error_gain
 
     @rank_zero_only
-    def on_validation_batch_end(
+    def on_validation_batch_end(  # type: ignore[override]
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: StepOutput,
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add the picture of an image, in the epochs chosen."""
+        """Add the picture of an image, at the validations chosen."""
         board = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
-        every = max(1, round((trainer.max_epochs or 1) / self.times))
-        last = trainer.current_epoch + 1 == trainer.max_epochs
-        due = trainer.current_epoch % every == 0 or last
-        if board is None or not due or outputs["part"] != "val" or batch_idx >= self.images:
+        if board is None or outputs["part"] is not Part.VAL or batch_idx >= self.images or not self._is_due(trainer):
             return
         name, gain = batch["name"][0], float(outputs["scores"]["gain"][0])
         grid = sample_grid(batch["lr"][0], outputs["sr"][0], batch["hr"][0], self.error_gain)
         step = trainer.global_step - 1  # as Lightning counts the scores of a validation
         board.experiment.add_image(f"val/{name}", grid.cpu(), step)
         board.experiment.add_scalar(f"gain/{name}", gain, step)
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        """Whether this validation is one of about ``times``, evenly spread; the first and the last always are."""
+        epochs_apart = trainer.check_val_every_n_epoch or 1
+        validations = max(1, (trainer.max_epochs or 1) // epochs_apart)
+        number = (trainer.current_epoch + 1) // epochs_apart - 1
+        return number % max(1, round(validations / self.times)) == 0 or number + 1 == validations
 
 
 def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor:
@@ -67,38 +73,37 @@ class SampleCrops(Callback):
     the squares' places and sides are in the file's text chunk ``sr``, as JSON.
     """
 
-    FILE = "samples.png"
-
-    def __init__(self, side: int = 96, images: int = 64, monitor: str = "val/psnr", mode: str = "max") -> None:
+    def __init__(self, side: int = 96, images: int = 64) -> None:
         """Show squares of ``side`` pixels of the ``images`` whose input has the lowest PSNR; 0 images: none."""
         check_at_least("callbacks: side", side, 1)
         check_at_least("callbacks: images", images, 0)
         self.side, self.images = side, images
-        self._best_score = BestScore(monitor, mode)
         self._rows: list[tuple[float, dict[str, Any], Tensor]] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin anew."""
+        """Forget the squares of the validation before."""
         self._rows = []
 
     def on_validation_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: StepOutput,  # type: ignore[override]
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Cut the square out of each validation image, and keep the hardest."""
-        if outputs["part"] != "val":
+        if outputs["part"] is not Part.VAL:
             return
         for position, name in enumerate(outputs["name"]):
             hr = batch["hr"][position]
             enlarged = resize(batch["lr"][position].float(), hr.shape[-1] / batch["lr"].shape[-1])
             top, left, side = worst_square(enlarged, hr, self.side)
             square = (slice(None), slice(top, top + side), slice(left, left + side))
-            strip = torch.cat([to_uint8(one[square]) for one in (enlarged, outputs["sr"][position].float(), hr)], -1)
+            strip = torch.cat(
+                [to_uint8(image[square]) for image in (enlarged, outputs["sr"][position].float(), hr)], -1
+            )
             place = {"name": name, "top": top, "left": left, "side": side}
             self._rows.append((float(outputs["scores"]["input_psnr"][position]), place, strip.cpu()))
         self._rows = sorted(self._rows, key=lambda row: (row[0], row[1]["name"]))[: self.images]
@@ -107,16 +112,8 @@ class SampleCrops(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file if this epoch is the best so far."""
         rows, self._rows = self._rows, []
-        if rows and self._best_score.improved(trainer):
-            _write_samples(Path(trainer.default_root_dir, self.FILE), rows)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The best score so far; its crops are in the file."""
-        return {"score": self._best_score.value}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Replace the file only for a better one."""
-        self._best_score.value = state_dict["score"]
+        if rows and epoch_is_best(trainer):
+            _write_samples(RunFolder(Path(trainer.default_root_dir)).samples, rows)
 
 
 def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int]:

@@ -9,10 +9,10 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class RandomStates(Callback):
-    """Keeps the random states in checkpoints, so that dropout in a continued run draws what it would have drawn."""
+    """Keeps the random states in checkpoints, so that dropout in a resumed run draws what it would have drawn."""
 
     def __init__(self) -> None:
-        """Nothing to restore yet."""
+        """Start with nothing to restore."""
         self._restored: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -28,7 +28,7 @@ class RandomStates(Callback):
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember the states: what is set up between now and the first step must not use them up."""
+        """Remember the states until the first step: set-up code in between also draws random numbers."""
         self._restored = checkpoint.get("random")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from sr.callbacks.best import BestScore
+from sr.callbacks.checkpoints import epoch_is_best
 from sr.io.logs import log_now
+from sr.io.run_folder import RunFolder
 from sr.io.tables import write_table
+from sr.terms import Batch, Part, StepOutput
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class EpochTable(Callback):
     )
 
     def __init__(self) -> None:
-        """Start with no rows; a continued run brings its own."""
+        """Start with no rows; a resumed run brings its own."""
         self.rows: list[dict[str, float]] = []
         self._validated = False
         self._started = 0.0
@@ -35,7 +36,7 @@ class EpochTable(Callback):
         self._loss_count = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of an epoch that is continued in its middle."""
+        """Start the clock of an epoch that is resumed in its middle."""
         self._started = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -53,7 +54,7 @@ class EpochTable(Callback):
         self._loss_count += count
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that this epoch has scores."""
+        """Remember that this epoch has scores."""
         self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -75,7 +76,7 @@ class EpochTable(Callback):
             row["train/loss"] = float(mean)
             log_now(trainer, {"train/loss": row["train/loss"]}, trainer.global_step - 1)
         self.rows.append(row)
-        _write_table(Path(trainer.default_root_dir, "metrics.csv"), self.rows, self.COLUMNS)
+        _write_table(RunFolder(Path(trainer.default_root_dir)).metrics, self.rows, self.COLUMNS)
         line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {row['seconds']:.1f} s"
         line += f"  train/loss {row.get('train/loss', float('nan')):.3g}"
         if "val/psnr" in row:
@@ -88,7 +89,7 @@ class EpochTable(Callback):
         return {"rows": self.rows, "loss_sum": float(self._loss_sum), "loss_count": self._loss_count}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on behind the rows of the checkpoint."""
+        """Resume after the rows of the checkpoint."""
         self.rows = list(state_dict["rows"])
         self._loss_sum, self._loss_count = state_dict["loss_sum"], state_dict["loss_count"]
 
@@ -96,9 +97,8 @@ class EpochTable(Callback):
 class ImageScores(Callback):
     """Writes ``images.csv``, a row an image, for the epoch with the best validation score, and ``test_images.csv``."""
 
-    def __init__(self, monitor: str = "val/psnr", mode: str = "max") -> None:
-        """Follow the score that chooses the best checkpoint."""
-        self._best_score = BestScore(monitor, mode)
+    def __init__(self) -> None:
+        """Start with no tables; a resumed run brings its own."""
         self.best: list[dict[str, Any]] = []
         self.test: list[dict[str, Any]] = []
         self._rows: list[dict[str, Any]] = []
@@ -111,28 +111,28 @@ class ImageScores(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: StepOutput,  # type: ignore[override]
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Collect the validation images; the training images beside them are not listed."""
-        if outputs["part"] == "val":
+        if outputs["part"] is Part.VAL:
             self._rows += _rows(outputs)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table if this epoch is the best so far."""
         rows, self._rows = self._rows, []
-        if rows and self._best_score.improved(trainer):
+        if rows and epoch_is_best(trainer):
             self.best = [{**row, "epoch": trainer.current_epoch} for row in rows]
-            _write_table(Path(trainer.default_root_dir, "images.csv"), self.best)
+            _write_table(RunFolder(Path(trainer.default_root_dir)).images, self.best)
 
     def on_test_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: StepOutput,  # type: ignore[override]
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -141,18 +141,18 @@ class ImageScores(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the test table."""
-        _write_table(Path(trainer.default_root_dir, "test_images.csv"), self.test)
+        _write_table(RunFolder(Path(trainer.default_root_dir)).test_images, self.test)
 
     def state_dict(self) -> dict[str, Any]:
         """The best table so far."""
-        return {"best": self.best, "score": self._best_score.value}
+        return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the best table of the checkpoint."""
-        self.best, self._best_score.value = list(state_dict["best"]), state_dict["score"]
+        """Resume with the best table of the checkpoint."""
+        self.best = list(state_dict["best"])
 
 
-def _rows(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _rows(outputs: StepOutput) -> list[dict[str, Any]]:
     scores = {name: values.tolist() for name, values in outputs["scores"].items()}
     return [
         {"name": name, **{key: values[position] for key, values in scores.items()}}

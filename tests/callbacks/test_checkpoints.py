@@ -1,0 +1,125 @@
+import math
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from sr.callbacks.checkpoints import RunCheckpoints, WholeCheckpointIO, epoch_is_best
+from sr.errors import UserError
+from sr.io.run_folder import RunFolder
+from sr.io.tables import read_table
+from tests.support.runs import Command, MakeFolder, result_of
+
+MODULE: Any = None
+
+
+def fake_trainer(score: float | None, *, sanity_checking: bool = False) -> Any:
+    """A trainer that has just validated with a score."""
+    metrics = {} if score is None else {"val/psnr": torch.tensor(score)}
+    strategy = SimpleNamespace(reduce_boolean_decision=lambda decision: decision)
+    return SimpleNamespace(callback_metrics=metrics, sanity_checking=sanity_checking, strategy=strategy)
+
+
+def decisions(checkpoints: RunCheckpoints, scores: list[float | None]) -> list[bool]:
+    """Which epochs of these scores are the best when they end; the best is kept as Lightning keeps it."""
+    decided = []
+    for epoch, score in enumerate(scores):
+        checkpoints.on_train_epoch_start(fake_trainer(None), MODULE)
+        if score is not None:
+            checkpoints.on_validation_end(fake_trainer(score), MODULE)
+        decided.append(checkpoints.epoch_is_best)
+        if checkpoints.epoch_is_best:
+            assert score is not None
+            checkpoints.best_k_models = {str(epoch): torch.tensor(score)}
+            checkpoints.kth_best_model_path = str(epoch)
+    return decided
+
+
+@pytest.mark.parametrize(
+    ("mode", "scores", "expected"),
+    [
+        ("max", [1.0, 3.0, 3.0, 2.0, 4.0], [True, True, False, False, True]),
+        ("min", [3.0, 4.0, 2.0, 2.0, 1.0], [True, False, True, False, True]),
+        ("max", [math.nan, 1.0, math.nan, 2.0], [False, True, False, True]),
+        ("min", [math.nan, 1.0, math.nan, 0.5], [False, True, False, True]),
+        ("max", [None, 1.0, None, None, 2.0], [False, True, False, False, True]),
+    ],
+)
+def test_the_best_epoch_is_decided_once_and_a_score_that_is_not_a_number_never_wins(
+    mode: str, scores: list[float | None], expected: list[bool]
+) -> None:
+    assert decisions(RunCheckpoints("checkpoints", "val/psnr", mode), scores) == expected
+
+
+def test_a_check_before_training_is_not_the_best_epoch() -> None:
+    checkpoints = RunCheckpoints("checkpoints")
+    checkpoints.on_validation_end(fake_trainer(1.0, sanity_checking=True), MODULE)
+    assert not checkpoints.epoch_is_best
+
+
+def test_other_callbacks_ask_the_one_that_decides() -> None:
+    checkpoints = RunCheckpoints("checkpoints")
+    trainer: Any = SimpleNamespace(callbacks=[object(), checkpoints])
+    assert not epoch_is_best(trainer)
+    checkpoints.epoch_is_best = True
+    assert epoch_is_best(trainer)
+
+
+def test_bad_options_are_refused() -> None:
+    with pytest.raises(UserError, match=r"minutes must be 0 or more"):
+        RunCheckpoints("checkpoints", minutes=-1)
+    with pytest.raises(UserError, match="mode must be one of max, min, got 'best'"):
+        RunCheckpoints("checkpoints", mode="best")
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SIGTERMException)])
+def test_the_first_signal_waits_and_the_second_acts_at_once(number: int, error: type[BaseException]) -> None:
+    checkpoints = RunCheckpoints("checkpoints")
+    checkpoints._delay(signal.SIGTERM, None)
+    with pytest.raises(error):
+        checkpoints._delay(number, None)
+
+
+def test_signal_handlers_are_restored() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    checkpoints = RunCheckpoints("checkpoints")
+    checkpoints.on_fit_start(MODULE, MODULE)
+    assert signal.getsignal(signal.SIGINT) == checkpoints._delay
+    checkpoints.release()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_the_checkpoint_before_the_last_is_kept_and_no_other(tmp_path: Path) -> None:
+    files = RunFolder(tmp_path)
+    for step in range(3):
+        for path in (files.last, files.best):
+            WholeCheckpointIO().save_checkpoint({"step": step}, path)
+    assert {path.name: torch.load(path)["step"] for path in files.checkpoints.iterdir()} == {
+        "best.ckpt": 2,
+        "last.ckpt": 2,
+        "previous.ckpt": 1,
+    }
+
+
+def test_with_mode_min_everything_that_is_kept_is_of_the_epoch_with_the_least_loss(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    spoil = "+callbacks.spoil={_target_: tests.support.parts.SpoilWeights, epoch: 2}"
+    settings = ("data=isr", f"data.root={make_folder(count=10)}", "trainer.max_epochs=4", "optimizer.lr=1e-5", spoil)
+    code, text = command(*settings, "monitor=val/loss", "mode=min", "callbacks.samples.side=32")
+    assert code == 0, text
+    files = RunFolder(tmp_path / "run")
+    losses = [float(row["val/loss"]) for row in read_table(files.metrics)]
+    best = losses.index(min(losses))
+    assert best < 2  # the weights are spoilt from epoch 2 on
+    assert torch.load(files.best, weights_only=True)["epoch"] == best
+    assert {row["epoch"] for row in read_table(files.images)} == {str(best)}
+    result = result_of(tmp_path / "run")
+    assert result["monitor"] == {"name": "val/loss", "value": pytest.approx(losses[best])}
+    psnr = float(read_table(files.metrics)[best]["val/psnr"])
+    assert result["scores"]["val"]["psnr"]["mean"] == pytest.approx(psnr, abs=1e-4)
+    assert files.samples.stat().st_mtime < files.last.stat().st_mtime

@@ -1,0 +1,112 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from sr.callbacks.checkpoints import RunCheckpoints
+from sr.callbacks.tables import EpochTable, ImageScores
+from sr.io.run_folder import RunFolder
+from sr.io.tables import read_table
+from sr.terms import Batch, Part, StepOutput
+
+MODULE: Any = SimpleNamespace(device=torch.device("cpu"))
+BATCH: Batch = {"lr": torch.zeros(1, 3, 2, 2), "hr": torch.zeros(1, 3, 2, 2), "name": ["a"]}
+
+
+def fake_trainer(folder: Path, *, epoch: int = 0, is_best: bool = True) -> Any:
+    checkpoints = RunCheckpoints(str(folder))
+    checkpoints.epoch_is_best = is_best
+    return SimpleNamespace(
+        callbacks=[checkpoints],
+        default_root_dir=str(folder),
+        current_epoch=epoch,
+        max_epochs=3,
+        global_step=10 * (epoch + 1),
+        world_size=1,
+        is_global_zero=True,
+        loggers=[],
+        callback_metrics={"val/psnr": torch.tensor(30.0 + epoch), "val/gain": torch.tensor(0.5)},
+        optimizers=[SimpleNamespace(param_groups=[{"lr": 0.25}])],
+    )
+
+
+def outputs(part: Part, psnr: float, name: str = "a") -> StepOutput:
+    return {"part": part, "name": [name], "scores": {"psnr": torch.tensor([psnr])}, "sr": torch.zeros(1, 3, 2, 2)}
+
+
+def validate(scores: ImageScores, trainer: Any, psnr: float) -> None:
+    scores.on_validation_start(trainer, MODULE)
+    scores.on_validation_batch_end(trainer, MODULE, outputs(Part.VAL, psnr), BATCH, 0)
+    scores.on_validation_batch_end(trainer, MODULE, outputs(Part.TRAIN, 99.0, "t"), BATCH, 0, 1)
+    scores.on_train_epoch_end(trainer, MODULE)
+
+
+def test_the_image_table_is_that_of_the_best_epoch_and_lists_validation_images_alone(tmp_path: Path) -> None:
+    scores = ImageScores()
+    validate(scores, fake_trainer(tmp_path, epoch=0), 30.0)
+    validate(scores, fake_trainer(tmp_path, epoch=1, is_best=False), 29.0)
+    assert read_table(RunFolder(tmp_path).images) == [{"name": "a", "psnr": "30.0", "epoch": "0"}]
+    assert scores.best == [{"name": "a", "psnr": 30.0, "epoch": 0}]
+    validate(scores, fake_trainer(tmp_path, epoch=2), 31.0)
+    assert scores.best == [{"name": "a", "psnr": 31.0, "epoch": 2}]
+
+
+def test_an_epoch_without_a_validation_writes_nothing(tmp_path: Path) -> None:
+    scores = ImageScores()
+    scores.on_train_epoch_end(fake_trainer(tmp_path), MODULE)
+    assert not RunFolder(tmp_path).images.exists()
+
+
+@pytest.mark.parametrize("state", [{"best": [{"name": "a", "psnr": 30.0, "epoch": 0}]}, {"best": [], "score": 30.0}])
+def test_a_resumed_run_has_the_table_of_its_checkpoint_old_ones_included(state: dict[str, Any]) -> None:
+    scores = ImageScores()
+    scores.load_state_dict(state)
+    assert scores.best == state["best"]
+    assert scores.state_dict() == {"best": state["best"]}
+
+
+def test_test_images_have_a_table_of_their_own(tmp_path: Path) -> None:
+    scores = ImageScores()
+    scores.on_test_batch_end(fake_trainer(tmp_path), MODULE, outputs(Part.TEST, 28.0, "t"), BATCH, 0)
+    scores.on_test_end(fake_trainer(tmp_path), MODULE)
+    assert read_table(RunFolder(tmp_path).test_images) == [{"name": "t", "psnr": "28.0"}]
+    assert scores.test == [{"name": "t", "psnr": 28.0}]
+
+
+def run_epoch(table: EpochTable, trainer: Any, losses: list[tuple[float, int]], *, validates: bool) -> None:
+    table.on_train_epoch_start(trainer, MODULE)
+    for loss, count in losses:
+        batch = {**BATCH, "lr": torch.zeros(count, 3, 2, 2)}
+        table.on_train_batch_end(trainer, MODULE, {"loss": torch.tensor(loss)}, batch, 0)
+    if validates:
+        table.on_validation_end(trainer, MODULE)
+    table.on_train_epoch_end(trainer, MODULE)
+
+
+def test_an_epochs_loss_is_the_mean_over_its_examples_and_scores_are_those_of_validated_epochs(tmp_path: Path) -> None:
+    table = EpochTable()
+    run_epoch(table, fake_trainer(tmp_path, epoch=0), [(1.0, 4), (4.0, 2)], validates=True)
+    run_epoch(table, fake_trainer(tmp_path, epoch=1), [(3.0, 1)], validates=False)
+    first, second = read_table(RunFolder(tmp_path).metrics)
+    assert float(first["train/loss"]) == pytest.approx((4 * 1 + 2 * 4) / 6)
+    assert float(second["train/loss"]) == pytest.approx(3)
+    assert (first["epoch"], first["step"], first["lr"], first["val/psnr"]) == ("0", "10", "0.25", "30.0")
+    assert (second["epoch"], second["val/psnr"]) == ("1", "")
+
+
+def test_a_resumed_epoch_counts_the_steps_before_the_interrupt(tmp_path: Path) -> None:
+    before = EpochTable()
+    run_epoch(before, fake_trainer(tmp_path, epoch=0), [(1.0, 4)], validates=True)
+    before.on_train_epoch_start(fake_trainer(tmp_path), MODULE)
+    before.on_train_batch_end(fake_trainer(tmp_path), MODULE, {"loss": torch.tensor(2.0)}, BATCH, 0)
+    resumed = EpochTable()
+    resumed.load_state_dict(before.state_dict())
+    trainer = fake_trainer(tmp_path, epoch=1)
+    resumed.on_train_start(trainer, MODULE)
+    resumed.on_train_batch_end(trainer, MODULE, {"loss": torch.tensor(4.0)}, BATCH, 1)
+    resumed.on_train_epoch_end(trainer, MODULE)
+    rows = read_table(RunFolder(tmp_path).metrics)
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert float(rows[1]["train/loss"]) == pytest.approx(3)
