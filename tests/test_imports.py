@@ -143,3 +143,13 @@ def test_the_sweeper_imports_nothing_of_ours_and_we_nothing_private_of_it() -> N
     for path in ours:
         private = [name for name in imports_of(path) if name.startswith("hydra_plugins.sr_optuna._")]
         assert not private, path
+
+
+def test_no_test_imports_a_script_another_test_or_a_conftest() -> None:
+    tests = sorted(Path(__file__).parent.rglob("*.py"))
+    assert len(tests) > 50
+    for path in tests:
+        for name in imports_of(path):
+            package, *rest = name.split(".")
+            assert package not in {"scripts", "conftest"}, f"{path} imports {name}"
+            assert package != "tests" or rest[:1] == ["support"], f"{path} imports {name}: move it to tests/support"

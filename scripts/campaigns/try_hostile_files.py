@@ -27,7 +27,8 @@ from rich.progress import Progress
 
 from scripts.bench.timing import save
 from sr.cli import main as sr_main
-from tests.support.hostile_files import MAKERS, hostile_files, weights
+from tests.support.hostile.checkpoints import weights
+from tests.support.hostile.files import MAKERS, hostile_files
 
 MEMORY = 8 << 30  # bytes of addresses beyond those a process starts with; ONNX Runtime may take four
 PATIENCE = 30.0  # seconds

@@ -7,24 +7,30 @@ make lowest TORCH=2.11.0          # with torch's lowest too
 
 import argparse
 import re
+import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-def lowest(project: Path, torch: str | None = None) -> list[str]:
-    """Lines of a constraints file, one for each requirement; torch may have a version of its own.
+def lowest_versions(project: Path, torch: str | None = None) -> list[str]:
+    """Lines of a constraints file, one for each requirement of a ``pyproject.toml`` and its extras.
+
+    Args:
+        project: the ``pyproject.toml``.
+        torch: version of torch, if not its lowest.
 
     Raises:
         ValueError: for a requirement without a lower bound.
     """
-    about = tomllib.loads(project.read_text())["project"]
-    extras: dict[str, list[str]] = about["optional-dependencies"]
+    metadata = tomllib.loads(project.read_text())["project"]
+    extras: dict[str, list[str]] = metadata["optional-dependencies"]
     lines = []
-    for requirement in (*about["dependencies"], *(one for names in extras.values() for one in names)):
+    for requirement in chain(metadata["dependencies"], *extras.values()):
         name = re.split(r"[\[<>=! ]", requirement)[0]
-        if name == about["name"]:  # its own extras, named by another
+        if name == metadata["name"]:  # an extra that includes others
             continue
         bound = re.search(r">=\s*([\w.]+)", requirement)
         if not bound:
@@ -34,10 +40,15 @@ def lowest(project: Path, torch: str | None = None) -> list[str]:
 
 
 def main() -> None:
-    """Print them."""
+    """Print the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--project", type=Path, default=PROJECT, metavar="FILE", help="(default: that of sr)")
     parser.add_argument("--torch", metavar="VERSION", help="of torch (default: its lowest)")
-    print("\n".join(lowest(ROOT / "pyproject.toml", parser.parse_args().torch)))
+    options = parser.parse_args()
+    try:
+        print("\n".join(lowest_versions(options.project, options.torch)))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

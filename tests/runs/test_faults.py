@@ -1,4 +1,4 @@
-"""Kills at the worst moments, and a disk that fills up; scripts/campaigns do more of both."""
+"""Kills at the worst moments, and a disk that fills up; `scripts/campaigns` tries more of both."""
 
 import random
 import subprocess
@@ -9,42 +9,42 @@ from typing import Any
 
 import pytest
 
-from scripts.campaigns.fill_disks import fill, small_disk
-from scripts.campaigns.kill_runs import command as command_of
-from scripts.campaigns.kill_runs import differences, finish, make_images, survive
 from sr.callbacks.checkpoints import WholeCheckpointIO
 from sr.io.run_folder import RunFolder
+from tests.support.kills import make_images, run_to_end, run_with_kills, training_command
+from tests.support.run_differences import differences
 from tests.support.runs import Command, MakeFolder, result_of
+from tests.support.small_disks import small_disk, train_on_small_disk
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``data``, and ``unharmed``, the run that nothing happened to."""
-    base = tmp_path_factory.mktemp("faults")
-    root = make_images(base / "data")
-    finish(command_of("run", root, base / "unharmed"), base / "unharmed")
-    return base
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the images ``data`` and ``undisturbed``, a run that nothing happened to."""
+    folder = tmp_path_factory.mktemp("faults")
+    root = make_images(folder / "data")
+    run_to_end(training_command("run", root, folder / "undisturbed"), folder / "undisturbed")
+    return folder
 
 
-def test_a_run_that_is_killed_at_random_ends_as_if_it_had_not_been(unharmed: Path) -> None:
-    killed = unharmed / "killed"
-    hits = list(survive(command_of("run", unharmed / "data", killed), killed, 3, random.Random(5)))
-    assert len(hits) == 3
-    assert differences(unharmed / "unharmed", killed) == []
+def test_a_run_that_is_killed_at_random_ends_like_an_undisturbed_one(faults: Path) -> None:
+    killed = faults / "killed"
+    kills = list(run_with_kills(training_command("run", faults / "data", killed), killed, 3, random.Random(5)))
+    assert len(kills) == 3
+    assert differences(faults / "undisturbed", killed) == []
 
 
-def test_another_seed_is_seen_as_different(unharmed: Path) -> None:
-    other = unharmed / "other"
-    finish([*command_of("run", unharmed / "data", other), "seed=2"], other)
-    found = differences(unharmed / "unharmed", other)
-    for part in ("last.ckpt: .state_dict", "last.ckpt: .random.torch", "metrics.csv", "curve train/loss_step"):
-        assert any(part in one for one in found), part
+def test_another_seed_is_reported_as_different(faults: Path) -> None:
+    other = faults / "other"
+    run_to_end([*training_command("run", faults / "data", other), "seed=2"], other)
+    reported = differences(faults / "undisturbed", other)
+    for place in ("last.ckpt: .state_dict", "last.ckpt: .random.torch", "metrics.csv", "curve train/loss_step"):
+        assert any(place in difference for difference in reported), place
 
 
-def _dies(when: str, at: int) -> Callable[..., None]:
-    """A `save_checkpoint` that ends its run right before, or right after, the last checkpoint is written so often."""
+def _fails(when: str, at: int) -> Callable[..., None]:
+    """A `save_checkpoint` that raises right before, or right after, it writes ``last.ckpt`` for the ``at``-th time."""
     save, written = WholeCheckpointIO.save_checkpoint, 0
 
     def save_checkpoint(self: WholeCheckpointIO, checkpoint: dict[str, Any], path: Path, **others: object) -> None:
@@ -68,11 +68,11 @@ def test_nothing_is_lost_around_a_checkpoint(
     settings += ["callbacks.checkpoints.minutes=0", "trainer.log_every_n_steps=1", "callbacks=ema"]
     assert command(*settings, folder="whole")[0] == 0
     with monkeypatch.context() as patch:
-        patch.setattr(WholeCheckpointIO, "save_checkpoint", _dies(when, at))
+        patch.setattr(WholeCheckpointIO, "save_checkpoint", _fails(when, at))
         code, text = command(*settings)
     assert (code, "the power is gone" in text) == (1, True)
     assert result_of(tmp_path / "run")["status"] == "failed"
-    time.sleep(1)  # TensorBoard orders the files of one process and second by text: its tenth before its ninth
+    time.sleep(1)  # TensorBoard sorts the files of one process and second as text: the tenth before the ninth
     code, text = command(*settings)
     assert code == 0, text
     assert "resuming from" in text
@@ -80,11 +80,10 @@ def test_nothing_is_lost_around_a_checkpoint(
 
 
 @pytest.mark.parametrize("size", ["16k", "250k", "500k"])  # before the run, at a checkpoint, in an epoch
-def test_a_full_disk_ends_a_run_with_one_line_and_its_checkpoints_whole(unharmed: Path, size: str) -> None:
+def test_a_full_disk_ends_a_run_with_one_line_and_complete_checkpoints(faults: Path, size: str) -> None:
     try:
-        with small_disk(unharmed / "disk", "16k"):
+        with small_disk(faults / "disk", "16k"):
             pass
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("mounting a small file system needs Linux and root")
-    code, wrong = fill(unharmed / "data", unharmed / "disk", size)
-    assert (code, wrong) == (2, [])
+    assert train_on_small_disk(faults / "data", faults / "disk", size, faults / "undisturbed") == (2, [])

@@ -15,7 +15,8 @@ from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
 from sr.weights.checkpoint import MOST_SCALE, load_network, network_config, save_network
 from sr.weights.find import find_model
-from tests.support.hostile_files import MAKERS, MODEL, checkpoint, hostile_files, saved, weights
+from tests.support.hostile.checkpoints import MODEL, checkpoint, saved, weights
+from tests.support.hostile.files import MAKERS, hostile_files
 
 
 @pytest.mark.parametrize("suffix", MAKERS)

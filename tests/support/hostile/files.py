@@ -1,0 +1,55 @@
+"""Write every hostile file of a format, one after the other."""
+
+import os
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from tests.support.hostile.archives import lying_archives, torn_files
+from tests.support.hostile.configs import absurd_arguments, absurd_configs, foreign_targets
+from tests.support.hostile.pickles import calling_pickles, exhausting_pickles, lying_tensors
+from tests.support.hostile.safetensors_files import safetensors_files
+from tests.support.hostile.states import shared_kernel, unfit_weights
+
+
+def torch_files(marker: Path) -> Iterator[tuple[str, bytes]]:
+    """Contents of ``*.ckpt`` files by what they try."""
+    yield from chain(calling_pickles(marker), exhausting_pickles(), lying_tensors(), lying_archives(), torn_files())
+    yield from chain(foreign_targets(marker), absurd_arguments(marker), absurd_configs(), [shared_kernel()])
+    yield from unfit_weights()
+
+
+def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
+    """Contents of ``*.onnx`` files by what they try; needs sr[onnx]."""
+    from tests.support.hostile import onnx_files as module
+
+    yield from module.onnx_files(marker)
+
+
+MAKERS = {".ckpt": torch_files, ".safetensors": safetensors_files, ".onnx": onnx_files}
+
+
+def hostile_files(suffix: str, folder: Path, marker: Path) -> Iterator[tuple[str, Path]]:
+    """Write a file, yield what it tries and its path, delete it, and go on with the next.
+
+    Args:
+        suffix: the format, a key of `MAKERS`.
+        folder: where the files are written; some are folders, pipes or links.
+        marker: the file that a program in one of them would write.
+    """
+    path = folder / f"file{suffix}"
+    for name, content in MAKERS[suffix](marker):
+        path.write_bytes(content)
+        yield f"{suffix}: {name}", path
+        path.unlink()
+    yield f"{suffix}: missing", path
+    path.mkdir()
+    yield f"{suffix}: folder", path
+    path.rmdir()
+    os.mkfifo(path)
+    yield f"{suffix}: pipe that nobody writes to", path
+    path.unlink()
+    for target, name in ((path, "link to itself"), (Path("/dev/zero"), "device without an end")):
+        path.symlink_to(target)
+        yield f"{suffix}: {name}", path
+        path.unlink()
