@@ -5,13 +5,21 @@ ARGS ?=
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test lint types check wheel lowest newest tensorboard clean
+PYTEST := -m pytest -n auto --dist worksteal
+
+.PHONY: train test test-slow test-all lint types check wheel lowest newest tensorboard clean
 
 train: .venv/installed
 	$(BIN)/python -m sr.train $(ARGS)
 
+# The tests that are not marked slow: a few minutes on two cores. test-all runs the others as well.
 test: .venv/installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python $(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: .venv/installed
+	$(BIN)/python $(PYTEST) -m slow $(ARGS)
+
+test-all: test test-slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -40,14 +48,14 @@ lowest:
 	.venv-lowest/bin/python -m scripts.release.lowest_versions --torch $(TORCH) > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt torch
 	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt -e ".[dev]"
-	.venv-lowest/bin/python -m pytest -m "not slow" $(ARGS)
+	.venv-lowest/bin/python $(PYTEST) -m "not slow" $(ARGS)
 
 newest:
 	rm -rf .venv-newest
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python $(PIP) torch==$(TORCH)
 	.venv-newest/bin/python $(PIP) -e ".[dev]" torch==$(TORCH)
-	.venv-newest/bin/python -m pytest -m "not slow" $(ARGS)
+	.venv-newest/bin/python $(PYTEST) -m "not slow" $(ARGS)
 
 tensorboard: .venv/installed
 	$(BIN)/tensorboard --logdir runs

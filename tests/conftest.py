@@ -1,5 +1,9 @@
 """Small data sets and configs that tests share."""
 
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: tests run beside each other; child processes inherit it
+
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +24,9 @@ from tests.support.runs import SMALL, Command, Compose, MakeFolder
 # Data beside the project; a clone without it skips the tests that need it.
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
+
+_CTRL_C = 130  # exit code
 
 
 @pytest.fixture
@@ -66,9 +72,14 @@ def compose_config(tmp_path: Path) -> Compose:
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run ``python -m sr.train`` in this process; its exit code and what it printed."""
+    """Run ``python -m sr.train`` in this process; its exit code and what it printed.
 
-    def run(*overrides: str, folder: str = "run", flags: Sequence[str] = ()) -> tuple[int, str]:
+    A test that presses Ctrl-C itself says so by ``interrupted=True``; otherwise the key ends pytest, as it should.
+    """
+
+    def run(
+        *overrides: str, folder: str = "run", flags: Sequence[str] = (), interrupted: bool = False
+    ) -> tuple[int, str]:
         arguments = ["sr.train", *flags, *SMALL, f"hydra.run.dir={tmp_path / folder}", *overrides]
         monkeypatch.setattr(sys, "argv", arguments)
         code = 0
@@ -76,6 +87,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
             train.main()
         except SystemExit as end:
             code = int(end.code or 0)
+        if code == _CTRL_C and not interrupted:
+            raise KeyboardInterrupt
         captured = capfd.readouterr()
         return code, captured.out + captured.err
 

@@ -25,7 +25,7 @@ def test_checkpoints_hold_the_average_and_an_interrupted_run_goes_on_bit_for_bit
     stop = ["+callbacks.stop={_target_: tests.support.runs.StopAt, step: 5}"]
     never = ["+callbacks.stop={_target_: tests.support.runs.StopAt, step: -1}"]
     assert command(*settings, *never, folder="whole")[0] == 0
-    assert command(*settings, *stop)[0] == 130
+    assert command(*settings, *stop, interrupted=True)[0] == 130
     monkeypatch.setattr(StopAt, "on_train_batch_end", lambda *args: None)
     code, text = command(*settings, *stop)
     assert code == 0, text

@@ -25,7 +25,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on_bit_for_bit(
     never = ["+callbacks.stop={_target_: tests.support.runs.StopAt, step: -1}"]
     assert command(*settings, *never, folder="whole")[0] == 0
 
-    code, text = command(*settings, *stop)
+    code, text = command(*settings, *stop, interrupted=True)
     assert code == 130
     assert "stopping after this step" in text
     assert result_of(tmp_path / "run")["status"] == "interrupted"
