@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sr.errors import UserError, line_of
 from sr.runs.annotations import Component, Matching, Range, describe, display, fits, is_component, mismatches
@@ -120,6 +120,8 @@ def plain_values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
             value = config[name] if name != "hydra" else None
             is_config = OmegaConf.is_config(value)
             values[name] = OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if is_config else value
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key}: a value is needed") from error
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {line_of(error)}") from error
     values.pop("hydra", None)

@@ -1,0 +1,31 @@
+"""Parts for `_target_` nodes of tests, with signatures of every kind."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Required:
+    """Two parameters that a config has to give, and one that it may leave out."""
+
+    def __init__(self, width: int, *, rates: Mapping[str, float], depth: int | None = None) -> None: ...
+
+
+class TakesAnything:
+    """Keyword arguments of any name."""
+
+    def __init__(self, **options: Any) -> None: ...
+
+
+def unannotated(root, size=3):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """No annotations at all."""
+
+
+def implicit_none(size: int = None) -> None:  # type: ignore[assignment]  # noqa: RUF013
+    """A default that its annotation forgets."""
+
+
+def only_for_checkers(size: "Tensor") -> None:
+    """An annotation that cannot be resolved at run time."""
