@@ -8,28 +8,31 @@ import pytest
 import torch
 from PIL import Image
 
-from sr.benchmark.evaluate import evaluate, render
+from sr.benchmark.evaluate import Row, evaluate, render, write_rows
 from sr.benchmark.selftest import Check, check, fingerprint
 from sr.benchmark.selftest import render as render_checks
 from sr.cli import main
 from sr.data.pairs import derive_lr
 from sr.errors import UserError
 from sr.image import resize, to_float
+from sr.inference.tiles import enlarge
 from sr.io.images import read_image
 from sr.metrics import score
-from sr.weights.find import find_model
+from sr.nets.espcn import ESPCN
+from sr.weights.checkpoint import network_config
+from sr.weights.find import Model, find_model
 from tests.support.images import photograph
 from tests.support.runs import Command, MakeFolder
 
 
 @pytest.fixture
-def run(command: Command, make_folder: MakeFolder, tmp_path: Path) -> Path:
-    """A run folder of a network for scale 2."""
-    root = make_folder(name="training")
-    code, text = command(
-        "data=folder", f"data.root={root}", "scale=2", "trainer.max_epochs=1", "logger=none", folder="trained"
-    )
-    assert code == 0, text
+def run(tmp_path: Path) -> Path:
+    """A run folder with the checkpoint of a network for scale 2 that is not trained: bicubic."""
+    net = ESPCN(scale=2)
+    state = {f"net.{name}": value for name, value in net.state_dict().items()}
+    config = network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 2}, 2, "rgb")
+    (tmp_path / "trained" / "checkpoints").mkdir(parents=True)
+    torch.save({"sr": config, "state_dict": state}, tmp_path / "trained" / "checkpoints" / "best.ckpt")
     return tmp_path / "trained"
 
 
@@ -115,6 +118,97 @@ def test_what_loses_to_bicubic_says_so(run: Path, make_folder: MakeFolder, tmp_p
     lines = render(rows).splitlines()
     assert "loses" not in lines[1]
     assert lines[2].endswith("loses to bicubic")
+
+
+def test_a_model_loses_to_bicubic_unless_its_mean_is_higher() -> None:
+    def row(label: str, data: str, *values: float) -> Row:
+        nets = [] if label == "bicubic" else [torch.nn.Identity()]
+        images = [(str(number), value, 0.9, 1.0) for number, value in enumerate(values)]
+        return Row(Model(label, 2, nets), data, 2, "y", images=images)
+
+    easy = [row("bicubic", "easy", 30.0, 34.0), row("up", "easy", 30.0, 34.02), row("level", "easy", 34.0, 30.0)]
+    hard = [row("bicubic", "hard", 20.0, 20.0), row("down", "hard", 19.98, 20.0)]
+    table = [line.split() for line in render([*easy, *hard]).splitlines()[1:]]
+    assert [(line[0], line[1], line[6], " ".join(line[9:])) for line in table] == [
+        ("bicubic", "easy", "+0.00", ""),
+        ("up", "easy", "+0.01", ""),
+        ("level", "easy", "+0.00", "loses to bicubic"),
+        ("bicubic", "hard", "+0.00", ""),
+        ("down", "hard", "-0.01", "loses to bicubic"),
+    ]
+    assert [line[2:6] for line in table[::3]] == [["x2", "y", "32.00", "0.9000"], ["x2", "y", "20.00", "0.9000"]]
+
+
+def test_every_folder_is_compared_with_its_own_bicubic(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("a/test", "b/test/high_res")):
+        Path(name).mkdir(parents=True)
+        photograph(40, 40 + 20 * number, seed=number).save(Path(name, "0.png"))
+    about = ["--scale", "2", "--baselines", "--json", "t.json", "--save", "out"]
+    main(["evaluate", "--data", "a/test", "--data", "b/test", *about])
+    rows = json.loads(Path("t.json").read_text())[::3]
+    assert [row["data"] for row in rows] == ["a/test", "b/test"]  # not both "test"
+    assert rows[0]["psnr"] != rows[1]["psnr"]
+    table = [line.split() for line in capsys.readouterr().out.splitlines()[1:7:3]]
+    assert [line[:2] for line in table] == [["bicubic", "a/test"], ["bicubic", "b/test"]]
+    assert [line[6] for line in table] == ["+0.00", "+0.00"]
+    sizes = [Image.open(path).size for path in (Path("out/bicubic/a_test/0.png"), Path("out/bicubic/b_test/0.png"))]
+    assert sizes == [(40, 40), (60, 40)]
+    main(["evaluate", "--data", "b/test/high_res", *about])
+    assert json.loads(Path("t.json").read_text())[0]["data"] == "test"  # not "high_res"
+
+
+def test_baselines_are_their_kernels_and_x8_is_for_networks_alone(make_folder: MakeFolder) -> None:
+    folder = make_folder(count=2)
+    torch.manual_seed(0)
+    net = ESPCN(scale=2).eval()
+    torch.nn.init.normal_(net.tail.weight, std=0.1)
+    kernels = ("bicubic", "nearest", "lanczos")
+    rows = [*evaluate([Model("net", 2, [net])], [folder], scale=2, protocol="rgb", ensemble=True, baselines=kernels)]
+    assert [row.as_dict()["model"] for row in rows] == [*kernels, "net + x8"]
+    for number in range(2):
+        hr = read_image(folder / "high_res" / f"{number}.png")
+        lr, target = to_float(derive_lr(hr, 2, 2))[None], to_float(hr)[None]
+        outputs = [resize(lr.double(), 2, kernel) for kernel in kernels] + [enlarge(net, lr, ensemble=True)]
+        for row, output in zip(rows, outputs, strict=True):
+            expected = score(output, target, "rgb")
+            assert row.images[number][1:3] == pytest.approx(
+                (expected["psnr"].item(), expected["ssim"].item()), abs=1e-4
+            )
+
+
+def test_csv_holds_a_row_for_each_model_and_for_each_image(make_folder: MakeFolder, tmp_path: Path) -> None:
+    rows = [*evaluate([], [make_folder(count=2)], scale=2, baselines=("bicubic", "nearest"))]
+    assert write_rows(rows, tmp_path / "new" / "t.csv", None) == [
+        tmp_path / "new" / "t.csv",
+        tmp_path / "new" / "t_images.csv",
+    ]
+    with (tmp_path / "new" / "t.csv").open() as file:
+        table = list(csv.DictReader(file))
+    with (tmp_path / "new" / "t_images.csv").open() as file:
+        images = list(csv.DictReader(file))
+    assert [(row["model"], row["images"], row["scale"]) for row in table] == [
+        ("bicubic", "2", "2"),
+        ("nearest", "2", "2"),
+    ]
+    for number, row in enumerate(table):
+        for column in ("psnr", "ssim"):
+            values = [float(image[column]) for image in images if image["model"] == row["model"]]
+            assert float(row[column]) == pytest.approx(sum(values) / 2)
+            assert values == [image[{"psnr": 1, "ssim": 2}[column]] for image in rows[number].images]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file: cannot be written \("):
+        write_rows(rows, tmp_path / "file" / "t.csv", None)
+
+
+def test_milliseconds_are_those_of_one_network(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 0.0, 10.0, 10.6])  # around the output of bicubic, and around those of two networks
+    monkeypatch.setattr("sr.benchmark.evaluate.time.perf_counter", lambda: next(ticks))
+    nets = [ESPCN(scale=2).eval(), ESPCN(scale=2).eval()]
+    _, row = evaluate([Model("two", 2, nets)], [make_folder(count=1)], scale=2)
+    assert row.as_dict()["ms_per_image"] == pytest.approx(300)
 
 
 def test_bad_input_gets_one_line(

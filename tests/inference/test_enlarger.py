@@ -47,6 +47,40 @@ def test_strips_of_tiles_are_the_whole_picture(kind: type[nn.Module]) -> None:
     assert (np.concatenate(strips) != once).mean() < 1e-3
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_bicubic_has_no_seams_between_tiles(scale: int, channels: int) -> None:
+    pixels = np.concatenate([PIXELS, PIXELS[..., :1]], axis=2)[..., :channels]
+    model = Model("bicubic", scale)
+    once = whole(Enlarger(model, tile=0, device="cpu"), pixels)
+    tiled = whole(Enlarger(model, tile=16, device="cpu"), pixels)
+    assert tiled.shape == once.shape == (40 * scale, 57 * scale, channels)
+    assert np.abs(tiled.astype(int) - once).max() <= 1  # rounding
+    assert (tiled != once).mean() < 1e-3
+
+
+def test_alpha_has_no_seams_with_a_network_that_looks_at_one_pixel() -> None:
+    class Nearest(nn.Module):
+        halo = 0
+
+        def forward(self, lr: torch.Tensor) -> torch.Tensor:
+            return nn.functional.interpolate(lr, scale_factor=2, mode="nearest")
+
+    pixels = np.concatenate([PIXELS, PIXELS[..., :1]], axis=2)
+    once, tiled = (whole(Enlarger(Model("nearest", 2, [Nearest()]), tile=tile), pixels) for tile in (0, 16))
+    assert np.array_equal(tiled[..., :3], PIXELS.repeat(2, 0).repeat(2, 1))
+    assert np.abs(tiled[..., 3].astype(int) - once[..., 3]).max() <= 1
+
+
+def test_the_tile_is_chosen_by_the_memory_and_stays_small_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model("small", 2, [network()])
+    for free, tile in ((1 << 40, 256), (1, 32)):
+        monkeypatch.setattr("sr.inference.enlarger.free_memory", lambda device, free=free: free)
+        assert Enlarger(model, device="cpu").tile == tile
+        assert Enlarger(Model("bicubic", 2), device="cpu").tile == 256  # nothing to estimate from
+    assert Enlarger(model, tile=0, device="cpu").tile == 0
+
+
 def test_gray_stays_gray_and_alpha_is_enlarged_beside_the_colours(enlarger: Enlarger) -> None:
     net = enlarger.model.nets[0]
     tensor = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)[None] / 255

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sr.cli import main
@@ -16,6 +17,7 @@ from sr.io.images import from_pil, to_pil
 from sr.io.pictures import Pixels
 from sr.nets.espcn import ESPCN
 from sr.weights.checkpoint import network_config, save_network
+from sr.weights.find import find_model
 from tests.support.images import photograph
 
 Predict = Callable[..., tuple[int, str]]
@@ -34,7 +36,7 @@ def predict(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     def run(*arguments: str) -> tuple[int, str]:
         code = 0
         try:
-            main(["predict", *arguments, "-m", "net.safetensors"])
+            main(["predict", "-m", "net.safetensors", *arguments])
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         return code, capsys.readouterr().err
@@ -60,6 +62,58 @@ def test_a_folder_keeps_its_names_and_gets_bicubic_beside(predict: Predict) -> N
 def test_patterns_and_several_files(predict: Predict) -> None:
     assert predict("in/*.png", "in/b.jpg", "-o", "out") == (0, "")
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
+
+
+def test_suffixes_may_be_in_capitals(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    photograph(12, 14, seed=3).save("in/IMG_1.JPG", "JPEG")
+    (Path("in/folder.png")).mkdir()  # a folder is not a picture, whatever it is called
+    assert predict("in", "-o", "OUT") == (0, "")
+    assert sorted(path.name for path in Path("OUT").iterdir()) == ["IMG_1.JPG", "a.png", "b.jpg"]
+    with Image.open("OUT/IMG_1.JPG") as image:
+        assert (image.format, image.size) == ("JPEG", (28, 24))
+    assert predict("in/IMG_1.JPG", "-o", "ONE.PNG") == (0, "")
+    with Image.open("ONE.PNG") as image:
+        assert (image.format, image.size) == ("PNG", (28, 24))
+    targets: list[Path] = []
+
+    def enlarge_video(source: Path, target: Path, *others: object, **options: object) -> list[str]:
+        targets.append(target)
+        return []
+
+    monkeypatch.setattr("sr.inference.video.enlarge_video", enlarge_video)
+    for name in ("A.MP4", "b.AVI", "c.Webm"):
+        Path(name).touch()
+    assert predict("A.MP4", "b.AVI", "c.Webm", "-o", "films") == (0, "")
+    assert targets == [Path("films/A.MP4"), Path("films/b.mkv"), Path("films/c.Webm")]
+    assert predict("A.MP4", "-o", "FILM.MKV") == (0, "")
+    assert targets[-1] == Path("FILM.MKV")
+
+
+def test_a_format_that_cannot_be_written_becomes_png(predict: Predict) -> None:
+    photograph(12, 14, seed=3).save("in/c.gif")
+    assert predict("in/c.gif", "in/a.png", "-o", "out") == (0, "")
+    with Image.open("out/c.png") as image:
+        assert (image.format, image.size) == ("PNG", (28, 24))
+
+
+def test_x8_and_tiles_are_those_of_an_enlarger(predict: Predict) -> None:
+    torch.manual_seed(0)
+    net = ESPCN(scale=2)
+    torch.nn.init.normal_(net.tail.weight, std=0.1)
+    save_network(
+        Path("noisy.safetensors"), net, network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 2}, 2, "y")
+    )
+    model = find_model("noisy.safetensors")
+    options = ("-m", "noisy.safetensors", "--device", "cpu", "--precision", "float32")
+    outputs = {}
+    for name, more in (("plain", ()), ("x8", ("--x8",)), ("tiled", ("--tile", "8"))):
+        assert predict("in/a.png", "-o", f"{name}.png", *options, *more) == (0, "")
+        outputs[name] = np.asarray(Image.open(f"{name}.png")).astype(int)
+    small = np.asarray(Image.open("in/a.png"))
+    expected = Enlarger(model, ensemble=True, device="cpu", precision="float32")(small)
+    assert np.array_equal(outputs["x8"], expected)
+    assert np.abs(outputs["x8"] - outputs["plain"]).max() > 3
+    assert np.abs(outputs["tiled"] - outputs["plain"]).max() <= 1  # rounding
 
 
 def test_streams(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,35 @@ def test_frames_are_enlarged_in_time_and_sound_is_copied(
     for small, large in zip(small_frames, frames, strict=True):
         assert large.shape == (102, 138, 3)
         assert np.abs(large.astype(float) - enlarger(small)).mean() < 3
+
+
+# Rows (a, b) and (c, d) of a track's matrix: a pixel (x, y) is shown at (a*x + c*y, b*x + d*y), y downwards (ISO/IEC
+# 14496-12, 6.2.2). Beside each the quarter turns to the left that make of the stored frame the one shown.
+TURNS = {"right": ((0, 1, -1, 0), -1), "upside down": ((-1, 0, 0, -1), 2), "left": ((0, -1, 1, 0), 1)}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_video_held_upright_on_a_phone_comes_out_upright(
+    clip: Path, tmp_path: Path, enlarger: Enlarger, turn: str
+) -> None:
+    (a, b, c, d), quarters = TURNS[turn]
+    content = bytearray(clip.read_bytes())
+    matrix = content.index(b"tkhd") + 44  # of the first track; its width and height follow the nine numbers
+    assert struct.unpack(">9i", content[matrix : matrix + 36]) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    content[matrix : matrix + 36] = struct.pack(
+        ">9i", *(number << 16 for number in (a, b)), 0, *(number << 16 for number in (c, d)), 0, 0, 0, 1 << 30
+    )
+    phone = tmp_path / "phone.mp4"
+    phone.write_bytes(content)
+    enlarge_video(phone, tmp_path / "big.mp4", enlarger, max_pixels=MOST)
+    frames = decoded(tmp_path / "big.mp4")[0]
+    shown = [np.rot90(enlarger(frame), quarters) for frame in decoded(clip)[0]]
+    assert len(frames) == len(shown) == FRAMES
+    for frame, expected in zip(frames, shown, strict=True):
+        assert frame.shape == expected.shape
+        assert np.abs(frame.astype(float) - expected).mean() < 3
+    with av.open(str(tmp_path / "big.mp4")) as container:
+        assert next(container.decode(video=0)).rotation == 0  # else players would turn it again
 
 
 def test_odd_sides_are_made_even(tmp_path: Path, clip: Path) -> None:

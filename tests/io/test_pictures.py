@@ -112,6 +112,23 @@ def test_what_a_format_cannot_hold_is_said(suffix: str, channels: int, deep: boo
     assert read_picture(file.getvalue()).pixels.dtype == np.uint8
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_lossy_formats_are_written_nearly_without_loss(suffix: str) -> None:
+    rows, columns = np.mgrid[0:64, 0:64]
+    smooth = np.stack([rows * 4, columns * 4, (rows + columns) * 2], -1).astype(np.uint8)
+    smooth[20:40, 20:40] = (200, 30, 60)
+    back = read_picture(encoded(smooth, suffix)).pixels
+    mse = float(((back.astype(float) - smooth) ** 2).mean())
+    assert 10 * np.log10(255**2 / mse) > 35  # quality 30 with halved colours: below 30 dB
+
+
+def test_a_jpeg_keeps_all_its_colours_and_has_quality_95() -> None:
+    image = Image.open(io.BytesIO(encoded(noise(3), ".jpg")))
+    assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # type: ignore[attr-defined] # no channel is halved
+    # The IJG's scaling of the table in the standard (ITU-T T.81, K.1): at quality 95 a tenth, rounded.
+    assert image.quantization[0][:4] == [2, 1, 1, 2]  # type: ignore[attr-defined] # from 16, 11, 10, 16
+
+
 def test_a_picture_too_large_for_its_format_is_refused() -> None:
     pixels = noise(3, size=(1, 20_000))
     with pytest.raises(ValueError, match=r"20000x1 cannot be written as WEBP: use \.png"):

@@ -1,1 +1,5 @@
-"""The subcommands of ``sr``, a module each: ``add_arguments`` beside ``run``; heavy imports wait until ``run``."""
+"""The subcommands of ``sr``, one module each: the arguments beside the code they reach.
+
+Each module has ``HELP`` (one line), ``EXAMPLE``, ``add_arguments`` and ``run``. Torch and other slow imports wait
+until ``run``, so that ``sr --help`` answers at once.
+"""

@@ -1,21 +1,30 @@
-"""``sr check-data``: what is wrong with folders of images, and how to fix it."""
+"""``sr check-data``: find problems in folders of images."""
 
 import argparse
 import sys
 from pathlib import Path
 
-HELP = "what is wrong with folders of images, and how to fix it"
+HELP = "find problems in folders of images, and say how to fix them"
+EXAMPLE = "sr check-data photos/ --scale 2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="plain, or with high_res/ and low_res/")
-    parser.add_argument("--scale", type=int, help="factor of the sides (default: what most pairs of a folder have)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings")
+    """Add the folders, ``--scale`` and ``--json``."""
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="folder of images, or with high_res/ and optionally low_res/ in it",
+    )
+    parser.add_argument(
+        "--scale", type=int, metavar="S", help="upscaling factor of the pairs (default: that of most pairs in a folder)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings to FILE")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command."""
+    """Print the findings; exit with the code of the report if anything is wrong."""
     from sr.data.check import check, render, write_json
 
     report = check(options.folders, options.scale)

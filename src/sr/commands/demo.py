@@ -1,22 +1,27 @@
-"""``sr demo``: a page in the browser that enlarges pictures and shows what was trained."""
+"""``sr demo``: a web page that enlarges pictures and shows trained runs."""
 
 import argparse
 from pathlib import Path
 
-HELP = "a page in the browser: enlarge pictures, see what was trained"
+from sr.commands.arguments import add_device
+
+HELP = "serve a web page to enlarge pictures and look at your runs"
+EXAMPLE = "sr demo --runs runs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="your runs (default: runs)")
-    parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 (default) or, to be seen from outside, 0.0.0.0")
-    parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument("--share", action="store_true", help="a public address through Gradio's servers")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
+    """Add ``--runs``, the address and ``--device``."""
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="127.0.0.1 (default): this machine only; 0.0.0.0: the whole network"
+    )
+    parser.add_argument("--port", type=int, default=7860, help="default: 7860")
+    parser.add_argument("--share", action="store_true", help="get a public address through Gradio's servers")
+    add_device(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command."""
+    """Serve the page until interrupted."""
     from sr.demo.app import serve
 
     serve(options.runs, options.host, options.port, share=options.share, device=options.device)

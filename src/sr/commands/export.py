@@ -4,26 +4,28 @@ import argparse
 import sys
 from pathlib import Path
 
+from sr.commands.arguments import MODEL, add_model_scale
 from sr.errors import UserError
 
-HELP = "write a network as ONNX, checked against torch, or as safetensors"
+HELP = "write a network as ONNX, verified against PyTorch, or as safetensors"
+EXAMPLE = "sr export runs/espcn_x2 -o espcn_x2.onnx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument("model", metavar="MODEL", help="checkpoint, run folder, or name of sr models")
+    """Add the model, the output file and ``--scale``."""
+    parser.add_argument("model", metavar="MODEL", help=MODEL)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="*.onnx or *.safetensors")
-    parser.add_argument("--scale", type=int, help="factor of the sides, for a model that has several")
+    add_model_scale(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command."""
+    """Export one checkpoint, and print the file and how far ONNX Runtime's output is from PyTorch's."""
     from sr.weights.find import checkpoints_of
-    from sr.weights.onnx import export
+    from sr.weights.onnx import ONNX, export
 
     files = checkpoints_of(options.model)
     if len(files) > 1:
         raise UserError(f"{options.model}: has {len(files)} folds: name the checkpoint of one, such as {files[0]}")
     difference = export(files[0], options.output, options.scale)
-    checked = f", at most {difference:.1g} from torch" if options.output.suffix == ".onnx" else ""
-    sys.stdout.write(f"{options.output}: written{checked}\n")
+    verified = f", at most {difference:.1g} from torch" if options.output.suffix == ONNX else ""
+    sys.stdout.write(f"{options.output}: written{verified}\n")

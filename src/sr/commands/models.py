@@ -1,17 +1,18 @@
-"""``sr models``: the trained networks that ship with sr."""
+"""``sr models``: list the trained networks that ship with sr."""
 
 import argparse
 import sys
 
-HELP = "the trained networks that ship with sr, and their scores"
+HELP = "list the trained networks that ship with sr, and their scores"
+EXAMPLE = "sr models"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Add nothing: the command has no arguments."""
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command."""
+    """Print a table of the networks and their scores."""
     from sr.weights.zoo import entries, render
 
     sys.stdout.write(render(entries()))

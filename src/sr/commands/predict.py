@@ -1,32 +1,46 @@
-"""``sr predict``: enlarge pictures with a trained model."""
+"""``sr predict``: enlarge pictures and videos with a trained model."""
 
 import argparse
 import sys
 
-HELP = "enlarge pictures: files, folders, or - for the standard streams"
+from sr.commands.arguments import MODEL, add_device, add_model_scale
+from sr.errors import check_at_least
+
+HELP = "enlarge pictures and videos: files, folders, or standard input"
+EXAMPLE = "sr predict photo.jpg -m espcn_x2 -o big.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders, patterns, or -")
-    parser.add_argument("-m", "--model", required=True, help="checkpoint, run folder, *.onnx, or name of sr models")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="a file for one picture, a folder, or -")
-    parser.add_argument("--scale", type=int, help="factor of the sides, for a model that has several")
-    parser.add_argument("--tile", type=_tile, help="side of what is enlarged at a time: auto (default), N, 0: all")
-    parser.add_argument("--x8", action="store_true", help="average over the eight flips and turns: slower, better")
-    parser.add_argument("--compare", action="store_true", help="write the bicubic image beside, as NAME_bicubic")
-    parser.add_argument("--force", action="store_true", help="write over files that exist")
-    parser.add_argument("--max-pixels", type=int, help="refuse larger pictures (default: 200 million pixels)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
-    parser.add_argument("--precision", default="auto", help="float32, bfloat16, or auto (default): the faster of them")
+    """Add the inputs, the model, the output, and how to enlarge."""
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders, glob patterns, or - for stdin")
+    parser.add_argument("-m", "--model", required=True, help=f"{MODEL}, or *.onnx")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="a folder, a file for a single picture, or - for stdout"
+    )
+    add_model_scale(parser)
+    parser.add_argument(
+        "--tile", type=_tile, help="input pixels per side of a tile; 0: no tiles; auto (default): by free memory"
+    )
+    parser.add_argument("--x8", action="store_true", help="average over eight flips and rotations: slower, better")
+    parser.add_argument("--compare", action="store_true", help="also write the bicubic image, as NAME_bicubic")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+    parser.add_argument(
+        "--max-pixels", type=int, metavar="N", help="refuse pictures of more pixels (default: 200 million)"
+    )
+    add_device(parser)
+    parser.add_argument(
+        "--precision", default="auto", help="float32, bfloat16, or auto (default): the faster one on this machine"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command."""
+    """Enlarge the inputs; exit with code 1 if any of them failed."""
     from sr import load
     from sr.inference.predict import predict
     from sr.io.images import MAX_PIXELS
 
+    max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
+    check_at_least("--max-pixels", max_pixels, 1)
     enlarger = load(
         options.model,
         options.scale,
@@ -35,17 +49,22 @@ def run(options: argparse.Namespace) -> None:
         device=options.device,
         precision=options.precision,
     )
-    failed = predict(
+    failures = predict(
         options.inputs,
         options.output,
         enlarger,
         compare=options.compare,
         force=options.force,
-        max_pixels=options.max_pixels or MAX_PIXELS,
+        max_pixels=max_pixels,
     )
-    if failed:
+    if failures:
         sys.exit(1)
 
 
 def _tile(text: str) -> int | None:
-    return None if text == "auto" else int(text)
+    """Read ``--tile``: a number, or None for ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be auto or an integer of 0 or more, got {text!r}")
+    return int(text)

@@ -2,21 +2,23 @@
 
 import argparse
 import sys
-from pathlib import Path
+
+from sr.commands.arguments import add_data
 
 HELP = "compare the bicubic scores of benchmark sets with published ones"
+EXAMPLE = "sr selftest --data Set5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument("--data", type=Path, action="append", required=True, metavar="DIR", help="may be repeated")
+    """Add ``--data``."""
+    add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command."""
+    """Print the scores beside the published ones; exit with code 1 if any differs."""
     from sr.benchmark.selftest import check, render
 
-    checks = [one for folder in options.data for one in check(folder)]
+    checks = [row for folder in options.data for row in check(folder)]
     sys.stdout.write(render(checks))
-    if not all(one.agrees for one in checks):
+    if not all(row.agrees for row in checks):
         sys.exit(1)

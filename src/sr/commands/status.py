@@ -1,19 +1,20 @@
-"""``sr status``: how the runs of a sweep stand, and the time left."""
+"""``sr status``: show the progress of a sweep and the time left."""
 
 import argparse
 import sys
 from pathlib import Path
 
-HELP = "how the runs of a sweep stand, and the time left"
+HELP = "show the progress of a sweep and the time left"
+EXAMPLE = "sr status runs/sweep"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Add the folder."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the sweep (hydra.sweep.dir)")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command."""
+    """Print a line for each run of the sweep."""
     from sr.runs.status import find_cells, render
 
     sys.stdout.write(render(find_cells(options.folder)))

@@ -1,0 +1,198 @@
+"""What every option of a subcommand reaches, and its default; what is called is replaced by a recorder."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sr.cli import main, make_parser
+
+Record = Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]]
+
+
+@pytest.fixture
+def record(monkeypatch: pytest.MonkeyPatch) -> Record:
+    """Replace a function by one that only returns a value, and list its calls."""
+
+    def replace(name: str, value: Any = None) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        calls = []
+
+        def called(*arguments: Any, **options: Any) -> Any:
+            calls.append((arguments, options))
+            return value
+
+        monkeypatch.setattr(name, called)
+        return calls
+
+    return replace
+
+
+def test_the_demo_is_reachable_from_this_machine_only_unless_asked(record: Record) -> None:
+    calls = record("sr.demo.app.serve")
+    main(["demo"])
+    main(["demo", "--runs", "r", "--host", "0.0.0.0", "--port", "80", "--share", "--device", "cuda:1"])
+    assert calls == [
+        ((Path("runs"), "127.0.0.1", 7860), {"share": False, "device": None}),
+        ((Path("r"), "0.0.0.0", 80), {"share": True, "device": "cuda:1"}),
+    ]
+
+
+def test_predict_hands_every_option_on(record: Record) -> None:
+    loaded, predicted = record("sr.load", "an enlarger"), record("sr.inference.predict.predict", 0)
+    main(["predict", "a", "b", "-m", "m", "-o", "out"])
+    settings = ["--scale", "3", "--tile", "48", "--x8", "--device", "cpu", "--precision", "float32"]
+    main(["predict", "-", "-m", "m", "-o", "-", *settings, "--compare", "--force", "--max-pixels", "7"])
+    main(["predict", "a", "-m", "m", "-o", "out", "--tile", "auto"])
+    defaults = {"tile": None, "ensemble": False, "device": None, "precision": "auto"}
+    assert loaded == [
+        (("m", None), defaults),
+        (("m", 3), {"tile": 48, "ensemble": True, "device": "cpu", "precision": "float32"}),
+        (("m", None), defaults),
+    ]
+    careful = {"compare": False, "force": False, "max_pixels": 200_000_000}
+    assert predicted == [
+        ((["a", "b"], "out", "an enlarger"), careful),
+        ((["-"], "-", "an enlarger"), {"compare": True, "force": True, "max_pixels": 7}),
+        ((["a"], "out", "an enlarger"), careful),
+    ]
+
+
+@pytest.mark.parametrize(("failures", "code"), [(0, 0), (2, 1)])
+def test_predict_ends_with_1_where_a_picture_failed(record: Record, failures: int, code: int) -> None:
+    record("sr.load")
+    record("sr.inference.predict.predict", failures)
+    try:
+        main(["predict", "a", "-m", "m", "-o", "out"])
+        ended = 0
+    except SystemExit as end:
+        ended = int(end.code or 0)
+    assert ended == code
+
+
+def test_evaluate_hands_every_option_on(record: Record) -> None:
+    record("sr.benchmark.evaluate.render", "")
+    found, written = record("sr.weights.find.find_model", "a model"), record("sr.benchmark.evaluate.write_rows", [])
+    scored = record("sr.benchmark.evaluate.evaluate", [])
+    main(["evaluate", "m", "--data", "d", "--scale", "2"])
+    about = ["--data", "d", "--data", "e", "--scale", "3", "--protocol", "rgb", "--baselines", "--x8"]
+    main(["evaluate", "m", "n", *about, "--csv", "t.csv", "--json", "t.json", "--save", "s"])
+    assert found == [(("m", 2), {}), (("m", 3), {}), (("n", 3), {})]
+    (first, second) = scored
+    assert first[0] == (["a model"], [Path("d")])
+    baselines = [options.pop("baselines") for _, options in scored]
+    assert [len(some) for some in baselines] == [1, 3]
+    assert first[1] == {"scale": 2, "protocol": "y", "ensemble": False, "save": None}
+    assert second[0] == (["a model", "a model"], [Path("d"), Path("e")])
+    assert second[1] == {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s")}
+    assert [arguments for arguments, _ in written] == [([], None, None), ([], Path("t.csv"), Path("t.json"))]
+
+
+def test_check_data_hands_every_option_on_and_ends_with_the_reports_code(record: Record) -> None:
+    report = SimpleNamespace(exit_code=0)
+    record("sr.data.check.render", "")
+    checked, written = record("sr.data.check.check", report), record("sr.data.check.write_json")
+    main(["check-data", "a", "b"])
+    main(["check-data", "a", "--scale", "4", "--json", "f.json"])
+    assert [arguments for arguments, _ in checked] == [([Path("a"), Path("b")], None), ([Path("a")], 4)]
+    assert [arguments for arguments, _ in written] == [(report, Path("f.json"))]
+    report.exit_code = 3
+    with pytest.raises(SystemExit) as end:
+        main(["check-data", "a"])
+    assert end.value.code == 3
+
+
+def test_report_hands_its_folders_on_and_ends_with_1_for_a_run_that_cannot_be_read(
+    record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comparison = SimpleNamespace(runs=[1, 2], title="Set5")
+    report = SimpleNamespace(comparisons=[comparison], unfinished=[], problems=[])
+    written = record("sr.report.page.write_report", report)
+    main(["report", "runs"])
+    main(["report", "runs", "--figures", "plots"])
+    assert [arguments for arguments, _ in written] == [(Path("runs"), None), (Path("runs"), Path("plots"))]
+    assert "different images" not in capsys.readouterr().out
+    report.comparisons, report.unfinished, report.problems = [comparison] * 2, [1, 2, 3], ["a/result.json: is torn"]
+    with pytest.raises(SystemExit) as end:
+        main(["report", "runs"])
+    assert end.value.code == 1
+    captured = capsys.readouterr()
+    assert captured.err == "error: a/result.json: is torn\n"
+    assert captured.out.startswith("2 runs on Set5\n2 runs on Set5\ndifferent images")
+    assert "not done: 3" in captured.out
+
+
+@pytest.mark.parametrize(("agree", "code"), [((True, True), 0), ((True, False), 1)])
+def test_selftest_ends_with_1_where_one_row_is_off(record: Record, agree: tuple[bool, bool], code: int) -> None:
+    record("sr.benchmark.selftest.render", "")
+    checked = record("sr.benchmark.selftest.check", [SimpleNamespace(agrees=agrees) for agrees in agree])
+    ended = 0
+    try:
+        main(["selftest", "--data", "a", "--data", "b"])
+    except SystemExit as end:
+        ended = int(end.code or 0)
+    assert ended == code
+    assert [arguments for arguments, _ in checked] == [(Path("a"),), (Path("b"),)]
+
+
+def test_search_names_the_best_trials(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    best = SimpleNamespace(number=4, values=[31.25, 2], params={"optimizer.lr": 0.01, "model": "espcn"})
+    written = record("sr.report.search.write_search", SimpleNamespace(counts={"complete": 5, "pruned": 2}, best=[best]))
+    main(["search", "s"])
+    assert [arguments for arguments, _ in written] == [(Path("s"),)]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["5 complete, 2 pruned", "best: trial 4, 31.25, 2, optimizer.lr=0.01 model=espcn"]
+    assert Path(lines[2]).parent == Path("s")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["predict", "a", "-m", "m", "-o", "o", "--tile", "big"],
+            "--tile: must be auto or an integer of 0 or more",
+        ),
+        (
+            ["predict", "a", "-m", "m", "-o", "o", "--tile", "-1"],
+            "--tile: must be auto or an integer of 0 or more",
+        ),
+        (["predict", "a", "-m", "m", "-o", "o", "--max-pixels", "0"], "--max-pixels must be an integer of 1 or more"),
+        (["predict", "a", "-o", "o"], "the following arguments are required: -m/--model"),
+        (["evaluate", "m", "--scale", "2"], "the following arguments are required: --data"),
+        (["evaluate", "--data", "d", "--scale", "two"], "--scale: invalid int value: 'two'"),
+        (["evaluate", "--data", "d", "--scale", "2"], "name a checkpoint or a run folder, or add --baselines"),
+        (["status", "a", "--verbose"], "unrecognized arguments: --verbose"),
+    ],
+)
+def test_a_wrong_option_gets_one_line_and_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def _subcommands() -> dict[str, argparse.ArgumentParser]:
+    actions = make_parser()._subparsers._group_actions  # type: ignore[union-attr] # argparse lists them nowhere else
+    return {name: parser for name, parser in dict(actions[0].choices).items() if name != "train"}  # type: ignore[arg-type]
+
+
+def test_there_are_ten_subcommands_beside_train() -> None:
+    assert len(_subcommands()) == 10
+
+
+@pytest.mark.parametrize("name", _subcommands())
+def test_help_describes_the_command_and_all_its_arguments_and_its_example_parses(name: str) -> None:
+    parser = _subcommands()[name]
+    assert parser.description
+    assert parser.description.endswith(".")
+    assert all(action.help for action in parser._actions)
+    example = (parser.epilog or "").removeprefix("Example: sr ").split()
+    assert example[0] == name
+    assert callable(make_parser().parse_args(example).run)
