@@ -4,10 +4,10 @@ import math
 import os
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from enum import Enum
-from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin, is_typeddict
+from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from omegaconf import DictConfig, ListConfig
 
@@ -56,6 +56,15 @@ class Matching:
     def __str__(self) -> str:
         """The label."""
         return self.label
+
+
+def annotations_of(target: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function's, or a constructor's, parameters; empty where they cannot be resolved."""
+    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception:  # names that exist for type checkers alone, or anything else that an annotation does
+        return {}
 
 
 def is_component(value: object) -> bool:

@@ -4,7 +4,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_type_hints
 
@@ -12,7 +12,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sr.errors import UserError, line_of
-from sr.runs.annotations import Component, Matching, Range, describe, display, fits, is_component, mismatches
+from sr.runs.annotations import (
+    Component,
+    Matching,
+    Range,
+    annotations_of,
+    describe,
+    display,
+    fits,
+    is_component,
+    mismatches,
+)
 
 _Count = Annotated[int, Range(1)]
 _Share = Annotated[float, Range(0, 1)]
@@ -240,15 +250,6 @@ def _by_name(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.P
     """The parameters that can be given by name."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
-
-
-def annotations_of(target: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations of a function's, or a constructor's, parameters; empty where they cannot be resolved."""
-    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
-    try:
-        return get_type_hints(function, include_extras=True)
-    except Exception:  # names that exist for type checkers alone, or anything else that an annotation does
-        return {}
 
 
 def _faults_of_value(
