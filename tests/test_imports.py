@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "machine": {"errors", "image", "io"},
     "lit_module": {"io", "terms"},
     "data": {"errors", "image", "io", "machine.processes", "terms"},
-    "datamodule": {"data", "errors", "image", "terms"},
+    "datamodule": {"data", "errors", "image", "io", "terms"},
     "callbacks": {"errors", "image", "io", "metrics", "terms"},
     "weights": {"errors", "io", "terms"},
     "runs": {"callbacks", "errors", "io", "lit_module", "machine", "terms", "weights"},

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from scripts.bench.timing import photographs, run, save
-from sr import datamodule
+from sr.data.image_set import shared_pool
 from sr.data.sources import isr_folders
 from sr.datamodule import ISRDataModule
 
@@ -34,7 +34,7 @@ def waiting(root: Path, steps: int) -> list[dict[str, Any]]:
 
 def opened(root: Path, cache: Path, kind: str) -> tuple[ISRDataModule, float]:
     """A data module that has decoded its images, and the seconds it took, as in a process of its own."""
-    datamodule._open_store.cache_clear()
+    shared_pool.close()
     begun = time.perf_counter()
     data = ISRDataModule(
         isr_folders, str(root), cache=kind, cache_dir=str(cache), group_near_identical=False, patch=32, batch_size=64

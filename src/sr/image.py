@@ -1,13 +1,14 @@
 """Pure tensor functions on images.
 
 Images are ``(N, 3, H, W)`` in [0, 1] unless a docstring says otherwise. Every function is differentiable where
-that has a meaning, and keeps the device and dtype it is given.
+that is meaningful, and keeps the device and dtype of its input.
 """
 
 import math
 from collections.abc import Callable
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,20 @@ _KEYS_A = -0.5
 
 # Output rows or columns that one matrix product resizes.
 _BLOCK = 128
+
+# The eight flips and quarter turns of an image, as `dihedral` applies them: a code is a sum of these bits.
+FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, SWAP_SIDES = 1, 2, 4  # SWAP_SIDES: rows become columns, after the flips
+DIHEDRAL_CODES = range(8)
+ROTATIONS = (0, 3, 5, 6)  # the codes that do not mirror: by 0, 180, 90 degrees to the left, 90 to the right
+DIHEDRAL_NAMES = {
+    1: "mirrored left to right",
+    2: "mirrored top to bottom",
+    3: "turned by 180 degrees",
+    4: "mirrored along its diagonal",
+    5: "turned by 90 degrees to the left",
+    6: "turned by 90 degrees to the right",
+    7: "mirrored along its other diagonal",
+}
 
 
 def quantise(image: Tensor) -> Tensor:
@@ -37,21 +52,21 @@ def to_uint8(image: Tensor) -> Tensor:
 
 
 def to_float(image: Tensor) -> Tensor:
-    """Map uint8 0..255 or uint16 0..65535 to float32 [0, 1]; float stays as it is."""
+    """Map uint8 0..255 or uint16 0..65535 to float32 [0, 1]; floating-point input is returned unchanged."""
     if image.dtype.is_floating_point:
         return image
     return image.to(torch.float32).div(torch.iinfo(image.dtype).max)
 
 
 def is_constant(image: Tensor) -> bool:
-    """Whether ``(3, H, W)`` is of one colour.
+    """Whether all pixels of ``(3, H, W)`` have one colour.
 
     >>> is_constant(torch.ones(3, 2, 2)), is_constant(torch.eye(2).expand(3, 2, 2))
     (True, False)
     """
     first = image[:, :1, :1]
-    some = image[:, ::16, ::16]  # tells nearly always, and at once
-    return bool((some == first).all()) and bool((image == first).all())
+    sample = image[:, ::16, ::16]  # cheap, and nearly always enough to tell
+    return bool((sample == first).all()) and bool((image == first).all())
 
 
 def luma(image: Tensor) -> Tensor:
@@ -78,16 +93,21 @@ def crop_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 
 def dihedral(image: Tensor, code: int) -> Tensor:
-    """One of the eight flips and quarter turns of a square; 0 is the identity.
+    """Apply one of the eight flips and quarter turns, see `DIHEDRAL_NAMES`; 0 is the identity.
 
-    Bit 0 flips left-right, bit 1 top-bottom, bit 2 swaps rows and columns afterwards (``(H, W)`` becomes ``(W, H)``).
+    Args:
+        image: ``(..., H, W)``.
+        code: from 0 to 7, a sum of ``FLIP_LEFT_RIGHT``, ``FLIP_TOP_BOTTOM`` and ``SWAP_SIDES``.
 
-    >>> dihedral(torch.tensor([[1, 2], [3, 4]]), 1).tolist()
+    Returns:
+        ``(..., H, W)``, or ``(..., W, H)`` where the code swaps the sides.
+
+    >>> dihedral(torch.tensor([[1, 2], [3, 4]]), FLIP_LEFT_RIGHT).tolist()
     [[2, 1], [4, 3]]
     """
-    dims = [dim for bit, dim in ((1, -1), (2, -2)) if code & bit]
+    dims = [dim for bit, dim in ((FLIP_LEFT_RIGHT, -1), (FLIP_TOP_BOTTOM, -2)) if code & bit]
     image = image.flip(dims) if dims else image
-    return image.transpose(-2, -1) if code & 4 else image
+    return image.transpose(-2, -1) if code & SWAP_SIDES else image
 
 
 def undo_dihedral(image: Tensor, code: int) -> Tensor:
@@ -96,12 +116,20 @@ def undo_dihedral(image: Tensor, code: int) -> Tensor:
     >>> undo_dihedral(dihedral(torch.tensor([[1, 2], [3, 4]]), 5), 5).tolist()
     [[1, 2], [3, 4]]
     """
-    image = image.transpose(-2, -1) if code & 4 else image
-    return dihedral(image, code & 3)
+    image = image.transpose(-2, -1) if code & SWAP_SIDES else image
+    return dihedral(image, code & ~SWAP_SIDES)
+
+
+def dihedral_view(image: np.ndarray, code: int) -> np.ndarray:
+    """`dihedral` of a numpy array ``(..., H, W)``, as a view of it: nothing is copied."""
+    row_step = -1 if code & FLIP_TOP_BOTTOM else 1
+    column_step = -1 if code & FLIP_LEFT_RIGHT else 1
+    image = image[..., ::row_step, ::column_step]
+    return image.swapaxes(-2, -1) if code & SWAP_SIDES else image
 
 
 def gray(image: Tensor) -> Tensor:
-    """Full-range gray value: ``(N, 3, H, W)`` in [0, 1] to ``(N, 1, H, W)`` in [0, 1], of equal channels their value.
+    """Full-range gray value: ``(N, 3, H, W)`` in [0, 1] to ``(N, 1, H, W)`` in [0, 1]; equal channels keep their value.
 
     >>> gray(torch.full((1, 3, 1, 1), 0.5)).item()
     0.5
@@ -128,7 +156,7 @@ def resize(image: Tensor, scale: float, kernel: str = "bicubic") -> Tensor:
     if not scale > 0:
         raise ValueError(f"resize needs a positive scale, got {scale}")
     if kernel not in _KERNELS:
-        raise ValueError(f"resize has the kernels {', '.join(_KERNELS)}, not {kernel!r}")
+        raise ValueError(f"kernel must be one of {', '.join(_KERNELS)}, got {kernel!r}")
     if scale == 1:
         return image
     if torch.compiler.is_exporting() and kernel == "bicubic" and scale == int(scale):
@@ -137,12 +165,12 @@ def resize(image: Tensor, scale: float, kernel: str = "bicubic") -> Tensor:
 
 
 def _resize_dim(image: Tensor, dim: int, scale: float, kernel: str) -> Tensor:
-    """Multiply by a banded matrix, a block of its rows at a time, so that large images cost no more for each pixel."""
+    """Multiply by a banded matrix, a block of its rows at a time, so that the cost per pixel is constant."""
     length = image.shape[dim]
     blocks = []
     for start, stop, matrix in _bands(length, math.ceil(length * scale), scale, kernel, image.dtype, image.device):
         part = image[..., start:stop, :] if dim == -2 else image[..., start:stop]
-        with torch.autocast(image.device.type, enabled=False):  # bfloat16 would round an image to some 7 bits
+        with torch.autocast(image.device.type, enabled=False):  # bfloat16 would round an image to about 7 bits
             blocks.append(matrix @ part if dim == -2 else part @ matrix.T)
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim)
 
@@ -150,7 +178,8 @@ def _resize_dim(image: Tensor, dim: int, scale: float, kernel: str) -> Tensor:
 def _enlarge_any_size(image: Tensor, scale: int) -> Tensor:
     """Bicubic enlargement of ``(N, C, H, W)`` as a graph that does not depend on H and W, both 2 or more.
 
-    Every ``scale`` output pixels lie alike between the input's: their weights are the filters of a convolution.
+    Every ``scale``-th output pixel has the same position relative to the input pixels, and so the same weights: each of
+    these ``scale`` phases is one filter of a convolution.
     """
     weights, index = _taps(8, 8 * scale, scale, "bicubic")
     middle = slice(4 * scale, 5 * scale)  # of pixel 4, far from the borders
@@ -170,13 +199,13 @@ def _enlarge_any_size(image: Tensor, scale: int) -> Tensor:
 
 
 def keep_out_of_graphs() -> None:
-    """Have torch.compile call `resize` as it is, instead of tracing how its matrices come about."""
+    """Have torch.compile call `resize` as it is, instead of tracing how its matrices are computed."""
     global _resize_dim
-    _resize_dim = torch.compiler.disable(_resize_dim)  # not a decorator: it would import the whole compiler
+    _resize_dim = torch.compiler.disable(_resize_dim)  # a decorator would import the whole compiler
 
 
 @lru_cache(maxsize=256)
-@torch.inference_mode(mode=False)  # what is made in that mode could not be used in training afterwards
+@torch.inference_mode(mode=False)  # the cached matrices are used in training, where inference tensors are refused
 def _bands(
     length: int, out_length: int, scale: float, kernel: str, dtype: torch.dtype, device: torch.device
 ) -> list[tuple[int, int, Tensor]]:

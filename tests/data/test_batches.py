@@ -5,7 +5,7 @@ import torch
 
 from sr.data.batches import Augment, Draw, EpochDraws, TrainingPairs, WholePairs
 from sr.data.sources import isr_folders
-from sr.data.store import PairStore
+from sr.data.stores.store import PairStore
 from sr.image import dihedral
 from tests.support.runs import MakeFolder
 
@@ -95,11 +95,11 @@ def test_whole_images_are_flipped_and_turned_as_pairs(
 @pytest.mark.parametrize("patch", [16, None])
 def test_crops_cut_at_once_on_a_device_are_those_cut_one_by_one(make_folder: MakeFolder, patch: int | None) -> None:
     sources = isr_folders(make_folder(count=4, size=(48, 32) if patch else (32, 32)))
-    one, many = (PairStore(sources, scale=2, shrink=2, kind=kind) for kind in ("memory", "device"))
+    alone, packed = (PairStore(sources, scale=2, shrink=2, kind=kind) for kind in ("memory", "device"))
     draws = [Draw(image, epoch, 0) for image in range(4) for epoch in range(20)]
     ours, theirs = (
         TrainingPairs(store, [0, 1, 2, 3], scale=2, patch=patch, augment=Augment(), seed=3)[draws]
-        for store in (one, many)
+        for store in (alone, packed)
     )
     assert ours["name"] == theirs["name"]
     assert torch.equal(ours["lr"], theirs["lr"])

@@ -57,7 +57,7 @@ def test_bad_folders_are_named_with_the_mend(make_folder: MakeFolder, tmp_path: 
     (tmp_path / "bare" / "high_res").mkdir()
     with pytest.raises(UserError, match=r"name the folder above it: data\.root=.*bare$"):
         isr_folders(tmp_path / "bare" / "high_res")
-    with pytest.raises(UserError, match="is empty"):
+    with pytest.raises(UserError, match="no images in it"):
         isr_folders(tmp_path / "bare")
     root = make_folder(count=3, low_scale=2)
     with pytest.raises(UserError, match="twice"):

@@ -3,36 +3,36 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from sr.data.packed import PackedPairs
-from sr.data.store import PairStore
+from sr.data.stores.packed import PackedPairs
+from sr.data.stores.store import PairStore
+from sr.image import DIHEDRAL_CODES, ROTATIONS, SWAP_SIDES, dihedral_view
+from sr.terms import Batch
 
-Batch: TypeAlias = dict[str, Any]
-
-# Codes of `sr.image.dihedral` by (flip, rotate90); from _SWAP on they swap the sides of the image.
-_CODES = {
+# Codes of `sr.image.dihedral` by (flip, rotate90). Their order is part of what a seed draws.
+_CODES: dict[tuple[bool, bool], Sequence[int]] = {
     (False, False): (0,),
-    (True, False): (0, 1, 2, 3),
-    (False, True): (0, 3, 5, 6),
-    (True, True): (0, 1, 2, 3, 4, 5, 6, 7),
+    (True, False): [code for code in DIHEDRAL_CODES if not code & SWAP_SIDES],
+    (False, True): ROTATIONS,
+    (True, True): DIHEDRAL_CODES,
 }
-_SWAP = 4
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Which changes of a training image count as the same image.
+    """How training images are varied.
 
     Attributes:
         flip: left-right and top-bottom.
-        rotate90: quarter turns; an oblong whole image only turns by half.
-        rotate45: adds a copy of each training image turned by 45 degrees. It is a little softer, so off by default.
+        rotate90: by quarter turns; whole images that are not square by half turns only.
+        rotate45: adds a copy of each training image rotated by 45 degrees. The copies are slightly blurred by the
+            rotation, so this is off by default.
     """
 
     flip: bool = True
@@ -40,13 +40,13 @@ class Augment:
     rotate45: bool = False
 
     def code(self, number: int, *, square: bool) -> int:
-        """Turn a random number into a code of `sr.image.dihedral`; an image that is not square keeps its shape."""
-        codes = [code for code in _CODES[self.flip, self.rotate90] if square or code < _SWAP]
+        """Map a random number to a code of `sr.image.dihedral`; an image that is not square keeps its shape."""
+        codes = [code for code in _CODES[self.flip, self.rotate90] if square or not code & SWAP_SIDES]
         return codes[number % len(codes)]
 
 
 class Draw(NamedTuple):
-    """One training example: which image, in which epoch, and how often it was drawn in it before."""
+    """One training example: which image, in which epoch, and how many times it was drawn before in that epoch."""
 
     image: int
     epoch: int
@@ -65,15 +65,15 @@ class TrainingPairs(Dataset[Batch]):
 
     def __getitem__(self, draws: list[Draw]) -> Batch:
         """Return uint8 ``lr`` ``(N, 3, p/scale, p/scale)``, ``hr`` ``(N, 3, p, p)`` and ``name``."""
-        places = [self._place(draw) for draw in draws]
-        if self.store.packed:
-            lr, hr = (self._cut_at_once(self.store.packed, places, part) for part in (0, 1))
+        crops = [self._crop_of(draw) for draw in draws]
+        if packed := self.store.packed:
+            lr, hr = (self._cut_at_once(packed, crops, part) for part in (0, 1))
         else:
-            crops = [self._cut(place) for place in places]
-            lr, hr = (torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True))
-        return {"lr": lr, "hr": hr, "name": [self.store.sources[place.image].name for place in places]}
+            pairs = [self._cut(crop) for crop in crops]
+            lr, hr = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+        return {"lr": lr, "hr": hr, "name": [self.store.sources[crop.image].name for crop in crops]}
 
-    def _place(self, draw: Draw) -> "_Place":
+    def _crop_of(self, draw: Draw) -> "_Crop":
         index = self.indices[draw.image]
         number, top, left = _numbers(self.seed, draw.epoch, draw.repeat, self.store.sources[index].name)
         height, width = (side // self.scale for side in self.store.sizes[index])
@@ -83,26 +83,26 @@ class TrainingPairs(Dataset[Batch]):
             height = width = side
         else:
             top = left = 0
-        return _Place(index, top, left, height, width, self.augment.code(number, square=height == width))
+        return _Crop(index, top, left, height, width, self.augment.code(number, square=height == width))
 
-    def _cut(self, place: "_Place") -> list[np.ndarray]:
-        """Crops of lr and hr, turned."""
-        crops = []
-        for scale, image in zip((1, self.scale), self.store[place.image], strict=True):
-            top, left, height, width = (scale * pixels for pixels in place[1:5])
-            crops.append(_dihedral(image[:, top : top + height, left : left + width].numpy(), place.code))
-        return crops
+    def _cut(self, crop: "_Crop") -> list[np.ndarray]:
+        """Cut a crop out of lr and hr."""
+        pair = []
+        for scale, image in zip((1, self.scale), self.store[crop.image], strict=True):
+            top, left, height, width = (scale * pixels for pixels in (crop.top, crop.left, crop.height, crop.width))
+            pair.append(dihedral_view(image[:, top : top + height, left : left + width].numpy(), crop.code))
+        return pair
 
-    def _cut_at_once(self, packed: PackedPairs, places: "list[_Place]", part: int) -> Tensor:
-        """Crops of lr (part 0) or hr (1), turned."""
-        images, tops, lefts, heights, widths, codes = np.array(places).T
+    def _cut_at_once(self, packed: PackedPairs, crops: "list[_Crop]", part: int) -> Tensor:
+        """Cut the crops of a batch out of lr (part 0) or hr (1)."""
+        images, tops, lefts, heights, widths, codes = np.array(crops).T
         scale = self.scale if part else 1
         size = scale * int(heights[0]), scale * int(widths[0])
         return packed.squares(part, images, scale * tops, scale * lefts, size, codes)
 
 
-class _Place(NamedTuple):
-    """A rectangle of an image, in pixels of lr, and the code of `sr.image.dihedral` that turns it."""
+class _Crop(NamedTuple):
+    """A rectangle of an image, in pixels of lr, and the code of `sr.image.dihedral` that is applied to it."""
 
     image: int
     top: int
@@ -112,21 +112,14 @@ class _Place(NamedTuple):
     code: int
 
 
-def _dihedral(image: np.ndarray, code: int) -> np.ndarray:
-    """`sr.image.dihedral` in numpy, which flips without copying."""
-    rows, columns = -1 if code & 2 else 1, -1 if code & 1 else 1
-    image = image[:, ::rows, ::columns]
-    return image.swapaxes(1, 2) if code & _SWAP else image
-
-
 def _numbers(seed: int, epoch: int, repeat: int, name: str) -> tuple[int, int, int]:
-    """Three random numbers below 2^64; their remainders by some thousand are even to one part in 10^15."""
+    """Three random numbers below 2^64; modulo a few thousand they are uniform to one part in 10^15."""
     key = hashlib.blake2b(f"{seed}/{epoch}/{repeat}/{name}".encode(), digest_size=24).digest()
     return int.from_bytes(key[:8]), int.from_bytes(key[8:16]), int.from_bytes(key[16:])
 
 
 class EpochDraws(Sampler[list[Draw]]):
-    """Batches of draws in an order that depends on (seed, epoch) alone; each rank takes its part of each batch."""
+    """Batches of draws in an order that depends on (seed, epoch) alone; each rank takes its share of each batch."""
 
     def __init__(
         self,
@@ -142,8 +135,15 @@ class EpochDraws(Sampler[list[Draw]]):
     ) -> None:
         """Draw every image ``repeat`` times an epoch, ``batch_size`` at a time on each of ``ranks`` devices.
 
-        ``same_every_epoch`` draws the first epoch again and again.
-        ``done`` tells how many batches of the epoch were trained before it was interrupted; they are left out.
+        Args:
+            images: number of images.
+            batch_size: draws per batch and rank.
+            repeat: draws of each image in an epoch.
+            seed: of the order.
+            rank: the rank that this sampler is for.
+            ranks: number of ranks.
+            same_every_epoch: repeat the draws of the first epoch in every epoch.
+            done: returns how many batches of the epoch were trained before it was interrupted; these are skipped.
         """
         self.images, self.batch_size, self.repeat, self.seed = images, batch_size, repeat, seed
         self.rank, self.ranks, self.done = rank, ranks, done
@@ -159,7 +159,7 @@ class EpochDraws(Sampler[list[Draw]]):
         return -(-self.images * self.repeat // (self.batch_size * self.ranks))
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        """Yield the batches of the epoch that are not done yet."""
+        """Yield the batches of the epoch that were not trained yet."""
         random = np.random.Generator(np.random.Philox(key=_numbers(self.seed, self.epoch, 0, "order")[:2]))
         order = random.permutation(self.images * self.repeat)
         total = self.batch_size * self.ranks
@@ -168,14 +168,14 @@ class EpochDraws(Sampler[list[Draw]]):
             if len(chunk) < total and self.ranks > 1:  # every rank needs an equal share
                 chunk = np.resize(chunk, -(-len(chunk) // self.ranks) * self.ranks)
             mine = chunk[self.rank :: self.ranks]
-            yield [Draw(int(one) % self.images, self.epoch, int(one) // self.images) for one in mine]
+            yield [Draw(int(number) % self.images, self.epoch, int(number) // self.images) for number in mine]
 
 
 class WholePairs(Dataset[Batch]):
-    """One whole image a batch, unchanged: validation, test, and the training images scored beside them."""
+    """Batches of one whole, unchanged image: for validation, test, and the training images that are scored."""
 
     def __init__(self, store: PairStore, indices: Sequence[int]) -> None:
-        """Hold the images of the store at ``indices``."""
+        """Select the images of the store at ``indices``."""
         self.store, self.indices = store, indices
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Find pictures that show the same photograph: exact, rescaled, recompressed, flipped or turned copies."""
+"""Find images that show the same photograph: exact, rescaled, recompressed, flipped or turned copies."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from sr.io.images import to_pil
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 
-# Of the 64 bits of a perceptual hash (Zauner 2010: signs of the low DCT frequencies): copies at JPEG quality 50 or half
-# the size differ in at most 4 bits, the closest two of 200 different photographs in 12.
-_NEAR = 6
-_SIDE = 32  # the hash looks at a thumbnail of this side
+# How many of the 64 bits of a perceptual hash (Zauner 2010: signs of the low DCT frequencies) may differ. Copies at
+# JPEG quality 50 or half the size differ in at most 4 bits, the closest two of 200 different photographs in 12.
+_MAX_DISTANCE = 6
+_SIDE = 32  # of the thumbnail that is hashed
 _BLOCK = 256  # images compared with all others at a time
 
-_MOVES = (None, *Image.Transpose)  # the eight flips and quarter turns
+_ORIENTATIONS = (None, *Image.Transpose)  # the eight flips and quarter turns
 
 
 def near_identical(images: Iterable[Tensor]) -> list[list[int]]:
@@ -31,17 +31,17 @@ def near_identical(images: Iterable[Tensor]) -> list[list[int]]:
         images: uint8 ``(3, H, W)``, of any sizes.
 
     Returns:
-        Groups of two and more indices, ascending; images without a near-identical partner are in none.
+        Groups of two and more indices, ascending; images without a copy are in none.
     """
     with ThreadPoolExecutor() as pool:
         return group(list(pool.map(hashes, images)))
 
 
 def hashes(image: Tensor) -> Hashes:
-    """Perceptual hashes ``(8,)`` of a uint8 image ``(3, H, W)`` in its eight positions, 64 bits each."""
+    """Perceptual hashes ``(8,)`` of a uint8 image ``(3, H, W)`` in its eight orientations, 64 bits each."""
     thumbnail = to_pil(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    moved = [thumbnail if move is None else thumbnail.transpose(move) for move in _MOVES]
-    bits = np.array([imagehash.phash(picture).hash.flatten() for picture in moved])
+    oriented = [thumbnail if method is None else thumbnail.transpose(method) for method in _ORIENTATIONS]
+    bits = np.array([imagehash.phash(picture).hash.flatten() for picture in oriented])
     return np.packbits(bits, axis=-1).view(np.uint64)[:, 0]
 
 
@@ -55,7 +55,7 @@ def group(hashed: Sequence[Hashes]) -> list[list[int]]:
             index = leader[index]
         return index
 
-    for first, second in _near_pairs(np.array(hashed, np.uint64).reshape(-1, len(_MOVES))):
+    for first, second in _near_pairs(np.array(hashed, np.uint64).reshape(-1, len(_ORIENTATIONS))):
         leader[find(max(first, second))] = find(min(first, second))
     groups: dict[int, list[int]] = defaultdict(list)
     for index in range(len(leader)):
@@ -64,17 +64,37 @@ def group(hashed: Sequence[Hashes]) -> list[list[int]]:
 
 
 def _near_pairs(hashed: Hashes) -> Iterable[tuple[int, int]]:
-    """Pairs whose hashes ``(N, 8)``, one of them in any position, differ in at most _NEAR bits."""
+    """Pairs of indices whose hashes ``(N, 8)``, one in any orientation, differ in at most _MAX_DISTANCE bits."""
     for start in range(0, len(hashed), _BLOCK):
-        positions, others = hashed[start : start + _BLOCK], hashed[start:, 0]
-        distance = np.min([np.bitwise_count(column[:, None] ^ others) for column in positions.T], axis=0)
-        for first, second in np.argwhere(distance <= _NEAR).tolist():
+        block, others = hashed[start : start + _BLOCK], hashed[start:, 0]
+        distance = np.min([np.bitwise_count(column[:, None] ^ others) for column in block.T], axis=0)
+        for first, second in np.argwhere(distance <= _MAX_DISTANCE).tolist():
             if first < second:
                 yield start + first, start + second
 
 
+def join_groups(groups: Sequence[str], near: Sequence[Sequence[int]]) -> list[str]:
+    """Give groups that near-identical images connect one name.
+
+    Args:
+        groups: group of each image.
+        near: groups of indices, as of `near_identical`.
+
+    Returns:
+        Group of each image.
+
+    >>> join_groups(["a", "b", "b", "c"], [[0, 2]])
+    ['a', 'a', 'a', 'c']
+    """
+    joined = {group: group for group in groups}
+    for indices in near:
+        connected = {joined[groups[index]] for index in indices}
+        joined = {group: min(connected) if name in connected else name for group, name in joined.items()}
+    return [joined[group] for group in groups]
+
+
 def describe(groups: Sequence[Sequence[int]], names: Sequence[str]) -> str:
-    """One line on what was found, the first group named.
+    """Summarize near-identical images in one line that names the first group.
 
     >>> describe([[0, 2]], ["a", "b", "c"])
     '1 group of near-identical images is kept on one side of the split: a, c'

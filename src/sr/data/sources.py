@@ -1,6 +1,7 @@
 """Where image pairs come from: folders, or the photographs inside scikit-image."""
 
 import importlib.util
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,13 @@ from PIL import Image
 
 from sr.errors import UserError
 from sr.io.images import SUFFIXES
+from sr.io.paths import user_path
+
+log = logging.getLogger(__name__)
 
 _ISR_SET = "adityachandrasekhar/image-super-resolution on Kaggle"
-_ISR_LAYOUTS = ("", "Raw Data", "dataset/Raw Data")  # plain folder, or the archive as it unpacks
-_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what file managers leave behind; hidden files are skipped too
+_ISR_LAYOUTS = ("", "Raw Data", "dataset/Raw Data")  # a folder, or the archive as unpacked
+_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # left behind by file managers; hidden files are ignored too
 # Everyday photographs among those in scikit-image's wheel, all public domain or CC0 by their docstrings (coins: no
 # known restrictions). Microscope and telescope pictures are left out.
 _DEMO_PHOTOGRAPHS = (
@@ -32,7 +36,7 @@ class Source:
         hr: file of the high-resolution image.
         lr: file of the low-resolution image, or None to derive it.
         box: (left, top, right, bottom) cut out of ``hr`` in pixels, or None for the whole.
-        rotated: True for the copy turned by 45 degrees.
+        rotated: True for the copy rotated by 45 degrees.
         factor: for networks that take the enlarged image: ``lr`` is shrunk by this and enlarged again, by MATLAB's
             bicubic and both times rounded to 8 bits, to the size of ``hr``.
     """
@@ -46,34 +50,37 @@ class Source:
     factor: int | None = None
 
 
-def isr_folders(root: str | Path | Sequence[str | Path] | None) -> list[Source]:
+def isr_folders(root: str | Path | Sequence[str | Path] | None, on_bad_file: str = "error") -> list[Source]:
     """List the pairs of one or several folders with ``high_res/`` and, optionally, ``low_res/``.
 
     Args:
-        root: a folder, or several. The ISR archive is taken as it unpacks (``dataset/Raw Data/high_res``).
+        root: a folder, or several. The ISR archive works as unpacked (``dataset/Raw Data/high_res``).
+        on_bad_file: ``skip`` leaves out files that are no images or have no partner, with a warning for each.
 
     Returns:
-        Sources sorted by name: the file name without its ending, behind the folder's name if there are several.
+        Sources sorted by name: the file name without its suffix, after the folder's name if there are several.
 
     Raises:
-        UserError: without a root, without ``high_res/``, for an empty folder, for a name without its partner, and
-            for two files of one name.
+        UserError: without a root, without ``high_res/``, for an empty folder, for a file without its partner unless
+            such files are skipped, and for two files of one name.
     """
     if root is None or root == []:
         raise UserError(
             f"data=isr needs data.root=FOLDER: a folder with high_res/ and optionally low_res/ (same file names), "
             f"or the unpacked ISR set ({_ISR_SET}); data=demo needs no download"
         )
-    return [source for one, prefix in _roots(root) for source in _isr_folder(one, prefix)]
+    skip_bad = on_bad_file == "skip"
+    return [source for folder, prefix in _roots(root) for source in _isr_folder(folder, prefix, skip_bad)]
 
 
-def image_folder(root: str | Path | Sequence[str | Path] | None) -> list[Source]:
-    """List the images of one or several plain folders, as high-resolution ones without partners.
+def image_folder(root: str | Path | Sequence[str | Path] | None, on_bad_file: str = "error") -> list[Source]:
+    """List the images of one or several folders as high-resolution images without partners.
 
-    A folder may also have the form of `isr_folders`: then ``high_res/`` and ``low_res/`` are taken.
+    A folder may also be laid out as for `isr_folders`: then ``high_res/`` and ``low_res/`` are used.
 
     Args:
         root: a folder, or several.
+        on_bad_file: as for `isr_folders`.
 
     Returns:
         Sources sorted by name, as of `isr_folders`.
@@ -83,34 +90,35 @@ def image_folder(root: str | Path | Sequence[str | Path] | None) -> list[Source]
     """
     if root is None or root == []:
         raise UserError("data=folder needs data.root=FOLDER: a folder of high-resolution images, or several: [A,B]")
-    return [source for one, prefix in _roots(root) for source in _plain_or_isr_folder(one, prefix)]
+    skip_bad = on_bad_file == "skip"
+    return [source for folder, prefix in _roots(root) for source in _plain_or_isr_folder(folder, prefix, skip_bad)]
 
 
-def _plain_or_isr_folder(root: Path, prefix: str) -> list[Source]:
+def _plain_or_isr_folder(root: Path, prefix: str, skip_bad: bool) -> list[Source]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder (data.root)")
     if find_base(root):
-        return _isr_folder(root, prefix)
-    files = _images_by_stem(root)
+        return _isr_folder(root, prefix, skip_bad)
+    files = _images_by_stem(root, skip_bad)
     if not files:
         raise UserError(f"{root}: no images in it ({', '.join(sorted(SUFFIXES))})")
     return [Source(prefix + stem, prefix + stem, path) for stem, path in sorted(files.items())]
 
 
 def _roots(root: str | Path | Sequence[str | Path]) -> list[tuple[Path, str]]:
-    """Folders, and what goes before the names of their images where there are several."""
+    """Folders, each with the prefix of its images' names: empty for a single folder."""
     listed = root if isinstance(root, Sequence) and not isinstance(root, str) else [root]
-    roots = [Path(str(one)).expanduser() for one in listed]  # str: a folder named 2024 comes as a number
-    if len({one.resolve() for one in roots}) < len(roots):
+    roots = [user_path(folder) for folder in listed]
+    if len({folder.resolve() for folder in roots}) < len(roots):
         raise UserError(f"data.root names one folder twice: {', '.join(map(str, roots))}")
-    labels = [one.resolve().name for one in roots]
+    labels = [folder.resolve().name for folder in roots]
     if len(set(labels)) < len(labels):
         labels = [f"{number}_{label}" for number, label in enumerate(labels)]
     prefixes = [""] if len(roots) == 1 else [f"{label}/" for label in labels]
     return list(zip(roots, prefixes, strict=True))
 
 
-def _isr_folder(root: Path, prefix: str) -> list[Source]:
+def _isr_folder(root: Path, prefix: str, skip_bad: bool) -> list[Source]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder (data.root)")
     base = find_base(root)
@@ -118,20 +126,28 @@ def _isr_folder(root: Path, prefix: str) -> list[Source]:
         if root.name == "high_res":
             raise UserError(f"{root}: name the folder above it: data.root={root.parent}")
         raise UserError(f"{root}: no folder high_res/ in it: put the sharp images into {root / 'high_res'}")
-    high = _images_by_stem(base / "high_res")
-    if not high:
-        raise UserError(f"{base / 'high_res'}: is empty: put image files into it ({', '.join(sorted(SUFFIXES))})")
-    low: dict[str, Path] = {}
-    if (base / "low_res").is_dir():
-        low = _images_by_stem(base / "low_res")
-        for here, there, side in ((high, low, "low_res"), (low, high, "high_res")):
-            if missing := sorted(set(here) - set(there)):
-                more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-                raise UserError(
-                    f"{here[missing[0]]}: has no partner of that name in {side}/{more}: "
-                    f"add it, or remove low_res/ to derive all low-resolution images"
-                )
-    return [Source(prefix + stem, prefix + stem, path, low.get(stem)) for stem, path in sorted(high.items())]
+    high = _images_by_stem(base / "high_res", skip_bad)
+    low = _images_by_stem(base / "low_res", skip_bad) if (base / "low_res").is_dir() else None
+    if low is not None:
+        _check_partners(high, low, "low_res", skip_bad)
+        _check_partners(low, high, "high_res", skip_bad)
+    paired = {stem: path for stem, path in sorted(high.items()) if low is None or stem in low}
+    if not paired:
+        raise UserError(f"{base / 'high_res'}: no images in it: put image files there ({', '.join(sorted(SUFFIXES))})")
+    return [Source(prefix + stem, prefix + stem, path, (low or {}).get(stem)) for stem, path in paired.items()]
+
+
+def _check_partners(files: dict[str, Path], partners: dict[str, Path], side: str, skip_bad: bool) -> None:
+    """Refuse, or warn of, files that have no partner in the folder ``side``."""
+    missing = sorted(set(files) - set(partners))
+    if missing and not skip_bad:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise UserError(
+            f"{files[missing[0]]}: has no partner of that name in {side}/{more}: add it, remove low_res/ to derive all "
+            f"low-resolution images, or skip such files with data.on_bad_file=skip"
+        )
+    for stem in missing:
+        log.warning("skipped %s: has no partner of that name in %s/", files[stem], side)
 
 
 def find_base(root: Path) -> Path | None:
@@ -140,7 +156,7 @@ def find_base(root: Path) -> Path | None:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of a folder, sorted, without hidden ones and what file managers leave behind."""
+    """The files of a folder, sorted, without hidden files and those that file managers leave behind."""
     return [
         path
         for path in sorted(folder.iterdir())
@@ -148,22 +164,25 @@ def files_in(folder: Path) -> list[Path]:
     ]
 
 
-def _images_by_stem(folder: Path) -> dict[str, Path]:
+def _images_by_stem(folder: Path, skip_bad: bool) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in files_in(folder):
+        if skip_bad and path.suffix.lower() not in SUFFIXES:
+            log.warning("skipped %s: not an image file", path)
+            continue
         if path.stem in files:
             raise UserError(f"{path}: {files[path.stem].name} has the same name: rename one of them")
         files[path.stem] = path
     return files
 
 
-def demo_photographs(root: None = None) -> list[Source]:
-    """List 256x256 tiles of the photographs inside scikit-image, grouped by photograph; ``root`` is not used.
+def demo_photographs(root: None = None, on_bad_file: str = "error") -> list[Source]:
+    """List 256x256 tiles of the photographs inside scikit-image, grouped by photograph; no argument is used.
 
     Raises:
         UserError: if the installed scikit-image lacks one of them.
     """
-    spec = importlib.util.find_spec("skimage")  # found, not imported: the import takes a second
+    spec = importlib.util.find_spec("skimage")  # not imported: that would take a second
     folders = spec.submodule_search_locations if spec else None
     if not folders:
         raise UserError("data=demo needs scikit-image: pip install scikit-image")

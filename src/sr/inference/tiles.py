@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sr.image import dihedral, to_float, undo_dihedral
+from sr.image import DIHEDRAL_CODES, dihedral, to_float, undo_dihedral
 
 log = logging.getLogger(__name__)
 
-_CODES = range(8)
 _PROBE = 32  # side of the image that memory is estimated on
 _SHARE = 0.25  # of the free memory that a tile's activations may take
 _LEAST_TILE, _MOST_TILE = 32, 1024  # low-resolution pixels
@@ -31,7 +30,7 @@ def enlarge(net: nn.Module, lr: Tensor, *, ensemble: bool = False) -> Tensor:
     if not ensemble:
         out: Tensor = net(lr)
         return out
-    turned = [undo_dihedral(net(dihedral(lr, code).contiguous()), code) for code in _CODES]
+    turned = [undo_dihedral(net(dihedral(lr, code).contiguous()), code) for code in DIHEDRAL_CODES]
     return torch.stack(turned).mean(dim=0)
 
 

@@ -7,19 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sr.image import FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, SWAP_SIDES
+
 Pair: TypeAlias = tuple[Tensor, Tensor]
 Shape: TypeAlias = Sequence[int]
 
-_SWAP = 4  # the code of `sr.image.dihedral` from which on rows and columns are swapped
-
 
 class PackedPairs(Sequence[Pair]):
-    """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)``, one behind the other in a flat tensor; reading makes views of it."""
+    """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)``, one after the other in a flat tensor; pairs are views of it."""
 
     def __init__(self, flat: Tensor, shapes: Sequence[tuple[Shape, Shape]]) -> None:
-        """Say what the uint8 values of ``flat`` are: each pair's shapes, in order."""
+        """Divide the uint8 values of ``flat`` into pairs by their shapes, in order."""
         self.flat = flat
-        self._shapes = np.array(shapes, np.int64).reshape(-1, 2, 3)  # few bytes a pair: there may be millions
+        self._shapes = np.array(shapes, np.int64).reshape(-1, 2, 3)  # a few bytes per pair: there may be millions
         sizes = self._shapes.prod(axis=2)
         self._starts = np.cumsum(sizes).reshape(-1, 2) - sizes if len(sizes) else sizes
 
@@ -50,9 +50,9 @@ class PackedPairs(Sequence[Pair]):
         size: tuple[int, int],
         codes: np.ndarray,
     ) -> Tensor:
-        """Cut a rectangle out of each of N images and turn it, all by one lookup on the device.
+        """Cut a rectangle out of each of N images and flip or turn it, all by one lookup on the device.
 
-        A flip or a quarter turn of a rectangle in memory is another start and other steps.
+        A flip or a quarter turn only changes where in memory a rectangle starts and the steps between its pixels.
 
         Args:
             part: 0 for lr, 1 for hr.
@@ -60,17 +60,17 @@ class PackedPairs(Sequence[Pair]):
             tops: (N,) first rows.
             lefts: (N,) first columns.
             size: height and width of all rectangles.
-            codes: (N,) of `sr.image.dihedral`; from 4 on for squares only.
+            codes: (N,) codes of `sr.image.dihedral`; those that swap the sides for squares only.
 
         Returns:
             uint8 ``(N, 3, height, width)``.
         """
         height, width = size
         rows, plane = self._shapes[images, part, 2], self._shapes[images, part, 1:].prod(axis=1)
-        down, right, swap = (codes & bit for bit in (2, 1, _SWAP))
+        flip_rows, flip_columns, swap = (codes & bit for bit in (FLIP_TOP_BOTTOM, FLIP_LEFT_RIGHT, SWAP_SIDES))
         start = self._starts[images, part] + tops * rows + lefts
-        start += np.where(down, (height - 1) * rows, 0) + np.where(right, width - 1, 0)
-        y, x = np.where(down, -rows, rows), np.where(right, -1, 1)
+        start += np.where(flip_rows, (height - 1) * rows, 0) + np.where(flip_columns, width - 1, 0)
+        y, x = np.where(flip_rows, -rows, rows), np.where(flip_columns, -1, 1)
         y, x = np.where(swap, x, y), np.where(swap, y, x)
         table = torch.from_numpy(np.stack([start, plane, y, x])).to(self.flat.device, non_blocking=True)
         first, planes, ys, xs = table.view(4, -1, 1, 1, 1)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr.data import store
 from sr.data.pairs import load_pair
 from sr.data.sources import isr_folders
-from sr.data.store import PairStore
+from sr.data.stores import kinds, store
+from sr.data.stores.store import PairStore
 from sr.errors import UserError
 from sr.io.locks import hold
 from tests.support.runs import MakeFolder
@@ -53,7 +53,7 @@ def test_a_cache_without_one_readable_image_or_a_place_is_refused(make_folder: M
     with pytest.raises(UserError, match=r"cannot write the image cache .*data\.cache_dir"):
         PairStore(isr_folders(root), scale=1, shrink=2, kind="disk", folder=tmp_path / "file" / "cache")
     (root / "high_res" / "0.png").write_text("no image")
-    with pytest.raises(UserError, match="not one of the images"):
+    with pytest.raises(UserError, match="none of the images"):
         PairStore(isr_folders(root), scale=1, shrink=2, kind="disk", folder=tmp_path, on_bad_file="skip")
 
 
@@ -85,7 +85,7 @@ def test_a_torn_cache_is_recognised_named_and_made_again(
     (tmp_path / "cache" / f".{data.name}.77.tmp").touch()  # of a process that was killed
     again = PairStore(sources, scale=1, shrink=2, kind="disk", folder=tmp_path / "cache")
     assert torch.equal(again[2][1], load_pair(sources[2], 1, 2)[1])
-    assert "is torn, decoding the images again" in caplog.text
+    assert "the image cache is damaged, decoding the images again" in caplog.text
     assert not list((tmp_path / "cache").glob(".*.tmp"))
 
 
@@ -102,7 +102,7 @@ def test_of_two_processes_that_need_a_cache_one_waits_for_the_other(
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.5)
         assert len(waiting.result(timeout=10)) == 3
-    assert "another process decodes these images" in caplog.text
+    assert "another process is decoding these images" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "none"])
@@ -140,6 +140,6 @@ def test_unknown_kinds_are_refused() -> None:
 def test_auto_takes_the_disk_when_memory_would_not_do(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = isr_folders(make_folder(count=2))
     device = torch.device("cpu")
-    assert store._choose(sources, 1, device) == "memory"
-    monkeypatch.setattr(store, "_MEMORY_SHARE", 1e-12)
-    assert store._choose(sources, 1, device) == "disk"
+    assert kinds.choose_kind(sources, 1, device) == "memory"
+    monkeypatch.setattr(kinds, "_MEMORY_SHARE", 1e-12)
+    assert kinds.choose_kind(sources, 1, device) == "disk"

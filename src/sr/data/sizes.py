@@ -1,0 +1,53 @@
+"""Whether crops fit into the training images, and whole images into one batch."""
+
+import logging
+from collections.abc import Sequence
+
+from sr.data.stores.store import PairStore
+from sr.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def smaller_than_patch(store: PairStore, indices: Sequence[int], patch: int) -> frozenset[int]:
+    """Find the training images that no crop of ``patch`` HR pixels fits into, and log their number.
+
+    Raises:
+        UserError: if none of them is large enough.
+    """
+    small = frozenset(index for index in indices if min(store.sizes[index]) < patch)
+    if len(small) == len(indices):
+        raise UserError(f"data.patch={patch} is larger than every training image: lower it")
+    if small:
+        log.info(
+            "%d of %d training images are smaller than data.patch=%d and left out", len(small), len(indices), patch
+        )
+    return small
+
+
+def check_crops_fit(store: PairStore, indices: Sequence[int], *, patch: int, scale: int) -> None:
+    """Refuse training images smaller than ``patch`` HR pixels.
+
+    Raises:
+        UserError: naming the first of them, and the largest patch that fits it.
+    """
+    for index in indices:
+        height, width = store.sizes[index]
+        if min(height, width) < patch:
+            raise UserError(
+                f"data.patch={patch} is larger than {store.sources[index].name} ({width}x{height}): "
+                f"set data.patch={min(height, width) // scale * scale} or less"
+            )
+
+
+def check_whole_images_fit(store: PairStore, indices: Sequence[int], batch_size: int) -> None:
+    """Refuse batches of whole images that differ in size.
+
+    Raises:
+        UserError: with the number of sizes.
+    """
+    sizes = {store.sizes[index] for index in indices}
+    if batch_size > 1 and len(sizes) > 1:
+        raise UserError(
+            f"images of {len(sizes)} sizes cannot be batched whole: set data.patch=N (crops), or data.batch_size=1"
+        )

@@ -1,0 +1,50 @@
+"""Decode many images at once, in order."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from rich.progress import track
+
+from sr.data.sources import Source
+from sr.data.stores.kinds import LoadPair
+from sr.data.stores.packed import Pair
+from sr.errors import UserError
+from sr.io.images import ImageFileError
+
+log = logging.getLogger(__name__)
+
+_IMAGES_AHEAD = 4  # decoded images waiting per processor
+_QUIET_BELOW = 200  # images that decode in about a second show no progress bar
+
+
+def decode_all(sources: Sequence[Source], load: LoadPair, *, skip_bad: bool) -> Iterator[tuple[Source, Pair]]:
+    """Decode in threads, a few images ahead: Pillow and torch release the interpreter lock.
+
+    Args:
+        sources: decoded and returned in this order.
+        load: decodes one of them.
+        skip_bad: leave unreadable files out with a warning for each.
+
+    Raises:
+        UserError: at the first unreadable file, unless such files are skipped.
+    """
+    window = _IMAGES_AHEAD * (os.cpu_count() or 1)
+    with ThreadPoolExecutor() as pool:
+        pending = [pool.submit(load, source) for source in sources[:window]]
+        numbers = range(len(sources))
+        try:
+            for number in track(numbers, "decoding images", transient=True, disable=len(sources) < _QUIET_BELOW):
+                future = pending.pop(0)
+                if number + window < len(sources):
+                    pending.append(pool.submit(load, sources[number + window]))
+                try:
+                    yield sources[number], future.result()
+                except ImageFileError as error:
+                    if not skip_bad:
+                        raise UserError(f"{error}, or skip such files with data.on_bad_file=skip") from error
+                    log.warning("skipped %s", error)
+        finally:
+            for future in pending:
+                future.cancel()

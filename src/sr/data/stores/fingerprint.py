@@ -1,0 +1,52 @@
+"""Hashes of image files, and of the data sets that they make up."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sr.data.sources import Source
+
+
+def digests_of(sources: Sequence[Source]) -> dict[Path, str]:
+    """Content hash of every file; an unreadable one gets an empty hash, and fails when it is decoded."""
+    paths = {path for source in sources for path in (source.hr, source.lr) if path}
+
+    def digest(path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return ""
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(paths, pool.map(digest, paths), strict=True))
+
+
+def key_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: int) -> str:
+    """Hash of everything that decoded pairs depend on: names, file contents, and how pairs are made of them.
+
+    Args:
+        sources: the pairs, in order.
+        digests: content hash of each of their files.
+        settings: further numbers that the pairs depend on.
+    """
+    rows = [
+        (
+            source.name,
+            source.group,
+            digests[source.hr],
+            source.lr and digests[source.lr],
+            source.box,
+            source.rotated,
+            source.factor,
+        )
+        for source in sources
+    ]
+    return hashlib.sha256(json.dumps([settings, rows]).encode()).hexdigest()
+
+
+def fingerprint_of(sources: Sequence[Source], digests: Mapping[Path, str]) -> str:
+    """Identify a data set by its names and file contents; rotated copies are augmentation and do not count."""
+    return key_of([source for source in sources if not source.rotated], digests)[:16]

@@ -1,0 +1,84 @@
+"""Where decoded pairs can be held, and the interface that all of these places share."""
+
+import os
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import torch
+
+from sr.data.sources import Source
+from sr.data.stores.packed import PackedPairs, Pair
+from sr.io.images import image_size
+from sr.machine.processes import in_worker
+
+# Shares that `auto` may fill: of the device's free memory, and of the machine's memory.
+_DEVICE_SHARE = 0.4
+_MEMORY_SHARE = 0.25
+_ASSUMED_MEMORY = 8 << 30  # bytes, where the system does not tell
+
+LoadPair = Callable[[Source], Pair]
+
+
+class CacheKind(StrEnum):
+    """Where decoded pairs are held: the values of the option ``data.cache``."""
+
+    AUTO = "auto"  # the first of the next three that they fit into
+    DEVICE = "device"
+    MEMORY = "memory"
+    DISK = "disk"
+    NONE = "none"  # decoded again on each access
+
+
+class Backend(Protocol):
+    """A place that holds decoded pairs.
+
+    Attributes:
+        sources: the source of each pair; unreadable files that were skipped are missing.
+        sizes: (height, width) of each ``hr``.
+        packed: all pairs as one flat tensor if they lie so, else None.
+    """
+
+    sources: list[Source]
+    sizes: list[tuple[int, int]]
+    packed: PackedPairs | None
+
+    def __getitem__(self, index: int) -> Pair:
+        """Pair ``(lr, hr)`` of uint8 ``(3, h, w)`` and ``(3, scale*h, scale*w)``."""
+        ...
+
+    def close(self) -> None:
+        """Release the memory; the pairs cannot be read afterwards."""
+        ...
+
+
+def choose_kind(sources: Sequence[Source], scale: int, device: torch.device) -> CacheKind:
+    """Pick the first of device, memory and disk that the pairs fit into.
+
+    Processes that run cells of a sweep side by side share one copy on disk.
+    """
+    size = _decoded_bytes(sources, scale)
+    if device.type == "cuda" and size < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return CacheKind.DEVICE
+    if in_worker():
+        return CacheKind.DISK
+    return CacheKind.MEMORY if size < _MEMORY_SHARE * _machine_memory() else CacheKind.DISK
+
+
+def _decoded_bytes(sources: Sequence[Source], scale: int) -> float:
+    """Bytes of all pairs as uint8, from the headers of the files."""
+    pixels = 0
+    for source in sources:
+        if source.box:
+            left, top, right, bottom = source.box
+            pixels += (bottom - top) * (right - left)
+        else:
+            height, width = image_size(source.hr)
+            pixels += height * width
+    return 3 * pixels * (1 + 1 / scale**2)
+
+
+def _machine_memory() -> int:
+    if not hasattr(os, "sysconf"):
+        return _ASSUMED_MEMORY
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,109 @@
+"""PairStore: decoded image pairs by index, wherever they are held, until it is closed."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from sr.data.pairs import load_pair
+from sr.data.sources import Source
+from sr.data.stores.backends import DevicePairs, MemoryPairs, UndecodedPairs
+from sr.data.stores.decode import decode_all
+from sr.data.stores.disk import FORMAT, DiskPairs
+from sr.data.stores.fingerprint import digests_of, fingerprint_of, key_of
+from sr.data.stores.kinds import Backend, CacheKind, choose_kind
+from sr.data.stores.packed import PackedPairs, Pair
+from sr.errors import UserError, check_choice
+
+
+class PairStore:
+    """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)`` and ``(3, scale*h, scale*w)`` by index; owns what holds them.
+
+    Attributes:
+        sources: what the indices stand for; unreadable files that were skipped are missing.
+        fingerprint: hash of names and file contents; two runs on equal data have equal ones.
+        sizes: (height, width) of each ``hr``.
+        kind: where the pairs are; never ``auto``.
+        closed: whether the pairs were released.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        scale: int,
+        shrink: int,
+        kind: str = CacheKind.AUTO,
+        folder: Path | None = None,
+        on_bad_file: str = "error",
+        device: torch.device | None = None,
+    ) -> None:
+        """Decode every source once, whatever the kind, so that a bad file is found before any training.
+
+        Args:
+            sources: the pairs to hold.
+            scale: factor between the sides of hr and lr.
+            shrink: for scale 1, see `sr.data.pairs.load_pair`.
+            kind: where to hold them, see `CacheKind`; ``auto`` takes the first of device, memory and disk that they
+                fit into, and disk where several processes run cells at once.
+            folder: of the files of kind ``disk``.
+            on_bad_file: ``error`` raises at the first unreadable file, ``skip`` leaves it out with a warning.
+            device: where training runs.
+
+        Raises:
+            UserError: for a bad option or a bad file, see `sr.data.pairs.load_pair`.
+        """
+        check_choice("data.cache", kind, list(CacheKind))
+        check_choice("data.on_bad_file", on_bad_file, ("error", "skip"))
+        device = device or torch.device("cpu")
+        self.kind = CacheKind(kind) if kind != CacheKind.AUTO else choose_kind(sources, scale, device)
+        skip_bad = on_bad_file == "skip"
+        load = partial(load_pair, scale=scale, shrink=shrink)
+        decode = partial(decode_all, sources, load, skip_bad=skip_bad)
+        digests = digests_of(sources)
+        self._backend: Backend
+        match self.kind:
+            case CacheKind.DEVICE:
+                self._backend = DevicePairs(decode(), device)
+            case CacheKind.DISK:
+                path = (folder or Path.cwd()) / f"{key_of(sources, digests, FORMAT, scale, shrink)}.bin"
+                self._backend = DiskPairs(sources, decode, path, skip_bad=skip_bad)
+            case CacheKind.MEMORY:
+                self._backend = MemoryPairs(decode())
+            case _:
+                self._backend = UndecodedPairs(decode(), load)
+        if not self._backend.sources and sources:
+            raise UserError("none of the images could be read: see the warnings above")
+        self.sources, self.sizes = self._backend.sources, self._backend.sizes
+        self.fingerprint = fingerprint_of(self.sources, digests)
+        self.closed = False
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.sources)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Pair ``(lr, hr)`` at an index.
+
+        Raises:
+            RuntimeError: if the store was closed.
+        """
+        self._check_open()
+        return self._backend[index]
+
+    @property
+    def packed(self) -> PackedPairs | None:
+        """All pairs as one flat tensor where they are held so (device, disk), else None."""
+        self._check_open()
+        return self._backend.packed
+
+    def close(self) -> None:
+        """Release the pairs; closing twice does no harm."""
+        if not self.closed:
+            self._backend.close()
+            self.closed = True
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise RuntimeError("this store of image pairs was closed: call the data module's setup again")

@@ -1,0 +1,23 @@
+"""Copies of sources: degraded by several factors, or rotated by 45 degrees."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sr.data.sources import Source
+from sr.errors import UserError
+
+
+def with_factors(sources: Sequence[Source], factors: Sequence[int]) -> list[Source]:
+    """List each source once per factor, named ``NAME@xFACTOR``; the group stays that of the photograph.
+
+    Raises:
+        UserError: for a source with a low-resolution file: these inputs are all derived.
+    """
+    if paired := next((source for source in sources if source.lr), None):
+        raise UserError(f"{paired.lr}: data.scales derives all low-resolution images: remove low_res/, or set scale")
+    return [replace(source, name=f"{source.name}@x{factor}", factor=factor) for source in sources for factor in factors]
+
+
+def with_rotated(sources: Sequence[Source]) -> list[Source]:
+    """List the sources and then a copy of each rotated by 45 degrees, named ``NAME@45``."""
+    return [*sources, *(replace(source, name=f"{source.name}@45", rotated=True) for source in sources)]
