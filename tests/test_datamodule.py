@@ -12,6 +12,7 @@ from sr.datamodule import ISRDataModule
 from sr.errors import UserError
 from sr.image import resize, to_float, to_uint8
 from sr.io.images import read_image, to_pil
+from sr.terms import Part
 from tests.support.images import photograph
 from tests.support.runs import Compose, MakeFolder
 
@@ -126,7 +127,7 @@ def test_several_factors_give_each_image_once_for_each_on_one_side_of_the_split(
     data.setup()
     assert len(data.store) == 16
     assert not data.duplicates
-    sides = [{data.store.sources[index].group for index in data._indices(part)} for part in ("train", "val", "test")]
+    sides = [{data.store.sources[index].group for index in data._indices(part)} for part in Part]
     assert sum(len(side) for side in sides) == 8
     index = next(place for place, source in enumerate(data.store.sources) if source.name == "3@x3")
     lr, hr = data.store[index]
@@ -158,7 +159,7 @@ def test_training_images_smaller_than_a_crop_are_left_out_on_request(
     with caplog.at_level("INFO"):
         data.setup()
     assert "1 of 10 training images are smaller than data.patch=32" in caplog.text
-    assert "small" not in {data.store.sources[index].name for index in data._indices("train")}
+    assert "small" not in {data.store.sources[index].name for index in data._indices(Part.TRAIN)}
     assert all(batch["hr"].shape[-1] == 32 for batch in data.train_dataloader())
     with pytest.raises(UserError, match="larger than every training image"):
         ISRDataModule(image_folder, str(root), on_small_image="skip", **{**settings, "patch": 96}).setup()

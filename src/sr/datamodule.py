@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sr.data.batches import Augment, EpochDraws, TrainingPairs, WholePairs
 from sr.data.duplicates import describe, join_groups
-from sr.data.image_set import shared_pool
+from sr.data.image_set import ImageSet, shared_pool
 from sr.data.sizes import check_crops_fit, check_whole_images_fit, smaller_than_patch
 from sr.data.sources import Source
 from sr.data.splits import split_groups
@@ -110,6 +110,7 @@ class ISRDataModule(LightningDataModule):
         self.train_scored, self.num_workers = train_scored, num_workers
         self.on_bad_file, self.on_small_image, self.cache = on_bad_file, on_small_image, cache
         self._too_small: frozenset[int] = frozenset()
+        self.images: ImageSet | None = None
         self.cache_dir = user_path(cache_dir) if cache_dir else None
 
     def setup(self, stage: str | None = None) -> None:
@@ -118,7 +119,7 @@ class ISRDataModule(LightningDataModule):
         Raises:
             UserError: for anything wrong with the files, their sizes, or their number.
         """
-        if hasattr(self, "images") and shared_pool.retain(self, self.images):
+        if self.images and shared_pool.retain(self, self.images):
             return  # Lightning asks again before training and before testing
         self.images = shared_pool.acquire(
             self,
@@ -133,7 +134,7 @@ class ISRDataModule(LightningDataModule):
         self.store = self.images.store
         self.duplicates = self.images.near_identical if self.group_near_identical else []
         self.groups = join_groups([source.group for source in self.store.sources], self.duplicates)
-        self._log_warnings()
+        self._log_warnings(self.images)
         self.split = split_groups(
             self.groups,
             seed=self.seed,
@@ -155,10 +156,10 @@ class ISRDataModule(LightningDataModule):
             sources = with_factors(sources, self.scales)
         return with_rotated(sources) if self.augment.rotate45 else sources
 
-    def _log_warnings(self) -> None:
+    def _log_warnings(self, images: ImageSet) -> None:
         if self.duplicates:
             log.warning(describe(self.duplicates, [source.name for source in self.store.sources]))
-        for line in self.images.warnings:
+        for line in images.warnings:
             log.warning("%s (sr check-data says more)", line)
 
     def _check_sizes(self) -> None:
