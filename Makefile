@@ -1,18 +1,19 @@
-# Two commands do all the set-up: make train, make test.
+# make train and make test set up everything they need.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+WORKERS ?= auto
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 PIP := -m pip install --quiet --disable-pip-version-check
-
-PYTEST := -m pytest -n auto --dist worksteal
 
 .PHONY: train test test-slow test-all lint types check wheel lowest newest tensorboard clean
 
 train: .venv/installed
 	$(BIN)/python -m sr.train $(ARGS)
 
-# The tests that are not marked slow: a few minutes on two cores. test-all runs the others as well.
+# The fast tests, a few minutes on two cores; test-all runs the slow ones as well. WORKERS=0 runs them in one process,
+# which a debugger needs.
 test: .venv/installed
 	$(BIN)/python $(PYTEST) -m "not slow" $(ARGS)
 
@@ -28,7 +29,7 @@ lint: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test-all
 
 # The built package in an environment of its own, used from another folder: it has to bring its configs along.
 wheel:

@@ -29,6 +29,14 @@ torch.set_num_threads(1)
 _CTRL_C = 130  # exit code
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home_of_this_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Point the home folder at an empty one, so that neither a user's caches nor another worker's change a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture
 def shared() -> Path:
     """The folder of real images and MATLAB's output."""

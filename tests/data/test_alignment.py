@@ -157,6 +157,7 @@ def test_what_shows_nothing_is_not_judged() -> None:
     assert fault(torch.zeros(3, 8, 8, dtype=torch.uint8), PHOTOGRAPHS[0][:, :16, :16]) is None
 
 
+@pytest.mark.slow
 def test_real_photographs_raise_no_false_alarm(shared: Path) -> None:
     paths = sorted((shared / "train291" / "high_res").iterdir())[::12] + sorted(
         (shared / "Set5" / "high_res").iterdir()

@@ -159,6 +159,7 @@ def test_curves_and_leaderboard_come_from_the_report(page: Page, runs: Path) -> 
     assert plots.count("<img") == 1
 
 
+@pytest.mark.slow
 def test_a_browser_enlarges_a_picture_shows_curves_and_asks_nobody_else(
     runs: Path,
     picture: Path,

@@ -130,6 +130,7 @@ def test_a_folder_without_runs_ends_with_one_line(tmp_path: Path, capsys: pytest
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_chromium_opens_the_page_asks_for_nothing_and_sorts_the_table(grid: Path, browser: Browser) -> None:
     write_report(grid)
     page, page_uri = browser.page, (grid / FILES[0]).as_uri()

@@ -71,6 +71,7 @@ def test_several_objectives_show_their_front(tmp_path: Path) -> None:
     assert "Pareto-front Plot" in (folder / FILE).read_text()
 
 
+@pytest.mark.slow
 def test_chromium_draws_every_plot_and_asks_for_nothing(tmp_path: Path, browser: Browser) -> None:
     folder = make_study(tmp_path / "search", hill, "maximize")
     write_search(folder)

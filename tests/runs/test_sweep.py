@@ -92,6 +92,7 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
         find_cells(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_bad_cell_costs_itself_alone_and_only_it_is_tried_again(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -180,6 +181,7 @@ def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_goes_on(
         assert epochs == [str(epoch) for epoch in range(150)]
 
 
+@pytest.mark.slow
 def test_a_diverged_cell_is_named_with_step_rate_and_norm_and_the_others_stay(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:

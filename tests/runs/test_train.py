@@ -124,6 +124,7 @@ def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
     assert result_of(tmp_path / "run")["config"]["seed"] == 5
 
 
+@pytest.mark.slow
 def test_a_moved_run_folder_keeps_its_best(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=2")
     command(*settings)
@@ -202,6 +203,7 @@ def test_a_diverged_run_says_so_and_leaves_its_result(
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_a_sweep_with_devices_in_turn_runs_where_there_is_no_gpu(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The Optuna sweeper on functions with known optima, and on what can happen to a search."""
 
+import importlib
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from hydra_plugins.sr_optuna import errors
 from hydra_plugins.sr_optuna._space import grid_points, parse_space
-from hydra_plugins.sr_optuna._study import JOURNAL, opened, place_of
+from hydra_plugins.sr_optuna._study import JOURNAL, make_sampler, opened, place_of
 from hydra_plugins.sr_optuna.errors import SearchError
 from tests.support import postgres, search_app
 from tests.support.searches import study_of
@@ -99,6 +101,27 @@ def test_a_grid_is_the_product_of_choices_and_ranges() -> None:
     assert points[-1] == {"a": "y", "b": 3, "c": 0.5}
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "nsgaii"])
+def test_the_points_of_a_search_depend_on_seed_and_number_alone(sampler: str) -> None:
+    space: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+
+    def points(seed: int) -> list[tuple[float, ...]]:
+        study = optuna.create_study()
+        chosen = []
+        for number in range(40):
+            study.sampler = make_sampler(sampler, None, seed, number)
+            trial = study.ask(space)
+            study.tell(trial, (trial.params["x"] - 0.3) ** 2 + (trial.params["y"] - 0.7) ** 2)
+            chosen.append(tuple(trial.params.values()))
+        return chosen
+
+    first = points(0)
+    assert len(set(first)) == 40
+    assert points(0) == first
+    assert not set(points(1)) & set(first)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "within"), [("tpe", 0.5), ("random", 2.0), ("cmaes", 0.5), ("nsgaii", 2.0)])
 def test_each_sampler_climbs_the_hill(search: RunSearch, tmp_path: Path, sampler: str, within: float) -> None:
     space = ["x=interval(-8,8)", "y=int(interval(0,6))"]
@@ -123,17 +146,17 @@ def test_minimizing_is_a_direction(search: RunSearch, tmp_path: Path) -> None:
 
 
 def test_a_grid_visits_every_point_once_and_the_same_command_adds_none(search: RunSearch, tmp_path: Path) -> None:
-    line = ["hydra.sweeper.sampler=grid", "x=choice(0,1,2)", "y=range(1,4)", "kind=a,b"]
+    line = ["hydra.sweeper.sampler=grid", "x=choice(0,2)", "y=range(2,4)", "kind=a,b"]
     code, text = search(*line)
     assert code == 0, text
     trials = study_of(tmp_path).trials
-    assert len(trials) == len({tuple(trial.params.values()) for trial in trials}) == 18
+    assert len(trials) == len({tuple(trial.params.values()) for trial in trials}) == 8
     best = study_of(tmp_path).best_trial
     assert best.params == {"x": 2, "y": 3, "kind": "a"}
     code, text = search(*line)
     assert code == 0, text
-    assert "18 of 18 trials: 18 complete" in text
-    assert sum(calls_of(tmp_path).values()) == 36
+    assert "8 of 8 trials: 8 complete" in text
+    assert sum(calls_of(tmp_path).values()) == 16
 
 
 def test_a_function_may_make_the_space_depend_on_choices(search: RunSearch, tmp_path: Path) -> None:
@@ -150,7 +173,7 @@ def test_a_function_may_make_the_space_depend_on_choices(search: RunSearch, tmp_
 
 def test_two_objectives_give_the_pareto_front(search: RunSearch, tmp_path: Path) -> None:
     code, text = search(
-        "hydra.sweeper.direction=[maximize,minimize]", "hydra.sweeper.n_trials=20", "x=interval(0,2)", "objectives=2"
+        "hydra.sweeper.direction=[maximize,minimize]", "hydra.sweeper.n_trials=10", "x=interval(0,2)", "objectives=2"
     )
     assert code == 0, text
     study = study_of(tmp_path)
@@ -167,6 +190,7 @@ def test_two_objectives_give_the_pareto_front(search: RunSearch, tmp_path: Path)
     assert text.count("train it: python -m ") == len(front)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
 def test_a_pruner_ends_hopeless_trials_early(search: RunSearch, tmp_path: Path, pruner: str) -> None:
     options = {"median": "n_startup_trials: 3", "halving": "min_resource: 1", "hyperband": "max_resource: 9"}[pruner]
@@ -209,6 +233,38 @@ def test_failures_in_a_row_end_the_search_with_one_line(search: RunSearch, tmp_p
     assert len(study_of(tmp_path).trials) == 4
 
 
+def test_a_completed_trial_restarts_the_count_of_failures(search: RunSearch, tmp_path: Path) -> None:
+    code, text = search(
+        "hydra.sweeper.n_trials=10", "hydra.sweeper.max_failures=5", "x=interval(0,4)", "bad=[0,1,2,3,5,6,7,8]"
+    )
+    assert code == 0, text
+    states = [trial.state.name for trial in study_of(tmp_path).trials]
+    assert states == ["FAIL"] * 4 + ["COMPLETE"] + ["FAIL"] * 4 + ["COMPLETE"]
+
+
+def test_the_failure_that_reaches_the_limit_is_the_last(search: RunSearch, tmp_path: Path) -> None:
+    code, _ = search("hydra.sweeper.n_trials=9", "hydra.sweeper.max_failures=1", "x=interval(0,4)", "bad=[1]")
+    assert code == 1
+    assert [trial.state.name for trial in study_of(tmp_path).trials] == ["COMPLETE", "FAIL"]
+
+
+def test_errors_stay_the_same_classes_when_hydra_loads_the_plugin_again() -> None:
+    before = errors.SearchError
+    assert importlib.reload(errors).SearchError is before
+    with pytest.raises(errors.SearchError):
+        make_sampler("no", None, 0)
+
+
+def test_a_job_that_changes_its_folder_reaches_its_study(
+    search: RunSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, text = search("hydra.sweeper.n_trials=2", "x=interval(0,1)", "hydra.sweep.dir=search", "hydra.job.chdir=true")
+    assert code == 0, text
+    assert [trial.state.name for trial in study_of(tmp_path).trials] == ["COMPLETE", "COMPLETE"]
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.journal")] == [Path("search/study.journal")]
+
+
 def test_a_job_that_cannot_be_composed_fails_alone(search: RunSearch, tmp_path: Path) -> None:
     code, text = search("hydra.sweeper.sampler=grid", "x=choice(1,'${nosuch:}',2)", "y=${x}")
     assert code == 0, text
@@ -223,6 +279,7 @@ def test_equal_points_of_a_grid_are_one(search: RunSearch, tmp_path: Path) -> No
     assert "2 of 2 trials" in text
 
 
+@pytest.mark.slow
 def test_a_process_that_finds_nothing_to_take_ends_well(search: RunSearch, tmp_path: Path) -> None:
     first = _start(tmp_path, "hydra.sweeper.n_trials=1", "x=interval(0,1)", "seconds=3")
     _wait_for(tmp_path / "search" / "calls", "begin 0", first)
@@ -375,6 +432,7 @@ def _share(folder: Path, *options: str) -> None:
     assert sum(calls.values()) == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["random", "grid"])
 def test_two_processes_share_a_journal_and_run_no_trial_twice(tmp_path: Path, sampler: str) -> None:
     _share(tmp_path, f"hydra.sweeper.sampler={sampler}")
@@ -385,6 +443,7 @@ def test_two_processes_share_a_journal_and_run_no_trial_twice(tmp_path: Path, sa
         assert sorted(trial.params["x"] for trial in study.trials) == list(range(12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_launchers_of_other_processes_run_trials(tmp_path: Path, launcher: str) -> None:
     more = ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []

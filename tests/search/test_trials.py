@@ -24,6 +24,7 @@ def settings(folder: Path, root: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_diverged_trial_fails_with_its_reason_and_the_best_is_ready_to_train(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_diverged_trial_fails_with_its_reason_and_the_best_is_ready_to_train(
     assert again["scores"]["val"]["psnr"]["mean"] == result["scores"]["val"]["psnr"]["mean"]
 
 
+@pytest.mark.slow
 def test_a_hopeless_trial_ends_within_its_first_fold(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=2", "data.folds=2")
     code, text = command(
@@ -72,6 +74,7 @@ def test_a_hopeless_trial_ends_within_its_first_fold(command: Command, make_fold
     assert {cell.name: cell.status for cell in find_cells(search)} == {"trial_0000": "done", "trial_0001": "pruned"}
 
 
+@pytest.mark.slow
 def test_quality_and_cost_are_two_objectives(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
     code, text = command(

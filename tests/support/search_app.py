@@ -32,7 +32,8 @@ def conditional(config: DictConfig, trial: Trial) -> dict[str, float] | None:
 def task(config: DictConfig) -> float | list[float] | None:
     """The height of a hill at x=2, y=3, or two values that cannot both be had."""
     number = int(os.environ[NUMBER])
-    calls = Path(HydraConfig.get().sweep.dir, "calls")
+    hydra_config = HydraConfig.get()
+    calls = Path(hydra_config.runtime.cwd, hydra_config.sweep.dir, "calls")
     with calls.open("a") as file:
         file.write(f"begin {number}\n")
     time.sleep(config.seconds)

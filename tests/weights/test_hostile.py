@@ -19,7 +19,9 @@ from tests.support.hostile.checkpoints import MODEL, checkpoint, saved, weights
 from tests.support.hostile.files import MAKERS, hostile_files
 
 
-@pytest.mark.parametrize("suffix", MAKERS)
+@pytest.mark.parametrize(
+    "suffix", [pytest.param(suffix, marks=pytest.mark.slow if suffix == ".ckpt" else ()) for suffix in MAKERS]
+)
 def test_every_hostile_file_is_refused_in_one_line_and_runs_nothing(tmp_path: Path, suffix: str) -> None:
     if suffix == ".onnx":
         pytest.importorskip("onnxruntime", reason="needs sr[onnx]")

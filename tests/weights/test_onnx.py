@@ -43,7 +43,13 @@ def test_enlargement_of_any_size_is_bicubic(scale: int, size: tuple[int, int]) -
     torch.testing.assert_close(_enlarge_any_size(image, scale), resize(image, scale), rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize(("name", "scale"), [(name, 2) for name in NETWORKS] + [("espcn.ESPCN", 3), ("vdsr.VDSR", 1)])
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        pytest.param(name, scale, marks=() if name == "espcn.ESPCN" else pytest.mark.slow)
+        for name, scale in [*((name, 2) for name in NETWORKS), ("espcn.ESPCN", 3), ("vdsr.VDSR", 1)]
+    ],
+)
 def test_an_exported_network_enlarges_any_size_as_torch_does(tmp_path: Path, name: str, scale: int) -> None:
     pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
     source = saved(tmp_path, name, scale)

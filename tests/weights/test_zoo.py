@@ -87,7 +87,13 @@ def test_foreign_torn_and_hostile_safetensors_are_refused_in_one_line(tmp_path: 
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("entry", SHIPPED, ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(entry, id=entry.name, marks=() if entry.name == "espcn_x2" else pytest.mark.slow)
+        for entry in SHIPPED
+    ],
+)
 def test_a_shipped_network_reproduces_its_recorded_scores(entry: zoo.Entry, shared: Path) -> None:
     for recorded in entry.about["scores"]:
         if not (shared / recorded["data"]).is_dir():

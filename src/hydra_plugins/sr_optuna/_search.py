@@ -23,12 +23,12 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hydra_plugins.sr_optuna._best import write_best
+from hydra_plugins.sr_optuna._errors import SearchError, SearchFailedError
 from hydra_plugins.sr_optuna._job import STARTS, Objective, fail, lock_of
 from hydra_plugins.sr_optuna._locks import Locks
 from hydra_plugins.sr_optuna._space import Space, grid_points, parse_space, sample_point, suggest, to_override
 from hydra_plugins.sr_optuna._study import GRID, make_pruner, make_sampler, opened, place_of
 from hydra_plugins.sr_optuna._trials import Job, Trials
-from hydra_plugins.sr_optuna.errors import SearchError, SearchFailedError
 from hydra_plugins.sr_optuna.sweeper import OptunaSweeperConf
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from hydra_plugins.sr_optuna.errors import SearchError
+from hydra_plugins.sr_optuna._errors import SearchError
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from hydra_plugins.sr_optuna._errors import SearchError
 from hydra_plugins.sr_optuna._locks import FileLocks, Locks, PostgresLocks
-from hydra_plugins.sr_optuna.errors import SearchError
 
 JOURNAL = "study.journal"
 _SUFFIX = Path(JOURNAL).suffix

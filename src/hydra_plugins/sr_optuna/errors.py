@@ -1,9 +1,9 @@
-"""How a search may end other than well, each in one line for its user."""
+"""The errors of a search, importable from outside the sweeper.
 
+Hydra runs the public modules of a plugin again whenever it looks for plugins. Classes defined here would then exist
+twice, and an ``except`` clause could miss the one that was raised.
+"""
 
-class SearchError(Exception):
-    """Options that have to change."""
+from hydra_plugins.sr_optuna._errors import SearchError, SearchFailedError
 
-
-class SearchFailedError(SearchError):
-    """A search that came to no result, or to no more of them."""
+__all__ = ["SearchError", "SearchFailedError"]

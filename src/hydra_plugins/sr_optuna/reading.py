@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from hydra_plugins.sr_optuna.errors import SearchError
+from hydra_plugins.sr_optuna._errors import SearchError
 
 if TYPE_CHECKING:
     from optuna.study import Study

@@ -79,8 +79,8 @@ class OptunaSweeper(Sweeper):
         Returns:
             The values of the best trial, or of the Pareto front's.
         """
+        from hydra_plugins.sr_optuna._errors import SearchError, SearchFailedError
         from hydra_plugins.sr_optuna._search import Search
-        from hydra_plugins.sr_optuna.errors import SearchError, SearchFailedError
 
         try:
             options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(OptunaSweeperConf), self.options))
