@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from sr.benchmark.evaluate import BASELINE, evaluate
+from sr.benchmark.evaluate import evaluate
 from sr.errors import UserError
 from sr.io.atomic import write_text
 from sr.machine.cost import count_parameters
@@ -49,16 +49,14 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
     scores = []
     for scale in config["scales"]:
         for row in evaluate([find_model(str(run), scale)], data, scale=scale):
-            if row.model.label == BASELINE:
+            if row.is_reference:
                 bicubic = row
                 continue
-            gain = row.mean(1) - bicubic.mean(1)
+            gain = row.psnr - bicubic.psnr
             if gain < _LEAST_GAIN:
                 raise UserError(f"{run}: gains {gain:+.2f} dB on {row.data} x{scale}: not shipped below {_LEAST_GAIN}")
-            scores.append(
-                {**row.as_dict(), "model": name, "bicubic_psnr": bicubic.mean(1), "bicubic_ssim": bicubic.mean(2)}
-            )
-            print(f"{name} on {row.data} x{scale}: {row.mean(1):.2f} dB, {gain:+.2f} over bicubic")
+            scores.append({**row.as_dict(), "model": name, "bicubic_psnr": bicubic.psnr, "bicubic_ssim": bicubic.ssim})
+            print(f"{name} on {row.data} x{scale}: {row.psnr:.2f} dB, {gain:+.2f} over bicubic")
     about = {
         "network": config["model"]["_target_"].rpartition(".")[2],
         "scales": config["scales"],

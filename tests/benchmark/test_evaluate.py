@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sr.benchmark.evaluate import Row, evaluate, render, write_rows
+from sr.benchmark.evaluate import ImageScore, Row, evaluate
 from sr.benchmark.selftest import Check, check, fingerprint
 from sr.benchmark.selftest import render as render_checks
+from sr.benchmark.tables import render, write_rows
 from sr.cli import main
 from sr.data.pairs import derive_lr
 from sr.errors import UserError
@@ -19,6 +20,7 @@ from sr.inference.tiles import enlarge
 from sr.io.images import read_image
 from sr.metrics import score
 from sr.nets.espcn import ESPCN
+from sr.terms import BASELINES, Protocol
 from sr.weights.checkpoint import network_config
 from sr.weights.find import Model, find_model
 from tests.support.images import photograph
@@ -44,7 +46,7 @@ def test_the_bicubic_row_is_matlabs_from_the_rounded_input(make_folder: MakeFold
         sr = resize(to_float(derive_lr(hr, 2, 2)).double()[None], 2)
         expected = score(sr, to_float(hr)[None], "y", 2)
         assert (name, psnr, ssim) == (str(number), expected["psnr"].item(), expected["ssim"].item())
-    assert row.mean(1) == pytest.approx((row.images[0][1] + row.images[1][1]) / 2)
+    assert row.psnr == pytest.approx((row.images[0][1] + row.images[1][1]) / 2)
 
 
 def test_a_gray_file_is_scored_on_its_own_values(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_folds_are_scored_as_one_model_by_their_mean(command: Command, make_fold
     folds = [find_model(str(tmp_path / "run" / f"fold_{fold}"), 2) for fold in (0, 1)]
     both = find_model(str(tmp_path / "run"), 2)
     _, first, second, mean = evaluate([*folds, both], [data], scale=2)
-    assert mean.mean(1) == pytest.approx((first.mean(1) + second.mean(1)) / 2)
+    assert mean.psnr == pytest.approx((first.psnr + second.psnr) / 2)
 
 
 def test_what_loses_to_bicubic_says_so(run: Path, make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -123,8 +125,8 @@ def test_what_loses_to_bicubic_says_so(run: Path, make_folder: MakeFolder, tmp_p
 def test_a_model_loses_to_bicubic_unless_its_mean_is_higher() -> None:
     def row(label: str, data: str, *values: float) -> Row:
         nets = [] if label == "bicubic" else [torch.nn.Identity()]
-        images = [(str(number), value, 0.9, 1.0) for number, value in enumerate(values)]
-        return Row(Model(label, 2, nets), data, 2, "y", images=images)
+        images = [ImageScore(str(number), value, 0.9, 1.0) for number, value in enumerate(values)]
+        return Row(Model(label, 2, nets), data, 2, Protocol.Y, images=images)
 
     easy = [row("bicubic", "easy", 30.0, 34.0), row("up", "easy", 30.0, 34.02), row("level", "easy", 34.0, 30.0)]
     hard = [row("bicubic", "hard", 20.0, 20.0), row("down", "hard", 19.98, 20.0)]
@@ -166,7 +168,7 @@ def test_baselines_are_their_kernels_and_x8_is_for_networks_alone(make_folder: M
     net = ESPCN(scale=2).eval()
     torch.nn.init.normal_(net.tail.weight, std=0.1)
     kernels = ("bicubic", "nearest", "lanczos")
-    rows = [*evaluate([Model("net", 2, [net])], [folder], scale=2, protocol="rgb", ensemble=True, baselines=kernels)]
+    rows = [*evaluate([Model("net", 2, [net])], [folder], scale=2, protocol="rgb", ensemble=True, baselines=BASELINES)]
     assert [row.as_dict()["model"] for row in rows] == [*kernels, "net + x8"]
     for number in range(2):
         hr = read_image(folder / "high_res" / f"{number}.png")
@@ -180,7 +182,7 @@ def test_baselines_are_their_kernels_and_x8_is_for_networks_alone(make_folder: M
 
 
 def test_csv_holds_a_row_for_each_model_and_for_each_image(make_folder: MakeFolder, tmp_path: Path) -> None:
-    rows = [*evaluate([], [make_folder(count=2)], scale=2, baselines=("bicubic", "nearest"))]
+    rows = [*evaluate([], [make_folder(count=2)], scale=2, baselines=BASELINES[:2])]
     assert write_rows(rows, tmp_path / "new" / "t.csv", None) == [
         tmp_path / "new" / "t.csv",
         tmp_path / "new" / "t_images.csv",
@@ -242,7 +244,7 @@ def test_set5_is_recognised_by_content_and_agrees_with_the_literature(shared: Pa
     assert [(one.data, one.scale) for one in checks] == [("Set5", 2), ("Set5", 3), ("Set5", 4)]
     assert all(one.agrees for one in checks)
     (bicubic,) = evaluate([], [shared / "Set5"], scale=3)
-    assert bicubic.mean(1) == pytest.approx(30.39, abs=0.03)
+    assert bicubic.psnr == pytest.approx(30.39, abs=0.03)
 
 
 def test_a_row_that_is_off_is_named(capsys: pytest.CaptureFixture[str]) -> None:

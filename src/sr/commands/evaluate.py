@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the table of scores, and write it where asked for and into the run folders that were scored."""
-    from sr.benchmark.evaluate import BASELINE, BASELINES, evaluate, render, write_rows
+    from sr.benchmark.evaluate import evaluate
+    from sr.benchmark.tables import render, write_rows
+    from sr.terms import BASELINES
     from sr.weights.find import find_model
 
     if not options.models and not options.baselines:
@@ -41,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
             protocol=options.protocol,
             ensemble=options.x8,
             save=options.save,
-            baselines=BASELINES if options.baselines else (BASELINE,),
+            baselines=BASELINES if options.baselines else BASELINES[:1],
         )
     ]
     sys.stdout.write(render(rows))

@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from sr.errors import UserError
+from sr.io.run_folder import RunFolder
 from sr.weights import zoo
 from sr.weights.checkpoint import load_network
-
-_BEST = Path("checkpoints", "best.ckpt")
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,12 @@ def checkpoints_of(name: str) -> list[Path]:
     path = Path(name)
     if not path.is_dir():
         return [path if path.is_file() else zoo.find(name)]
-    files = [path / _BEST] if (path / _BEST).is_file() else sorted(path.glob(f"fold_*/{_BEST}"))
+    run = RunFolder(path)
+    candidates = [run.best] if run.best.is_file() else [fold.best for fold in run.folds]
+    files = [checkpoint for checkpoint in candidates if checkpoint.is_file()]
     if not files:
-        raise UserError(f"{path}: no {_BEST} in it: name a checkpoint, or the folder of a run that has trained")
+        missing = run.best.relative_to(path)
+        raise UserError(f"{path}: no {missing} in it: name a checkpoint, or the folder of a run that has trained")
     return files
 
 

@@ -1,0 +1,73 @@
+"""The scores of `sr evaluate` as tables: text, CSV, JSON, and files in run folders for the report."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sr.benchmark.evaluate import Row, folder_name
+from sr.errors import UserError
+from sr.io.atomic import write_text
+from sr.io.run_folder import RunFolder
+from sr.io.tables import aligned, write_table
+
+
+def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) -> list[Path]:
+    """Write the table as CSV and JSON where asked for, and into run folders for their report.
+
+    Beside ``NAME.csv`` stands ``NAME_images.csv``, a row an image. A run folder gets a file in ``evaluations/``.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: if one cannot be written.
+    """
+    written: list[Path] = []
+    try:
+        for path in filter(None, (csv, json_file)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if csv:
+            images = csv.with_name(f"{csv.stem}_images.csv")
+            write_table(csv, [row.as_dict() for row in rows])
+            write_table(images, [image for row in rows for image in _image_rows(row)])
+            written += [csv, images]
+        if json_file:
+            _write_json(json_file, [{**row.as_dict(), "per_image": _image_rows(row)} for row in rows])
+            written.append(json_file)
+        for row in rows:
+            if row.model.run:
+                folder = RunFolder(row.model.run).evaluations
+                folder.mkdir(exist_ok=True)
+                more = "_x8" if row.ensemble else ""
+                path = folder / f"{folder_name(row.data)}_x{row.scale}_{row.protocol}{more}.json"
+                _write_json(path, [row.as_dict()])
+                written.append(path)
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from error
+    return written
+
+
+def _image_rows(row: Row) -> list[dict[str, Any]]:
+    about = {name: value for name, value in row.as_dict().items() if name in ("model", "data", "scale", "protocol")}
+    return [
+        {**about, "name": name, "psnr": psnr, "ssim": ssim, "ms": milliseconds}
+        for name, psnr, ssim, milliseconds in row.images
+    ]
+
+
+def _write_json(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    write_text(path, json.dumps(list(rows), indent=2) + "\n")
+
+
+def render(rows: Sequence[Row]) -> str:
+    """The rows as a text table; what loses to bicubic says so."""
+    lines = [("model", "data", "scale", "protocol", "PSNR dB", "SSIM", "gain dB", "images", "ms/image", "")]
+    for row in rows:
+        reference = next(other for other in rows if other.data == row.data and other.is_reference)
+        gain = row.psnr - reference.psnr
+        loses = row.model.nets and gain <= 0
+        numbers = (f"{row.psnr:.2f}", f"{row.ssim:.4f}", f"{gain:+.2f}", str(len(row.images)))
+        about = (str(row.as_dict()["model"]), row.data, f"x{row.scale}", row.protocol)
+        lines.append((*about, *numbers, f"{row.milliseconds:.1f}", "loses to bicubic" if loses else ""))
+    return "\n".join(aligned(lines)) + "\n"
