@@ -79,7 +79,7 @@ def test_a_body_that_is_too_long_is_refused_when_it_was_sent(asked: Asked, path:
 
 def test_a_body_of_unknown_length_and_an_endless_address_are_refused(asked: Asked) -> None:
     for length in (b"", b"-2", b"1e3"):
-        assert asked(JOIN, [b"{}"], length=length) == (411, "the request does not say how long it is")
+        assert asked(JOIN, [b"{}"], length=length) == (411, "the request has no content length")
     assert asked("/" + "x" * 5000, method="GET") == (414, "the address is too long")
     assert asked.bodies == []
 
@@ -90,14 +90,14 @@ def test_no_address_is_asked_for_a_file(asked: Asked, address: str) -> None:
         body = {"data": ["x", [{"deep": {"path": path}}]]}
         assert asked(JOIN, [json.dumps(body).encode()]) == (
             403,
-            "only files of this page are taken: upload the picture",
+            "only uploaded files are accepted: upload the picture",
         )
     for route in ("file=", "file/", "proxy=", "file=//"):
-        assert asked(f"/gradio_api/{route}{address}", method="GET") == (403, "only files of this page are given")
+        assert asked(f"/gradio_api/{route}{address}", method="GET") == (403, "only files of this page are served")
     assert asked.bodies == []
 
 
 def test_what_fails_is_told_to_the_log_alone(asked: Asked, caplog: pytest.LogCaptureFixture) -> None:
-    assert asked(JOIN, [b"fail"]) == (500, "something went wrong; the log says what")
+    assert asked(JOIN, [b"fail"]) == (500, "something went wrong; see the log of the server")
     assert "a secret" in caplog.text
     assert f"{JOIN} failed" in caplog.text

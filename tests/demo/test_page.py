@@ -1,6 +1,7 @@
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from sr import demo
+from sr.demo import uploads
 from sr.demo.app import launch
 from sr.demo.choices import find_boards, find_models
 from sr.demo.page import Page
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
+from sr.io.run_folder import RunFolder
 from sr.nets.espcn import ESPCN
 from sr.weights import zoo
 from sr.weights.checkpoint import network_config
@@ -23,6 +25,7 @@ from sr.weights.find import Model, find_model
 from tests.support.browser import Browser
 from tests.support.images import photograph
 from tests.support.run_folders import RunFolders
+from tests.support.run_folders import config as run_config
 
 
 @pytest.fixture
@@ -35,10 +38,10 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     state = {f"net.{name}": value for name, value in net.state_dict().items()}
     config = network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 2}, 2, "rgb")
     for loss in ("mse", "mae"):
-        plain = {"data": {"folds": 2, "fold": "all", "shrink": 2}, "scale": 2}
-        folder = make(f"grid/espcn_{loss}_adam", [0.5, 0.6, 0.7, 0.8], scale=2, config=plain)
-        (folder / "checkpoints").mkdir()
-        torch.save({"state_dict": state, "sr": config}, folder / "checkpoints" / "best.ckpt")
+        settings = run_config() | {"scale": 2}
+        folder = RunFolder(make(f"grid/espcn_{loss}_adam", [0.5, 0.6, 0.7, 0.8], scale=2, config=settings))
+        folder.checkpoints.mkdir()
+        torch.save({"state_dict": state, "sr": config}, folder.best)
     return tmp_path / "runs"
 
 
@@ -53,7 +56,7 @@ def page(runs: Path) -> Iterator[Page]:
     page = Page(runs, device="cpu")
     yield page
     page.close()
-    assert not page.folder.exists()
+    assert not page.uploads.path.exists()
 
 
 LABEL = "grid/espcn_mse_adam"
@@ -81,7 +84,7 @@ def test_a_target_gives_scores_and_has_to_fit(page: Page, picture: Path, tmp_pat
     text = page.enlarge(LABEL, str(picture), str(tmp_path / "target.png"))[2]
     assert "bicubic, y: PSNR 130.00 dB, SSIM 1.0000" in text
     assert f"{LABEL}, rgb: PSNR " in text
-    with pytest.raises(UserError, match="the target has to have the size of the result, 100x80 pixels"):
+    with pytest.raises(UserError, match="the target must have the size of the result, 100x80 pixels"):
         page.enlarge(LABEL, str(picture), str(picture))
 
 
@@ -94,7 +97,7 @@ def test_a_target_may_be_as_large_as_the_result(runs: Path, picture: Path) -> No
 
 def test_results_are_removed_after_an_hour(page: Page, picture: Path) -> None:
     old = Path(page.enlarge(LABEL, str(picture), None)[1])
-    left = page.folder / "upload whose sender hung up"
+    left = page.uploads.path / "upload whose sender hung up"
     left.write_bytes(b"x")
     for path in (old, old.parent, left):
         os.utime(path, (time.time() - 3700,) * 2)
@@ -105,28 +108,36 @@ def test_results_are_removed_after_an_hour(page: Page, picture: Path) -> None:
 
 
 def test_the_oldest_are_removed_where_the_rest_takes_too_much_room(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "_KEPT_BYTES", 40_000)
+    monkeypatch.setattr(uploads, "_KEPT_BYTES", 40_000)
     for number in range(4):
-        folder = page.folder / str(number)
+        folder = page.uploads.path / str(number)
         folder.mkdir()
         (folder / "upload.png").write_bytes(bytes(12_000))
         for path in (folder / "upload.png", folder):
             os.utime(path, (time.time() - 1000 + number,) * 2)
-    page.tidy()
-    assert sorted(path.name for path in page.folder.iterdir()) == ["2", "3"]  # a folder takes 4096 bytes itself
+    page.uploads.tidy()
+    assert sorted(path.name for path in page.uploads.path.iterdir()) == ["2", "3"]  # a folder takes 4096 bytes itself
 
 
 def test_only_uploads_are_taken_for_uploads(page: Page, picture: Path, tmp_path: Path) -> None:
-    inside = page.folder / "upload.png"
+    inside = page.uploads.path / "upload.png"
     shutil.copy(picture, inside)
-    assert page.uploaded({"path": str(inside)}) == str(inside)
-    assert page.uploaded(None) is None
-    (page.folder / "link.png").symlink_to(picture)
-    for path in (picture, page.folder / "link.png", page.folder / ".." / picture.name, "/etc/passwd", "a\0b", 7, None):
+    assert page.uploads.uploaded({"path": str(inside)}) == str(inside)
+    assert page.uploads.uploaded(None) is None
+    (page.uploads.path / "link.png").symlink_to(picture)
+    for path in (
+        picture,
+        page.uploads.path / "link.png",
+        page.uploads.path / ".." / picture.name,
+        "/etc/passwd",
+        "a\0b",
+        7,
+        None,
+    ):
         with pytest.raises(UserError, match="there is no such upload"):
-            page.uploaded({"path": str(path) if isinstance(path, Path) else path})
+            page.uploads.uploaded({"path": str(path) if isinstance(path, Path) else path})
     with pytest.raises(UserError, match="there is no such upload"):
-        page.uploaded(str(inside))
+        page.uploads.uploaded(str(inside))
     inside.unlink()
     with pytest.raises(UserError, match="the picture is no longer there: upload it again"):
         page.enlarge(LABEL, str(inside), None)
@@ -166,14 +177,12 @@ def test_a_browser_enlarges_a_picture_shows_curves_and_asks_nobody_else(
     browser: Browser,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("gradio", reason="needs sr[demo]")
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # set by the page
     caplog.set_level(logging.WARNING)
     page = Page(runs, device="cpu")
-    blocks, address = launch(page, "127.0.0.1", None)
-    try:
+    before = dict(os.environ), tempfile.tempdir
+    with launch(page, "127.0.0.1", None) as (_, address):
         tab = browser.page
         tab.goto(address)
         tab.locator("#picture input[type=file]").set_input_files(str(picture))
@@ -198,6 +207,5 @@ def test_a_browser_enlarges_a_picture_shows_curves_and_asks_nobody_else(
         tab.locator("#curves img").wait_for()
         assert tab.evaluate("document.querySelector('#curves img').naturalWidth") > 100
         assert [url for url in browser.asked if not url.startswith((address, "data:", "blob:"))] == []
-    finally:
-        blocks.close()
-        page.close()
+    assert (dict(os.environ), tempfile.tempdir) == before
+    page.close()

@@ -7,5 +7,5 @@ from tests.support.run_folders import RunFolders
 
 @pytest.fixture
 def run_folders(tmp_path: Path) -> RunFolders:
-    """A maker of run folders in a temporary place."""
+    """Writes run folders below a temporary folder."""
     return RunFolders(tmp_path / "runs")

@@ -2,30 +2,60 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sr.report.board import leaderboard, notes
-from sr.report.folders import Comparison, find_runs
+from sr.report.board import Row, leaderboard
+from sr.report.comparison import Comparison, find_comparisons
+from sr.report.run import Run
+from sr.report.statistics import Interval, bootstrap_interval
+from sr.runs.schema import RunResult, Status
+from sr.runs.scores import MeanSd
 from tests.support.run_folders import RunFolders
 
 
 def only(run_folders: RunFolders) -> Comparison:
-    (comparison,) = find_runs(run_folders.root).comparisons
+    (comparison,) = find_comparisons(run_folders.root).comparisons
     return comparison
 
 
-def test_the_board_holds_golden_numbers(run_folders: RunFolders) -> None:
+def row(gain: float = 1.0, low: float = 0.5, p: float | None = None, rank: int | None = 2) -> Row:
+    """A row of a run."""
+    run = Run("run", (), RunResult(Status.DONE, {}), {}, {}, [])
+    return Row("run", run, rank, MeanSd(30.0), MeanSd(0.9), MeanSd(gain), Interval(low, 2.0), p)
+
+
+def test_scores_are_means_and_deviations_over_folds(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.2, 0.4, 1.0, 1.2])
     run_folders("vdsr_mse_adam", [1.2, 1.4, 2.0, 2.6])
     best, second, baseline = leaderboard(only(run_folders))
-    assert [row.name for row in (best, second, baseline)] == ["vdsr_mse_adam", "espcn_mse_adam", "input, untouched"]
+    assert [row.name for row in (best, second, baseline)] == ["vdsr_mse_adam", "espcn_mse_adam", "unprocessed input"]
     assert (best.rank, second.rank, baseline.rank) == (1, 2, None)
     # Folds a, b and c, d: inputs 27.0 and 28.5, gains 1.3 and 2.3; sd of two numbers is their distance over root 2.
-    assert best.psnr == pytest.approx((29.55, 2.5 / 2**0.5))
-    assert best.gain == pytest.approx((1.8, 1.0 / 2**0.5))
-    assert best.ssim == pytest.approx((0.818, 0.01 / 2**0.5))
-    assert second.gain == pytest.approx((0.7, 0.8 / 2**0.5))
-    assert baseline.psnr == pytest.approx((27.75, 1.5 / 2**0.5))
-    assert [baseline.gain[0], *baseline.interval] == [0, 0, 0]
-    assert best.interval[0] < 1.8 < best.interval[1]
+    assert (best.psnr.mean, best.psnr.sd) == pytest.approx((29.55, 2.5 / 2**0.5))
+    assert (best.gain.mean, best.gain.sd) == pytest.approx((1.8, 1.0 / 2**0.5))
+    assert (best.ssim.mean, best.ssim.sd) == pytest.approx((0.818, 0.01 / 2**0.5))
+    assert (second.gain.mean, second.gain.sd) == pytest.approx((0.7, 0.8 / 2**0.5))
+    assert (baseline.psnr.mean, baseline.psnr.sd) == pytest.approx((27.75, 1.5 / 2**0.5))
+    assert (baseline.ssim.mean, baseline.ssim.sd) == (0.8, 0)
+    assert (baseline.gain, baseline.interval, baseline.p) == (MeanSd(0.0, None), (0, 0), None)
+    assert best.interval == bootstrap_interval([1.2, 1.4, 2.0, 2.6])
+    assert best.interval.low < 1.8 < best.interval.high
+
+
+def test_a_single_fold_has_no_deviation(run_folders: RunFolders) -> None:
+    run_folders("espcn_mse_adam", [0.2, 0.4, 1.0, 1.2], folds=None)
+    for board_row in leaderboard(only(run_folders)):
+        assert board_row.psnr.sd is board_row.ssim.sd is board_row.gain.sd is None
+
+
+def test_equal_runs_are_ranked_by_name_and_below_an_equal_baseline(run_folders: RunFolders) -> None:
+    run_folders("vdsr_mse_adam", [0.0] * 4)
+    run_folders("espcn_mse_adam", [0.0] * 4)
+    rows = leaderboard(only(run_folders))
+    assert [(row.name, row.rank) for row in rows] == [
+        ("unprocessed input", None),
+        ("espcn_mse_adam", 1),
+        ("vdsr_mse_adam", 2),
+    ]
+    assert rows[2].p == 1.0
 
 
 def test_runs_no_worse_than_chance_tie_with_the_best_and_others_do_not(run_folders: RunFolders) -> None:
@@ -38,42 +68,63 @@ def test_runs_no_worse_than_chance_tie_with_the_best_and_others_do_not(run_folde
     run_folders("espcn_mse_adam", list(gains - 0.5 + noise), folds=folds)
     best, tie, loser = [row for row in leaderboard(only(run_folders)) if row.run]
     assert (best.name, best.p, best.best) == ("vdsr_mse_adam", None, True)
+    assert not tie.best
     assert tie.ties
     assert tie.verdict == "tie with the best"
     assert not loser.ties
+    assert loser.verdict == ""
     # Two comparisons: Holm doubles the smaller p and leaves the larger.
     expected = stats.wilcoxon(gains - 0.5 + noise, gains + 0.02).pvalue
     assert loser.p == pytest.approx(2 * expected)
     assert tie.p == pytest.approx(stats.wilcoxon(noise - noise.mean(), np.full(20, 0.02)).pvalue)
 
 
+@pytest.mark.parametrize(("p", "ties"), [(0.01, False), (0.03, False), (0.0499, False), (0.05, True), (1.0, True)])
+def test_runs_tie_from_p_of_5_percent_on(p: float, ties: bool) -> None:
+    assert row(p=p).ties is ties
+    assert row(p=p).verdict == ("tie with the best" if ties else "")
+
+
+@pytest.mark.parametrize(("gain", "loses"), [(0.01, False), (0.005, False), (0.0049, True), (0.0, True), (-1.0, True)])
+def test_a_gain_that_two_decimals_do_not_show_is_none(gain: float, loses: bool) -> None:
+    assert row(gain).loses is loses
+    assert (row(gain).verdict == "LOSES TO ITS INPUT") is loses
+
+
+@pytest.mark.parametrize(
+    ("low", "verdict"),
+    [
+        (-0.1, "best, not significantly better than its input"),
+        (0.0, "best, not significantly better than its input"),
+        (0.1, "best"),
+    ],
+)
+def test_a_gain_whose_interval_holds_zero_is_doubted(low: float, verdict: str) -> None:
+    assert row(low=low, rank=1).verdict == verdict
+    assert row(low=low).doubtful is (low <= 0)
+
+
+def test_a_run_without_gain_is_not_doubted_as_well() -> None:
+    assert not row(gain=-0.1, low=-0.5).doubtful
+
+
 def test_runs_that_lose_to_their_input_stand_below_it_and_are_marked(run_folders: RunFolders) -> None:
     run_folders("vdsr_mse_adam", [1.0, -0.2, -0.2, -0.2])
     run_folders("espcn_mse_adam", [-0.1, -0.1, -0.1, -0.1])
     rows = leaderboard(only(run_folders))
-    assert [row.name for row in rows] == ["vdsr_mse_adam", "input, untouched", "espcn_mse_adam"]
-    assert rows[0].doubtful
-    assert rows[0].verdict == "best, not surely better than its input"
-    assert rows[2].loses
-    assert rows[2].verdict == "LOSES TO ITS INPUT"
-    assert "1 of 2 do not beat their input: no model at all would be better." in notes(only(run_folders), rows)
+    assert [(row.name, row.verdict) for row in rows] == [
+        ("vdsr_mse_adam", "best, not significantly better than its input"),
+        ("unprocessed input", "no model"),
+        ("espcn_mse_adam", "LOSES TO ITS INPUT"),
+    ]
+    assert not rows[1].loses
+    assert not rows[1].doubtful
 
 
 def test_nearest_and_lanczos_stand_in_the_table_where_images_are_enlarged(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.5] * 4, scale=2, baselines={"nearest": -1.5, "lanczos": 0.1})
     rows = leaderboard(only(run_folders))
     assert [row.name for row in rows] == ["espcn_mse_adam", "Lanczos", "bicubic", "nearest"]
-    assert [row.gain[0] for row in rows] == pytest.approx([0.5, 0.1, 0, -1.5])
-
-
-def test_what_weakens_the_comparison_is_said(run_folders: RunFolders) -> None:
-    run_folders("espcn_vgg_adam", [0.1] * 4, loss="vgg (random features)", folds=None)
-    data = {"fingerprint": "0123456789abcdef", "images": {"val": 4}, "near_identical": [["a", "d"]]}
-    run_folders("vdsr_mse_adam", [0.1] * 4, steps=7, folds=None, data=data)
-    comparison = only(run_folders)
-    said = " ".join(notes(comparison, leaderboard(comparison)))
-    for words in ("random features", "differ in their steps", "One fold", "fewer than 6 images"):
-        assert words in said
-    run_folders("vdsr_mae_adam", [0.2] * 4, data=data)
-    comparison.runs.sort(key=lambda run: run.name == "espcn_vgg_adam")
-    assert "a, d." in " ".join(notes(comparison, leaderboard(comparison)))
+    assert [row.gain.mean for row in rows] == pytest.approx([0.5, 0.1, 0, -1.5])
+    assert [row.ssim.mean for row in rows] == pytest.approx([0.805, 0.7, 0.8, 0.7])
+    assert rows[3].interval == pytest.approx((-1.5, -1.5))

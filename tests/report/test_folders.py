@@ -2,189 +2,216 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sr.errors import UserError
 from sr.io.atomic import write_text
-from sr.report.folders import find_runs
-from tests.support.run_folders import RunFolders
+from sr.io.run_folder import RunFolder
+from sr.report.folders import read_runs
+from sr.report.run import Evaluation
+from sr.runs.schema import Status
+from sr.runs.status import PLAN
+from tests.support.run_folders import RunFolders, config, data
 
 
 def test_scores_of_images_become_means_of_folds(run_folders: RunFolders) -> None:
-    run_folders("espcn_mse_adam", [0.2, 0.4, 1.0, 1.2])
-    (comparison,) = find_runs(run_folders.root).comparisons
-    (run,) = comparison.runs
+    run_folders("espcn_mse_adam", [0.2, 0.4, 1.0, 1.2], folds=(1, 0, 1, 0))
+    (run,) = read_runs(run_folders.root).runs
     assert run.column("gain") == [0.2, 0.4, 1.0, 1.2]
-    assert run.by_fold("gain") == pytest.approx([0.3, 1.1])
+    assert run.column("psnr") == pytest.approx([26.2, 28.4, 31.0, 28.2])
+    assert run.by_fold("gain") == pytest.approx([(0.4 + 1.2) / 2, (0.2 + 1.0) / 2])
     assert run.levels == ("espcn", "mse", "adam")
-    assert comparison.title == "4 images, scale 1, protocol rgb, data 01234567"
+    assert run.curve == [{"epoch": 0, "val/gain": 0.35}, {"epoch": 1, "val/gain": 0.7}]
+    assert set(run.images["a"]) == {"psnr", "ssim", "gain", "input_psnr", "input_ssim"}
 
 
-def test_runs_are_found_at_any_depth_without_their_folds_and_one_alone(run_folders: RunFolders) -> None:
+def test_images_are_sorted_by_name_with_their_own_scores_and_folds(run_folders: RunFolders) -> None:
+    run_folders("espcn_mse_adam", [3.0, 1.0, 2.0], names=["c", "a", "b"], folds=(0, 1, 1))
+    (run,) = read_runs(run_folders.root).runs
+    assert list(run.images) == ["a", "b", "c"]
+    assert run.column("gain") == [1.0, 2.0, 3.0]
+    assert dict(run.folds) == {"a": 1, "b": 1, "c": 0}
+
+
+def test_images_of_a_single_fold_have_its_number(run_folders: RunFolders) -> None:
+    run_folders("espcn_mse_adam", [1.0, 2.0], folds=None, config=config(1))
+    run_folders("vdsr_mse_adam", [1.0, 2.0], folds=None, config={"data": {"fold": 1, "folds": None}})
+    of_fold, without_folds = read_runs(run_folders.root).runs
+    assert dict(of_fold.folds) == {"a": 1, "b": 1}
+    assert dict(without_folds.folds) == {"a": 0, "b": 0}
+
+
+def test_runs_are_found_at_any_depth_without_their_folds(run_folders: RunFolders) -> None:
     first = run_folders("grid/espcn_mse_adam", [0.2, 0.4, 1.0, 1.2])
-    shutil.copytree(first, first / "fold_0")
-    run_folders("origin/espcn_mse_adam", [-1, -1, -1, -1])
-    (comparison,) = find_runs(run_folders.root).comparisons
-    assert [(run.name, run.sweep) for run in comparison.runs] == [
-        ("grid/espcn_mse_adam", "grid"),
-        ("origin/espcn_mse_adam", "origin"),
+    shutil.copytree(first, RunFolder(first).fold(0).path)
+    run_folders("origin/old/espcn_mse_adam", [-1, -1, -1, -1])
+    runs = read_runs(run_folders.root).runs
+    assert [(run.name, run.sweep, run.folders) for run in runs] == [
+        ("grid/espcn_mse_adam", "grid", (first,)),
+        ("origin/old/espcn_mse_adam", "origin/old", (run_folders.root / "origin/old/espcn_mse_adam",)),
     ]
-    (alone,) = find_runs(first).comparisons
-    assert [run.name for run in alone.runs] == ["espcn_mse_adam"]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"protocol": "y"},
-        {"scale": 2},
-        {"data": {"fingerprint": "other", "images": {"val": 4}}},
-        {"config": {"data": {"fold": "all", "folds": 2, "shrink": 4}}},
-    ],
-)
-def test_other_protocols_scales_and_data_get_a_table_of_their_own(
-    run_folders: RunFolders, change: dict[str, Any]
+def test_the_folder_of_a_run_is_read_without_its_siblings(
+    run_folders: RunFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_folders("espcn_mse_adam", [0.1] * 4)
-    run_folders("espcn_mse_sgd", [0.2] * 4)
-    run_folders("vdsr_mse_adam", [0.3] * 4, **change)
-    found = find_runs(run_folders.root)
-    assert [len(comparison.runs) for comparison in found.comparisons] == [2, 1]
-    assert not found.problems
+    first = run_folders("espcn_mse_adam", [0.2, 0.4, 1.0, 1.2])
+    run_folders("espcn_mae_adam", [0.2, 0.4, 1.0, 1.2])
+    assert [run.name for run in read_runs(first).runs] == ["espcn_mse_adam"]
+    monkeypatch.chdir(first)
+    assert [run.name for run in read_runs(Path()).runs] == ["espcn_mse_adam"]
 
 
-def test_runs_on_other_images_of_the_same_data_are_not_mixed(run_folders: RunFolders) -> None:
-    run_folders("espcn_mse_adam", [0.1] * 4)
-    run_folders("vdsr_mse_adam", [0.1] * 3, folds=(0, 0, 1))
-    assert len(find_runs(run_folders.root).comparisons) == 2
-
-
-def test_what_is_not_done_is_named_with_its_reason(run_folders: RunFolders) -> None:
-    run_folders("espcn_mse_adam", [0.1] * 4)
-    run_folders("espcn_mse_sgd", [0.1] * 4, status="diverged", reason="fold 1: the loss is not finite at step 7")
-    write_text(run_folders.root / "sweep.json", json.dumps({"cells": ["espcn_mse_adam", "vdsr_mse_adam"]}))
-    found = find_runs(run_folders.root)
-    assert [(cell.name, cell.status) for cell in found.unfinished] == [
-        ("espcn_mse_sgd", "diverged"),
-        ("vdsr_mse_adam", "pending"),
+def test_unfinished_runs_are_named_with_their_reason(run_folders: RunFolders) -> None:
+    run_folders("grid/espcn_mse_adam", [0.1] * 4)
+    reason = "fold 1: the loss is not finite at step 7"
+    run_folders("grid/espcn_mse_sgd", [0.1] * 4, status=Status.DIVERGED, reason=reason)
+    write_text(run_folders.root / "grid" / PLAN, json.dumps({"cells": ["espcn_mse_adam", "vdsr_mse_adam"]}))
+    contents = read_runs(run_folders.root)
+    assert [run.name for run in contents.runs] == ["grid/espcn_mse_adam"]
+    assert [(cell.name, cell.status, cell.reason) for cell in contents.unfinished] == [
+        ("grid/espcn_mse_sgd", "diverged", reason),
+        ("grid/vdsr_mse_adam", "pending", ""),
     ]
-    assert "step 7" in found.unfinished[0].reason
 
 
-def half_a_result(folder: Path) -> None:
-    text = (folder / "result.json").read_text()
-    (folder / "result.json").write_text(text[: len(text) // 2])
+def truncated_result(folder: RunFolder) -> None:
+    text = folder.result.read_text()
+    folder.result.write_text(text[: len(text) // 2])
 
 
-def no_images(folder: Path) -> None:
-    (folder / "images.csv").unlink()
+def no_images(folder: RunFolder) -> None:
+    folder.images.unlink()
 
 
-def half_the_images(folder: Path) -> None:
-    lines = (folder / "images.csv").read_text().splitlines(keepends=True)
-    (folder / "images.csv").write_text("".join(lines[:3]))
+def no_image_rows(folder: RunFolder) -> None:
+    folder.images.write_text(folder.images.read_text().splitlines(keepends=True)[0])
 
 
-def no_baseline(folder: Path) -> None:
-    text = (folder / "images.csv").read_text()
-    (folder / "images.csv").write_text(text.replace("input_psnr", "in_psnr"))
+def half_of_the_images(folder: RunFolder) -> None:
+    folder.images.write_text("".join(folder.images.read_text().splitlines(keepends=True)[:3]))
 
 
-def words_for_numbers(folder: Path) -> None:
-    text = (folder / "images.csv").read_text()
-    (folder / "images.csv").write_text(text.replace("26.1", "high"))
+def no_metrics(folder: RunFolder) -> None:
+    folder.metrics.unlink()
 
 
-def no_protocol(folder: Path) -> None:
-    result = json.loads((folder / "result.json").read_text())
-    del result["protocol"]
-    (folder / "result.json").write_text(json.dumps(result))
+def no_baseline(folder: RunFolder) -> None:
+    folder.images.write_text(folder.images.read_text().replace("input_psnr", "in_psnr"))
 
 
-def another_shape(folder: Path) -> None:
-    (folder / "result.json").write_text('{"status": "done"}')
+def words_for_numbers(folder: RunFolder) -> None:
+    folder.images.write_text(folder.images.read_text().replace("26.1", "high"))
 
 
-def a_list(folder: Path) -> None:
-    (folder / "result.json").write_text("[]")
+def record_without(key: str, folder: RunFolder) -> None:
+    record = json.loads(folder.result.read_text())
+    del record[key]
+    folder.result.write_text(json.dumps(record))
+
+
+def no_data(folder: RunFolder) -> None:
+    record_without("data", folder)
+
+
+def another_shape(folder: RunFolder) -> None:
+    folder.result.write_text('{"status": "done"}')
+
+
+def a_list(folder: RunFolder) -> None:
+    folder.result.write_text("[]")
 
 
 DAMAGES = [
-    half_a_result,
+    truncated_result,
     no_images,
-    half_the_images,
+    no_image_rows,
+    half_of_the_images,
+    no_metrics,
     no_baseline,
     words_for_numbers,
-    no_protocol,
+    no_data,
     another_shape,
     a_list,
 ]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_run_is_named_in_one_line_and_the_rest_reported(
-    run_folders: RunFolders, damage: Callable[[Path], None]
+def test_a_damaged_run_is_named_in_one_line_and_the_others_are_read(
+    run_folders: RunFolders, damage: Callable[[RunFolder], None]
 ) -> None:
     run_folders("espcn_mse_adam", [0.1] * 4)
-    damage(run_folders("vdsr_mse_adam", [0.1] * 4, folds=None))
-    found = find_runs(run_folders.root)
-    assert [run.name for run in found.comparisons[0].runs] == ["espcn_mse_adam"]
-    (problem,) = found.problems
+    damage(RunFolder(run_folders("vdsr_mse_adam", [0.1] * 4, folds=None)))
+    contents = read_runs(run_folders.root)
+    assert [run.name for run in contents.runs] == ["espcn_mse_adam"]
+    (problem,) = contents.problems
     assert "vdsr_mse_adam" in problem
+    assert "retrain=true" in problem
     assert "\n" not in problem
 
 
-def test_a_run_that_validated_a_part_on_request_is_whole(run_folders: RunFolders) -> None:
-    config = {"data": {"fold": 0, "shrink": 2}, "trainer": {"limit_val_batches": 2}}
-    data = {"fingerprint": "x", "images": {"val": 5}, "near_identical": []}
-    run_folders("espcn_mse_adam", [0.2, 0.4], folds=None, config=config, data=data)
-    found = find_runs(run_folders.root)
-    assert not found.problems
-    assert len(found.comparisons[0].runs[0].images) == 2
+def test_what_is_wrong_with_a_table_is_stated(run_folders: RunFolders) -> None:
+    run_folders("espcn_mse_adam", [0.1] * 4)
+    for number, damage in enumerate((no_baseline, half_of_the_images, no_data)):
+        damage(RunFolder(run_folders(f"vdsr_mse_adam_{number}", [0.1] * 4, folds=None)))
+    lines = read_runs(run_folders.root).problems
+    assert "(images.csv has no column input_psnr)" in lines[0]
+    assert "(images.csv has 2 images, the run validated 4)" in lines[1]
+    assert "(result.json does not describe the images)" in lines[2]
+
+
+def test_a_record_of_schema_1_is_read(run_folders: RunFolders) -> None:
+    folder = RunFolder(run_folders("espcn_mse_adam", [0.1] * 4))
+    record_without("schema", folder)
+    (run,) = read_runs(run_folders.root).runs
+    assert (run.result.steps, run.levels) == (100, ("espcn", "mse", "adam"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "count", "complete"), [(2, 2, True), (2, 1, False), (9, 5, True), (9, 4, False), (0.5, 5, True)]
+)
+def test_a_run_that_validated_a_part_on_request_is_complete(
+    run_folders: RunFolders, limit: float, count: int, complete: bool
+) -> None:
+    run_folders("vdsr_mse_adam", [0.2])
+    settings = config(0) | {"trainer": {"limit_val_batches": limit}}
+    run_folders("espcn_mse_adam", [0.2] * count, folds=None, config=settings, data=data(5))
+    contents = read_runs(run_folders.root)
+    assert len(contents.problems) == (not complete)
+    assert [len(run.images) for run in contents.runs] == ([count] if complete else []) + [1]
+
+
+def test_a_cross_validation_of_a_part_on_request_is_complete(run_folders: RunFolders) -> None:
+    settings = config() | {"trainer": {"limit_val_batches": 2}}
+    run_folders("espcn_mse_adam", [0.2] * 4, config=settings, data=data(5))
+    contents = read_runs(run_folders.root)
+    assert not contents.problems
+    assert len(contents.runs[0].images) == 4
 
 
 def test_folders_without_a_finished_run_are_refused(run_folders: RunFolders, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
-        find_runs(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no run in it is done"):
-        find_runs(tmp_path)
-    half_a_result(run_folders("vdsr_mse_adam", [0.1] * 4))
-    with pytest.raises(UserError, match="is damaged"):
-        find_runs(run_folders.root)
+        read_runs(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no finished run in it, 0 unfinished: see sr status"):
+        read_runs(tmp_path)
+    run_folders("espcn_mse_adam", [0.1] * 4, status=Status.FAILED)
+    with pytest.raises(UserError, match="no finished run in it, 1 unfinished: see sr status"):
+        read_runs(tmp_path)
+    truncated_result(RunFolder(run_folders("vdsr_mse_adam", [0.1] * 4)))
+    with pytest.raises(UserError, match=r"no finished run in it; .*is damaged"):
+        read_runs(run_folders.root)
 
 
-def test_scores_on_other_images_are_read_and_damaged_ones_named(run_folders: RunFolders) -> None:
-    folder = run_folders("espcn_mse_adam", [0.1] * 4) / "evaluations"
+def test_scores_on_other_data_sets_are_read_and_damaged_files_named(run_folders: RunFolders) -> None:
+    folder = RunFolder(run_folders("espcn_mse_adam", [0.1] * 4)).evaluations
     folder.mkdir()
     row = {"model": "espcn", "data": "Set5", "scale": 2, "protocol": "y", "psnr": 36.5, "ssim": 0.95, "images": 5}
-    (folder / "set5.json").write_text(json.dumps([row]))
-    (folder / "set14.json").write_text("[{")
-    found = find_runs(run_folders.root)
-    assert found.comparisons[0].runs[0].evaluations == [row]
-    assert len(found.problems) == 1
-    assert "set14.json" in found.problems[0]
-
-
-def test_folds_trained_as_runs_of_their_own_are_joined(run_folders: RunFolders) -> None:
-    def part(number: int, fold: int, names: list[str], shrink: int = 2) -> Path:
-        data = {"folds": 2, "fold": fold, "shrink": shrink}
-        folder = run_folders(f"vdsr_mse_adam_{number}", [0.2, 0.4], folds=None, config={"data": data, "seed": fold})
-        text = (folder / "images.csv").read_text()
-        for old, new in zip("ab", names, strict=True):
-            text = text.replace(f"\n{old},", f"\n{new},")
-        (folder / "images.csv").write_text(text)
-        return folder
-
-    part(0, 0, ["a", "b"])
-    part(1, 1, ["c", "d"])
-    other = part(2, 1, ["c", "d"], shrink=4)
-    joined, alone = (comparison.runs[0] for comparison in find_runs(run_folders.root).comparisons)
-    assert joined.name == "vdsr_mse_adam (folds 0, 1)"
-    assert dict(joined.folds) == {"a": 0, "b": 0, "c": 1, "d": 1}
-    assert joined.by_fold("gain") == pytest.approx([0.3, 0.3])
-    assert joined.result.train_seconds == 120
-    assert joined.curve[1]["val/gain"] == pytest.approx(0.3)
-    assert str(joined.result.command).count("python -m sr.train") == 2
-    assert alone.folders == (other,)
+    write_text(folder / "set5.json", json.dumps([row | {"ms": 3.5}]))
+    write_text(folder / "set14.json", "[{")
+    write_text(folder / "urban.json", json.dumps([{name: value for name, value in row.items() if name != "psnr"}]))
+    contents = read_runs(run_folders.root)
+    assert contents.runs[0].evaluations == [Evaluation("espcn", "Set5", 2, "y", 36.5, 0.95, 5)]
+    set14, urban = contents.problems
+    assert set14.startswith(f"{folder / 'set14.json'}: left out, it is damaged (")
+    assert urban == f"{folder / 'urban.json'}: left out, it is damaged (no entry 'psnr'): run sr evaluate again"

@@ -3,12 +3,13 @@ import pytest
 from scipy import stats
 
 from sr.report.statistics import (
+    ALPHA,
+    CONFIDENCE,
     LEAST_PAIRS,
     Values,
     bootstrap_interval,
     holm,
     main_effects,
-    mean_and_sd,
     paired_p_value,
     pareto_front,
 )
@@ -17,12 +18,11 @@ from sr.report.statistics import (
 MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 
 
-def test_mean_and_sd_by_hand() -> None:
-    assert mean_and_sd([1.0, 2.0, 6.0]) == pytest.approx((3.0, 7**0.5))
-    assert mean_and_sd([4.0]) == (4.0, None)
+def test_levels_of_confidence_and_significance() -> None:
+    assert (CONFIDENCE, ALPHA) == (0.95, 0.05)
 
 
-def test_the_paired_test_is_wilcoxons_counted_by_hand() -> None:
+def test_paired_test_is_wilcoxons_counted_by_hand() -> None:
     # Negative differences have the ranks 10 (-48) and 14 (-67): W = 24. Of 2**15 signs those with a rank sum of at
     # most 24 are counted, twice.
     ways = np.zeros(121)  # to reach each rank sum
@@ -32,13 +32,24 @@ def test_the_paired_test_is_wilcoxons_counted_by_hand() -> None:
     assert [sorted(map(abs, MAIZE)).index(value) + 1 for value in (48, 67)] == [10, 14]
     expected = 2 * ways[: 24 + 1].sum() / 2**15
     assert paired_p_value(MAIZE, [0] * 15) == pytest.approx(expected)
+    assert paired_p_value([0] * 15, MAIZE) == pytest.approx(expected)
     assert paired_p_value(MAIZE, [0] * 15) == pytest.approx(stats.wilcoxon(MAIZE).pvalue)
+
+
+def test_paired_test_is_about_differences_not_values() -> None:
+    shifted = [value + 1000 for value in MAIZE]
+    assert paired_p_value(shifted, [1000] * 15) == paired_p_value(MAIZE, [0] * 15)
 
 
 def test_equal_columns_do_not_differ_and_too_few_pairs_never_do() -> None:
     assert paired_p_value([1.0, 2.0], [1.0, 2.0]) == 1.0
-    assert paired_p_value(np.arange(1.0, LEAST_PAIRS), np.zeros(LEAST_PAIRS - 1)) > 0.05
-    assert paired_p_value(np.arange(1.0, LEAST_PAIRS + 1), np.zeros(LEAST_PAIRS)) < 0.05
+    assert paired_p_value(np.arange(1.0, LEAST_PAIRS), np.zeros(LEAST_PAIRS - 1)) > ALPHA
+    assert paired_p_value(np.arange(1.0, LEAST_PAIRS + 1), np.zeros(LEAST_PAIRS)) < ALPHA
+
+
+def test_few_pairs_give_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    paired_p_value([1.0, 2.0, 2.0], [0.0, 0.0, 2.0])
+    assert not recwarn.list
 
 
 def test_holm_steps_down_and_never_decreases() -> None:
@@ -47,23 +58,31 @@ def test_holm_steps_down_and_never_decreases() -> None:
     assert holm([]) == []
 
 
-def test_holm_rejects_what_scipys_stricter_and_looser_corrections_bracket() -> None:
+def test_holm_lies_between_bonferroni_and_false_discovery_control() -> None:
     p_values = np.random.default_rng(0).uniform(0, 0.2, 12)
-    ours = np.array(holm(list(p_values)))
+    adjusted = np.array(holm(list(p_values)))
     bonferroni = np.minimum(1, p_values * len(p_values))
     by_fdr = stats.false_discovery_control(p_values, method="bh")
-    assert (ours <= bonferroni + 1e-12).all()
-    assert (ours >= by_fdr - 1e-12).all()
+    assert (adjusted <= bonferroni + 1e-12).all()
+    assert (adjusted >= by_fdr - 1e-12).all()
 
 
-def test_the_bootstrap_interval_is_near_the_normal_one_and_repeats_itself() -> None:
+def test_bootstrap_interval_is_near_the_normal_one_and_repeatable() -> None:
     values = np.random.default_rng(1).normal(0.5, 0.2, 200)
-    low, high = bootstrap_interval(values)
+    interval = bootstrap_interval(values)
     reach = 1.96 * values.std(ddof=1) / 200**0.5
-    assert (low, high) == pytest.approx((values.mean() - reach, values.mean() + reach), abs=0.1 * reach)
-    assert bootstrap_interval(values) == (low, high)
+    assert interval == pytest.approx((values.mean() - reach, values.mean() + reach), abs=0.1 * reach)
+    assert bootstrap_interval(values) == interval
     assert bootstrap_interval([0.25, 0.25]) == (0.25, 0.25)
     assert bootstrap_interval([0.25]) == (0.25, 0.25)
+
+
+def test_bootstrap_interval_is_that_of_percentiles() -> None:
+    # Two values: the mean of a resample is 0, 0.5 or 1 with probabilities 1/4, 1/2 and 1/4.
+    assert bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)
+    skewed = np.array([0.0] * 9 + [10.0])
+    resamples = np.random.default_rng(0).choice(skewed, (20_000, 10)).mean(axis=1)
+    assert bootstrap_interval(skewed) == pytest.approx(np.percentile(resamples, [2.5, 97.5]), abs=1e-9)
 
 
 def test_main_effects_are_worked_out_by_hand_and_a_missing_cell_favours_none() -> None:
@@ -76,11 +95,17 @@ def test_main_effects_are_worked_out_by_hand_and_a_missing_cell_favours_none() -
         ("a", "vgg"): 100.0 + images,
     }
     models = main_effects(cells, 0)
-    assert models["a"] == pytest.approx((-2.0, -2.0, -2.0))
-    assert models["b"] == pytest.approx((2.0, 2.0, 2.0))
+    assert list(models) == ["a", "b"]
+    assert (models["a"].mean, *models["a"].interval) == pytest.approx((-2.0, -2.0, -2.0))
+    assert (models["b"].mean, *models["b"].interval) == pytest.approx((2.0, 2.0, 2.0))
     losses = main_effects(cells, 1)  # only model a has all three
-    assert losses["vgg"][0] == pytest.approx(100 - 103 / 3)
+    assert losses["vgg"].mean == pytest.approx(100 - 103 / 3)
     assert main_effects({("a",): images}, 0) == {}
+
+
+def test_factor_without_a_complete_combination_has_no_effects() -> None:
+    cells: dict[tuple[str, ...], Values] = {("a", "mse"): np.zeros(2), ("b", "mae"): np.ones(2)}
+    assert main_effects(cells, 0) == {}
 
 
 def test_the_interval_of_an_effect_comes_from_the_images() -> None:
@@ -88,11 +113,12 @@ def test_the_interval_of_an_effect_comes_from_the_images() -> None:
         ("a",): np.array([0.0, 0.0, 0.0, 0.0]),
         ("b",): np.array([0.1, 0.3, 0.2, 0.4]),
     }
-    mean, low, high = main_effects(cells, 0)["b"]
-    assert mean == pytest.approx(0.125)
-    assert (low, high) == bootstrap_interval(np.array([0.05, 0.15, 0.1, 0.2]))
+    effect = main_effects(cells, 0)["b"]
+    assert effect.mean == pytest.approx(0.125)
+    assert effect.interval == bootstrap_interval(np.array([0.05, 0.15, 0.1, 0.2]))
 
 
 def test_the_front_keeps_what_nothing_beats() -> None:
     assert pareto_front([1, 2, 2, 3, 4], [1, 3, 2, 3, 5]) == [True, True, False, False, True]
     assert pareto_front([1, 1], [2, 2]) == [True, True]
+    assert pareto_front([1, float("nan")], [1, 2]) == [True, False]

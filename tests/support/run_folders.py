@@ -1,7 +1,8 @@
-"""Run folders of known scores, written without training."""
+"""Run folders with known scores, written without training."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,30 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from sr.io.run_folder import RunFolder
 from sr.io.tables import write_table
+from sr.runs.schema import DataSummary, RunResult, Status, write_result
+from sr.runs.scores import over_images
+from sr.terms import Part
 
-INPUT = {"a": 26.0, "b": 28.0, "c": 30.0, "d": 27.0}  # PSNR of the untouched images
+INPUT_PSNR = {"a": 26.0, "b": 28.0, "c": 30.0, "d": 27.0}  # 25 for all other images
+FINGERPRINT = "0123456789abcdef"
+TILE_SIDES = (8, 6)  # sides of the crops in samples.png, in turn
+INPUT_GRAY, TARGET_GRAY = 100, 120  # of the first crops in samples.png; the crops of image n are brighter by n
+
+
+def config(fold: int | str = "all", **data: Any) -> dict[str, Any]:
+    """The part of a run's config that the report reads."""
+    return {"data": {"folds": 2, "fold": fold, "shrink": 2, **data}}
+
+
+def data(count: int, near_identical: Sequence[list[str]] = (), fingerprint: str = FINGERPRINT) -> DataSummary:
+    """A data set with a number of validation images."""
+    return DataSummary(fingerprint, {Part.TRAIN: 0, Part.VAL: count, Part.TEST: 0}, list(near_identical))
 
 
 class RunFolders:
-    """Makes run folders of known scores under one place."""
+    """Writes run folders with known scores below a root folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -25,57 +43,80 @@ class RunFolders:
         name: str,
         gains: Sequence[float],
         *,
+        names: Sequence[str] = "abcdefghijklmnopqrstuvwxyz",
         folds: Sequence[int] | None = (0, 0, 1, 1),
         baselines: Mapping[str, float] | None = None,
-        samples: bool = False,
+        curve: Sequence[Mapping[str, float]] | None = None,
+        output_gray: int | None = None,
         **changes: Any,
     ) -> Path:
-        """A finished run named model_loss_optimizer whose images gain that much over their input."""
-        folder = self.root / name
-        folder.mkdir(parents=True)
-        model, loss, optimizer = folder.name.split("_")[:3]
-        names = [f"{chr(ord('a') + number)}" for number in range(len(gains))]
+        """Write a finished run.
+
+        Args:
+            name: its folder, ``model_loss_optimizer`` with any suffix.
+            gains: gain of each validation image over its input, dB.
+            names: names of the images.
+            folds: fold of each image; None for a run that trained fold 0 alone.
+            baselines: gain of further baselines by the prefix of their columns.
+            curve: rows of ``metrics.csv``; by default two epochs, with half of the mean gain and all of it.
+            output_gray: gray value of the first output in ``samples.png``; None to leave the file out.
+            changes: fields of the record that differ from those of `_result`.
+        """
+        folder = RunFolder(self.root / name)
+        folder.path.mkdir(parents=True)
         images: list[dict[str, Any]] = []
-        for number, (image, gain) in enumerate(zip(names, gains, strict=True)):
-            base = INPUT.get(image, 25.0)
+        for number, (image, gain) in enumerate(zip(names, gains, strict=False)):
+            base = INPUT_PSNR.get(image, 25.0)
             row = {"name": image, "psnr": base + gain, "ssim": 0.8 + gain / 100}
             row |= {"input_psnr": base, "input_ssim": 0.8, "gain": gain, "epoch": 1}
-            for other, difference in (baselines or {}).items():
-                row |= {f"{other}_psnr": base + difference, f"{other}_ssim": 0.7}
+            for prefix, difference in (baselines or {}).items():
+                row |= {f"{prefix}_psnr": base + difference, f"{prefix}_ssim": 0.7}
             images.append(row | ({"fold": folds[number]} if folds else {}))
-        write_table(folder / "images.csv", images)
-        curve = [{"epoch": epoch, "val/gain": float(np.mean(gains)) * (epoch + 1) / 2} for epoch in range(2)]
-        write_table(folder / "metrics.csv", curve)
-        result = {
-            "status": "done",
-            "config": {"data": {"folds": 2, "fold": "all" if folds else 0, "shrink": 2}},
-            "choices": {"model": model, "loss": loss, "optimizer": optimizer},
-            "loss": loss,
-            "protocol": "rgb",
-            "scale": 1,
-            "data": {"fingerprint": "0123456789abcdef", "images": {"val": len(gains)}, "near_identical": []},
-            "scores": {"val": {"gain": {"mean": float(np.mean(gains))}}},
-            "parameters": 24_195,
-            "multiply_adds": 1_579_155_456,
-            "ms_per_image": 12.5,
-            "train_seconds": 60.0,
-            "seconds": 90.0,
-            "steps": 100,
-            "epochs": 2,
-            "git_commit": "f" * 40,
-            "versions": {"torch": "2.13.0", "lightning": "2.6.6", "python": "3.11.2"},
-            "machine": {"processor": "one"},
-            "command": f"python -m sr.train model={model} loss={loss} optimizer={optimizer}",
-        }
-        (folder / "result.json").write_text(json.dumps({**result, **changes}))
-        if samples:
-            self._samples(folder, names)
-        return folder
+        write_table(folder.images, images)
+        mean = float(np.mean(gains))
+        default_curve = [{"epoch": epoch, "val/gain": mean * (epoch + 1) / 2} for epoch in range(2)]
+        write_table(folder.metrics, default_curve if curve is None else curve)
+        result = _result(folder.path.name, images, "all" if folds else 0)
+        write_result(folder.path, replace(result, **changes))
+        if output_gray is not None:
+            _write_samples(folder.samples, [row["name"] for row in images], output_gray)
+        return folder.path
 
-    def _samples(self, folder: Path, names: Sequence[str]) -> None:
-        sheet = np.zeros((8 * len(names), 24, 3), np.uint8)
-        sheet[:, :8], sheet[:, 8:16], sheet[:, 16:] = 100, 110, 120
-        text = PngInfo()
-        rows = [{"name": name, "top": 0, "left": 0, "side": 8} for name in names]
-        text.add_text("sr", json.dumps({"side": 8, "rows": rows}))
-        Image.fromarray(sheet).save(folder / "samples.png", pnginfo=text)
+
+def _result(name: str, images: Sequence[Mapping[str, Any]], fold: int | str) -> RunResult:
+    model, loss, optimizer = name.split("_")[:3]
+    return RunResult(
+        status=Status.DONE,
+        config=config(fold),
+        choices={"model": model, "loss": loss, "optimizer": optimizer},
+        loss=loss,
+        data=data(len(images)),
+        scores={Part.VAL: over_images(images)},
+        parameters=24_195,
+        multiply_adds=1_579_155_456,
+        ms_per_image=12.5,
+        train_seconds=60.0,
+        seconds=90.0,
+        steps=100,
+        epochs=2,
+        git_commit="f" * 40,
+        versions={"torch": "2.13.0", "lightning": "2.6.6", "python": "3.11.2"},
+        machine={"processor": "one"},
+        command=f"python -m sr.train model={model} loss={loss} optimizer={optimizer}",
+    )
+
+
+def _write_samples(path: Path, names: Sequence[str], output_gray: int) -> None:
+    """A sheet as `sr.callbacks.pictures.SampleCrops` lays it out: rows of input, output and target, in gray."""
+    height = max(TILE_SIDES)
+    sheet = np.zeros((height * len(names), 3 * height, 3), np.uint8)
+    rows = []
+    for number, name in enumerate(names):
+        side = TILE_SIDES[number % len(TILE_SIDES)]
+        for column, gray in enumerate((INPUT_GRAY, output_gray, TARGET_GRAY)):
+            rectangle = slice(number * height, number * height + side), slice(column * side, (column + 1) * side)
+            sheet[rectangle] = gray + number
+        rows.append({"name": name, "top": 0, "left": 0, "side": side})
+    text = PngInfo()
+    text.add_text("sr", json.dumps({"side": height, "rows": rows}))
+    Image.fromarray(sheet).save(path, pnginfo=text)

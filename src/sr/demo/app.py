@@ -5,30 +5,30 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from sr.demo.guard import Guard
-from sr.demo.page import BOARD_COLUMNS, KEPT_SECONDS, MAX_PIXELS, MAX_UPLOAD, Page
+from sr.demo.page import BOARD_COLUMNS, MAX_PIXELS, Page
+from sr.demo.uploads import KEPT_SECONDS, MAX_UPLOAD
 from sr.errors import UserError
 from sr.machine.hardware import precision
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
-
 log = logging.getLogger(__name__)
 
-_WAITING = 32  # requests; more are turned away
+_MAX_WAITING = 32  # requests; further ones are turned away
 
 
 def build(page: Page) -> Any:
-    """The page as Gradio blocks."""
-    # Else all of Gradio's pages on a machine share a folder; read when Gradio is imported, and again for each request.
-    os.environ["GRADIO_TEMP_DIR"] = str(page.folder)
+    """Lay out the page as Gradio blocks; `launch` sets the environment that Gradio needs."""
     import gradio as gr
 
-    def shown(function: Callable[..., Any]) -> Callable[..., Any]:
+    def answered(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Show the message of a `UserError`, and of any other error only that there was one."""
+
         def call(*values: Any) -> Any:
             try:
                 return function(*values)
@@ -36,15 +36,15 @@ def build(page: Page) -> Any:
                 raise gr.Error(str(error), print_exception=False) from error
             except Exception as error:
                 log.exception("a request failed")
-                raise gr.Error("something went wrong; the log says what", print_exception=False) from error
+                raise gr.Error("something went wrong; see the log of the server", print_exception=False) from error
 
         return call
 
     def enlarge(label: Any, source: Any, target: Any) -> tuple[tuple[str, str], str, str]:
-        return page.enlarge(label, page.uploaded(source), page.uploaded(target))
+        return page.enlarge(label, page.uploads.uploaded(source), page.uploads.uploaded(target))
 
     with gr.Blocks(title="sr", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as blocks:
-        gr.Markdown("# sr\nEnlarge a picture with a trained model, next to bicubic.")
+        gr.Markdown("# sr\nEnlarge a picture with a trained model and compare the result with bicubic interpolation.")
         with gr.Tab("Enlarge"), gr.Row():
             with gr.Column(scale=1):
                 model = gr.Dropdown(list(page.models), label="Model", elem_id="model")
@@ -63,38 +63,67 @@ def build(page: Page) -> Any:
                 facts = gr.Markdown(elem_id="facts")
                 file = gr.File(label="Result", elem_id="result")
                 plot = gr.HTML(elem_id="curves")
-        # Not preprocessed: Gradio would open files before it is known whose they are, and answer in its own words.
+        # Not preprocessed: Gradio would open files before `uploaded` has checked that they are uploads.
         button.click(
-            shown(enlarge), [model, source, target], [slider, file, facts], concurrency_id="enlarge", preprocess=False
+            answered(enlarge),
+            [model, source, target],
+            [slider, file, facts],
+            concurrency_id="enlarge",
+            preprocess=False,
         )
-        metrics.click(shown(page.curves), model, plot, preprocess=False)
+        metrics.click(answered(page.curves), model, plot, preprocess=False)
         if page.boards:
             with gr.Tab("Leaderboard"):
                 folder = gr.Dropdown(list(page.boards), label="Folder", elem_id="folder", value=None)
                 table = gr.Dataframe(headers=list(BOARD_COLUMNS), interactive=False, elem_id="board")
                 heat = gr.HTML(elem_id="heat")
-                folder.change(shown(page.board), folder, [table, heat], preprocess=False)
-    return blocks.queue(max_size=_WAITING, default_concurrency_limit=1)
+                folder.change(answered(page.board), folder, [table, heat], preprocess=False)
+    return blocks.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)
 
 
-def launch(page: Page, host: str, port: int | None, *, share: bool = False) -> tuple[Any, str]:
-    """Open a page; its blocks and its address."""
+@contextmanager
+def launch(page: Page, host: str, port: int | None, *, share: bool = False) -> Iterator[tuple[Any, str]]:
+    """Serve a page while the context is open; yields its blocks and its address.
+
+    Gradio takes some of its settings from the process alone: they are set here, and restored at the end.
+    """
     from starlette.middleware import Middleware
 
-    blocks = build(page)
-    _, address, _ = blocks.launch(
-        server_name=host,
-        server_port=port,
-        share=share,
-        prevent_thread_lock=True,
-        quiet=True,
-        max_file_size=MAX_UPLOAD,
-        ssr_mode=False,
-        show_error=False,  # but for gr.Error, whose words are ours
-        footer_links=[],
-        app_kwargs={"middleware": [Middleware(Guard, max_upload=MAX_UPLOAD, tidy=page.tidy)]},
-    )
-    return blocks, address
+    settings = {
+        # Otherwise it contacts two hosts when it is imported.
+        "GRADIO_ANALYTICS_ENABLED": os.environ.get("GRADIO_ANALYTICS_ENABLED", "False"),
+        # Otherwise all pages on a machine share a folder. Read when Gradio is imported, and again for each request.
+        "GRADIO_TEMP_DIR": str(page.uploads.path),
+    }
+    previous = {name: os.environ.get(name) for name in settings}
+    previous_folder = tempfile.tempdir
+    os.environ |= settings
+    tempfile.tempdir = str(page.uploads.path)  # where some versions of Gradio leave parts of aborted uploads
+    blocks = None
+    try:
+        blocks = build(page)
+        _, address, _ = blocks.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            prevent_thread_lock=True,
+            quiet=True,
+            max_file_size=MAX_UPLOAD,
+            ssr_mode=False,
+            show_error=False,  # except for gr.Error, whose messages are ours
+            footer_links=[],
+            app_kwargs={"middleware": [Middleware(Guard, max_upload=MAX_UPLOAD, tidy=page.uploads.tidy)]},
+        )
+        yield blocks, address
+    finally:
+        if blocks is not None:
+            blocks.close()
+        tempfile.tempdir = previous_folder
+        for name, value in previous.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, max_pixels: int = MAX_PIXELS) -> None:
@@ -106,17 +135,15 @@ def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, 
     if not find_spec("gradio"):
         raise UserError("sr demo needs Gradio: pip install 'sr[demo]'")
     page = Page(runs, max_pixels, device)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    precision("auto")  # what it measures once on a machine is not measured while a visitor waits
-    tempfile.tempdir = str(page.folder)  # where some versions of Gradio leave halves of uploads
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
+    precision("auto")  # it measures once on each machine: not while a visitor waits
     try:
-        blocks, address = launch(page, host, port, share=share)
-        public = f", for everybody {blocks.share_url or 'nowhere: no address could be had'}" if share else ""
-        sys.stdout.write(f"{address}{public} (Ctrl-C ends)\n")
-        sys.stdout.flush()
-        blocks.block_thread()
+        with launch(page, host, port, share=share) as (blocks, address):
+            public = f", for everybody {blocks.share_url or 'nowhere: no public address was given'}" if share else ""
+            sys.stdout.write(f"{address}{public} (Ctrl-C ends)\n")
+            sys.stdout.flush()
+            blocks.block_thread()
     except OSError as error:
         raise UserError(f"--port {port}: cannot be used ({error}): choose another") from error
     finally:
-        tempfile.tempdir = None
         page.close()

@@ -1,4 +1,4 @@
-"""What a page in the browser is asked, kept within bounds before Gradio sees it."""
+"""Limits on the requests to the demo, checked before Gradio sees them."""
 
 import asyncio
 import json
@@ -14,27 +14,27 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
-_FORM = 100_000  # bytes around an upload
-_MOST_JSON = 1_000_000
-_MOST_PATH = 4096
-_ASKS_AN_ADDRESS = re.compile(r"(file[=/]|proxy=)/*[a-z]{2,}:", re.IGNORECASE)
-_ADDRESS = re.compile(r"\s*[a-z]{2,}:", re.IGNORECASE)
+_FORM_BYTES = 100_000  # of an upload request, around the file
+_MAX_JSON = 1_000_000
+_MAX_PATH = 4096
+_PATH_WITH_URL = re.compile(r"(file[=/]|proxy=)/*[a-z]{2,}:", re.IGNORECASE)
+_URL = re.compile(r"\s*[a-z]{2,}:", re.IGNORECASE)
 
 
 class Guard:
-    """An ASGI layer that answers what goes too far, in one line, and hands the rest on.
+    """ASGI middleware that refuses harmful requests with one line and passes the others on.
 
-    Bodies are bounded: Gradio bounds files only, and holds the rest in memory. Nothing makes the server ask another
-    address: Gradio would fetch a file that is named by one. What fails is told to the log alone: some versions of
+    The size of every body is limited: Gradio limits files only, and keeps the rest in memory. No request makes the
+    server open a URL: Gradio would download a file that is given as one. Errors go to the log only: some versions of
     Gradio answer with a traceback.
     """
 
     def __init__(self, app: App, max_upload: int, tidy: Callable[[], None]) -> None:
-        """Stand before an application.
+        """Wrap an application.
 
         Args:
             app: the application.
-            max_upload: bytes of an uploaded file.
+            max_upload: most bytes of an uploaded file.
             tidy: called, in a thread, before each upload.
         """
         self.app, self.max_upload, self.tidy = app, max_upload, tidy
@@ -44,42 +44,42 @@ class Guard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         path = str(scope["path"])
-        if len(path) > _MOST_PATH:
+        if len(path) > _MAX_PATH:
             return await _answer(send, 414, "the address is too long")
-        if _ASKS_AN_ADDRESS.search(path):
-            return await _answer(send, 403, "only files of this page are given")
+        if _PATH_WITH_URL.search(path):
+            return await _answer(send, 403, "only files of this page are served")
         if scope["method"] != "POST":
-            return await self._ask(scope, receive, send)
+            return await self._forward(scope, receive, send)
         form = path.rstrip("/").endswith("/upload")
-        most = self.max_upload + _FORM if form else _MOST_JSON
+        limit = self.max_upload + _FORM_BYTES if form else _MAX_JSON
         length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
         if not length.isdecimal():
-            return await _answer(send, 411, "the request does not say how long it is")
-        if int(length) > most:
+            return await _answer(send, 411, "the request has no content length")
+        if int(length) > limit:
             await _read(receive, keep=False)  # a browser reads no answer before it has sent everything
-            return await _answer(send, 413, f"the request has more than {most // 1_000_000} MB")
+            return await _answer(send, 413, f"the request has more than {limit // 1_000_000} MB")
         if form:
             await asyncio.to_thread(self.tidy)
-            return await self._ask(scope, receive, send)
+            return await self._forward(scope, receive, send)
         body = await _read(receive)
-        if any(_ADDRESS.match(path) for path in _paths(body)):
-            return await _answer(send, 403, "only files of this page are taken: upload the picture")
-        return await self._ask(scope, _again(body, receive), send)
+        if any(_URL.match(path) for path in _paths(body)):
+            return await _answer(send, 403, "only uploaded files are accepted: upload the picture")
+        return await self._forward(scope, _again(body, receive), send)
 
-    async def _ask(self, scope: Message, receive: Receive, send: Send) -> None:
-        begun = False
+    async def _forward(self, scope: Message, receive: Receive, send: Send) -> None:
+        started = False
 
-        async def sent(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def forwarded(message: Message) -> None:
+            nonlocal started
+            started = True
             await send(message)
 
         try:
-            await self.app(scope, receive, sent)
+            await self.app(scope, receive, forwarded)
         except Exception:
             log.exception("%s failed", scope["path"])
-            if not begun:
-                await _answer(send, 500, "something went wrong; the log says what")
+            if not started:
+                await _answer(send, 500, "something went wrong; see the log of the server")
 
 
 async def _answer(send: Send, status: int, text: str) -> None:
@@ -89,7 +89,7 @@ async def _answer(send: Send, status: int, text: str) -> None:
 
 
 async def _read(receive: Receive, *, keep: bool = True) -> bytes:
-    """The body of a request, up to where the other side hangs up."""
+    """The body of a request, up to its end or until the client disconnects."""
     parts = []
     while True:
         message = await receive()
@@ -100,30 +100,30 @@ async def _read(receive: Receive, *, keep: bool = True) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """What receives a body that was read already."""
-    given = False
+    """Receive a body that was read already, then whatever follows."""
+    delivered = False
 
     async def again() -> Message:
-        nonlocal given
-        if given:
+        nonlocal delivered
+        if delivered:
             return await receive()
-        given = True
+        delivered = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
 
 
 def _paths(body: bytes) -> Iterator[str]:
-    """The files that JSON names; none for what is not JSON, which the application refuses."""
+    """The file paths in a JSON body; none if it is not JSON, which the application refuses."""
     try:
-        waiting = [json.loads(body)]
+        pending = [json.loads(body)]
     except (ValueError, RecursionError):
         return
-    while waiting:
-        value = waiting.pop()
+    while pending:
+        value = pending.pop()
         if isinstance(value, dict):
             if isinstance(value.get("path"), str):
                 yield value["path"]
-            waiting.extend(value.values())
+            pending.extend(value.values())
         elif isinstance(value, list):
-            waiting.extend(value)
+            pending.extend(value)

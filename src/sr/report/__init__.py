@@ -1,1 +1,1 @@
-"""Run folders -> leaderboard, statistics, plots and pictures; reads files only, never torch."""
+"""Reports: leaderboard, statistics, plots and crops of the runs in a folder; reads files only, never imports torch."""

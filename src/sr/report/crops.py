@@ -1,4 +1,4 @@
-"""Squares of the images on which the runs differ most, side by side: input, outputs, target and errors."""
+"""Crops of the images on which the runs differ most: input, outputs, target and absolute errors side by side."""
 
 import base64
 import io
@@ -6,27 +6,27 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr.io.run_folder import RunFolder
 from sr.report.board import Row
-from sr.report.folders import Run
+from sr.report.run import Run
 
-SAMPLES = "samples.png"  # written by `sr.callbacks.pictures.SampleCrops`
-ERROR_GAIN = 4
+ERROR_GAIN = 4  # amplification of the error images
 
-_IMAGES = 4
-_RUNS = 5
+_MAX_IMAGES = 4
+_MAX_RUNS = 5
 
-Pixels: TypeAlias = NDArray[np.uint8]
+Pixels: TypeAlias = NDArray[np.uint8]  # (side, side, 3)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture as a data URI, what it shows, its PSNR in dB (of the whole image), and its error as a data URI."""
+    """A crop as a data URI, its label, the PSNR of its whole image in dB, and its error as a data URI."""
 
     label: str
     picture: str
@@ -36,32 +36,45 @@ class Tile:
 
 @dataclass(frozen=True)
 class Strip:
-    """The tiles of one image, and the difference in dB between its best and its worst run."""
+    """The tiles of one image, and the difference in PSNR between its best and its worst run, in dB."""
 
     name: str
     spread: float
     tiles: list[Tile]
 
 
-def strips(rows: Sequence[Row], problems: list[str]) -> list[Strip]:
-    """The images with the largest spread of PSNR over the runs, as far as the runs kept squares of them.
+class Crops(NamedTuple):
+    """The crops that a run kept of an image."""
 
-    Shown are the best run, the best of every other model, and the last.
+    source: Pixels
+    output: Pixels
+    target: Pixels
+
+
+def strips(rows: Sequence[Row], problems: list[str]) -> list[Strip]:
+    """Show the images with the largest spread of PSNR over the runs, if the runs kept crops of them.
+
+    Each strip shows the best run, the best run of every other model, and the worst run.
+
+    Args:
+        rows: the leaderboard.
+        problems: gets a line for each file that cannot be read.
     """
     runs = [row.run for row in rows if row.run is not None]
     chosen = _choose(runs)
-    kept = {run.name: _read(run, problems) for run in chosen}
-    names = [name for name in runs[0].images if all(name in kept[run.name] for run in chosen)]
+    crops = [_read(run, problems) for run in chosen]
+    names = [name for name in runs[0].images if all(name in of_run for of_run in crops)]
     spreads = {name: _spread(name, runs) for name in names}
-    shown = sorted(names, key=lambda name: (-spreads[name], name))[:_IMAGES]
-    return [_strip(name, spreads[name], chosen, [kept[run.name][name] for run in chosen]) for name in shown]
+    widest = sorted(names, key=lambda name: (-spreads[name], name))[:_MAX_IMAGES]
+    return [_strip(name, spreads[name], chosen, [of_run[name] for of_run in crops]) for name in widest]
 
 
 def _choose(runs: Sequence[Run]) -> list[Run]:
+    """The best run of each model, and the worst run; ``runs`` are sorted from the best to the worst."""
     best_of_model: dict[str, Run] = {}
-    for run in runs:  # from the best to the worst
+    for run in runs:
         best_of_model.setdefault(run.levels[0], run)
-    chosen = list(best_of_model.values())[: _RUNS - 1]
+    chosen = list(best_of_model.values())[: _MAX_RUNS - 1]
     return chosen if runs[-1] in chosen else [*chosen, runs[-1]]
 
 
@@ -70,35 +83,37 @@ def _spread(name: str, runs: Sequence[Run]) -> float:
     return max(values) - min(values)
 
 
-def _read(run: Run, problems: list[str]) -> dict[str, tuple[Pixels, Pixels, Pixels]]:
-    """Squares of input, output and target by the image's name, from the run's own folder or from its folds'."""
-    found: dict[str, tuple[Pixels, Pixels, Pixels]] = {}
-    patterns = (SAMPLES, f"fold_*/{SAMPLES}")
-    for path in sorted(path for folder in run.folders for pattern in patterns for path in folder.glob(pattern)):
+def _read(run: Run, problems: list[str]) -> dict[str, Crops]:
+    """Crops by image name, from the folder of the run and from those of its folds."""
+    crops: dict[str, Crops] = {}
+    folders = [part for folder in map(RunFolder, run.folders) for part in (folder, *folder.folds)]
+    for path in sorted(folder.samples for folder in folders if folder.samples.exists()):
         try:
-            found |= _cut(path)
+            crops |= _cut(path)
         except (OSError, ValueError, KeyError, TypeError, Image.DecompressionBombError) as error:
             problems.append(f"{path}: left out, it is damaged ({' '.join(str(error).split())})")
-    return found
+    return crops
 
 
-def _cut(path: Path) -> dict[str, tuple[Pixels, Pixels, Pixels]]:
+def _cut(path: Path) -> dict[str, Crops]:
+    """Cut a sheet of samples into its crops; see `sr.callbacks.pictures.SampleCrops` for its layout."""
     with Image.open(path, formats=("PNG",)) as picture:
         layout = json.loads(picture.info["sr"])
-        pixels: Pixels = np.asarray(picture.convert("RGB"))
-    squares = {}
-    for number, row in enumerate(layout["rows"]):
-        top, side = number * layout["side"], row["side"]
-        own, width = pixels[top : top + side], side
-        squares[row["name"]] = (own[:, :width], own[:, width : 2 * width], own[:, 2 * width : 3 * width])
-    return squares
+        sheet: Pixels = np.asarray(picture.convert("RGB"))
+    crops = {}
+    for number, place in enumerate(layout["rows"]):
+        top, side = number * layout["side"], place["side"]
+        strip = sheet[top : top + side]
+        crops[place["name"]] = Crops(*(strip[:, column * side : (column + 1) * side] for column in range(3)))
+    return crops
 
 
-def _strip(name: str, spread: float, runs: Sequence[Run], squares: Sequence[tuple[Pixels, Pixels, Pixels]]) -> Strip:
-    source, _, target = squares[0]
+def _strip(name: str, spread: float, runs: Sequence[Run], crops: Sequence[Crops]) -> Strip:
+    source, _, target = crops[0]
     tiles = [Tile("input", _uri(source), runs[0].images[name]["input_psnr"], _error(source, target))]
-    for run, (_, output, _) in zip(runs, squares, strict=True):
-        tiles.append(Tile(run.name, _uri(output), run.images[name]["psnr"], _error(output, target)))
+    for run, of_run in zip(runs, crops, strict=True):  # each with its own target: the side of crops is an option
+        error = _error(of_run.output, of_run.target)
+        tiles.append(Tile(run.name, _uri(of_run.output), run.images[name]["psnr"], error))
     return Strip(name, spread, [*tiles, Tile("target", _uri(target))])
 
 

@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -12,17 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from sr.report.board import Row
-from sr.report.folders import Run
-from sr.report.statistics import main_effects, pareto_front
+from sr.report.run import Run
+from sr.report.statistics import Values, main_effects, pareto_front
 
 FACTORS = ("model", "loss", "optimizer")
 
-# Okabe & Ito's palette, which the colour-blind can tell apart.
+Cells: TypeAlias = Mapping[tuple[str, ...], Sequence[Run]]  # runs by their levels of the factors
+
+# The palette of Okabe & Ito, whose colours colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 _GAIN = "gain over the input (dB)"
 _STYLE: Any = {  # Any: matplotlib types its parameters by name
     "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "sr",  # the same file from the same numbers
+    "svg.hashsalt": "sr",  # the same numbers give the same file
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -32,23 +34,23 @@ _STYLE: Any = {  # Any: matplotlib types its parameters by name
 }
 
 
-def sweeps(runs: Sequence[Run]) -> dict[str, dict[tuple[str, ...], list[Run]]]:
-    """Runs by folder and by their model, loss and optimizer, in the order they come."""
-    found: dict[str, dict[tuple[str, ...], list[Run]]] = {}
+def cells_of(runs: Sequence[Run]) -> dict[tuple[str, ...], list[Run]]:
+    """Group runs by their model, loss and optimizer, in order of appearance."""
+    cells: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        found.setdefault(run.sweep, {}).setdefault(run.levels, []).append(run)
-    return found
+        cells.setdefault(run.levels, []).append(run)
+    return cells
 
 
-def gains(cells: Mapping[tuple[str, ...], Sequence[Run]]) -> dict[tuple[str, ...], np.ndarray[Any, Any]]:
-    """Gains of the images in every cell, averaged over the runs of the same choices."""
+def gains(cells: Cells) -> dict[tuple[str, ...], Values]:
+    """Gain of each image in each cell, averaged over the runs of the cell."""
     return {key: np.mean([run.column("gain") for run in runs], axis=0) for key, runs in cells.items()}
 
 
-def heat_map(cells: Mapping[tuple[str, ...], Sequence[Run]]) -> str:
-    """Mean gain of every model x loss x optimizer: a panel a model, losses down, optimizers across."""
+def heat_map(cells: Cells) -> str:
+    """Mean gain of each combination: one panel per model, losses as rows, optimizers as columns."""
     means = {key: float(values.mean()) for key, values in gains(cells).items()}
-    models, losses, optimizers = (list(dict.fromkeys(key[place] for key in cells)) for place in range(3))
+    models, losses, optimizers = _levels(cells)
     reach = max(0.05, *(abs(value) for value in means.values()))
     with mpl.rc_context(_STYLE | {"axes.grid": False}):
         figure = Figure((2.2 + 0.8 * len(models) * len(optimizers), 1.1 + 0.55 * len(losses)), layout="constrained")
@@ -69,55 +71,63 @@ def heat_map(cells: Mapping[tuple[str, ...], Sequence[Run]]) -> str:
         return _svg(figure)
 
 
-def effects(cells: Mapping[tuple[str, ...], Sequence[Run]]) -> str | None:
-    """What the choice of model, loss and optimizer is worth, with 95 % intervals; None if there was no choice."""
+def effects(cells: Cells) -> str | None:
+    """Main effects of model, loss and optimizer with 95 % intervals; None if no factor has several levels."""
     values = gains(cells)
-    found = {name: main_effects(values, place) for place, name in enumerate(FACTORS)}
-    lines = [(name, level, *effect) for name, levels in found.items() for level, effect in levels.items()]
+    lines = [
+        (factor, level, effect)
+        for position, factor in enumerate(FACTORS)
+        for level, effect in main_effects(values, position).items()
+    ]
     if not lines:
         return None
+    lines.reverse()  # the first line goes to the top
     with mpl.rc_context(_STYLE):
         figure = Figure((6.4, 0.6 + 0.28 * len(lines)), layout="constrained")
         axes = figure.subplots()
-        for height, (name, _, effect, low, high) in enumerate(reversed(lines)):
-            colour = _COLOURS[FACTORS.index(name)]
-            axes.plot([low, high], [height, height], color=colour, linewidth=2)
-            axes.plot(effect, height, "o", color=colour)
-        axes.set_yticks(range(len(lines)), [f"{name}: {level}" for name, level, *_ in reversed(lines)])
+        for height, (factor, _, effect) in enumerate(lines):
+            colour = _COLOURS[FACTORS.index(factor)]
+            axes.plot(effect.interval, [height, height], color=colour, linewidth=2)
+            axes.plot(effect.mean, height, "o", color=colour)
+        axes.set_yticks(range(len(lines)), [f"{factor}: {level}" for factor, level, _ in lines])
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_xlabel("difference from the mean of the choices (dB)")
+        axes.set_xlabel("difference from the mean of all choices (dB)")
         return _svg(figure)
 
 
-def curves(cells: Mapping[tuple[str, ...], Sequence[Run]]) -> str:
-    """Validation gain over epochs: a panel a model and loss, a line an optimizer, the band one sd over folds."""
-    models, losses, optimizers = (list(dict.fromkeys(key[place] for key in cells)) for place in range(3))
+def curves(cells: Cells) -> str:
+    """Validation gain over epochs: one panel per model and loss, one line per run, coloured by optimizer.
+
+    The band around a line is one standard deviation over folds.
+    """
+    models, losses, optimizers = _levels(cells)
     with mpl.rc_context(_STYLE):
         figure = Figure((1 + 2.5 * len(models), 0.7 + 1.7 * len(losses)), layout="constrained")
         panels = figure.subplots(len(losses), len(models), squeeze=False, sharex=True, sharey=True)
-        drawn: list[list[float]] = []
+        lines: list[list[float]] = []
         for (model, loss, optimizer), runs in cells.items():
             axes = panels[losses.index(loss)][models.index(model)]
             for number, run in enumerate(runs):
                 colour = _COLOURS[optimizers.index(optimizer) % len(_COLOURS)]
-                drawn.append(_curve(axes, run, colour, "_" if number else optimizer))
-        # Early epochs may lie far below the input: what is compared is where the curves end.
-        low = min([0.0, *(line[-1] for line in drawn if line)])
-        high = max([0.0, *(max(line) for line in drawn if line)])
+                lines.append(_curve(axes, run, colour, "_" if number else optimizer))
+        # Early epochs may lie far below the input; the comparison is about where the curves end.
+        low = min([0.0, *(line[-1] for line in lines if line)])
+        high = max([0.0, *(max(line) for line in lines if line)])
         panels[0][0].set_ylim(low - max(0.1, 0.25 * (high - low)), high + max(0.05, 0.1 * (high - low)))
         for row, loss in enumerate(losses):
             for column, model in enumerate(models):
                 panels[row][column].axhline(0, color="black", linewidth=0.8, linestyle="--")
                 panels[row][column].set_title(f"{model}, {loss}", fontsize=9)
-        handles = {line.get_label(): line for row in panels for axes in row for line in axes.get_lines()}
-        named = {str(label): line for label, line in handles.items() if not str(label).startswith("_")}
-        figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=len(named), frameon=False)
+        handles = {str(line.get_label()): line for row in panels for axes in row for line in axes.get_lines()}
+        legend = {label: line for label, line in handles.items() if not label.startswith("_")}
+        figure.legend(list(legend.values()), list(legend), loc="outside upper center", ncols=len(legend), frameon=False)
         figure.supxlabel("epoch", fontsize=9)
         figure.supylabel(_GAIN, fontsize=9)
         return _svg(figure)
 
 
 def _curve(axes: Axes, run: Run, colour: str, label: str) -> list[float]:
+    """Draw the curve of a run; returns its gains."""
     points = [
         (row["epoch"] + 1, row["val/gain"], row.get("val/gain_sd", 0.0)) for row in run.curve if "val/gain" in row
     ]
@@ -130,41 +140,56 @@ def _curve(axes: Axes, run: Run, colour: str, label: str) -> list[float]:
 
 
 def cost(rows: Sequence[Row]) -> str:
-    """Gain against milliseconds per image, and against training time, with the runs that no other beats joined."""
+    """Gain against milliseconds per image and against training time; a line joins the runs on the Pareto front."""
     runs = [(row, row.run) for row in rows if row.run is not None]
-    models = list(dict.fromkeys(run.levels[0] for _, run in runs))
-    measures = (("ms_per_image", "milliseconds per 256x256 image"), ("train_seconds", "training seconds"))
+    seconds = [(run.result.train_seconds, row.gain.mean, run) for row, run in runs]
+    milliseconds = [(run.result.ms_per_image, row.gain.mean, run) for row, run in runs]
     with mpl.rc_context(_STYLE):
         figure = Figure((9.5, 3.4), layout="constrained")
-        for axes, (measure, label) in zip(figure.subplots(1, 2, sharey=True), measures, strict=True):
-            points = [(getattr(run.result, measure), row, run) for row, run in runs]
-            known = [(float(value), row.gain[0], run) for value, row, run in points if value]
-            spent = [value for value, *_ in known]
-            for model in models:
-                own = [(value, gain) for value, gain, run in known if run.levels[0] == model]
-                if own:
-                    axes.scatter(*zip(*own, strict=True), s=22, color=_COLOURS[models.index(model) % 7], label=model)
-            front = pareto_front(spent, [gain for _, gain, _ in known])
-            best = sorted(
-                (value, gain, run.name) for (value, gain, run), keep in zip(known, front, strict=True) if keep
-            )
-            axes.plot([value for value, *_ in best], [gain for _, gain, _ in best], color="black", linewidth=0.8)
-            for value, gain, name in best:
-                end = name.rpartition("/")[2]
-                axes.annotate(end, (value, gain), fontsize=7, xytext=(4, 4), textcoords="offset points")
-            if spent and max(spent) > 10 * min(spent):
-                axes.set_xscale("log")
-                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                axes.xaxis.set_major_formatter("{x:g}")
-                axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.set_xlabel(label)
-            axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
-        gains = [row.gain[0] for row, _ in runs]
-        reach = max(0.2, *gains)
-        figure.axes[0].set_ylim(max(min(0.0, *gains), -reach) - 0.1 * reach, 1.1 * reach)
-        figure.axes[0].set_ylabel(_GAIN)
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=7, frameon=False)
+        left, right = figure.subplots(1, 2, sharey=True)
+        _cost_panel(left, milliseconds, "milliseconds per 256x256 image")
+        _cost_panel(right, seconds, "training seconds")
+        means = [row.gain.mean for row, _ in runs]
+        reach = max(0.2, *means)
+        left.set_ylim(max(min(0.0, *means), -reach) - 0.1 * reach, 1.1 * reach)
+        left.set_ylabel(_GAIN)
+        labels = {
+            label: handle
+            for axes in (left, right)
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(list(labels.values()), list(labels), loc="outside upper center", ncols=7, frameon=False)
         return _svg(figure)
+
+
+def _cost_panel(axes: Axes, points: Sequence[tuple[float | None, float, Run]], label: str) -> None:
+    """Draw the gains of runs against one cost; runs whose cost is unknown are left out."""
+    known = [(value, gain, run) for value, gain, run in points if value]
+    costs = [value for value, *_ in known]
+    models = list(dict.fromkeys(run.levels[0] for *_, run in points))
+    for number, model in enumerate(models):
+        colour = _COLOURS[number % len(_COLOURS)]
+        of_model = [(value, gain) for value, gain, run in known if run.levels[0] == model]
+        if of_model:
+            axes.scatter(*zip(*of_model, strict=True), s=22, color=colour, label=model)
+    on_front = pareto_front(costs, [gain for _, gain, _ in known])
+    front = sorted((value, gain, run.name) for (value, gain, run), best in zip(known, on_front, strict=True) if best)
+    axes.plot([value for value, *_ in front], [gain for _, gain, _ in front], color="black", linewidth=0.8)
+    for value, gain, name in front:
+        folder = name.rpartition("/")[2]
+        axes.annotate(folder, (value, gain), fontsize=7, xytext=(4, 4), textcoords="offset points")
+    if costs and max(costs) > 10 * min(costs):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(label)
+    axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
+
+
+def _levels(cells: Cells) -> list[list[str]]:
+    """The levels of each factor, in order of appearance."""
+    return [list(dict.fromkeys(key[position] for key in cells)) for position in range(len(FACTORS))]
 
 
 def _svg(figure: Figure) -> str:

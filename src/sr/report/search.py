@@ -1,15 +1,16 @@
-"""The page of a search: what Optuna's own plots say of its study, and every trial."""
+"""The page of a search: Optuna's plots of its study, and a table of all trials."""
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import optuna
 from optuna import visualization
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from plotly.graph_objects import Figure
 
@@ -17,7 +18,7 @@ from hydra_plugins.sr_optuna.errors import SearchError
 from hydra_plugins.sr_optuna.reading import open_search
 from sr.errors import UserError
 from sr.io.atomic import write_text
-from sr.report.page import templates
+from sr.report.formats import templates
 
 FILE = "search.html"
 
@@ -30,14 +31,14 @@ _PLOTS: tuple[Callable[..., Figure], ...] = (
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How a search stands.
+class SearchSummary:
+    """The state of a search.
 
     Attributes:
-        counts: trials by state.
-        best: the best trial, or the Pareto front; none before one is complete.
-        hours: that all trials took together.
-        saved: share of the epochs that pruning spared, from 0 to 1; 0 without pruning.
+        counts: number of trials by state.
+        best: the best trial, or the trials on the Pareto front; empty before one is complete.
+        hours: total duration of all trials.
+        saved: share of the epochs saved by pruning, from 0 to 1; 0 without pruning.
     """
 
     counts: dict[str, int]
@@ -46,52 +47,52 @@ class Standing:
     saved: float
 
 
-def write_search(folder: Path) -> Standing:
-    """Write ``search.html`` into the folder of a search: one file, nothing fetched.
+def write_search(folder: Path) -> SearchSummary:
+    """Write ``search.html`` into the folder of a search: a single file that loads nothing else.
 
     Raises:
         UserError: if the folder holds no search, or its study cannot be read.
     """
     try:
-        with open_search(folder) as study:
-            standing = _standing(study)
+        with open_search(folder) as study, _quiet():
+            summary = _summary(study)
             page = (
                 templates()
                 .get_template("search.html")
                 .render(
                     title=folder.resolve().name,
-                    study=study,
-                    standing=standing,
+                    summary=summary,
                     figures=_figures(study),
-                    names=sorted({name for trial in study.trials for name in trial.params}),
+                    directions=[direction.name.lower() for direction in study.directions],
+                    parameters=sorted({name for trial in study.trials for name in trial.params}),
                     trials=sorted(study.trials, key=_order(study)),
                 )
             )
     except SearchError as error:
         raise UserError(str(error)) from error
     write_text(folder / FILE, page)
-    return standing
+    return summary
 
 
-def _standing(study: Study) -> Standing:
+def _summary(study: Study) -> SearchSummary:
     trials = study.get_trials(deepcopy=False)
-    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
-    whole = max((trial.last_step or 0 for trial in done), default=0)
-    spent = sum(min(trial.last_step or 0, whole) for trial in [*done, *pruned])
-    possible = whole * (len(done) + len(pruned))
+    last_step = max((trial.last_step or 0 for trial in complete), default=0)
+    steps = sum(min(trial.last_step or 0, last_step) for trial in [*complete, *pruned])
+    steps_without_pruning = last_step * (len(complete) + len(pruned))
     several = len(study.directions) > 1
-    return Standing(
+    return SearchSummary(
         counts=dict(Counter(trial.state.name.lower() for trial in trials)),
-        best=study.best_trials if several else [study.best_trial] if done else [],
+        best=study.best_trials if several else [study.best_trial] if complete else [],
         hours=sum(trial.duration.total_seconds() for trial in trials if trial.duration) / 3600,
-        saved=1 - spent / possible if possible and pruned else 0.0,
+        saved=1 - steps / steps_without_pruning if steps_without_pruning and pruned else 0.0,
     )
 
 
 def _order(study: Study) -> Callable[[FrozenTrial], tuple[float, int]]:
-    """Complete ones first, best first by the first objective; then the others by number."""
-    sign = -1 if study.directions[0].name == "MAXIMIZE" else 1
+    """Sort key: complete trials first, the best by the first objective on top, then the others by number."""
+    sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
 
     def key(trial: FrozenTrial) -> tuple[float, int]:
         complete = trial.state == TrialState.COMPLETE
@@ -101,32 +102,43 @@ def _order(study: Study) -> Callable[[FrozenTrial], tuple[float, int]]:
 
 
 def _figures(study: Study) -> list[str]:
-    """Plots as HTML, the first with plotly's code; those that need more trials than there are stay away."""
-    several = len(study.directions) > 1
-    plots: list[Callable[[], Figure]]
-    plots = [partial(visualization.plot_pareto_front if several else visualization.plot_intermediate_values, study)]
-    for number in range(len(study.directions)):
-        for plot in _PLOTS:
-            turned = plot is visualization.plot_param_importances and study.directions[number].name == "MAXIMIZE"
-            target = partial(_value, number, -1 if turned else 1)
-            plots.append(
-                partial(plot, study, **({"target": target, "target_name": f"value {number}"} if several else {}))
-            )
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes")  # _value knows
+    """Plots as HTML, the first one with the code of plotly; plots that need more trials are left out."""
     pages: list[str] = []
-    for plot in plots:
+    for plot in _plots(study):
         try:
             figure = plot()
         except (ValueError, RuntimeError):  # a parameter that never varied, a single trial
             continue
-        if not figure.data:
-            continue
-        code = not pages
-        pages.append(figure.to_html(full_html=False, include_plotlyjs=code, config={"displaylogo": False}))
+        if figure.data:
+            with_code = not pages
+            pages.append(figure.to_html(full_html=False, include_plotlyjs=with_code, config={"displaylogo": False}))
     return pages
 
 
+def _plots(study: Study) -> Iterator[Callable[[], Figure]]:
+    several = len(study.directions) > 1
+    yield partial(visualization.plot_pareto_front if several else visualization.plot_intermediate_values, study)
+    for number, direction in enumerate(study.directions):
+        for plot in _PLOTS:
+            # Importances are those for reaching a low value, whatever the direction.
+            negated = plot is visualization.plot_param_importances and direction == StudyDirection.MAXIMIZE
+            target = partial(_value, number, -1 if negated else 1)
+            yield partial(plot, study, **({"target": target, "target_name": f"value {number}"} if several else {}))
+
+
 def _value(number: int, sign: int, trial: FrozenTrial) -> float:
-    """An objective as a plot wants it: importances are those for a low value, whatever the direction."""
+    """An objective of a trial, or its negative."""
     return float(sign * trial.values[number])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Optuna's advice about plots that need more trials, and about the direction of importances."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes")  # see `_plots`
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)

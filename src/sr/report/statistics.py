@@ -1,9 +1,9 @@
-"""The statistics of a comparison: intervals, paired tests, main effects, and what is worth its cost."""
+"""The statistics of a comparison: bootstrap intervals, paired tests, main effects, Pareto fronts."""
 
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy import stats
@@ -15,25 +15,33 @@ ALPHA = 0.05
 _RESAMPLES = 9999
 _SEED = 23
 
-# With fewer pairs the signed-rank test cannot reach p < 0.05, whatever the values: 2 / 2**n.
+# With fewer pairs the smallest p value of the signed-rank test, 2 / 2**n, is above 0.05.
 LEAST_PAIRS = 6
 
 
-def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and sample standard deviation; None for the latter of a single value."""
-    column = np.asarray(values, dtype=np.float64)
-    return float(column.mean()), float(column.std(ddof=1)) if len(column) > 1 else None
+class Interval(NamedTuple):
+    """The ends of a confidence interval."""
+
+    low: float
+    high: float
 
 
-def bootstrap_interval(values: Sequence[float] | Values) -> tuple[float, float]:
-    """95 % interval of the mean by the percentile bootstrap (Efron & Tibshirani 1993), the same every time.
+class Effect(NamedTuple):
+    """What a factor level is worth: its mean difference from the mean of all levels, and the interval of that."""
 
-    A single value, or several equal ones, have an interval of no width.
+    mean: float
+    interval: Interval
+
+
+def bootstrap_interval(values: Sequence[float] | Values) -> Interval:
+    """95 % interval of the mean by the percentile bootstrap (Efron & Tibshirani 1993), with a fixed seed.
+
+    The interval of a single value, or of equal values, has no width.
     """
     column = np.asarray(values, dtype=np.float64)
     if len(column) < 2 or np.ptp(column) == 0:
-        return float(column.mean()), float(column.mean())
-    found = stats.bootstrap(
+        return Interval(float(column.mean()), float(column.mean()))
+    interval = stats.bootstrap(
         (column,),
         np.mean,
         n_resamples=_RESAMPLES,
@@ -41,45 +49,45 @@ def bootstrap_interval(values: Sequence[float] | Values) -> tuple[float, float]:
         method="percentile",
         rng=np.random.default_rng(_SEED),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return Interval(float(interval.low), float(interval.high))
 
 
-def paired_p_value(ours: Sequence[float] | Values, theirs: Sequence[float] | Values) -> float:
+def paired_p_value(first: Sequence[float] | Values, second: Sequence[float] | Values) -> float:
     """Two-sided p value of the Wilcoxon signed-rank test on pairs; 1 if no pair differs."""
-    difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
-    if not difference.any():
+    differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    if not differences.any():
         return 1.0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # few pairs: the report says so itself
-        return float(stats.wilcoxon(difference).pvalue)
+        warnings.simplefilter("ignore", RuntimeWarning)  # few pairs: the notes of the report mention them
+        return float(stats.wilcoxon(differences).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p values for their number by the step-down method of Holm (1979).
+    """Adjust p values for multiple comparisons by the step-down method of Holm (1979).
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
     adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for done, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
-        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - done)))
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
         adjusted[index] = largest
     return adjusted
 
 
-def main_effects(cells: Mapping[tuple[str, ...], Values], factor: int) -> dict[str, tuple[float, float, float]]:
-    """What the choice of one factor is worth, the others averaged out, in the unit of the values.
+def main_effects(cells: Mapping[tuple[str, ...], Values], factor: int) -> dict[str, Effect]:
+    """What each level of a factor is worth, averaged over the other factors, in the unit of the values.
 
-    Only combinations of the other factors that exist with every level count, so that a missing cell favours none.
+    Only combinations of the other factors that exist with every level count, so that a missing cell favours no level.
 
     Args:
-        cells: levels of all factors, and the values of all images in one order.
+        cells: values of all images, in the same order in each cell, by the levels of all factors.
         factor: position of the factor in the keys.
 
     Returns:
-        For each level the mean difference from the mean of all levels, and its bootstrap interval over images; empty
-        if the factor has one level, or no combination is complete.
+        The effect of each level with its bootstrap interval over images; empty if the factor has a single level, or
+        no combination is complete.
     """
     levels = sorted({key[factor] for key in cells})
     blocks: dict[tuple[str, ...], dict[str, Values]] = {}
@@ -90,12 +98,14 @@ def main_effects(cells: Mapping[tuple[str, ...], Values], factor: int) -> dict[s
         return {}
     by_level = {level: np.mean([block[level] for block in complete], axis=0) for level in levels}
     overall = np.mean(list(by_level.values()), axis=0)
-    effects = {level: values - overall for level, values in by_level.items()}
-    return {level: (float(values.mean()), *bootstrap_interval(values)) for level, values in effects.items()}
+    differences = {level: values - overall for level, values in by_level.items()}
+    return {level: Effect(float(values.mean()), bootstrap_interval(values)) for level, values in differences.items()}
 
 
 def pareto_front(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
-    """Which points no other one beats: none costs as little or less and scores as much or more, one of them strictly.
+    """Whether each point is on the Pareto front: no other point is at least as good in both and better in one.
+
+    A point whose cost is not a number is not on the front.
 
     >>> pareto_front([1, 2, 3], [30, 29, 31])
     [True, False, True]
