@@ -48,7 +48,7 @@ def test_tiles_show_input_outputs_target_and_errors_of_their_image(run_folders: 
         errors = [4 * 20, 4 * 5, 4 * 6]  # absolute differences from the target, amplified 4x
         assert [gray_and_side(tile.error) for tile in strip.tiles[:-1]] == [(error, side) for error in errors]
         assert [tile.psnr for tile in strip.tiles[:-1]] == pytest.approx(psnr[strip.name])
-        assert strip.tiles[-1].psnr is strip.tiles[-1].error is None
+        assert (strip.tiles[-1].psnr, strip.tiles[-1].error) == (None, None)
 
 
 def test_errors_too_large_to_amplify_are_white(run_folders: RunFolders) -> None:

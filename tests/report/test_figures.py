@@ -40,6 +40,14 @@ def runs_of(run_folders: RunFolders) -> list[Run]:
     return comparison.runs
 
 
+def line_data(line: Line2D) -> list[list[float]]:
+    return np.asarray(line.get_xydata()).tolist()  # type: ignore[no-any-return]
+
+
+def heights(line: Line2D) -> list[float]:
+    return [y for _, y in line_data(line)]
+
+
 def labels(ticks: Sequence[Any]) -> list[str]:
     return [tick.get_text() for tick in ticks]
 
@@ -86,14 +94,14 @@ def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(run_folders: Run
         assert optimizers == ["adam", "sgd"]
         texts = {text.get_position(): text for text in panel.texts}
         (image,) = panel.get_images()
-        values = np.ma.filled(image.get_array(), np.nan)
+        values: Any = np.ma.filled(np.ma.asarray(image.get_array()), np.nan)
         for row, loss in enumerate(["mae", "mse"]):
             for column, optimizer in enumerate(optimizers):
-                gain = of_model[loss].get(optimizer)
+                value = of_model[loss].get(optimizer)
                 text = texts.pop((column, row))
-                assert text.get_text() == ("–" if gain is None else f"{gain:+.2f}")  # noqa: RUF001
-                assert values[row, column] == pytest.approx(np.nan if gain is None else gain, nan_ok=True)
-                dark = gain is not None and abs(gain) > 0.6 * 1.05
+                assert text.get_text() == ("–" if value is None else f"{value:+.2f}")  # noqa: RUF001
+                assert values[row, column] == pytest.approx(np.nan if value is None else value, nan_ok=True)
+                dark = value is not None and abs(value) > 0.6 * 1.05
                 assert text.get_color() == ("white" if dark else "black")
         assert not texts
         assert image.get_clim() == pytest.approx((-1.05, 1.05))
@@ -135,7 +143,7 @@ def test_effects_are_points_with_intervals_from_the_top(run_folders: RunFolders,
         assert bar.get_xydata() == pytest.approx(np.array([[interval[0], height], [interval[1], height]]))
         assert point.get_xydata() == pytest.approx(np.array([[mean, height]]))
         assert colour(bar) == colour(point) == expected_colour
-    assert list(lines[8].get_xdata()) == [0, 0]
+    assert [x for x, _ in line_data(lines[8])] == [0, 0]
     assert axes.get_xlabel() == "difference from the mean of all choices (dB)"
 
 
@@ -162,7 +170,7 @@ def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn
 
     def curves(title: str) -> list[Line2D]:
         *lines, zero = panels[title].get_lines()
-        assert list(zero.get_ydata()) == [0, 0]
+        assert heights(zero) == [0, 0]
         return lines
 
     (line,) = curves("espcn, mae")
@@ -172,11 +180,11 @@ def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn
     assert line.get_xydata() == pytest.approx(np.array([[1, -6.0], [2, 1.0], [3, -1.0]]))
     assert (line.get_label(), colour(line)) == ("sgd", ORANGE)
     (band,) = panels["vdsr, mae"].collections
-    corners = {tuple(corner) for corner in np.round(band.get_paths()[0].vertices, 6)}
+    corners = {tuple(corner) for corner in np.round(np.asarray(band.get_paths()[0].vertices), 6)}
     assert corners == {(1, -6.5), (1, -5.5), (2, 0.75), (2, 1.25), (3, -1.0)}
     first, second = curves("vdsr, mse")
-    assert list(first.get_ydata()) == pytest.approx([0.25, 0.5])
-    assert list(second.get_ydata()) == pytest.approx([0.35, 0.7])
+    assert heights(first) == pytest.approx([0.25, 0.5])
+    assert heights(second) == pytest.approx([0.35, 0.7])
     assert colour(first) == colour(second) == BLUE
     for title in ("espcn, mse", "espcn, vgg", "vdsr, vgg"):
         assert curves(title) == []
@@ -192,10 +200,13 @@ def test_flat_curves_have_room_and_include_the_input(run_folders: RunFolders, dr
     assert drawn[0].axes[0].get_ylim() == pytest.approx((-0.1, 0.05))
 
 
-def points(axes: Axes) -> dict[str, tuple[str, list[list[float]]]]:
+def points(axes: Axes) -> dict[str, Any]:
     """Colour and points of each model."""
     return {
-        str(scatter.get_label()): (to_hex(scatter.get_facecolor()[0]), np.asarray(scatter.get_offsets()).tolist())
+        str(scatter.get_label()): (
+            to_hex(np.asarray(scatter.get_facecolor())[0]),
+            np.asarray(scatter.get_offsets()).tolist(),
+        )
         for scatter in axes.collections
     }
 
@@ -228,7 +239,7 @@ def test_cost_joins_and_names_the_runs_on_the_pareto_front(run_folders: RunFolde
     }
     front, zero = left.get_lines()
     assert front.get_xydata() == pytest.approx(np.array([[5, 0.5], [20, 1.5], [100, 2.0]]))
-    assert list(zero.get_ydata()) == [0, 0]
+    assert heights(zero) == [0, 0]
     named = {text.get_text(): tuple(text.xy) for text in left.texts}  # type: ignore[attr-defined]
     assert named == {
         "espcn_mae_adam": approximately((5, 0.5)),

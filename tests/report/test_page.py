@@ -324,6 +324,7 @@ def test_a_file_that_cannot_be_written_is_named(run_folders: RunFolders) -> None
         write_report(run_folders.root)
 
 
+@pytest.mark.slow
 def test_chromium_opens_the_page_asks_for_nothing_and_sorts_the_table(report: Path, browser: Browser) -> None:
     page, page_uri = browser.page, (report / HTML).as_uri()
     page.goto(page_uri)

@@ -171,7 +171,8 @@ def _cost_panel(axes: Axes, points: Sequence[tuple[float | None, float, Run]], l
         colour = _COLOURS[number % len(_COLOURS)]
         of_model = [(value, gain) for value, gain, run in known if run.levels[0] == model]
         if of_model:
-            axes.scatter(*zip(*of_model, strict=True), s=22, color=colour, label=model)
+            values, gains_of_model = zip(*of_model, strict=True)
+            axes.scatter(values, gains_of_model, s=22, color=colour, label=model)
     on_front = pareto_front(costs, [gain for _, gain, _ in known])
     front = sorted((value, gain, run.name) for (value, gain, run), best in zip(known, on_front, strict=True) if best)
     axes.plot([value for value, *_ in front], [gain for _, gain, _ in front], color="black", linewidth=0.8)

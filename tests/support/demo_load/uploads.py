@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sr.demo.page import MAX_UPLOAD
+from sr.demo.uploads import MAX_UPLOAD
 from tests.support.demo_load.pictures import bomb, encoded, photograph
 from tests.support.demo_load.target import Outcome, RequestKind
 
