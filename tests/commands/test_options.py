@@ -73,8 +73,8 @@ def test_predict_ends_with_1_where_a_picture_failed(record: Record, failures: in
 
 
 def test_evaluate_hands_every_option_on(record: Record) -> None:
-    record("sr.benchmark.evaluate.render", "")
-    found, written = record("sr.weights.find.find_model", "a model"), record("sr.benchmark.evaluate.write_rows", [])
+    record("sr.benchmark.tables.render", "")
+    found, written = record("sr.weights.find.find_model", "a model"), record("sr.benchmark.tables.write_rows", [])
     scored = record("sr.benchmark.evaluate.evaluate", [])
     main(["evaluate", "m", "--data", "d", "--scale", "2"])
     about = ["--data", "d", "--data", "e", "--scale", "3", "--protocol", "rgb", "--baselines", "--x8"]
