@@ -1,6 +1,8 @@
 import json
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,24 @@ def test_a_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     (tmp_path / "cache" / "bfloat16.json").write_text("torn")
     assert hardware._bfloat16_pays.__wrapped__()
     assert len(measured) == 3
+
+
+def test_of_workers_that_start_at_once_one_measures_and_all_decide_alike(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answers = iter([True, False, False, False])
+
+    def measure() -> bool:
+        answer = next(answers)
+        time.sleep(0.3)  # the others start in the meantime
+        return answer
+
+    monkeypatch.setattr(hardware, "_MEASURED", tmp_path / "bfloat16.json")
+    monkeypatch.setattr(hardware, "_is_faster_in_bfloat16", measure)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "one", "avx512_bf16": True})
+    with ThreadPoolExecutor(4) as pool:
+        decisions = list(pool.map(lambda _: hardware._bfloat16_pays.__wrapped__(), range(4)))
+    assert decisions == [True] * 4
 
 
 @pytest.mark.slow

@@ -23,6 +23,9 @@ MAX_PIXELS = 200_000_000  # of an input: 600 MB; a file of a few kilobytes may c
 
 # By content, whatever the file is called: Pillow would start Ghostscript for a PostScript file named .png.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+# Pillow warns of what is odd in a file; what counts is whether it can be decoded. Set once, for Pillow's modules alone:
+# `warnings.catch_warnings` is not thread-safe, and in decoding threads leaves every warning of the process ignored.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it raises what it logs
 
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
@@ -123,8 +126,7 @@ def opened(
     """
     with io.BytesIO(source) if isinstance(source, bytes) else regular_file(source, name) as content:
         try:
-            # Pillow warns of large images and raises for decompression bombs; the error is the one that counts.
-            with warnings.catch_warnings(action="ignore"), Image.open(content, formats=_FORMATS) as file:
+            with Image.open(content, formats=_FORMATS) as file:
                 if not 0 < file.width * file.height <= max_pixels:
                     raise ImageFileError(
                         f"{name}: has {file.width}x{file.height} pixels, more than the {max_pixels} allowed{mend}"

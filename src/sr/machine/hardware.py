@@ -12,6 +12,7 @@ from torch import nn
 from sr.errors import UserError, check_choice
 from sr.image import keep_out_of_graphs
 from sr.io.atomic import write_text
+from sr.io.locks import hold
 
 # Steps of a run that compiles its network on a GPU by itself.
 _WORTH_COMPILING = 5000
@@ -73,17 +74,26 @@ def _bfloat16_pays() -> bool:
     machine = f"{capabilities.get('cpu_name')}, {sum(map(bool, capabilities.values()))}, torch {torch.__version__}"
     path = _MEASURED.expanduser()
     try:
-        known = dict(json.loads(path.read_text(encoding="utf-8")))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with hold(path.with_suffix(".lock")):  # of several workers one measures, and the others read
+            known = _read_measured(path)
+            if machine not in known:
+                known[machine] = _is_faster_in_bfloat16()
+                write_text(path, json.dumps(known, indent=2) + "\n")
+    except OSError:  # nowhere to write: measured again by the next process
+        known = _read_measured(path)
+        if machine not in known:
+            known[machine] = _is_faster_in_bfloat16()
+    return known[machine]
+
+
+def _read_measured(path: Path) -> dict[str, bool]:
+    """What was measured on each machine; empty for a missing or damaged file."""
+    try:
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        known = {}
-    if not isinstance(known.get(machine), bool):
-        known[machine] = _is_faster_in_bfloat16()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(known, indent=2) + "\n")
-        except OSError:
-            pass  # measured again by the next process
-    return bool(known[machine])
+        return {}
+    return {machine: pays for machine, pays in content.items() if isinstance(pays, bool)}
 
 
 def _is_faster_in_bfloat16() -> bool:
