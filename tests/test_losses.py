@@ -4,10 +4,12 @@ import socket
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hydra.utils import instantiate
+from PIL import Image
 from torch import Tensor, nn
 
 from sr import losses
@@ -64,7 +66,7 @@ def test_vgg_loss_equals_the_mean_differences_at_four_layers_of_the_reference(
 def test_vgg_loss_is_zero_on_equal_images_and_positive_on_others() -> None:
     loss = VGGLoss(weights="random")
     sr, hr = images()
-    assert loss(hr, hr).item() == pytest.approx(getattr(loss, "eps", 0.0))  # Charbonnier's floor
+    assert loss(hr, hr).item() == 0
     assert loss(sr, hr).item() > 0
 
 
@@ -111,6 +113,51 @@ def test_random_features_are_the_same_every_time_and_labelled() -> None:
 def test_resize_brings_both_images_to_one_side() -> None:
     loss = VGGLoss(weights="random", resize=32)
     assert [feature.shape[-1] for feature in loss.features(images()[0])] == [32, 16, 8, 4]
+
+
+def test_resize_is_bilinear_and_antialiased() -> None:
+    sr, hr = images()
+
+    def shrink(channel: Tensor) -> Tensor:
+        return torch.from_numpy(np.array(Image.fromarray(channel.numpy()).resize((9, 9), Image.Resampling.BILINEAR)))
+
+    small = [
+        torch.stack([shrink(channel) for channel in batch.flatten(0, 1)]).unflatten(0, (2, 3)) for batch in (sr, hr)
+    ]
+    expected = VGGLoss(weights="random")(*small).item()
+    assert VGGLoss(weights="random", resize=9)(sr, hr).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_images_of_8_pixels_are_large_enough() -> None:
+    assert VGGLoss(weights="random")(torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8)).item() > 0
+
+
+def test_random_features_are_he_initialised_from_seed_0() -> None:
+    loss = VGGLoss(weights="random")
+    first = torch.randn(64, 3, 3, 3, generator=torch.Generator().manual_seed(0)) * (2 / 27) ** 0.5
+    assert torch.equal(loss.get_buffer("weight0"), first)
+    assert loss.get_buffer("weight9").std().item() == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.01)
+    assert not any(loss.get_buffer(f"bias{number}").any() for number in range(10))
+
+
+def test_float16_does_not_reach_the_features() -> None:
+    loss = VGGLoss(weights="random")
+    sr, hr = images()
+    expected = loss(sr, hr)
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert torch.equal(loss(sr, hr), expected)
+
+
+def test_a_file_of_half_precision_in_the_home_folder_is_read_and_labelled(
+    vgg_file: tuple[Path, nn.Sequential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    state = {name: value.half() for name, value in torch.load(vgg_file[0]).items()}
+    torch.save(state, tmp_path / "half.pth")
+    loss = VGGLoss(weights="~/half.pth")
+    assert loss.label == "vgg (half.pth features)"
+    assert {buffer.dtype for buffer in loss.buffers()} == {torch.float32}
+    assert torch.equal(loss.get_buffer("weight3"), state["features.7.weight"].float())
 
 
 def test_images_too_small_for_three_poolings_are_refused() -> None:
@@ -188,6 +235,14 @@ def test_files_that_are_not_vgg16_are_refused(tmp_path: Path) -> None:
         VGGLoss(weights=str(tmp_path / "other.pth"))
 
 
+def test_vgg16_of_another_width_is_refused(vgg_file: tuple[Path, nn.Sequential], tmp_path: Path) -> None:
+    state = torch.load(vgg_file[0])
+    state["features.7.weight"] = state["features.7.weight"][:, :32]
+    torch.save(state, tmp_path / "narrow.pth")
+    with pytest.raises(UserError, match=r"narrow.pth: not the weights of VGG16 \(its layers have other shapes\)"):
+        VGGLoss(weights=str(tmp_path / "narrow.pth"))
+
+
 def test_weighted_sum_adds_what_its_weights_say() -> None:
     sr, hr = images()
     loss = WeightedSum({"mse": nn.MSELoss(), "mae": nn.L1Loss()}, {"mse": 2.0, "mae": 0.5})
@@ -195,6 +250,13 @@ def test_weighted_sum_adds_what_its_weights_say() -> None:
     assert loss.label == "2 mse + 0.5 mae"
     with pytest.raises(UserError, match="every term needs a weight"):
         WeightedSum({"mse": nn.MSELoss()}, {"mae": 1.0})
+    with pytest.raises(UserError, match="every term needs a weight"):
+        WeightedSum({}, {})
+
+
+def test_a_weighted_sum_is_labelled_with_the_features_of_its_terms() -> None:
+    loss = WeightedSum({"mae": nn.L1Loss(), "vgg": VGGLoss(weights="random")}, {"mae": 1.0, "vgg": 0.01})
+    assert loss.label == "1 mae + 0.01 vgg (random features)"
 
 
 @pytest.mark.parametrize("name", config_names("loss"))
@@ -219,5 +281,6 @@ def test_charbonnier_is_the_square_root_of_square_and_eps() -> None:
     sr, hr = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.3)
     assert CharbonnierLoss(eps=0.4)(sr, hr).item() == pytest.approx(0.5)
     assert CharbonnierLoss(eps=0.4)(hr, hr).item() == pytest.approx(0.4)
-    with pytest.raises(UserError, match="eps must be positive"):
-        CharbonnierLoss(eps=0)
+    for eps in (0, -1e-3, float("nan")):
+        with pytest.raises(UserError, match="eps must be positive"):
+            CharbonnierLoss(eps=eps)

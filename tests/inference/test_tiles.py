@@ -51,7 +51,7 @@ def assemble(parts: Iterable[tuple[int, int, Tensor]], size: torch.Size) -> Tens
 def test_tiles_put_together_equal_the_whole_image(compose_config: Compose, name: str, scale: int) -> None:
     torch.manual_seed(0)
     narrow = {"edsr": ["model.num_blocks=3", "model.channels=8"], "vdsr": ["model.num_blocks=6", "model.channels=8"]}
-    narrow["autoencoder"] = ["model.channels=4"]
+    narrow["autoencoder"] = narrow["autoencoder_origin"] = ["model.channels=4"]
     net = instantiate(compose_config([f"model={name}", f"scale={scale}", *narrow.get(name, [])]).model).eval()
     net.tail.weight.data.normal_(std=0.3)
     lr = torch.rand(1, 3, 75, 58)

@@ -17,6 +17,7 @@ from tests.support.images import photograph
 from tests.support.runs import Compose, config_names
 
 MODELS = config_names("model")
+RESIDUAL = [name for name in MODELS if not name.endswith("_origin")]  # the origin's end in a sigmoid
 
 
 def build(compose_config: Compose, name: str, scale: int) -> nn.Module:
@@ -52,7 +53,7 @@ def test_gradient_reaches_every_parameter(compose_config: Compose, name: str) ->
     assert silent == []
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RESIDUAL)
 def test_residual_network_starts_at_the_bicubic_image(compose_config: Compose, name: str) -> None:
     lr = torch.rand(1, 3, 9, 10)
     assert torch.equal(build(compose_config, name, 3).eval()(lr), resize(lr, 3))
@@ -83,7 +84,8 @@ def test_output_is_float32_and_residual_exact_under_bfloat16(compose_config: Com
     with torch.autocast("cpu", dtype=torch.bfloat16):
         out = net(lr)
     assert out.dtype == torch.float32
-    assert torch.equal(out, lr)  # a zero head adds nothing; bfloat16 would have rounded the image
+    if name in RESIDUAL:
+        assert torch.equal(out, lr)  # a zero head adds nothing; bfloat16 would have rounded the image
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,9 @@ def test_parameter_counts_are_the_origins(net: nn.Module, parameters: int) -> No
     assert sum(parameter.numel() for parameter in net.parameters()) == parameters
 
 
-@pytest.mark.parametrize(("scale", "upsampler"), [(1, []), (2, [2]), (3, [3]), (4, [2, 2]), (5, [5]), (6, [2, 3])])
+@pytest.mark.parametrize(
+    ("scale", "upsampler"), [(1, []), (2, [2]), (3, [3]), (4, [2, 2]), (5, [5]), (6, [2, 3]), (11, [11])]
+)
 def test_edsr_enlarges_in_stages(scale: int, upsampler: list[int]) -> None:
     width = 64
     convolution = width * width * 9 + width
