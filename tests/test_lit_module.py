@@ -1,13 +1,22 @@
 """What a run steps and logs, compared with formulas."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+from sr import schedules
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
+from sr.lit_module import LitSR
+from sr.metrics import Scorer, score
+from sr.terms import Batch, Part
 from tests.support.runs import Command, MakeFolder
 
 STEPS_AN_EPOCH, EPOCHS = 2, 3
@@ -52,3 +61,141 @@ def test_a_run_steps_its_schedule_once_a_step_and_records_the_mean_loss_of_each_
         mean = sum(float(row[name]) for row in images) / len(images)
         assert float(best[f"val/{name}"]) == pytest.approx(mean, rel=1e-5)
     assert torch.load(files.last, weights_only=True)["global_step"] == total
+
+
+class Brighter(nn.Module):
+    """A network of scale 1 with one weight, which it adds to the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor(0.25))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return lr + self.shift
+
+
+class ScaledError(nn.Module):
+    """A loss with a parameter of its own, which is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        return self.factor * (sr - hr).abs().mean()
+
+
+def lit_module(config: dict[str, Any] | None = None, compile_from: int | None = None) -> LitSR:
+    optimizer, schedule = partial(torch.optim.SGD, lr=2.0), partial(schedules.cosine, warmup=0.2)
+    return LitSR(Brighter(), ScaledError(), optimizer, schedule, Scorer(1), config, compile_from)
+
+
+def batch_of(count: int = 2) -> Batch:
+    lr = torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(0)) / 2
+    return {"lr": lr, "hr": lr + 0.5, "name": [f"{number}" for number in range(count)]}
+
+
+@pytest.mark.parametrize(("loader", "part"), [(0, Part.VAL), (1, Part.TRAIN), (None, Part.TEST)])
+def test_a_scored_step_returns_typed_scores_and_logs_their_means(
+    loader: int | None, part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, batch = lit_module(), batch_of()
+    logged: list[tuple[dict[str, Tensor], dict[str, Any]]] = []
+    monkeypatch.setattr(module, "log_dict", lambda values, **options: logged.append((values, options)))
+    output = module.test_step(batch, 0) if loader is None else module.validation_step(batch, 0, loader)
+    assert (output["part"], output["name"]) == (part, ["0", "1"])
+    assert torch.equal(output["sr"], batch["lr"] + 0.25)
+    expected = score(output["sr"], batch["hr"])
+    baseline = score(batch["lr"], batch["hr"])
+    assert torch.equal(output["scores"]["psnr"], expected["psnr"])
+    ((values, options),) = logged
+    means = {
+        "psnr": expected["psnr"],
+        "ssim": expected["ssim"],
+        "input_psnr": baseline["psnr"],
+        "input_ssim": baseline["ssim"],
+        "gain": expected["psnr"] - baseline["psnr"],
+    }
+    for name, scores in means.items():
+        assert values[f"{part}/{name}"].item() == pytest.approx(scores.mean().item(), rel=1e-6)
+    losses = {} if part is Part.TRAIN else {f"{part}/loss": pytest.approx(3 * 0.25)}
+    assert {name: value.item() for name, value in values.items() if name.endswith("loss")} == losses
+    assert len(values) == len(means) + len(losses)
+    assert options == {"on_step": False, "on_epoch": True, "batch_size": 2, "add_dataloader_idx": False}
+
+
+@pytest.mark.parametrize(
+    ("log_every", "accumulated", "expected"), [(1, 1, [0, 1, 2, 3]), (2, 1, [1, 3]), (1, 2, [0, 1]), (0, 1, [])]
+)
+def test_steps_are_logged_at_their_interval_and_only_when_the_optimizer_steps(
+    log_every: int, accumulated: int, expected: list[int]
+) -> None:
+    module, batch = lit_module(), batch_of()
+    logger = SimpleNamespace(logged=[])
+    logger.log_metrics = lambda metrics, step: logger.logged.append((metrics, step))
+    trainer: Any = SimpleNamespace(
+        loggers=[logger],
+        log_every_n_steps=log_every,
+        accumulate_grad_batches=accumulated,
+        current_epoch=3,
+        global_step=0,
+        optimizers=[SimpleNamespace(param_groups=[{"lr": 0.5}])],
+    )
+    module._trainer = trainer
+    for number in range(4):
+        trainer.global_step = number // accumulated
+        assert module.training_step(batch, number).item() == pytest.approx(0.75)
+    assert [step for _, step in logger.logged] == expected
+    for metrics, _ in logger.logged:
+        assert metrics == {"epoch": 3, "lr": 0.5, "train/loss_step": pytest.approx(0.75)}
+
+
+def fitting(steps: int) -> Any:
+    """A trainer that is about to take a number of steps."""
+    return SimpleNamespace(estimated_stepping_batches=float(steps), fit_loop=SimpleNamespace(_combined_loader=object()))
+
+
+def test_the_network_alone_is_trained_and_its_schedule_covers_all_steps() -> None:
+    module = lit_module()
+    trainer = module._trainer = fitting(10)
+    built: Any = module.configure_optimizers()
+    (group,) = built["optimizer"].param_groups
+    assert [id(parameter) for parameter in group["params"]] == [id(module.net.shift)]
+    assert built["lr_scheduler"]["interval"] == "step"
+    rates = []
+    for _ in range(10):
+        rates += built["lr_scheduler"]["scheduler"].get_last_lr()
+        built["optimizer"].step()
+        built["lr_scheduler"]["scheduler"].step()
+    assert rates[:3] == pytest.approx([1.0, 2.0, 2.0])
+    assert rates[-1] == pytest.approx(0.02)
+    assert trainer.fit_loop._combined_loader is None  # prefetched from the start of the epoch
+
+
+@pytest.mark.parametrize(("compile_from", "compiles"), [(None, False), (11, False), (10, True)])
+def test_long_runs_compile_their_training_steps(
+    compile_from: int | None, compiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[Any] = []
+
+    def compile_brighter(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        compiled.append(function)
+        return lambda lr: function(lr) + 1
+
+    monkeypatch.setattr(torch, "compile", compile_brighter)
+    module = lit_module(compile_from=compile_from)
+    module._trainer = fitting(10)
+    module.configure_optimizers()
+    assert compiled == ([module.forward] if compiles else [])
+    module._trainer = SimpleNamespace(log_every_n_steps=0, accumulate_grad_batches=1)  # type: ignore[assignment]
+    loss = module.training_step(batch_of(), 0).item()
+    assert loss == pytest.approx(3 * (0.75 if compiles else 0.25))
+    assert torch.equal(module(batch_of()["lr"]), batch_of()["lr"] + 0.25)  # scoring stays as it was
+
+
+def test_a_checkpoint_carries_what_rebuilds_the_network() -> None:
+    checkpoint: dict[str, Any] = {}
+    lit_module({"model": {"scale": 1}}).on_save_checkpoint(checkpoint)
+    assert checkpoint == {"sr": {"model": {"scale": 1}}}
+    lit_module().on_save_checkpoint(checkpoint)
+    assert checkpoint == {"sr": {}}

@@ -9,6 +9,7 @@ from torch import Tensor
 from sr.errors import UserError
 from sr.image import luma, quantise, resize
 from sr.metrics import PSNR_CAP, Scorer, psnr, score, ssim
+from sr.terms import Protocol
 
 
 def pair(height: int = 40, width: int = 33, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -152,3 +153,38 @@ def test_baselines_are_scored_once_for_each_image_and_kept_by_name() -> None:
     other = scorer(resize(lr, 2), torch.zeros_like(lr), hr, ["b"])["input_psnr"]
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_gray_files_are_scored_by_their_values_under_y_alone() -> None:
+    sr, hr = (image[:, :1].expand(-1, 3, -1, -1) for image in pair())
+    scores = score(sr, hr, "y", 2, stored_gray=True)
+    ours, theirs = (image[:, :1, 2:-2, 2:-2] for image in (sr, hr))
+    error = ((ours - theirs) ** 2).mean(dim=(1, 2, 3))
+    assert scores["psnr"].tolist() == pytest.approx((-10 * torch.log10(error)).tolist(), abs=5e-6)
+    as_luma = score(sr, hr, "y", 2)["psnr"]
+    assert (as_luma - scores["psnr"]).tolist() == pytest.approx([20 * math.log10(255 / 219)] * 2, abs=0.05)
+    assert torch.equal(score(sr, hr, "rgb", stored_gray=True)["psnr"], score(sr, hr)["psnr"])
+
+
+@pytest.mark.parametrize("protocol", ["rgb", "y"])
+def test_scores_are_in_float64_whatever_the_precision_of_the_run(protocol: str) -> None:
+    sr, hr = pair()
+    expected = score(sr, hr, protocol, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = score(sr.float(), hr.float(), protocol, 2)
+    for name, values in scores.items():
+        assert values.dtype == torch.float64
+        assert torch.equal(values, expected[name])
+
+
+def test_under_rgb_no_border_is_cut() -> None:
+    sr, hr = pair()
+    assert torch.equal(score(sr, hr, "rgb", 5)["psnr"], score(sr, hr)["psnr"])
+    scores = Scorer(2)(sr[..., :32], resize(hr[..., :32], 0.5), hr[..., :32], ["a", "b"])
+    assert torch.equal(scores["psnr"], score(sr[..., :32], hr[..., :32])["psnr"])
+
+
+def test_protocols_are_enums_or_their_names() -> None:
+    sr, hr = pair()
+    assert torch.equal(score(sr, hr, Protocol.Y, 2)["psnr"], score(sr, hr, "y", 2)["psnr"])
+    assert torch.equal(score(sr, hr)["psnr"], score(sr, hr, Protocol.RGB)["psnr"])

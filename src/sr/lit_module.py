@@ -1,4 +1,4 @@
-"""LitSR: one network, one loss, one optimizer; it only steps."""
+"""LitSR, the LightningModule: the steps of one network with one loss and one optimizer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,20 +13,20 @@ from torch.optim.lr_scheduler import LRScheduler
 from sr.io.logs import log_now
 from sr.terms import Batch, Part, StepOutput
 
-# The validation loaders in their order, see `sr.datamodule.ISRDataModule.val_dataloader`.
+# The order of the validation loaders, see `sr.datamodule.ISRDataModule.val_dataloader`.
 _PARTS = (Part.VAL, Part.TRAIN)
 
-# Scores worth a curve; those of the other enlargements without a model stay in the image tables.
+# Scores that are logged as curves; those of the other baselines are in the image tables only.
 _LOGGED = ("psnr", "ssim", "input_psnr", "input_ssim", "gain")
 
 
 class LitSR(LightningModule):
-    """Train any network with any loss and any optimizer, scored beside its input.
+    """Train any network with any loss and any optimizer, and score it against its input.
 
     Batches are ``lr`` ``(N, 3, h, w)`` and ``hr`` ``(N, 3, scale*h, scale*w)``, float32 in [0, 1], and ``name``.
-    It logs ``lr`` and ``train/loss_step``, and at validation ``PART/loss``, ``PART/psnr``, ``PART/ssim``,
-    ``PART/input_psnr``, ``PART/input_ssim`` and ``PART/gain`` (dB) as per-image means, PART being val, train (some
-    whole training images; their loss is left to the steps) or test.
+    Steps log ``lr`` and ``train/loss_step``. Validation and test log the means over images of ``PART/loss``,
+    ``PART/psnr``, ``PART/ssim``, ``PART/input_psnr``, ``PART/input_ssim`` and ``PART/gain`` (dB), where PART is val,
+    test, or train for some whole training images (without their loss, which the steps log).
     """
 
     def __init__(
@@ -39,17 +39,17 @@ class LitSR(LightningModule):
         config: dict[str, Any] | None = None,
         compile_from: int | None = None,
     ) -> None:
-        """Store the network, the loss, the scorer, and what builds the optimizer and its schedule.
+        """Store the network, the loss, the scorer, and the factories of the optimizer and its schedule.
 
         Args:
-            net: maps lr to an unclamped image of hr's size.
+            net: maps lr to an unclamped image of the size of hr.
             loss: compares (sr, hr); its parameters are not trained.
             optimizer: builds the optimizer from the parameters.
             scheduler: builds the schedule from the optimizer and the number of steps of the run.
             scorer: scores (sr, lr, hr, names) under a protocol.
-            config: plain values that rebuild the network; every checkpoint carries them.
-            compile_from: compile the network's training steps in runs of at least so many; None: never. Scoring, with
-                its many sizes, runs uncompiled.
+            config: plain values that rebuild the network; saved in every checkpoint.
+            compile_from: compile the network for training in runs of at least this many steps; None: never. Scoring is
+                never compiled, since image sizes vary.
         """
         super().__init__()
         self.net, self.loss, self.scorer = net, loss, scorer
@@ -91,18 +91,18 @@ class LitSR(LightningModule):
         return {"part": part, "name": batch["name"], "scores": scores, "sr": sr}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimizer on the network's parameters, and the schedule for the whole run, stepped each step."""
+        """Build the optimizer for the network's parameters, and the schedule over the steps of the whole run."""
         optimizer = self._optimizer(self.net.parameters())
         total = self.trainer.estimated_stepping_batches
-        # Asking builds the training loader before a checkpoint is restored, and its workers fetch ahead at once; a
-        # loader built again, when training begins, starts where the checkpoint says.
+        # This builds the training loader before the checkpoint is restored, and its workers prefetch from the start of
+        # the epoch. Without it, Lightning builds another when training begins, which starts where the checkpoint says.
         self.trainer.fit_loop._combined_loader = None
         schedule = self._scheduler(optimizer, total_steps=int(total))
         if self._compile_from is not None and total >= self._compile_from:
-            torch.compiler.reset()  # graphs of the runs before in this process count against a limit
+            torch.compiler.reset()  # graphs of earlier runs in this process count towards a limit
             self._enlarge = torch.compile(self.forward)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what rebuilds the network."""
+        """Add the values that rebuild the network."""
         checkpoint["sr"] = self._config

@@ -1,4 +1,4 @@
-"""PSNR and SSIM under a named protocol, and the score of the input beside each."""
+"""PSNR and SSIM under a named protocol, for outputs and for the baselines they have to beat."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -23,7 +23,7 @@ _K1, _K2 = 0.01, 0.03
 
 
 def psnr(sr: Tensor, hr: Tensor) -> Tensor:
-    """PSNR in dB of each image: ``(N, C, H, W)`` twice, in [0, 1], to ``(N,)``, capped at 130.
+    """PSNR in dB of each image, capped at 130: two ``(N, C, H, W)`` in [0, 1] to ``(N,)``.
 
     >>> psnr(torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.1)).round().item()
     20.0
@@ -33,10 +33,10 @@ def psnr(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 def ssim(sr: Tensor, hr: Tensor) -> Tensor:
-    """SSIM of each image, mean over its channels: ``(N, C, H, W)`` twice, in [0, 1], to ``(N,)``.
+    """SSIM of each image, averaged over channels: two ``(N, C, H, W)`` in [0, 1] to ``(N,)``.
 
     The window is never padded (Wang et al. 2004), as in scikit-image with ``gaussian_weights=True, sigma=1.5,
-    use_sample_covariance=False``; torchmetrics pads, which moves small images by up to 0.03.
+    use_sample_covariance=False``. torchmetrics pads, which changes the score of small images by up to 0.03.
 
     Raises:
         ValueError: if an image is smaller than the window of 11x11 pixels.
@@ -76,15 +76,15 @@ def score(
     Args:
         sr: ``(N, 3, H, W)`` in [0, 1]; clamped and rounded to 8 bits first.
         hr: the same shape.
-        protocol: ``rgb``: all channels, nothing cut. ``y``: MATLAB's luma rounded to 8 bits, ``border`` pixels cut.
-        border: pixels cut from each side under ``y``, by convention the scale.
-        stored_gray: the target's file is gray: under ``y`` its values are scored as they are, not as luma.
+        protocol: ``rgb``: all channels, no border cut. ``y``: MATLAB's luma rounded to 8 bits, without the border.
+        border: pixels cut from each side under ``y``; by convention the scale.
+        stored_gray: the target's file is grayscale, so that ``y`` scores its values directly, not their luma.
 
     Returns:
         ``{"psnr": (N,), "ssim": (N,)}``.
 
     Raises:
-        UserError: for another protocol.
+        UserError: if the protocol is unknown.
     """
     check_choice("protocol", protocol, [*Protocol])
     with torch.autocast(sr.device.type, enabled=False):
@@ -97,36 +97,36 @@ def score(
 
 
 class Scorer:
-    """Scores outputs and, once per image, the baselines that they have to beat."""
+    """Score outputs and, once per image, the baselines they have to beat."""
 
     def __init__(self, scale: int, protocol: str = Protocol.RGB) -> None:
         """Fix the protocol; ``scale`` enlarges the input and is the border cut under ``y``."""
         check_choice("protocol", protocol, [*Protocol])
         self.scale = scale
         self.protocol = protocol
-        self._compared = BASELINES if scale > 1 else BASELINES[:1]
-        self._baselines: dict[str, dict[str, Tensor]] = {}
+        self._baselines = BASELINES if scale > 1 else BASELINES[:1]
+        self._baseline_scores: dict[str, dict[str, Tensor]] = {}
 
     def __call__(self, sr: Tensor, lr: Tensor, hr: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """Score a batch; ``names`` identify the images across epochs.
 
         Returns:
-            Each ``(N,)``: ``psnr``, ``ssim``, ``gain`` (dB over the input), ``input_psnr`` and ``input_ssim``, and
-            above scale 1 the same two of ``nearest`` and ``lanczos``.
+            Tensors ``(N,)``: ``psnr``, ``ssim``, ``gain`` (dB over the input), ``input_psnr`` and ``input_ssim``; for
+            scales above 1 also PSNR and SSIM of ``nearest`` and ``lanczos``.
         """
         scores = score(sr, hr, self.protocol, self.scale)
-        if any(name not in self._baselines for name in names):
-            batch = self._without_model(lr, hr)
+        if any(name not in self._baseline_scores for name in names):
+            batch = self._score_baselines(lr, hr)
             for position, name in enumerate(names):
-                self._baselines[name] = {key: values[position] for key, values in batch.items()}
-        known = [self._baselines[name] for name in names]
-        scores |= {key: torch.stack([one[key] for one in known]) for key in known[0]}
+                self._baseline_scores[name] = {key: values[position] for key, values in batch.items()}
+        rows = [self._baseline_scores[name] for name in names]
+        scores |= {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
         scores["gain"] = scores["psnr"] - scores["input_psnr"]
         return scores
 
-    def _without_model(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+    def _score_baselines(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         scores = {}
-        for baseline in self._compared:
+        for baseline in self._baselines:
             enlarged = resize(lr, self.scale, baseline.kernel)
             for metric, values in score(enlarged, hr, self.protocol, self.scale).items():
                 scores[f"{baseline.prefix}_{metric}"] = values

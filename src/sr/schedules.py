@@ -1,4 +1,4 @@
-"""Learning-rate schedules as factors of the optimizer's own rate, stepped once per training step."""
+"""Learning rate schedules: factors of the optimizer's learning rate, updated at every training step."""
 
 import math
 
@@ -9,17 +9,17 @@ from sr.errors import UserError
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
-    """Keep the optimizer's learning rate; ``total_steps`` is not used."""
+    """Keep the learning rate constant; ``total_steps`` is not used."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
 def cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.05, final: float = 0.01) -> LambdaLR:
-    """Rise linearly, then fall along half a cosine (Loshchilov & Hutter 2017, without restarts).
+    """Warm up linearly, then decay along half a cosine (Loshchilov & Hutter 2017, without restarts).
 
     Args:
         optimizer: its learning rate is the peak.
         total_steps: training steps of the whole run.
-        warmup: share of the run that rises, 0 to 1.
+        warmup: share of the run that warms up, 0 to 1.
         final: factor at the last step.
 
     Raises:
@@ -27,19 +27,19 @@ def cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.05, final: 
     """
     _check_share("warmup", warmup)
     _check_share("final", final)
-    rising = round(warmup * total_steps)
+    warmup_steps = round(warmup * total_steps)
 
     def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        progress = min(1.0, (step - rising) / max(1, total_steps - 1 - rising))
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        progress = min(1.0, (step - warmup_steps) / max(1, total_steps - 1 - warmup_steps))
         return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
 
     return LambdaLR(optimizer, factor)
 
 
 def step(optimizer: Optimizer, total_steps: int, every: float = 0.25, factor: float = 0.1) -> LambdaLR:
-    """Multiply the rate by ``factor`` after each share ``every`` of the run: VDSR's 20 of 80 epochs by default.
+    """Multiply the learning rate by ``factor`` after each share ``every`` of the run; default: VDSR's 20 of 80 epochs.
 
     Raises:
         UserError: if ``every`` is not in (0, 1].

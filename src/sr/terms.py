@@ -1,18 +1,18 @@
-"""The terms that several folders share: protocols, parts of a data set, baselines, batches."""
+"""Types and names that several folders share: protocols, parts of a data set, baselines, batches."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
 
-if TYPE_CHECKING:  # this module has to be imported without torch, by the report
+if TYPE_CHECKING:  # the report imports this module without torch
     from torch import Tensor
 
 
 class Protocol(StrEnum):
-    """How an output is scored; scores under two protocols never meet in one table."""
+    """How an output is scored; a table never mixes scores of two protocols."""
 
     RGB = "rgb"  # all channels, 8 bits, no border cut
-    Y = "y"  # MATLAB's luma, 8 bits, a border of `scale` pixels cut: the literature's
+    Y = "y"  # MATLAB's luma, 8 bits, a border of `scale` pixels cut, as in the literature
 
 
 class Part(StrEnum):
@@ -25,11 +25,11 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class Baseline:
-    """An enlargement without a model, which every model has to beat.
+    """An enlargement by plain interpolation, which every model has to beat.
 
     Attributes:
         prefix: of its columns in image tables, as in ``nearest_psnr``.
-        kernel: of `sr.image.resize`.
+        kernel: the kernel of `sr.image.resize`.
         label: its name in tables.
     """
 
@@ -38,7 +38,7 @@ class Baseline:
     label: str
 
 
-# The first is the input as every model sees it. At scale 1 nothing is enlarged, and all would be the input itself.
+# Tables call the first one the input. At scale 1 nothing is enlarged, so all of them are the input itself.
 BASELINES = (
     Baseline("input", "bicubic", "bicubic"),
     Baseline("nearest", "nearest", "nearest"),
@@ -58,7 +58,7 @@ class Batch(TypedDict):
 
 
 class StepOutput(TypedDict):
-    """What a validation or test step hands to the callbacks.
+    """What a validation or test step returns to the callbacks.
 
     ``scores`` maps each score's name to a tensor ``(N,)``; ``sr`` is the unclamped output ``(N, 3, scale*h, scale*w)``.
     """

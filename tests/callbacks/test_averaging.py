@@ -8,17 +8,32 @@ from tests.support.runs import Command, MakeFolder, StopAt
 
 
 def test_the_average_moves_by_a_decay_that_rises_to_its_limit() -> None:
-    callback = MovingAverage(decay=0.5)
-    average = callback._kwargs["multi_avg_fn"]
-    held = [torch.tensor([0.0])]
-    average(held, [torch.tensor([1.0])], torch.tensor(1))
-    assert held[0].item() == pytest.approx(1 - 2 / 11)
-    average(held, [torch.tensor([0.0])], torch.tensor(1000))
-    assert held[0].item() == pytest.approx((1 - 2 / 11) / 2)
+    average = MovingAverage(decay=0.5)._kwargs["multi_avg_fn"]
+    held = [torch.tensor([0.0, 4.0]), torch.tensor(8.0)]
+    average(held, [torch.tensor([1.0, 4.0]), torch.tensor(0.0)], torch.tensor(1))  # decay (1 + 1) / (10 + 1)
+    assert held[0].tolist() == pytest.approx([9 / 11, 4])
+    assert held[1].item() == pytest.approx(8 * 2 / 11)
+    average(held, [torch.tensor([0.0, 4.0]), torch.tensor(0.0)], torch.tensor(1000))  # decay 0.5
+    assert held[0].tolist() == pytest.approx([9 / 22, 4])
+    assert held[1].item() == pytest.approx(8 / 11)
+
+
+@pytest.mark.parametrize(("steps", "decay"), [(0, 1 / 10), (7, 8 / 17), (8, 0.5), (9, 0.5)])
+def test_the_decay_follows_its_formula_until_the_limit(steps: int, decay: float) -> None:
+    average = MovingAverage(decay=0.5)._kwargs["multi_avg_fn"]
+    held = [torch.tensor(1.0)]
+    average(held, [torch.tensor(0.0)], steps)
+    assert held[0].item() == pytest.approx(decay)
+
+
+def test_the_limit_is_0_999_unless_set() -> None:
+    held = [torch.tensor(1.0, dtype=torch.float64)]
+    MovingAverage()._kwargs["multi_avg_fn"](held, [torch.tensor(0.0, dtype=torch.float64)], 10**6)
+    assert held[0].item() == pytest.approx(0.999, abs=1e-12)
 
 
 @pytest.mark.slow
-def test_checkpoints_hold_the_average_and_an_interrupted_run_goes_on_bit_for_bit(
+def test_checkpoints_hold_the_average_and_an_interrupted_run_resumes_bit_for_bit(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=3", "callbacks=ema"]

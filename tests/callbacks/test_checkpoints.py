@@ -1,18 +1,19 @@
 import math
-import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sr.callbacks.checkpoints import RunCheckpoints, WholeCheckpointIO, epoch_is_best
 from sr.errors import UserError
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
 from tests.support.runs import Command, MakeFolder, result_of
+from tests.support.trainers import FakeTrainer, take_step
 
 MODULE: Any = None
 
@@ -76,21 +77,89 @@ def test_bad_options_are_refused() -> None:
         RunCheckpoints("checkpoints", mode="best")
 
 
-@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SIGTERMException)])
-def test_the_first_signal_waits_and_the_second_acts_at_once(number: int, error: type[BaseException]) -> None:
-    checkpoints = RunCheckpoints("checkpoints")
-    checkpoints._delay(signal.SIGTERM, None)
-    with pytest.raises(error):
-        checkpoints._delay(number, None)
+def fake_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("sr.callbacks.checkpoints.time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
 
-def test_signal_handlers_are_restored() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    checkpoints = RunCheckpoints("checkpoints")
+def test_within_an_epoch_a_checkpoint_is_saved_every_so_many_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = fake_clock(monkeypatch)
+    checkpoints = RunCheckpoints("checkpoints", minutes=2)
     checkpoints.on_fit_start(MODULE, MODULE)
-    assert signal.getsignal(signal.SIGINT) == checkpoints._delay
-    checkpoints.release()
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    run = FakeTrainer()
+    try:
+        saved_after: list[int] = []
+        for seconds in range(30, 330, 30):
+            clock.now = 1000 + seconds
+            take_step(checkpoints, run)
+            if len(run.saved) > len(saved_after):
+                saved_after.append(seconds)
+        assert saved_after == [120, 240]
+        clock.now += 1000
+        take_step(checkpoints, run, is_last=True)  # the end of the epoch saves
+    finally:
+        checkpoints.release()
+    assert run.saved == ["last.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "scores", "saved", "best"),
+    [
+        ("max", [1.0, 3.0, 2.0], ["best.ckpt", "last.ckpt", "best.ckpt", "last.ckpt", "last.ckpt"], 3.0),
+        ("min", [math.nan, 3.0, 2.0], ["last.ckpt", "best.ckpt", "last.ckpt", "best.ckpt", "last.ckpt"], 2.0),
+    ],
+)
+def test_an_epoch_saves_the_best_before_the_last(mode: str, scores: list[float], saved: list[str], best: float) -> None:
+    checkpoints = RunCheckpoints("folder/checkpoints", "val/psnr", mode)
+    run: Any = FakeTrainer()
+    for epoch, score in enumerate(scores):
+        run.current_epoch, run.global_step = epoch, run.global_step + 5
+        checkpoints.on_train_epoch_start(run, MODULE)
+        run.callback_metrics = {"val/psnr": torch.tensor(score)}
+        checkpoints.on_validation_end(run, MODULE)
+        checkpoints.on_train_epoch_end(run, MODULE)
+    assert run.saved == saved
+    assert Path(checkpoints.best_model_path).parts[-3:] == ("folder", "checkpoints", "best.ckpt")
+    assert checkpoints.best_model_score is not None
+    assert checkpoints.best_model_score.item() == best
+
+
+def test_a_moved_run_resumes_with_the_best_checkpoint_of_its_new_folder(tmp_path: Path) -> None:
+    old, new = (RunCheckpoints(str(tmp_path / name / "checkpoints")) for name in ("old", "new"))
+    run: Any = FakeTrainer()
+    run.global_step, run.callback_metrics = 5, {"val/psnr": torch.tensor(30.0)}
+    old.on_validation_end(run, MODULE)
+    old.on_train_epoch_end(run, MODULE)
+    new.load_state_dict(old.state_dict())
+    best = str(tmp_path / "new" / "checkpoints" / "best.ckpt")
+    assert new.best_model_path == new.kth_best_model_path == best
+    assert new.best_k_models == {best: torch.tensor(30.0)}
+    assert new.best_model_score == torch.tensor(30.0)
+    assert new.last_model_path == ""
+    for score, is_best in ((29.0, False), (31.0, True)):
+        run.callback_metrics = {"val/psnr": torch.tensor(score)}
+        new.on_validation_end(run, MODULE)
+        assert new.epoch_is_best == is_best
+
+
+def test_what_was_logged_is_written_before_a_checkpoint(tmp_path: Path) -> None:
+    board, table = TensorBoardLogger(tmp_path / "board", name="", version=""), CSVLogger(tmp_path / "csv", "", "")
+    for logger in (board, table):
+        logger.log_metrics({"lr": 0.5}, 3)
+    run: Any = FakeTrainer()
+    run.loggers = [board, table]
+    found: list[float] = []
+
+    def save_checkpoint(path: Path) -> None:
+        events = EventAccumulator(str(tmp_path / "board"))
+        events.Reload()
+        found.extend(scalar.value for scalar in events.Scalars("lr"))
+        found.extend(float(row["lr"]) for row in read_table(tmp_path / "csv" / "metrics.csv"))
+
+    run.save_checkpoint = save_checkpoint
+    RunCheckpoints(str(tmp_path / "checkpoints"))._save_last(run)
+    assert found == [0.5, 0.5]
 
 
 def test_the_checkpoint_before_the_last_is_kept_and_no_other(tmp_path: Path) -> None:

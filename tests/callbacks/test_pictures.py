@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,14 +7,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sr.callbacks.checkpoints import RunCheckpoints
 from sr.callbacks.pictures import SampleCrops, SampleGrids, sample_grid, worst_square
+from sr.errors import UserError
 from sr.image import quantise, resize
 from sr.io.run_folder import RunFolder
 from sr.terms import Batch, Part, StepOutput
 from tests.support.runs import Command, MakeFolder
+
+MODULE: Any = None
+
+
+def painted(name: str, part: Part = Part.VAL, side: int = 16, input_psnr: float = 20.0) -> tuple[StepOutput, Batch]:
+    """A step of one image whose input, output and target are of different grays: 51, 102 and 153."""
+    lr, sr, hr = (torch.full((1, 3, size, size), value) for size, value in ((side // 2, 0.2), (side, 0.4), (side, 0.6)))
+    scores = {"input_psnr": torch.tensor([input_psnr]), "gain": torch.tensor([1.5])}
+    return {"part": part, "name": [name], "scores": scores, "sr": sr}, {"lr": lr, "hr": hr, "name": [name]}
 
 
 def test_grid_shows_input_output_target_and_amplified_error() -> None:
@@ -80,24 +93,98 @@ def test_pictures_are_spread_over_the_validations_first_and_last_among_them(
 
 
 def test_the_columns_are_the_input_the_output_and_the_target(tmp_path: Path) -> None:
-    lr, sr, hr = (torch.full((1, 3, side, side), value) for side, value in ((8, 0.2), (16, 0.4), (16, 0.6)))
-    outputs: StepOutput = {"part": Part.VAL, "name": ["a"], "scores": {"input_psnr": torch.tensor([20.0])}, "sr": sr}
-    batch: Batch = {"lr": lr, "hr": hr, "name": ["a"]}
     crops = SampleCrops(side=16)
     checkpoints = RunCheckpoints(str(tmp_path))
     checkpoints.epoch_is_best = True
     trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))
-    module: Any = None
-    crops.on_validation_start(trainer, module)
-    crops.on_validation_batch_end(trainer, module, outputs, batch, 0)
-    crops.on_validation_batch_end(trainer, module, {**outputs, "part": Part.TRAIN, "name": ["b"]}, batch, 0, 1)
-    crops.on_train_epoch_end(trainer, module)
+    crops.on_validation_start(trainer, MODULE)
+    crops.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
+    crops.on_validation_batch_end(trainer, MODULE, *painted("b", Part.TRAIN), 0, 1)
+    crops.on_train_epoch_end(trainer, MODULE)
     with Image.open(RunFolder(tmp_path).samples) as picture:
         assert [row["name"] for row in json.loads(picture.info["sr"])["rows"]] == ["a"]
         pixels = np.asarray(picture)
     assert [pixels[:, column : column + 16].mean() for column in (0, 16, 32)] == [51, 102, 153]
     RunFolder(tmp_path).samples.unlink()
     checkpoints.epoch_is_best = False
-    crops.on_validation_batch_end(trainer, module, outputs, batch, 0)
-    crops.on_train_epoch_end(trainer, module)
+    crops.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
+    crops.on_train_epoch_end(trainer, MODULE)
     assert not RunFolder(tmp_path).samples.exists()
+
+
+def test_tensorboard_shows_the_first_validation_images_at_the_step_of_their_scores(tmp_path: Path) -> None:
+    board = TensorBoardLogger(tmp_path, name="", version="")
+    trainer: Any = SimpleNamespace(
+        loggers=[object(), board], current_epoch=0, max_epochs=1, check_val_every_n_epoch=1, global_step=8
+    )
+    module: Any = None
+    grids = SampleGrids(images=2, error_gain=2.0)
+    for number, name in enumerate("abc"):
+        grids.on_validation_batch_end(trainer, module, *painted(name), number)
+    grids.on_validation_batch_end(trainer, module, *painted("t", Part.TRAIN), 0, 1)
+    board.experiment.flush()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert events.Tags()["images"] == ["val/a", "val/b"]
+    (event,) = events.Images("val/a")
+    assert event.step == 7
+    with Image.open(io.BytesIO(event.encoded_image_string)) as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == (16, 64, 3)
+    assert [pixels[:, column : column + 16].mean() for column in range(0, 64, 16)] == [51, 102, 153, 102]
+    assert [(scalar.step, scalar.value) for scalar in events.Scalars("gain/a")] == [(7, 1.5)]
+
+
+def test_no_pictures_without_tensorboard_or_between_the_chosen_validations(tmp_path: Path) -> None:
+    board = TensorBoardLogger(tmp_path, name="", version="")
+    trainer: Any = SimpleNamespace(loggers=[], current_epoch=1, max_epochs=10, check_val_every_n_epoch=1, global_step=8)
+    grids = SampleGrids(times=2)
+    grids.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
+    trainer.loggers = [board]
+    grids.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
+    assert not list(tmp_path.glob("events*"))
+
+
+def test_samples_are_those_whose_input_is_worst_and_narrow_ones_are_padded_with_black(tmp_path: Path) -> None:
+    checkpoints = RunCheckpoints(str(tmp_path))
+    checkpoints.epoch_is_best = True
+    trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))
+    crops = SampleCrops(side=16, images=3)
+    crops.on_validation_start(trainer, MODULE)
+    crops.on_validation_batch_end(trainer, MODULE, *painted("of a validation before", input_psnr=1.0), 0)
+    crops.on_validation_start(trainer, MODULE)
+    for number, (name, side, psnr) in enumerate((("d", 16, 25.0), ("c", 8, 20.0), ("b", 16, 20.0), ("a", 16, 22.0))):
+        crops.on_validation_batch_end(trainer, MODULE, *painted(name, side=side, input_psnr=psnr), number)
+    crops.on_train_epoch_end(trainer, MODULE)
+    with Image.open(RunFolder(tmp_path).samples) as picture:
+        layout = json.loads(picture.info["sr"])
+        pixels = np.asarray(picture)
+    assert layout["side"] == 16
+    assert [(row["name"], row["side"]) for row in layout["rows"]] == [("b", 16), ("c", 8), ("a", 16)]
+    assert pixels.shape == (48, 48, 3)
+    assert [pixels[16:24, column : column + 8].mean() for column in range(0, 48, 8)] == [51, 102, 153, 0, 0, 0]
+    assert pixels[24:32].max() == 0
+
+
+def test_with_no_images_no_samples_are_written(tmp_path: Path) -> None:
+    checkpoints = RunCheckpoints(str(tmp_path))
+    checkpoints.epoch_is_best = True
+    trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))
+    crops = SampleCrops(images=0)
+    crops.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
+    crops.on_train_epoch_end(trainer, MODULE)
+    assert not RunFolder(tmp_path).samples.exists()
+
+
+def test_a_side_below_1_and_a_negative_number_of_images_are_refused() -> None:
+    with pytest.raises(UserError, match="side"):
+        SampleCrops(side=0)
+    with pytest.raises(UserError, match="images"):
+        SampleCrops(images=-1)
+
+
+def test_the_square_is_found_to_an_eighth_of_its_side() -> None:
+    hr = torch.zeros(3, 64, 96)
+    enlarged = hr.clone()
+    enlarged[:, 22:38, 50:66] = 1
+    assert worst_square(enlarged, hr, 16) == (22, 50, 16)

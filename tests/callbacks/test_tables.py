@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from sr.callbacks import tables
 from sr.callbacks.checkpoints import RunCheckpoints
 from sr.callbacks.tables import EpochTable, ImageScores
 from sr.io.run_folder import RunFolder
@@ -110,3 +111,50 @@ def test_a_resumed_epoch_counts_the_steps_before_the_interrupt(tmp_path: Path) -
     rows = read_table(RunFolder(tmp_path).metrics)
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert float(rows[1]["train/loss"]) == pytest.approx(3)
+
+
+def test_the_row_of_an_epoch_is_the_formula_of_its_trainer_and_its_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(tables, "time", SimpleNamespace(perf_counter=lambda: now))
+    logger = SimpleNamespace(logged=[])
+    logger.log_metrics = lambda metrics, step: logger.logged.append((metrics, step))
+    trainer = fake_trainer(tmp_path)
+    trainer.loggers = [logger]
+    trainer.callback_metrics |= {name: torch.tensor(0.5) for name in EpochTable.COLUMNS[5:] if name != "val/psnr"}
+    table = EpochTable()
+    table.on_train_start(trainer, MODULE)
+    now += 50  # until the epoch starts
+    table.on_train_epoch_start(trainer, MODULE)
+    now += 2.0004
+    table.on_train_batch_end(trainer, MODULE, {"loss": torch.tensor(0.125)}, BATCH, 0)
+    table.on_validation_end(trainer, MODULE)
+    with caplog.at_level("INFO", logger="sr.callbacks.tables"):
+        table.on_train_epoch_end(trainer, MODULE)
+    expected = {"epoch": 0, "step": 10, "seconds": 2.0, "lr": 0.25, "train/loss": 0.125, "val/psnr": 30.0}
+    assert table.rows == [expected | {name: 0.5 for name in EpochTable.COLUMNS if name not in expected}]
+    assert logger.logged == [({"epoch": 0, "train/loss": 0.125}, 9)]
+    assert caplog.messages == ["epoch 1/3  2.0 s  train/loss 0.125  val/psnr 30.00 dB  gain +0.50"]
+
+
+def test_the_loss_of_several_processes_is_their_mean_and_rank_0_alone_prints_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = fake_trainer(tmp_path)
+    trainer.world_size, trainer.is_global_zero = 2, False
+    other = torch.tensor(5.0)
+    trainer.strategy = SimpleNamespace(reduce=lambda mean, reduce_op: (mean + other) / 2)
+    table = EpochTable()
+    with caplog.at_level("INFO", logger="sr.callbacks.tables"):
+        run_epoch(table, trainer, [(1.0, 4)], validates=False)
+    assert table.rows[0]["train/loss"] == 3.0
+    assert caplog.messages == []
+
+
+def test_only_validated_epochs_have_scores_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="sr.callbacks.tables"):
+        run_epoch(EpochTable(), fake_trainer(tmp_path, epoch=1), [(3.0, 1)], validates=False)
+    (line,) = caplog.messages
+    assert line.startswith("epoch 2/3")
+    assert line.endswith("train/loss 3")

@@ -1,34 +1,83 @@
-import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from sr.callbacks import timing
 from sr.callbacks.timing import Timing
 
+MODULE: Any = None
 
-def test_waiting_and_training_are_told_apart() -> None:
+
+class Clock:
+    """A clock that shows the time it was set to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+class Logger:
+    """Remembers what was logged."""
+
+    def __init__(self) -> None:
+        self.logged: list[tuple[dict[str, float], int]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        self.logged.append((metrics, step))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(timing, "time", clock)
+    return clock
+
+
+def step(timing: Timing, clock: Clock, trainer: Any, *, wait: float, work: float) -> None:
+    """A step on a batch of 4 after a wait for it, both in seconds."""
+    batch = {"lr": torch.zeros(4, 3, 2, 2)}
+    clock.now += wait
+    timing.on_train_batch_start(trainer, MODULE, batch, 0)
+    clock.now += work
+    timing.on_train_batch_end(trainer, MODULE, None, batch, 0)
+
+
+def test_waiting_and_training_are_told_apart_and_validation_is_neither(clock: Clock) -> None:
     timing = Timing()
     trainer: Any = SimpleNamespace(world_size=2)
-    module: Any = None
-    batch = {"lr": torch.zeros(4, 3, 2, 2)}
-    timing.on_train_epoch_start(trainer, module)
-    for _ in range(3):
-        time.sleep(0.01)
-        timing.on_train_batch_start(trainer, module, batch, 0)
-        time.sleep(0.03)
-        timing.on_train_batch_end(trainer, module, None, batch, 0)
-    assert timing.images == 24
-    assert 0.03 <= timing.wait_seconds < timing.train_seconds - 0.08
-    assert timing.wait_share == timing.wait_seconds / timing.train_seconds
-    assert timing.images_per_second == 24 / timing.train_seconds
+    for _ in range(2):
+        timing.on_train_epoch_start(trainer, MODULE)
+        step(timing, clock, trainer, wait=1.0, work=3.0)
+        step(timing, clock, trainer, wait=0.5, work=3.5)
+        clock.now += 60  # a validation
+    assert timing.state_dict() == {"train_seconds": 16.0, "wait_seconds": 3.0, "images": 2 * 2 * 4 * 2}
+    assert timing.wait_share == 3 / 16
+    assert timing.images_per_second == 32 / 16
 
 
-def test_a_continued_run_adds_to_the_clocks_of_the_first() -> None:
+def test_an_epoch_that_is_resumed_in_the_middle_counts_from_the_start_of_training(clock: Clock) -> None:
     timing = Timing()
     timing.load_state_dict({"train_seconds": 10.0, "wait_seconds": 1.0, "images": 50})
-    assert timing.wait_share == pytest.approx(0.1)
-    assert timing.images_per_second == 5.0
-    assert timing.state_dict() == {"train_seconds": 10.0, "wait_seconds": 1.0, "images": 50}
+    timing.on_train_start(SimpleNamespace(world_size=1), MODULE)  # type: ignore[arg-type]
+    step(timing, clock, SimpleNamespace(world_size=1), wait=2.0, work=3.0)
+    assert timing.state_dict() == {"train_seconds": 15.0, "wait_seconds": 3.0, "images": 54}
+
+
+def test_the_rates_are_logged_at_the_last_step_of_the_epoch() -> None:
+    timing = Timing()
+    timing.load_state_dict({"train_seconds": 10.0, "wait_seconds": 1.0, "images": 50})
+    logger = Logger()
+    trainer: Any = SimpleNamespace(loggers=[logger], current_epoch=2, global_step=30)
+    timing.on_train_epoch_end(trainer, MODULE)
+    expected = {"epoch": 2, "time/wait_share": 0.1, "time/images_per_second": 5.0}
+    ((rates, step),) = logger.logged
+    assert rates == pytest.approx(expected)
+    assert step == 29
+
+
+def test_a_run_without_a_step_has_no_rates() -> None:
     assert Timing().images_per_second == Timing().wait_share == 0

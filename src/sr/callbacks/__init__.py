@@ -1,1 +1,1 @@
-"""What a run records besides its weights, and what stops it early; one concern a file."""
+"""Callbacks of a training run: what it records and when it stops early, one concern per file."""

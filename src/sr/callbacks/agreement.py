@@ -1,20 +1,20 @@
-"""Decisions that the processes of one run take together: one that ended alone would leave the others waiting."""
+"""Decisions that the processes of a run take together, since one that stops alone leaves the others waiting."""
 
 from lightning import Trainer
 
-_EVERY = 10  # steps; each agreement costs a message between the processes
+_EVERY = 10  # steps; every agreement is a collective operation
 
 
 def is_due(trainer: Trainer) -> bool:
-    """Whether the processes agree after this step; a single process does so after every step."""
+    """Whether this step ends with an agreement: every tenth step, or every step in a single process."""
     return trainer.world_size == 1 or trainer.global_step % _EVERY == 0
 
 
-def any_process(trainer: Trainer, wants: bool) -> bool:
-    """Whether this or another process of the run wants something; all of them have to ask at the same time."""
-    return bool(trainer.strategy.reduce_boolean_decision(wants, all=False))
+def any_process(trainer: Trainer, condition: bool) -> bool:
+    """Whether the condition holds in any process of the run; a collective call, which every process has to make."""
+    return bool(trainer.strategy.reduce_boolean_decision(condition, all=False))
 
 
-def as_rank_zero(trainer: Trainer, wants: bool) -> bool:
-    """What rank 0 wants; all processes have to ask at the same time."""
-    return bool(trainer.strategy.broadcast(wants))
+def as_rank_zero(trainer: Trainer, decision: bool) -> bool:
+    """The decision of rank 0; a collective call, which every process has to make."""
+    return bool(trainer.strategy.broadcast(decision))

@@ -7,14 +7,15 @@ from torch import Tensor
 
 
 class MovingAverage(WeightAveraging):
-    """Validates, keeps and hands out an exponential moving average of the weights instead of the weights themselves.
+    """Validate and save an exponential moving average of the weights instead of the weights themselves.
 
-    The decay rises as ``min(decay, (1 + n) / (10 + n))`` with the number n of steps averaged so far, so that the start
-    of a run is forgotten soon. Checkpoints hold the average as their weights, and what training goes on from beside it.
+    The decay rises as ``min(decay, (1 + n) / (10 + n))`` with the number n of steps averaged so far, so that the
+    initial weights fade quickly. A checkpoint holds the average as its weights, and separately the weights from which
+    training resumes.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
-        """Average with ``decay`` in [0, 1) a step."""
+        """Use at most ``decay``, in [0, 1), as the share of the old average kept at each step."""
 
         def average(averaged: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
             count = int(steps)
@@ -24,7 +25,7 @@ class MovingAverage(WeightAveraging):
         super().__init__(use_buffers=False, multi_avg_fn=average)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Keep the count of steps on the CPU: each step looks at it, which would make a GPU wait."""
+        """Keep the step counter on the CPU: it is read at every step, which would synchronise a GPU."""
         super().setup(trainer, pl_module, stage)
         if self._average_model is not None:
             self._average_model.n_averaged = self._average_model.n_averaged.cpu()

@@ -1,4 +1,4 @@
-"""An early end for runs whose loss or gradient is no longer finite."""
+"""Stop a run whose loss or gradient is no longer finite."""
 
 from collections import deque
 from typing import Any
@@ -13,24 +13,24 @@ from sr.errors import DivergedError
 
 
 class DivergenceGuard(Callback):
-    """Ends a run whose loss or gradient is no longer finite.
+    """Stop a run whose loss or gradient is no longer finite.
 
-    On a CPU that is before the step is taken, on a GPU soon after, since the values arrive later. Several processes end
-    together. A checkpoint written before stays.
+    On a CPU it stops before the optimizer step, on a GPU a little later, when the values have arrived. Several
+    processes stop together. Checkpoints written before are kept.
     """
 
     def __init__(self) -> None:
-        """Start with nothing to check."""
+        """Start with no pending values."""
         self._pending: deque[tuple[int, str, Tensor, torch.cuda.Event | None]] = deque()
         self._error: DivergedError | None = None
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Check the gradient as it is before clipping.
+        """Check the gradient before it is clipped.
 
         Raises:
             DivergedError: with step, learning rate and gradient norm.
         """
-        if getattr(trainer.precision_plugin, "scaler", None) is None:  # float16's scaler skips such steps by itself
+        if getattr(trainer.precision_plugin, "scaler", None) is None:  # float16's scaler skips such steps itself
             self._add(trainer, pl_module, "gradient", _gradient_norm(pl_module), trainer.global_step + 1)
 
     def on_train_batch_end(
@@ -59,7 +59,7 @@ class DivergenceGuard(Callback):
             self._end_together(trainer)
 
     def _add(self, trainer: Trainer, pl_module: LightningModule, name: str, value: Tensor, step: int) -> None:
-        """Queue a value, and check those that have arrived, without making the device wait."""
+        """Queue a value and check those that have arrived, without synchronising the device."""
         value = value.to("cpu", non_blocking=True)
         event = None
         if pl_module.device.type == "cuda":
@@ -69,7 +69,7 @@ class DivergenceGuard(Callback):
         self._check(trainer, pl_module)
 
     def _check(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the values that have arrived; with several processes an error waits until all of them can end."""
+        """Check the values that have arrived; with several processes the error is kept until they agree to stop."""
         while self._pending and (self._pending[0][3] is None or self._pending[0][3].query()):
             step, name, value, _ = self._pending.popleft()
             if not value.isfinite() and self._error is None:

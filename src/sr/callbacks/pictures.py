@@ -1,4 +1,4 @@
-"""Sample pictures: whole ones for TensorBoard, and crops for the report."""
+"""Sample pictures of validation images: whole images in TensorBoard, crops for the report."""
 
 import json
 from pathlib import Path
@@ -22,10 +22,10 @@ from sr.terms import Batch, Part, StepOutput
 
 
 class SampleGrids(Callback):
-    """Pictures in TensorBoard: input | output | target | error, for the first validation images."""
+    """Show input | output | target | error of the first validation images in TensorBoard."""
 
     def __init__(self, images: int = 4, times: int = 20, error_gain: float = 4.0) -> None:
-        """Show ``images`` pictures about ``times`` times in a run; errors are multiplied by ``error_gain``."""
+        """Show the first ``images`` images at about ``times`` validations; errors are amplified by ``error_gain``."""
         self.images, self.times, self.error_gain = images, times, error_gain
 
     @rank_zero_only
@@ -38,18 +38,18 @@ class SampleGrids(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add the picture of an image, at the validations chosen."""
+        """Add the picture and the gain of an image, if this validation is due."""
         board = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
         if board is None or outputs["part"] is not Part.VAL or batch_idx >= self.images or not self._is_due(trainer):
             return
         name, gain = batch["name"][0], float(outputs["scores"]["gain"][0])
         grid = sample_grid(batch["lr"][0], outputs["sr"][0], batch["hr"][0], self.error_gain)
-        step = trainer.global_step - 1  # as Lightning counts the scores of a validation
+        step = trainer.global_step - 1  # the step under which Lightning logs a validation
         board.experiment.add_image(f"val/{name}", grid.cpu(), step)
         board.experiment.add_scalar(f"gain/{name}", gain, step)
 
     def _is_due(self, trainer: Trainer) -> bool:
-        """Whether this validation is one of about ``times``, evenly spread; the first and the last always are."""
+        """Whether this validation is one of about ``times`` evenly spaced ones; the first and the last always are."""
         epochs_apart = trainer.check_val_every_n_epoch or 1
         validations = max(1, (trainer.max_epochs or 1) // epochs_apart)
         number = (trainer.current_epoch + 1) // epochs_apart - 1
@@ -59,7 +59,7 @@ class SampleGrids(Callback):
 def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor:
     """Place input, output, target and error side by side: ``(3, H, 4*W)`` in [0, 1].
 
-    ``lr`` ``(3, h, w)`` is enlarged by bicubic; the error is ``error_gain`` times the absolute difference.
+    ``lr`` ``(3, h, w)`` is enlarged with bicubic; the error is the absolute difference times ``error_gain``.
     """
     enlarged = resize(lr.float()[None], hr.shape[-1] / lr.shape[-1])[0]
     error = (sr.float() - hr).abs() * error_gain
@@ -67,21 +67,21 @@ def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor
 
 
 class SampleCrops(Callback):
-    """Writes ``samples.png`` at the best epoch: a row a validation image, columns input, output and target.
+    """Write ``samples.png`` at the best epoch: a row per validation image, with columns input, output and target.
 
-    Of each image it shows the square where the input is worst, which is the same for every model. The rows' names and
-    the squares' places and sides are in the file's text chunk ``sr``, as JSON.
+    Each row shows the square in which the input is worst, so every model shows the same one. The PNG text chunk ``sr``
+    holds the names of the rows and the position and side of each square, as JSON.
     """
 
     def __init__(self, side: int = 96, images: int = 64) -> None:
-        """Show squares of ``side`` pixels of the ``images`` whose input has the lowest PSNR; 0 images: none."""
+        """Show squares of ``side`` pixels of the ``images`` images whose input has the lowest PSNR; 0 for none."""
         check_at_least("callbacks: side", side, 1)
         check_at_least("callbacks: images", images, 0)
         self.side, self.images = side, images
         self._rows: list[tuple[float, dict[str, Any], Tensor]] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the squares of the validation before."""
+        """Drop the squares of the previous validation."""
         self._rows = []
 
     def on_validation_batch_end(
@@ -93,7 +93,7 @@ class SampleCrops(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Cut the square out of each validation image, and keep the hardest."""
+        """Crop the square of each validation image, and keep the images whose input is worst."""
         if outputs["part"] is not Part.VAL:
             return
         for position, name in enumerate(outputs["name"]):
@@ -104,8 +104,8 @@ class SampleCrops(Callback):
             strip = torch.cat(
                 [to_uint8(image[square]) for image in (enlarged, outputs["sr"][position].float(), hr)], -1
             )
-            place = {"name": name, "top": top, "left": left, "side": side}
-            self._rows.append((float(outputs["scores"]["input_psnr"][position]), place, strip.cpu()))
+            layout = {"name": name, "top": top, "left": left, "side": side}
+            self._rows.append((float(outputs["scores"]["input_psnr"][position]), layout, strip.cpu()))
         self._rows = sorted(self._rows, key=lambda row: (row[0], row[1]["name"]))[: self.images]
 
     @rank_zero_only
@@ -117,9 +117,10 @@ class SampleCrops(Callback):
 
 
 def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int]:
-    """Top, left and side of the square with the largest squared error of the input: two ``(3, H, W)``.
+    """Find the square in which the input has the largest squared error, as (top, left, side).
 
-    The side is cut to the image; places are looked at every eighth of it.
+    Both images are ``(3, H, W)``. A ``side`` larger than the image is reduced to it; positions are an eighth of the
+    side apart.
     """
     side = min(side, *hr.shape[-2:])
     error = (enlarged - hr).square().mean(0, keepdim=True)
@@ -130,12 +131,12 @@ def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int
 
 
 def _write_samples(path: Path, rows: list[tuple[float, dict[str, Any], Tensor]]) -> None:
-    """One picture, a strip below the other, narrower strips filled up with black."""
-    side = max(place["side"] for _, place, _ in rows)
+    """Write the strips below one another as one picture, narrower ones padded with black."""
+    side = max(layout["side"] for _, layout, _ in rows)
     sheet = torch.zeros(3, side * len(rows), 3 * side, dtype=torch.uint8)
     for number, (_, _, strip) in enumerate(rows):
         sheet[:, number * side : number * side + strip.shape[1], : strip.shape[2]] = strip
     text = PngInfo()
-    text.add_text("sr", json.dumps({"side": side, "rows": [place for _, place, _ in rows]}))
+    text.add_text("sr", json.dumps({"side": side, "rows": [layout for _, layout, _ in rows]}))
     with whole_file(path) as file:
         to_pil(sheet).save(file, "PNG", pnginfo=text)

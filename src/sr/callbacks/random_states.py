@@ -1,4 +1,4 @@
-"""The random states in checkpoints, so that a resumed run draws the same numbers."""
+"""Random states in checkpoints."""
 
 import random
 from typing import Any
@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class RandomStates(Callback):
-    """Keeps the random states in checkpoints, so that dropout in a resumed run draws what it would have drawn."""
+    """Save random states in checkpoints, so that a resumed run draws the same numbers, for dropout say."""
 
     def __init__(self) -> None:
         """Start with nothing to restore."""
@@ -28,7 +28,7 @@ class RandomStates(Callback):
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember the states until the first step: set-up code in between also draws random numbers."""
+        """Keep the states until the first step, since setting up the run draws random numbers too."""
         self._restored = checkpoint.get("random")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

@@ -1,4 +1,4 @@
-"""Reports from inside a search's trial."""
+"""Reports of a trial to its search."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from sr.errors import PrunedError
 
 
 class TrialReports(Callback):
-    """Reports to a search after each validation, and ends the trial where the pruner says so.
+    """Report each validation score to the search, and stop the trial if the pruner says so.
 
-    Outside a search it does nothing. Epochs count from 1 and on through the folds: with ten epochs, fold 1 reports its
-    first as 11, so that a trial is compared with others on the same images only.
+    Outside a search it does nothing. Epochs are numbered from 1 and continue through the folds: with ten epochs, the
+    first of fold 1 is number 11, so that trials are only compared on the same images.
     """
 
     def __init__(self, monitor: str, fold: Any = None) -> None:
-        """Report ``monitor``, as logged; ``fold`` is the number of the fold, or null without folds."""
+        """Report the metric ``monitor``; ``fold`` is the number of the fold, or None without folds."""
         self._monitor = monitor
         self._fold = fold if isinstance(fold, int) else 0
         self._validated = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember that there is a score to report."""
+        """Note that there is a score to report."""
         self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

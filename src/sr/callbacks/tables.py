@@ -1,4 +1,4 @@
-"""The tables of a run folder: a row an epoch, and a row an image."""
+"""The tables of a run folder: ``metrics.csv`` by epoch, ``images.csv`` and ``test_images.csv`` by image."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class EpochTable(Callback):
-    """Writes ``metrics.csv``, a row an epoch, and a line of it to the log; logs the epoch's ``train/loss``."""
+    """Write ``metrics.csv`` with a row per epoch, print a summary line, and log the epoch's ``train/loss``."""
 
     COLUMNS = (
         *("epoch", "step", "seconds", "lr", "train/loss", "train/psnr", "train/ssim", "train/gain"),
@@ -28,7 +28,7 @@ class EpochTable(Callback):
     )
 
     def __init__(self) -> None:
-        """Start with no rows; a resumed run brings its own."""
+        """Start with no rows; those of a resumed run come from its checkpoint."""
         self.rows: list[dict[str, float]] = []
         self._validated = False
         self._started = 0.0
@@ -36,11 +36,11 @@ class EpochTable(Callback):
         self._loss_count = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of an epoch that is resumed in its middle."""
+        """Start the clock, for an epoch that is resumed in the middle."""
         self._started = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of the epoch, and its mean loss."""
+        """Reset the clock and the mean loss."""
         self._started = time.perf_counter()
         self._validated = False
         self._loss_sum, self._loss_count = 0.0, 0
@@ -48,17 +48,17 @@ class EpochTable(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Add the loss of the batch, on its device; Lightning's own mean forgets what came before an interrupt."""
+        """Add the loss of the batch, on its device; Lightning's own mean loses what came before an interrupt."""
         count = len(batch["lr"])
         self._loss_sum = self._loss_sum + outputs["loss"].detach() * count
         self._loss_count += count
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember that this epoch has scores."""
+        """Note that this epoch has scores."""
         self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the row."""
+        """Add the row of the epoch and write the table."""
         metrics = trainer.callback_metrics
         row: dict[str, float] = {
             "epoch": trainer.current_epoch,
@@ -85,26 +85,26 @@ class EpochTable(Callback):
             log.info(line)
 
     def state_dict(self) -> dict[str, Any]:
-        """Rows so far, and the loss of an epoch that is not over."""
+        """Return the rows so far, and the loss of the unfinished epoch."""
         return {"rows": self.rows, "loss_sum": float(self._loss_sum), "loss_count": self._loss_count}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume after the rows of the checkpoint."""
+        """Continue the rows and the mean loss of the checkpoint."""
         self.rows = list(state_dict["rows"])
         self._loss_sum, self._loss_count = state_dict["loss_sum"], state_dict["loss_count"]
 
 
 class ImageScores(Callback):
-    """Writes ``images.csv``, a row an image, for the epoch with the best validation score, and ``test_images.csv``."""
+    """Write the scores of each image: ``images.csv`` at the best epoch, ``test_images.csv`` after a test."""
 
     def __init__(self) -> None:
-        """Start with no tables; a resumed run brings its own."""
+        """Start with no scores; those of a resumed run come from its checkpoint."""
         self.best: list[dict[str, Any]] = []
         self.test: list[dict[str, Any]] = []
         self._rows: list[dict[str, Any]] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin a new table."""
+        """Drop the scores of the previous validation."""
         self._rows = []
 
     def on_validation_batch_end(
@@ -116,7 +116,7 @@ class ImageScores(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Collect the validation images; the training images beside them are not listed."""
+        """Collect the scores of validation images; those of training images are not listed."""
         if outputs["part"] is Part.VAL:
             self._rows += _rows(outputs)
 
@@ -136,7 +136,7 @@ class ImageScores(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Collect the test images."""
+        """Collect the scores of test images."""
         self.test += _rows(outputs)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -144,11 +144,11 @@ class ImageScores(Callback):
         _write_table(RunFolder(Path(trainer.default_root_dir)).test_images, self.test)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best table so far."""
+        """Return the scores of the best epoch."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume with the best table of the checkpoint."""
+        """Restore the scores of the best epoch."""
         self.best = list(state_dict["best"])
 
 

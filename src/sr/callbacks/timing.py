@@ -1,4 +1,4 @@
-"""How fast a run trains, and how long it waits for data."""
+"""Training speed, and the time spent waiting for data."""
 
 import time
 from typing import Any
@@ -9,10 +9,10 @@ from sr.io.logs import log_now
 
 
 class Timing(Callback):
-    """Measures training seconds, the share of them spent waiting for data, and images per second."""
+    """Measure training seconds, the share of them spent waiting for data, and images per second."""
 
     def __init__(self) -> None:
-        """Start all clocks at zero; a continued run adds to what it did before."""
+        """Start at zero; a resumed run continues the counts of its checkpoint."""
         self.train_seconds = 0.0
         self.wait_seconds = 0.0
         self.images = 0
@@ -21,7 +21,7 @@ class Timing(Callback):
 
     @property
     def wait_share(self) -> float:
-        """Share of training time between two steps, where the next batch is fetched; 0..1."""
+        """Share of training time spent between steps, where the next batch is fetched; 0 to 1."""
         return self.wait_seconds / self.train_seconds if self.train_seconds else 0.0
 
     @property
@@ -30,7 +30,7 @@ class Timing(Callback):
         return self.images / self.train_seconds if self.train_seconds else 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start waiting in an epoch that is continued in its middle."""
+        """Start waiting, in an epoch that is resumed in the middle."""
         self._mark = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -50,7 +50,7 @@ class Timing(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Count the batch, start waiting for the next."""
+        """Count the batch and start waiting for the next."""
         now = time.perf_counter()
         self.train_seconds += now - self._mark
         self.images += len(batch["lr"]) * trainer.world_size
@@ -62,10 +62,10 @@ class Timing(Callback):
         log_now(trainer, values, trainer.global_step - 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds and images so far."""
+        """Return seconds and images so far."""
         return {"train_seconds": self.train_seconds, "wait_seconds": self.wait_seconds, "images": self.images}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Add to what the checkpoint counted."""
+        """Continue the counts of the checkpoint."""
         self.train_seconds, self.wait_seconds = state_dict["train_seconds"], state_dict["wait_seconds"]
         self.images = state_dict["images"]

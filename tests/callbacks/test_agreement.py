@@ -1,0 +1,30 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sr.callbacks.agreement import any_process, as_rank_zero, is_due
+
+
+@pytest.mark.parametrize(("world_size", "expected"), [(1, list(range(1, 31))), (2, [10, 20, 30])])
+def test_several_processes_agree_at_every_tenth_step_and_a_single_one_at_every_step(
+    world_size: int, expected: list[int]
+) -> None:
+    trainers: list[Any] = [SimpleNamespace(world_size=world_size, global_step=step) for step in range(1, 31)]
+    assert [trainer.global_step for trainer in trainers if is_due(trainer)] == expected
+
+
+@pytest.mark.parametrize("others", [True, False])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_condition_holds_if_it_holds_in_any_process(own: bool, others: bool) -> None:
+    def reduce_boolean_decision(decision: bool, all: bool = True) -> bool:
+        return decision and others if all else decision or others
+
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(reduce_boolean_decision=reduce_boolean_decision))
+    assert any_process(trainer, own) == (own or others)
+
+
+@pytest.mark.parametrize("decision_of_rank_zero", [True, False])
+def test_every_process_follows_rank_0(decision_of_rank_zero: bool) -> None:
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(broadcast=lambda decision: decision_of_rank_zero))
+    assert as_rank_zero(trainer, not decision_of_rank_zero) == decision_of_rank_zero
