@@ -1,4 +1,4 @@
-"""How long `sr check-data` takes for many photographs, alone and in pairs.
+"""Time and memory of `sr check-data` on many images, alone and in pairs.
 
 python -m scripts.bench.check_data            # about 5 minutes on two cores; writes benchmarks/check.json
 """
@@ -24,7 +24,7 @@ SIDE = 256
 
 
 def write(number: int, photographs: list[Image.Image], root: Path, scale: int) -> None:
-    """A picture like a photograph: parts of two at random places and sizes, one over the other."""
+    """Write image ``number`` and its shrunken pair: crops of two photographs, blended so that it looks like one."""
     random = np.random.default_rng(number)
     parts = []
     for index in random.choice(len(photographs), 2, replace=False):
@@ -39,18 +39,18 @@ def write(number: int, photographs: list[Image.Image], root: Path, scale: int) -
 
 
 def timed(what: str, folder: Path) -> dict[str, Any]:
-    """Seconds of a check, and the most memory that the process has used until its end."""
-    begun = time.perf_counter()
+    """Check a folder: seconds, and the peak memory of the process so far."""
+    start = time.perf_counter()
     report = check([folder])
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return {"what": what, "images": report.images, "seconds": seconds, "peak_mib": memory}
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--count", type=int, default=10_000, help="of images")
     parser.add_argument("--scale", type=int, default=2, help="of the pairs")
     options = parser.parse_args()
     files = sorted({source.hr for source in demo_photographs()})

@@ -1,4 +1,4 @@
-"""What data cost: waiting, decoding, and memory against the number of images.
+"""What loading images costs: time spent waiting and decoding, and memory by the number of images.
 
 python -m scripts.bench.data             # about 5 minutes on two cores; writes benchmarks/data.json
 """
@@ -6,6 +6,8 @@ python -m scripts.bench.data             # about 5 minutes on two cores; writes 
 import argparse
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ import numpy as np
 from PIL import Image
 
 from scripts.bench.timing import photographs, run, save
-from sr.data.image_set import shared_pool
 from sr.data.sources import isr_folders
 from sr.datamodule import ISRDataModule
 
@@ -21,7 +22,7 @@ NETWORKS = ("espcn", "autoencoder", "vdsr")
 
 
 def waiting(root: Path, steps: int) -> list[dict[str, Any]]:
-    """Share of training time spent waiting for data, by network."""
+    """Percentage of the training time spent waiting for data, by network."""
     rows = []
     for model in NETWORKS:
         result = run(
@@ -32,41 +33,46 @@ def waiting(root: Path, steps: int) -> list[dict[str, Any]]:
     return rows
 
 
-def opened(root: Path, cache: Path, kind: str) -> tuple[ISRDataModule, float]:
-    """A data module that has decoded its images, and the seconds it took, as in a process of its own."""
-    shared_pool.close()
-    begun = time.perf_counter()
+def open_images(root: Path, cache_dir: Path, epochs: int) -> tuple[float, int]:
+    """Open a folder with the cache on disk, and read it for some epochs.
+
+    Returns:
+        Seconds until it was open, and bytes by which the process grew.
+    """
+    before = private_memory()
+    start = time.perf_counter()
     data = ISRDataModule(
-        isr_folders, str(root), cache=kind, cache_dir=str(cache), group_near_identical=False, patch=32, batch_size=64
-    )
+        isr_folders, str(root), cache="disk", cache_dir=str(cache_dir),
+        group_near_identical=False, patch=32, batch_size=64,
+    )  # fmt: skip
     data.setup()
-    return data, time.perf_counter() - begun
+    seconds = time.perf_counter() - start
+    for _ in range(epochs):
+        for _ in data.train_dataloader():
+            pass
+    return seconds, private_memory() - before
 
 
-def own_memory() -> int:
-    """Bytes of this process that no file backs."""
+def private_memory() -> int:
+    """Bytes of this process that are not backed by a file; Linux only."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) * 1024
     raise OSError("/proc/self/status has no RssAnon: this part needs Linux")
 
 
-def many(count: int) -> list[dict[str, Any]]:
-    """Decoding once, and the memory of one epoch, with the cache on disk."""
+def opening(count: int) -> list[dict[str, Any]]:
+    """Time to decode so many images and to open them again, and memory of an epoch, each in a process of its own."""
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as root:
-        folder = Path(root, "high_res")
+        folder, cache = Path(root, "high_res"), Path(root, "cache")
         folder.mkdir()
         for number in range(count):
             noise = random.integers(0, 256, (48, 48, 3), np.uint8)
             Image.fromarray(noise).save(folder / f"{number}.bmp")
-        before = own_memory()
-        data, first = opened(Path(root), Path(root, "cache"), "disk")
-        for _ in data.train_dataloader():
-            pass
-        memory = own_memory() - before
-        del data
-        again = opened(Path(root), Path(root, "cache"), "disk")[1]
+        with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
+            first, memory = processes.submit(open_images, Path(root), cache, epochs=1).result()
+            again, _ = processes.submit(open_images, Path(root), cache, epochs=0).result()
     return [
         {"what": f"{count} images: decoded for the first time", "value": first, "unit": "s"},
         {"what": f"{count} images: opened again", "value": again, "unit": "s"},
@@ -75,12 +81,12 @@ def many(count: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--counts", type=int, nargs="+", default=[855, 50_000])
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--counts", type=int, nargs="+", default=[855, 50_000], help="of images")
+    parser.add_argument("--steps", type=int, default=40, help="of training, for the waiting")
     options = parser.parse_args()
-    rows = [row for count in options.counts for row in many(count)]
+    rows = [row for count in options.counts for row in opening(count)]
     with photographs() as root:
         rows += waiting(root, options.steps)
     save("data", rows)

@@ -1,9 +1,9 @@
-"""How much of a GPU training uses, and how long the origin's whole grid takes on it.
+"""Utilisation of a GPU while training, and the time that the origin's whole grid would take on it.
 
 python -m scripts.bench.gpu              # about 5 minutes on one H100; writes benchmarks/gpu.json
 
-Every network with every loss is trained by python -m sr.train on whole images of 256x256, 16 a step. Utilisation is
-three times the forward pass's operations (forward, backward by input, backward by weight; for the VGG loss its
+Every network with every loss is trained by python -m sr.train on whole images of 256x256, 16 per step. Utilisation is
+three times the operations of the forward pass (forward, backward by input, backward by weight; for the VGG loss its
 features' forward twice and backward by input) over the time, against the matrix product in bfloat16 measured here. The
 grid (27 cells, 5 folds, 10 epochs, 560 images) is extrapolated from these speeds, optimizers taken as equal, with the
 time that a run needs besides its steps.
@@ -28,17 +28,17 @@ def peak(side: int) -> float:
     a, b = (torch.randn(side, side, device=device(), dtype=torch.bfloat16) for _ in range(2))
     best = 0.0
     for _ in range(10):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(5):
             a @ b
         if a.is_cuda:
             torch.cuda.synchronize()
-        best = max(best, 5 * 2 * side**3 / (time.perf_counter() - begun))
+        best = max(best, 5 * 2 * side**3 / (time.perf_counter() - start))
     return best
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--side", type=int, default=8192, help="of the matrices that measure the peak")

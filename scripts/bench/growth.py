@@ -1,4 +1,4 @@
-"""How the time of an epoch grows with the number of images, their size, and the batch.
+"""Time of an epoch by the number of images, their size, and the batch size.
 
 python -m scripts.bench.growth           # about 5 minutes on two cores; writes benchmarks/growth.json and growth.svg
 """
@@ -16,18 +16,18 @@ from PIL import Image
 
 from scripts.bench.timing import RESULTS, interleaved, run, save
 
-# What is varied, while the others stay at the middle of their own.
+# The values of each setting that is varied while the others stay as in USUAL.
 AXES = {"images": (16, 32, 64, 128), "side": (64, 96, 128, 192), "batch_size": (4, 8, 16, 32)}
 USUAL = {"images": 64, "side": 96, "batch_size": 16}
 
 
 def epoch(images: int, side: int, batch_size: int) -> float:
-    """Seconds of the second epoch of ESPCN on so many whole images (the first one warms up)."""
+    """Seconds of ESPCN's second epoch on whole images of ``side`` pixels; the first epoch warms up."""
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, "high_res")
         folder.mkdir()
-        for number in range(images + 1):  # and one that validates
+        for number in range(images + 1):  # and one for validation
             coarse = random.integers(0, 256, (8, 8, 3), np.uint8)
             Image.fromarray(coarse).resize((side, side)).save(folder / f"{number}.png")
         once, twice = (
@@ -42,7 +42,7 @@ def epoch(images: int, side: int, batch_size: int) -> float:
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Seconds against each axis, with the line through the origin and the last point."""
+    """Plot the seconds over each setting, with a line through zero and the last point."""
     mpl.rcParams["svg.hashsalt"] = "sr"
     figure = Figure(figsize=(9, 3), layout="constrained")
     titles = {"images": "images", "side": "pixels of an image (thousands)", "batch_size": "batch"}
@@ -53,12 +53,12 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         axes.plot(x, y, "o-")
         if name != "batch_size":
             axes.plot([0, x[-1]], [0, y[-1]], ":", color="grey")
-        axes.set(xlabel=title, ylabel="seconds an epoch" if number == 0 else None, ylim=(0, None), xlim=(0, None))
+        axes.set(xlabel=title, ylabel="seconds per epoch" if number == 0 else None, ylim=(0, None), xlim=(0, None))
     figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:
-    """Measure, print, plot and write."""
+    """Measure, print a table, write it and plot it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

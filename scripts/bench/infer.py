@@ -1,4 +1,4 @@
-"""How long an image takes: layout, precision, tiles, and ONNX Runtime on the same network.
+"""Time to enlarge an image, by memory layout, precision and tiles, and with ONNX Runtime.
 
 python -m scripts.bench.infer            # about 20 minutes on two cores; writes benchmarks/infer.json
 python -m scripts.bench.infer --sizes 256x256 --scale 2
@@ -29,7 +29,7 @@ TILES = (128, 256, 512)
 
 
 def milliseconds(call: Callable[[], object]) -> float:
-    """One call."""
+    """Time of one call."""
     begun = time.perf_counter()
     call()
     if torch.cuda.is_available():
@@ -57,23 +57,24 @@ def onnx_runtime(net: nn.Module, lr: Tensor) -> Callable[[], object] | None:
 
 def variants(net: nn.Module, lr: Tensor, scale: int, bf16: bool) -> dict[str, Callable[[], object]]:
     """The ways to run a network on an image, by name."""
-    plain, last = lr.contiguous(), lr.contiguous(memory_format=torch.channels_last)
+    contiguous, channels_last = lr.contiguous(), lr.contiguous(memory_format=torch.channels_last)
 
     def call(x: Tensor, half: bool, tile: int | None = None) -> Callable[[], object]:
-        def one() -> object:
+        def enlarge() -> object:
             with torch.inference_mode(), torch.autocast(x.device.type, torch.bfloat16) if half else nullcontext():
                 return net(x) if tile is None else list(enlarge_in_tiles(net, x, scale, tile))
 
-        return one
+        return enlarge
 
-    sides = {"float32": call(plain, False), "channels last": call(last, False), "and bfloat16": call(last, True)}
-    sides |= {f"sr, tiles of {tile}": call(last, bf16, tile) for tile in TILES if tile < min(lr.shape[-2:])}
-    session = onnx_runtime(net, plain)
+    sides = {"float32": call(contiguous, False), "channels last": call(channels_last, False)}
+    sides["and bfloat16"] = call(channels_last, True)
+    sides |= {f"sr, tiles of {tile}": call(channels_last, bf16, tile) for tile in TILES if tile < min(lr.shape[-2:])}
+    session = onnx_runtime(net, contiguous)
     return sides | ({"ONNX Runtime": session} if session else {})
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=NETWORKS)
     parser.add_argument("--sizes", nargs="+", default=["256x256", "1920x1080"], help="WIDTHxHEIGHT of the result")

@@ -1,4 +1,4 @@
-"""What bfloat16 changes in `sr predict`, for every network that ships with sr.
+"""What bfloat16 changes in the results of `sr predict`, for every network that ships with sr.
 
 python -m scripts.bench.precision            # seconds on two cores; writes benchmarks/precision.json
 python -m scripts.bench.precision --data Set5
@@ -27,7 +27,7 @@ _COMPARED = [precision for precision in PRECISIONS if precision != "auto"]
 
 
 def compare(name: str, scale: int, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-    """Means over the images of a network in both precisions."""
+    """Enlarge pairs of (input, target) in both precisions; means over the images."""
     psnr: dict[str, list[float]] = {precision: [] for precision in _COMPARED}
     moved, furthest = [], 0
     models: dict[str, Enlarger] = {precision: load(name, scale, precision=precision) for precision in _COMPARED}
@@ -53,7 +53,7 @@ def compare(name: str, scale: int, pairs: list[tuple[Tensor, Tensor]]) -> dict[s
 
 
 def main() -> None:
-    """Enlarge, compare, print and write."""
+    """Enlarge, compare, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of images instead of the demo photographs")
     options = parser.parse_args()

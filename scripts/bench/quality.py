@@ -1,9 +1,9 @@
-"""What each choice for speed costs in quality: the same runs with and without it.
+"""What each speed option costs in quality: the same runs with and without it.
 
 python -m scripts.bench.quality          # about 45 minutes on two cores; writes benchmarks/quality.json
 
 Trains on the demo photographs with several seeds: in float32 (the reference), in bfloat16, and compiled; with the VGG
-loss (random features), whose features may stay in float32 beside a network in bfloat16.
+loss (random features), whose features may stay in float32 while the network uses bfloat16.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from scripts.bench.timing import run, save
 from sr.terms import Part
 
 FLOAT32, BFLOAT16 = "trainer.precision=32-true", "trainer.precision=bf16-mixed"
-PLAIN = {
+PIXEL_LOSS = {
     "float32": [FLOAT32, "trainer.compile=false"],
     "bfloat16": [BFLOAT16, "trainer.compile=false"],
     "float32, compiled": [FLOAT32, "trainer.compile=true"],
@@ -27,7 +27,7 @@ VGG = {
 
 
 def main() -> None:
-    """Train, print and write."""
+    """Train, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["espcn"])
     parser.add_argument("--losses", nargs="+", default=["mse", "vgg"])
@@ -37,7 +37,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for model in options.models:
         for loss in options.losses:
-            ways = VGG if loss == "vgg" else PLAIN
+            ways = VGG if loss == "vgg" else PIXEL_LOSS
             scores: dict[str, list[float]] = {way: [] for way in ways}
             for seed in options.seeds:
                 for way, overrides in ways.items():
@@ -47,7 +47,7 @@ def main() -> None:
                     )  # fmt: skip
                     scores[way].append(result.scores[Part.VAL]["psnr"].mean)
             for way, psnr in scores.items():
-                change = [ours - plain for ours, plain in zip(psnr, scores["float32"], strict=True)]
+                change = [value - reference for value, reference in zip(psnr, scores["float32"], strict=True)]
                 row = {"model": model, "loss": loss, "way": way, "psnr": statistics.mean(psnr)}
                 rows.append(row | {"change dB": statistics.mean(change), "largest change dB": max(map(abs, change))})
                 print(rows[-1], flush=True)

@@ -1,4 +1,4 @@
-"""How much of one search's compute another one needs to reach the same score: a table and a plot.
+"""Compare two searches: how much of the first one's compute does the other need to reach the same score?
 
 python -m scripts.bench.searches runs/espcn_search runs/espcn_tpe --plot docs/search.svg
 """
@@ -17,19 +17,19 @@ from sr.runs.schema import read_result
 
 
 def finished(folder: Path) -> list[FrozenTrial]:
-    """Trials of a search that are over, in the order in which they ended."""
+    """The trials of a search that have ended, in that order."""
     with open_search(folder) as study:
         trials = [trial for trial in study.trials if trial.datetime_complete is not None]
     return sorted(trials, key=lambda trial: trial.datetime_complete or 0)
 
 
 def seconds(trial: FrozenTrial) -> float:
-    """What a trial took, whatever ran beside it."""
+    """Wall time of a trial."""
     return trial.duration.total_seconds() if trial.duration else 0.0
 
 
 def work(folder: Path, trial: FrozenTrial) -> float:
-    """What a trial cost on any machine: multiply-adds of its network times the epochs that it trained."""
+    """Cost of a trial on any machine: multiply-adds of its network times the epochs that it trained."""
     result = read_result(folder / f"trial_{trial.number:04d}")
     return float(result.multiply_adds if result else 0) * (trial.last_step or 0)
 
@@ -47,7 +47,7 @@ def best_so_far(folder: Path, trials: Sequence[FrozenTrial]) -> list[tuple[float
 
 
 def main() -> None:
-    """Compare two searches that maximize the same score."""
+    """Compare two searches that maximize the same score, and plot them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reference", type=Path)
     parser.add_argument("other", type=Path)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def draw(path: Path, names: Sequence[str], curves: Sequence[Sequence[tuple[float, float]]]) -> None:
-    """Best value so far over the compute spent."""
+    """Plot the best value so far over the compute spent."""
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sr", "axes.grid": True, "grid.alpha": 0.25}):
         figure = Figure((6.4, 3.6), layout="constrained")
         axes = figure.subplots()

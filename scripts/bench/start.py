@@ -1,4 +1,4 @@
-"""How long commands take until they answer, and until the first step of training.
+"""Time until commands answer, and until the first training step.
 
 python -m scripts.bench.start            # writes benchmarks/start.json
 """
@@ -16,6 +16,7 @@ from lightning import Callback
 
 from scripts.bench.timing import interleaved, save
 
+ROOT = Path(__file__).parents[2]  # from where a run can import this module
 TRAIN = (sys.executable, "-m", "sr.train")
 COMMANDS = {
     "python -c pass": (sys.executable, "-c", "pass"),
@@ -28,37 +29,37 @@ FIRST_STEP = "python -m sr.train, to the first step"
 
 
 class Stop(Callback):
-    """Ends the process after the first step."""
+    """End the process after the first step."""
 
     def on_train_batch_end(self, *arguments: Any) -> None:
-        """Leave at once: what follows is not start-up."""
+        """Exit at once: what follows is not start-up."""
         sys.stdout.flush()
         raise SystemExit(0)
 
 
 def seconds(command: tuple[str, ...]) -> float:
     """Wall time of a command."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def first_step() -> float:
     """Wall time of a run on the demo photographs that ends after its first step."""
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         subprocess.run(
-            (*TRAIN, f"hydra.run.dir={folder}/run", "+callbacks.stop._target_=bench_start.Stop"),
-            cwd=Path(__file__).parent, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            (*TRAIN, f"hydra.run.dir={folder}/run", "+callbacks.stop._target_=scripts.bench.start.Stop"),
+            cwd=ROOT, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        taken = time.perf_counter() - begun
+        elapsed = time.perf_counter() - start
         if not Path(folder, "run", "result.json").is_file():
             sys.exit("the run did not start: try the command by hand")
-        return taken
+        return elapsed
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved timing, images to train on, and results as JSON with their machine."""
+"""Shared by the benchmarks: interleaved timing, images to train on, runs, and results as JSON with their machine."""
 
 import json
 import os
@@ -26,7 +26,7 @@ RESULTS = Path(__file__).parents[2] / "benchmarks"
 
 
 def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """The median of each side's values, one of every side in each round, so that a slow minute slows all alike."""
+    """Measure every side once per round, so that a slow minute slows all alike; the median of each side."""
     values: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, measure in sides.items():
@@ -35,17 +35,17 @@ def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[s
 
 
 def rate(step: Callable[[], int], seconds: float) -> float:
-    """What ``step`` says it did, per second, over at least ``seconds`` and two steps after one that warms up."""
+    """Sum of what ``step`` returns, per second, over at least ``seconds`` and two steps, after one that warms up."""
     step()
-    done, steps, begun = 0, 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - begun) < seconds or steps < 2:
+    done, steps, start = 0, 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds or steps < 2:
         done, steps = done + step(), steps + 1
     return done / elapsed
 
 
 @contextmanager
 def photographs() -> Iterator[Path]:
-    """A temporary folder as `data=isr` takes it: the demo photographs in tiles of 256x256, as PNG files."""
+    """A temporary folder for `data=isr`: the demo photographs in tiles of 256x256, as PNG files."""
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, "high_res")
         folder.mkdir()
@@ -57,7 +57,7 @@ def photographs() -> Iterator[Path]:
 
 @contextmanager
 def composed(*overrides: str) -> Iterator[DictConfig]:
-    """The config of a run in a temporary folder."""
+    """Compose the config of a run in a temporary folder."""
     from hydra import compose, initialize_config_dir
 
     from sr.train import config_dir
@@ -67,7 +67,7 @@ def composed(*overrides: str) -> Iterator[DictConfig]:
 
 
 def run(*overrides: str) -> RunResult:
-    """Train in this process as ``python -m sr.train`` does; the result."""
+    """Train in this process as ``python -m sr.train`` does, in a temporary folder; returns the result."""
     from sr.runs.fit import fit
 
     with composed(*overrides) as config:
@@ -78,7 +78,7 @@ def run(*overrides: str) -> RunResult:
 
 
 def machine() -> dict[str, Any]:
-    """Where and with what a benchmark ran."""
+    """The machine, its load and the versions that a benchmark ran with."""
     return environment() | {"cores": os.cpu_count(), "precision_auto": precision("auto"), "load": os.getloadavg()[0]}
 
 
@@ -94,7 +94,7 @@ def save(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
 
 
 def device() -> torch.device:
-    """The GPU if there is one."""
+    """The GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -1,9 +1,9 @@
-"""Several small networks on one device: one after the other, stacked into one, or in processes of their own.
+"""Several small networks on one device: in turn, stacked into one, or each in its own process.
 
 python -m scripts.bench.together         # about 2 minutes on two cores; writes benchmarks/together.json
 
-ESPCN, batches of 16 crops of 96x96, Adam; steps of all networks together a second, so that larger is better. Stacked:
-parameters of all networks in one tensor each, and torch.func.vmap over them, as for the folds of one cell.
+ESPCN, batches of 16 crops of 96x96, Adam; training steps of all networks per second, so that larger is better. Stacked:
+each parameter of all networks in one tensor, and torch.func.vmap over them, as for the folds of one cell.
 """
 
 import argparse
@@ -25,19 +25,19 @@ BATCH, PATCH = 16, 96
 
 
 def batch() -> tuple[Tensor, Tensor]:
-    """Input and target."""
+    """A random input and target, each ``(BATCH, 3, PATCH, PATCH)``."""
     lr, hr = (torch.rand(BATCH, 3, PATCH, PATCH, device=device()) for _ in range(2))
     return lr, hr
 
 
 def wait() -> None:
-    """Until the GPU is done."""
+    """Wait until the GPU is done."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def in_turn(count: int) -> Callable[[], int]:
-    """A step of each network, one after the other."""
+    """A step of each network, one after the other; it returns how many."""
     nets = [ESPCN().to(device(), memory_format=torch.channels_last) for _ in range(count)]  # type: ignore[call-overload]
     optimizers = [torch.optim.Adam(net.parameters()) for net in nets]
     lr, hr = batch()
@@ -54,15 +54,15 @@ def in_turn(count: int) -> Callable[[], int]:
 
 
 def stacked(count: int) -> Callable[[], int]:
-    """A step of all at once."""
+    """A step of all networks at once; it returns how many."""
     nets: list[nn.Module] = [ESPCN().to(device()) for _ in range(count)]
     parameters, buffers = stack_module_state(nets)
     skeleton = copy.deepcopy(nets[0]).to("meta")
     optimizer = torch.optim.Adam(parameters.values())
     lr, hr = batch()
 
-    def loss(one: dict[str, Tensor], other: dict[str, Tensor]) -> Tensor:
-        return F.mse_loss(functional_call(skeleton, (one, other), (lr,)), hr)
+    def loss(net_parameters: dict[str, Tensor], net_buffers: dict[str, Tensor]) -> Tensor:
+        return F.mse_loss(functional_call(skeleton, (net_parameters, net_buffers), (lr,)), hr)
 
     def step() -> int:
         optimizer.zero_grad()
@@ -75,7 +75,7 @@ def stacked(count: int) -> Callable[[], int]:
 
 
 def worker(threads: int, seconds: float, start: Any, done: Any) -> None:
-    """A process of its own."""
+    """Train one network in this process, and put its steps per second into ``done``."""
     torch.set_num_threads(threads)
     step = in_turn(1)
     step()
@@ -84,7 +84,7 @@ def worker(threads: int, seconds: float, start: Any, done: Any) -> None:
 
 
 def processes(count: int, seconds: float) -> float:
-    """Steps per second of so many processes that share the cores."""
+    """Steps per second of ``count`` processes that share the cores."""
     context = multiprocessing.get_context("spawn")
     start, done = context.Barrier(count), context.Queue()
     threads = max(1, (os.cpu_count() or 1) // count)
@@ -98,7 +98,7 @@ def processes(count: int, seconds: float) -> float:
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--seconds", type=float, default=5.0)

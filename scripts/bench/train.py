@@ -1,16 +1,16 @@
-"""How fast a training step is, against the origin's manner and against a good plain loop.
+"""Training speed, compared with the origin project's loop and with a good plain loop.
 
 python -m scripts.bench.train            # about 15 minutes on two cores; writes benchmarks/train.json
 
-For each network with MSE and with VGG features (random ones: they cost the same), in images of 256x256 pixels a second
-(a crop of 96x96 counts as what it is of one):
+For each network with MSE and with VGG features (random ones: they cost the same), in images of 256x256 pixels per
+second (a crop of 96x96 counts as its share of one):
 
-- origin: one whole image a step, decoded at each step, float32, PSNR and SSIM by scikit-image at each step; the VGG
+- origin: one whole image per step, decoded at each step, float32, PSNR and SSIM by scikit-image at each step; the VGG
   loss on both images resized to 224.
 - plain: a DataLoader with two workers that decode, 16 crops of 96x96, float32, no scores. The same network, loss,
   optimizer and crops as sr's.
-- bare: sr's step on a batch at hand: channels last, the precision that sr chooses.
-- sr: python -m sr.train: the same with data, logging and callbacks (validation is not in it).
+- bare: sr's step on one batch in memory: channels last, the precision that sr chooses.
+- sr: python -m sr.train: the same with loading, logging and callbacks, without validation.
 """
 
 import argparse
@@ -39,14 +39,14 @@ Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
 
 
 def parts(*overrides: str) -> Built:
-    """Network, loss and optimizer that a command would build, on the device."""
+    """The network, loss and optimizer of a config, on the device."""
     with composed(*overrides) as config:
         net = instantiate(config.model).to(device())
         return net, instantiate(config.loss).to(device()), instantiate(config.optimizer)(net.parameters())
 
 
 def step(built: Built, lr: Tensor, hr: Tensor, bf16: bool = False) -> Tensor:
-    """One step of training; the output."""
+    """Train for one step; returns the output."""
     net, loss, optimizer = built
     with torch.autocast(lr.device.type, torch.bfloat16) if bf16 else nullcontext():
         sr: Tensor = net(lr)
@@ -60,7 +60,7 @@ def step(built: Built, lr: Tensor, hr: Tensor, bf16: bool = False) -> Tensor:
 
 
 def decode(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Input and target, float32 in [0, 1], ``(H, W, 3)``."""
+    """Read an image: input and target, float32 in [0, 1], ``(H, W, 3)``."""
     hr = Image.open(path).convert("RGB")
     low = hr.resize((hr.width // 2, hr.height // 2), Image.Resampling.BICUBIC)
     lr = low.resize(hr.size, Image.Resampling.BICUBIC)
@@ -73,13 +73,13 @@ def tensor(image: np.ndarray) -> Tensor:
 
 
 def origin(files: list[Path], loss_overrides: list[str], model: str) -> Callable[[], int]:
-    """The origin's manner."""
+    """A step of the origin project's loop; it returns the number of images."""
     resize = ["loss.resize=224"] if "loss=vgg" in loss_overrides else []
-    own = {"espcn": "espcn_origin", "autoencoder": "autoencoder_origin"}.get(model, model)
-    built = parts("experiment=origin", f"model={own}", *loss_overrides, *resize)
+    network = {"espcn": "espcn_origin", "autoencoder": "autoencoder_origin"}.get(model, model)
+    built = parts("experiment=origin", f"model={network}", *loss_overrides, *resize)
     remaining = cycle(files)
 
-    def one() -> int:
+    def train_step() -> int:
         lr, hr = decode(next(remaining))
         sr = step(built, tensor(lr)[None].to(device()), tensor(hr)[None].to(device()))
         out = sr.detach()[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
@@ -87,14 +87,14 @@ def origin(files: list[Path], loss_overrides: list[str], model: str) -> Callable
         structural_similarity(hr, out, channel_axis=2, data_range=1.0)
         return 1
 
-    return one
+    return train_step
 
 
 class Crops(Dataset[tuple[Tensor, Tensor]]):
-    """Random crops, decoded anew each time."""
+    """Random crops, decoded each time."""
 
     def __init__(self, files: list[Path]) -> None:
-        """Take each file many times an epoch."""
+        """Use each file a hundred times per epoch."""
         self.files = files * 100
 
     def __len__(self) -> int:
@@ -110,7 +110,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
 
 
 def plain(files: list[Path], loss_overrides: list[str], model: str) -> Callable[[], int]:
-    """A good plain loop."""
+    """A step of a good plain loop; it returns the number of crops."""
     built = parts(f"model={model}", *loss_overrides)
     loader = DataLoader(Crops(files), BATCH, shuffle=True, num_workers=2, persistent_workers=True, drop_last=True)
 
@@ -120,29 +120,29 @@ def plain(files: list[Path], loss_overrides: list[str], model: str) -> Callable[
 
     batches = endless()
 
-    def one() -> int:
+    def train_step() -> int:
         lr, hr = next(batches)
         step(built, lr.to(device()), hr.to(device()))
         return BATCH
 
-    return one
+    return train_step
 
 
 def bare(loss_overrides: list[str], model: str, bf16: bool) -> Callable[[], int]:
-    """The step alone."""
+    """A step of sr without loading; it returns the number of crops."""
     built = parts(f"model={model}", *loss_overrides)
     built[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     lr, hr = (torch.rand(BATCH, 3, PATCH, PATCH, device=device()) for _ in range(2))
 
-    def one() -> int:
+    def train_step() -> int:
         step(built, lr, hr, bf16)
         return BATCH
 
-    return one
+    return train_step
 
 
 def framework(root: Path, loss_overrides: list[str], model: str, steps: int) -> float:
-    """Crops per second of a run of so many steps."""
+    """Crops per second of a run of ``steps`` steps."""
     result = run(
         "data=isr", f"data.root={root}", f"model={model}", *loss_overrides, f"data.patch={PATCH}",
         f"data.batch_size={BATCH}", "data.test_share=0", "data.repeat=100", "data.train_scored=0",
@@ -152,7 +152,7 @@ def framework(root: Path, loss_overrides: list[str], model: str, steps: int) -> 
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=NETWORKS)
     parser.add_argument("--losses", nargs="+", default=list(LOSSES), choices=list(LOSSES))
@@ -173,14 +173,14 @@ def main() -> None:
 def measure(
     root: Path, files: list[Path], model: str, loss: list[str], options: argparse.Namespace, bf16: bool
 ) -> dict[str, float]:
-    """Speeds and ratios of a network and a loss."""
-    one_origin, one_plain, one_bare = origin(files, loss, model), plain(files, loss, model), bare(loss, model, bf16)
-    steps = max(4, round(options.seconds * rate(one_bare, options.seconds) / BATCH))
+    """Images per second of each loop, and sr's as multiples of the others."""
+    origin_step, plain_step, bare_step = origin(files, loss, model), plain(files, loss, model), bare(loss, model, bf16)
+    steps = max(4, round(options.seconds * rate(bare_step, options.seconds) / BATCH))
     speeds = interleaved(
         {
-            "origin": lambda: rate(one_origin, options.seconds),
-            "plain": lambda: rate(one_plain, options.seconds) * CROP,
-            "bare": lambda: rate(one_bare, options.seconds) * CROP,
+            "origin": lambda: rate(origin_step, options.seconds),
+            "plain": lambda: rate(plain_step, options.seconds) * CROP,
+            "bare": lambda: rate(bare_step, options.seconds) * CROP,
             "sr": lambda: framework(root, loss, model, steps) * CROP,
         },
         options.rounds,

@@ -1,9 +1,10 @@
-"""Give `sr predict` checkpoints and exported networks that were made to harm, and see that it refuses each.
+"""Give `sr predict` checkpoints and exported networks that were made to harm, and check that it refuses each.
 
 python -m scripts.campaigns.try_hostile_files            # half a minute; writes benchmarks/hostile.json
 
-Every file is loaded in a process of its own, whose memory is limited. It has to be refused with exit code 2 and one
-line that names it, soon, and nothing in it may have run: what can run would write a marker file. Exit code 1 otherwise.
+Every file is loaded in a process of its own with limited memory. It has to be refused within seconds, with exit code 2
+and one line that names it, and no program in it may have run: it would write a marker file. The exit code is 1
+otherwise.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from contextlib import redirect_stderr
 from itertools import chain
 from multiprocessing.connection import Connection
@@ -31,103 +33,97 @@ from tests.support.hostile.checkpoints import weights
 from tests.support.hostile.files import MAKERS, hostile_files
 
 MEMORY = 8 << 30  # bytes of addresses beyond those a process starts with; ONNX Runtime may take four
-PATIENCE = 30.0  # seconds
+TIMEOUT = 30.0  # seconds
 _REFUSED = 2  # exit code
 
 
-def _predict(told: Connection, model: Path, picture: Path) -> None:
-    """In a process of its own: exit code, what was written to stderr, and memory taken beyond that at the start."""
+def _predict(results: Connection, model: Path, image: Path) -> None:
+    """Run `sr predict` and send its exit code, its standard error, and the memory that it took, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far was the parent's
-    before = _peak()
+    limit = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the parent process
+    before = _peak_memory()
     text = io.StringIO()
     code: object = 0
     with redirect_stderr(text):
         try:
-            sr_main(["predict", str(picture), "-m", str(model), "-o", f"{picture}.big.png", "--force"])
+            sr_main(["predict", str(image), "-m", str(model), "-o", f"{image}.big.png", "--force"])
         except SystemExit as end:
             code = end.code
         except BaseException as error:
             code = f"{type(error).__name__}: {error}"
-    told.send((code, text.getvalue(), _peak() - before))
+    results.send((code, text.getvalue(), _peak_memory() - before))
 
 
-def _peak() -> float:
-    """Most memory so far, in MB."""
+def _peak_memory() -> float:
+    """Peak memory of this process, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
-def try_file(model: Path, picture: Path) -> tuple[object, str, float, float]:
-    """Exit code or what happened instead, the text, seconds, and MB."""
+def try_file(model: Path, image: Path) -> tuple[object, str, float, float]:
+    """Enlarge an image with a model in a new process.
+
+    Returns:
+        Exit code, or what happened instead; standard error; seconds; MB of memory.
+    """
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=_predict, args=(theirs, model, picture))
-    begun = time.perf_counter()
+    process = multiprocessing.get_context("fork").Process(target=_predict, args=(theirs, model, image))
+    start = time.perf_counter()
     process.start()
     theirs.close()
     try:
-        if ours.poll(PATIENCE):
-            code, text, memory = ours.recv()
-        else:
-            code, text, memory = "hung", "", 0.0
+        code, text, memory = ours.recv() if ours.poll(TIMEOUT) else ("hung", "", 0.0)
     except EOFError:
         process.join()
         code, text, memory = f"ended by {signal.Signals(-(process.exitcode or 0)).name}", "", 0.0
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     process.kill()
     process.join()
     return code, text, seconds, memory
 
 
+def try_all(folder: Path) -> Iterator[dict[str, Any]]:
+    """Try every hostile file; a row for each."""
+    marker, image = folder / "marker", folder / "image.png"
+    files = folder / "files"
+    files.mkdir()
+    Image.new("RGB", (32, 32), "gray").save(image)
+    for name, path in chain.from_iterable(hostile_files(suffix, files, marker) for suffix in MAKERS):
+        code, text, seconds, memory = try_file(path, image)
+        line = text.strip()
+        refused = code == _REFUSED and line.startswith(f"error: {path}: ") and "\n" not in line
+        row = {"name": name, "refused": refused, "marker": marker.exists(), "seconds": seconds, "MB": memory}
+        yield row | {"message": line.replace(str(path), "FILE") if refused else f"{code}: {line}"}
+        marker.unlink(missing_ok=True)
+
+
 def main() -> None:
-    """Make, try, print and write."""
+    """Try every file, print a table and write it."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    warnings.simplefilter("ignore")  # of torch, where it makes tensors that are going out of use
-    torch.set_num_threads(1)  # its threads do not survive a fork
-    import onnx  # noqa: F401 - these take seconds, which are not those of a file
+    warnings.simplefilter("ignore")  # torch's, of the tensors in the files
+    torch.set_num_threads(1)  # threads do not survive a fork
+    import onnx  # noqa: F401 - imported before the time of a file is measured
     import onnxruntime  # noqa: F401
 
     import sr.inference.predict  # noqa: F401
 
-    rows: list[dict[str, Any]] = []
-    wrong = []
-    with tempfile.TemporaryDirectory() as place, Progress(transient=True) as progress:
-        marker, picture = Path(place, "marker"), Path(place, "picture.png")
-        folder = Path(place, "files")
-        folder.mkdir()
-        Image.new("RGB", (32, 32), "gray").save(picture)
-        weights()  # torch has started
-        bar = progress.add_task("files", total=None)
-        for name, path in chain.from_iterable(hostile_files(suffix, folder, marker) for suffix in MAKERS):
-            code, text, seconds, memory = try_file(path, picture)
-            line = text.strip()
-            refused = code == _REFUSED and line.startswith(f"error: {path}: ") and "\n" not in line
-            row = {"name": name, "refused": refused, "marker": marker.exists(), "seconds": seconds, "MB": memory}
-            row["message"] = line.replace(str(path), "FILE") if refused else f"{code}: {line}"
-            rows.append(row)
-            if not refused or row["marker"]:
-                wrong.append(row)
-            marker.unlink(missing_ok=True)
-            progress.advance(bar)
-    save(
-        "hostile",
-        [
-            {
-                "files": len(rows),
-                "refused in one line": sum(row["refused"] for row in rows),
-                "markers written": sum(row["marker"] for row in rows),
-                "slowest s": max(row["seconds"] for row in rows),
-                "most MB": max(row["MB"] for row in rows),
-            }
-        ],
-        files=rows,
-        memory_limit=MEMORY,
-    )
-    for row in wrong:
+    weights()  # torch starts before the time of a file is measured
+    with tempfile.TemporaryDirectory() as folder, Progress(transient=True) as progress:
+        rows = list(progress.track(try_all(Path(folder)), description="files"))
+    summary = {
+        "files": len(rows),
+        "refused in one line": sum(row["refused"] for row in rows),
+        "markers written": sum(row["marker"] for row in rows),
+        "slowest s": max(row["seconds"] for row in rows),
+        "most MB": max(row["MB"] for row in rows),
+    }
+    save("hostile", [summary], files=rows, memory_limit=MEMORY)
+    accepted = [row for row in rows if not row["refused"] or row["marker"]]
+    for row in accepted:
         print(f"not refused: {row}")
-    sys.exit(bool(wrong))
+    sys.exit(bool(accepted))
 
 
 if __name__ == "__main__":

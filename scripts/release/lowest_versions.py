@@ -1,7 +1,7 @@
 """Print constraints that pin every requirement of pyproject.toml to the lowest version that it allows.
 
 python -m scripts.release.lowest_versions > lowest.txt && pip install -c lowest.txt -e '.[dev]'
-make lowest                      # does so and runs the fast tests, with torch as in constraints.txt
+make lowest                      # the same, then the fast tests, with torch as in constraints.txt
 make lowest TORCH=2.11.0          # with torch's lowest too
 """
 

@@ -1,4 +1,4 @@
-"""The pictures of the README: a crop before and after, the report, TensorBoard and the demo.
+"""Make the pictures of the README: a crop before and after, the report, TensorBoard and the demo.
 
 python -m scripts.release.make_pictures runs --model espcn_x3      # needs playwright and an installed Chromium
 
@@ -34,7 +34,7 @@ ZOOM = 3
 
 
 def photograph(scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """The photograph shrunk by ``scale``, and itself, uint8 ``(H, W, 3)``."""
+    """The photograph shrunk by ``scale`` and the photograph itself, uint8 ``(H, W, 3)``."""
     hr = crop_to_multiple(torch.from_numpy(data.chelsea()).permute(2, 0, 1)[None], scale)
     lr = to_uint8(resize(hr.double() / 255, 1 / scale))
     small, large = (image[0].permute(1, 2, 0).numpy() for image in (lr, hr))
@@ -42,7 +42,7 @@ def photograph(scale: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def crop(model: str, path: Path) -> None:
-    """Bicubic, the model and the original side by side, each pixel ``ZOOM`` times as large."""
+    """Write a crop enlarged by bicubic, enlarged by the model, and original, each pixel ``ZOOM`` times as large."""
     enlarger = load(model)
     small, large = photograph(enlarger.scale)
     bicubic = Enlarger(Model("bicubic", enlarger.scale))
@@ -59,7 +59,7 @@ def crop(model: str, path: Path) -> None:
 
 @contextmanager
 def served(command: list[str], address: str) -> Iterator[str]:
-    """A page that a command serves, once it answers."""
+    """Start a command that serves a page, wait until it answers, and stop it in the end."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(120):
@@ -75,13 +75,13 @@ def served(command: list[str], address: str) -> Iterator[str]:
 
 
 def shot(page: Any, path: Path) -> None:
-    """What is seen, as a PNG of few colours."""
+    """Save a screenshot as a PNG of few colours."""
     page.screenshot(path=path)
     Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 def main() -> None:
-    """Make all four."""
+    """Make all four pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--model", default="espcn_x3")

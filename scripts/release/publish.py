@@ -1,4 +1,4 @@
-"""Add a trained network to those that ship with the package.
+"""Add a trained network to those that ship with sr.
 
 python -m scripts.release.publish runs/espcn_x3 espcn_x3 --data Set5 --trained-on "the 291 images of VDSR's authors"
 """
@@ -18,12 +18,12 @@ from sr.weights import zoo
 from sr.weights.checkpoint import load_network, save_network
 from sr.weights.find import find_model
 
-_LEAST_GAIN = 0.5  # dB over bicubic on every set and scale: what does not beat it clearly is not shipped
+_MIN_GAIN = 0.5  # dB over bicubic on every data set and scale; a network that gains less is not shipped
 _LICENCE = "MIT, as sr; the training images are for research"
 
 
 def main() -> None:
-    """Score the best checkpoint of a run and copy its weights."""
+    """Read the command line and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
-    """Write ``NAME.safetensors`` and ``NAME.json``.
+    """Score the best checkpoint of a run and write ``NAME.safetensors`` and ``NAME.json`` to `sr.weights.zoo`.
 
     Raises:
         UserError: if the run is not done, or does not beat bicubic clearly.
@@ -53,11 +53,11 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
                 bicubic = row
                 continue
             gain = row.psnr - bicubic.psnr
-            if gain < _LEAST_GAIN:
-                raise UserError(f"{run}: gains {gain:+.2f} dB on {row.data} x{scale}: not shipped below {_LEAST_GAIN}")
+            if gain < _MIN_GAIN:
+                raise UserError(f"{run}: gains {gain:+.2f} dB on {row.data} x{scale}: not shipped below {_MIN_GAIN}")
             scores.append({**row.as_dict(), "model": name, "bicubic_psnr": bicubic.psnr, "bicubic_ssim": bicubic.ssim})
             print(f"{name} on {row.data} x{scale}: {row.psnr:.2f} dB, {gain:+.2f} over bicubic")
-    about = {
+    description = {
         "network": config["model"]["_target_"].rpartition(".")[2],
         "scales": config["scales"],
         "parameters": count_parameters(net),
@@ -73,7 +73,7 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
     }
     zoo.FOLDER.mkdir(exist_ok=True)
     save_network(zoo.FOLDER / f"{name}.safetensors", net, config)
-    write_text(zoo.FOLDER / f"{name}.json", json.dumps(about, indent=2) + "\n")
+    write_text(zoo.FOLDER / f"{name}.json", json.dumps(description, indent=2) + "\n")
 
 
 if __name__ == "__main__":

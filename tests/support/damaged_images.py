@@ -1,4 +1,4 @@
-"""Small image files of every kind that is read, and ways to damage them that a plain flip of bits would not find."""
+"""Small image files in every format that is read, and ways to damage them beyond flipping bits."""
 
 import io
 import random
@@ -21,7 +21,7 @@ _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 
 @lru_cache
 def whole_images() -> dict[str, bytes]:
-    """Files by what they are; each can be read."""
+    """Contents of files that can be read, by format."""
     values = np.random.default_rng(0)
     coarse = Image.fromarray(values.integers(0, 256, (4, 5, 3), np.uint8))
     rgb = coarse.resize(SIDES[::-1], Image.Resampling.BICUBIC)
@@ -95,21 +95,25 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def damaged(whole: dict[str, bytes], draw: random.Random) -> tuple[str, bytes]:
-    """One of the files with one to three damages, and what was done to it."""
+    """Damage one of the files one to three times.
+
+    Returns:
+        Its format and the damages, and the damaged content.
+    """
     name = draw.choice(list(whole))
-    content, done = whole[name], []
+    content, damages = whole[name], []
     for _ in range(draw.choice((1, 1, 2, 3))):
         if content.startswith(_PNG_HEAD) and draw.random() < 0.6:
             damage: Callable[..., bytes] = draw.choice((_in_chunk, _move_chunk, _size_in_png))
         else:
             damage = draw.choice((_flip, _flip, _cut, _number, _number, _remove, _repeat, _splice, _size, _insert))
         content = damage(content, draw, whole) or content
-        done.append(damage.__name__.strip("_"))
-    return f"{name}: {', '.join(done)}", content
+        damages.append(damage.__name__.strip("_"))
+    return f"{name}: {', '.join(damages)}", content
 
 
 def _place(content: bytes, draw: random.Random) -> int:
-    """A place in a file, as often in its first 100 bytes as in the rest."""
+    """A position in a file, as often in its first 100 bytes as in the rest."""
     return draw.randrange(min(len(content), 100) if draw.random() < 0.5 else len(content) or 1) if content else 0
 
 
@@ -126,7 +130,7 @@ def _cut(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> bytes:
 
 
 def _number(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> bytes:
-    """A number at the edge of its range where there may be a length, an offset or a count."""
+    """Overwrite what may be a length, an offset or a count with a number at the edge of its range."""
     width, order = draw.choice((1, 2, 4, 4, 8)), draw.choice("<>")
     number = draw.choice(_VALUES) & (2 ** (8 * width) - 1)
     at = _place(content, draw)
@@ -150,13 +154,13 @@ def _insert(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> byt
 
 
 def _splice(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> bytes:
-    """The beginning of one file and the end of another."""
+    """Join the beginning of a file and the end of another."""
     other = whole[draw.choice(list(whole))]
     return content[: _place(content, draw)] + other[_place(other, draw) :]
 
 
 def _size(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> bytes:
-    """Another height or width, wherever one of them stands."""
+    """Overwrite the height or the width, wherever it is stored."""
     side = draw.choice(SIDES)
     forms = [struct.pack(form, value) for form in ("<H", ">H", "<I", ">I") for value in (side, side - 1)]
     places = [(at, form) for form in forms for at in range(len(content) - 3) if content.startswith(form, at)]
@@ -173,12 +177,12 @@ def _size(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> bytes
 
 
 def _chunks(content: bytes) -> list[tuple[bytes, bytes]]:
-    found, at = [], len(_PNG_HEAD)
+    chunks, at = [], len(_PNG_HEAD)
     while at + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, at)
-        found.append((kind, content[at + 8 : at + 8 + length]))
+        chunks.append((kind, content[at + 8 : at + 8 + length]))
         at += 12 + length
-    return found
+    return chunks
 
 
 def _joined(chunks: list[tuple[bytes, bytes]]) -> bytes:
@@ -186,14 +190,16 @@ def _joined(chunks: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _in_chunk(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> bytes:
-    """Damage inside a chunk, whose checksum is right again."""
+    """Damage the content of a chunk and correct its checksum."""
     chunks = _chunks(content)
     if not chunks:
         return content
     at = draw.randrange(len(chunks))
     kind, data = chunks[at]
     damage: Callable[..., bytes] = draw.choice((_flip, _cut, _number, _insert))
-    if kind == b"IDAT" and draw.random() < 0.5:  # rows that are well packed, but too few, too many or of odd filters
+    if (
+        kind == b"IDAT" and draw.random() < 0.5
+    ):  # rows that can be decompressed, but too few, too many or with wrong filters
         with suppress(zlib.error):
             data = zlib.decompress(data)
         chunks[at] = (kind, zlib.compress(damage(data, draw, {})))
@@ -203,28 +209,31 @@ def _in_chunk(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> b
 
 
 def _move_chunk(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> bytes:
-    """Chunks in another order, twice, not at all, under another name, or one that unpacks to a thousand times more."""
+    """Swap, repeat, delete or rename chunks, or insert one that decompresses to a thousand times its size."""
     chunks = _chunks(content)
     if not chunks:
         return content
-    one, other = draw.randrange(len(chunks)), draw.randrange(len(chunks))
+    first, second = draw.randrange(len(chunks)), draw.randrange(len(chunks))
     bomb = b"name\0\0" + zlib.compress(bytes(2**21))
     match draw.randrange(5):
         case 0:
-            chunks[one], chunks[other] = chunks[other], chunks[one]
+            chunks[first], chunks[second] = chunks[second], chunks[first]
         case 1:
-            chunks.insert(one, chunks[other])
+            chunks.insert(first, chunks[second])
         case 2:
-            del chunks[one]
+            del chunks[first]
         case 3:
-            chunks[one] = (draw.choice((b"IDAT", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"eXIf")), chunks[one][1])
+            chunks[first] = (
+                draw.choice((b"IDAT", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"eXIf")),
+                chunks[first][1],
+            )
         case 4:
-            chunks.insert(one, (draw.choice((b"iCCP", b"zTXt")), bomb))
+            chunks.insert(first, (draw.choice((b"iCCP", b"zTXt")), bomb))
     return _joined(chunks)
 
 
 def _size_in_png(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> bytes:
-    """Other sides, depth or colour type in the header, whose checksum is right again."""
+    """Change the size, depth or colour type in the header and correct its checksum."""
     chunks = _chunks(content)
     head = chunks[0][1] if chunks else b""
     if len(head) != 13:
