@@ -197,9 +197,7 @@ def _in_chunk(content: bytes, draw: random.Random, whole: dict[str, bytes]) -> b
     at = draw.randrange(len(chunks))
     kind, data = chunks[at]
     damage: Callable[..., bytes] = draw.choice((_flip, _cut, _number, _insert))
-    if (
-        kind == b"IDAT" and draw.random() < 0.5
-    ):  # rows that can be decompressed, but too few, too many or with wrong filters
+    if kind == b"IDAT" and draw.random() < 0.5:  # rows that decompress, but are too few or have wrong filters
         with suppress(zlib.error):
             data = zlib.decompress(data)
         chunks[at] = (kind, zlib.compress(damage(data, draw, {})))

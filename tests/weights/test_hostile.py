@@ -1,7 +1,6 @@
 """Untrusted model files are refused in one line and run nothing."""
 
 import random
-import time
 import warnings
 from pathlib import Path
 
@@ -27,9 +26,8 @@ def test_every_hostile_file_is_refused_in_one_line_and_runs_nothing(tmp_path: Pa
         pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
     marker = tmp_path / "marker"
     accepted, count = [], 0
-    with warnings.catch_warnings(action="ignore"):  # torch's, of the tensors that are made
+    with warnings.catch_warnings(action="ignore"):  # torch's, of the tensors in the files
         for name, path in hostile_files(suffix, tmp_path, marker):
-            begun = time.perf_counter()
             try:
                 find_model(str(path))
                 accepted.append(name)
@@ -38,7 +36,6 @@ def test_every_hostile_file_is_refused_in_one_line_and_runs_nothing(tmp_path: Pa
             assert text.startswith(f"{path}: "), name
             assert text.isprintable(), name
             assert len(text) < 400, name
-            assert time.perf_counter() - begun < 20, name
             assert not marker.exists(), name
             count += 1
     assert not accepted
@@ -66,8 +63,8 @@ def test_a_file_with_a_flipped_bit_is_refused_or_gives_the_same_kind_of_network(
             refused += 1
             continue
         assert config["scale"] == 2
-        if suffix == ".ckpt":  # its checksums tell: what is accepted is what was written
-            assert all(torch.equal(one, read.state_dict()[name]) for name, one in net.state_dict().items())
+        if suffix == ".ckpt":  # it has checksums, so what is accepted is what was written
+            assert all(torch.equal(value, read.state_dict()[name]) for name, value in net.state_dict().items())
     assert refused > (250 if suffix == ".ckpt" else 5)
 
 
@@ -80,16 +77,16 @@ def test_a_file_with_a_flipped_bit_is_refused_or_gives_the_same_kind_of_network(
         (ESPCN, {"num_blocks": 3, "channels": 8, "activation": "tanh"}),
     ],
 )
-def test_the_networks_of_ours_are_loaded_in_any_precision_and_layout(
+def test_our_networks_are_loaded_from_any_precision_and_layout(
     tmp_path: Path, kind: type[torch.nn.Module], options: dict[str, object]
 ) -> None:
     net = kind(scale=3, **options)
     model = {"_target_": f"{kind.__module__}.{kind.__name__}", "scale": 3, **options}
     for dtype in (torch.float32, torch.bfloat16, torch.float64):
-        made = kind(scale=3, **options).to(dtype)
-        made.load_state_dict(net.state_dict())
-        made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        state = {f"net.{name}": value for name, value in made.state_dict().items()}
+        converted = kind(scale=3, **options).to(dtype)
+        converted.load_state_dict(net.state_dict())
+        converted = converted.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        state = {f"net.{name}": value for name, value in converted.state_dict().items()}
         (tmp_path / "a.ckpt").write_bytes(saved(checkpoint(model, state, scale=3, scales=[3])))
         read = load_network(tmp_path / "a.ckpt")[0].state_dict()
         assert all(torch.equal(read[name], value.to(dtype).float()) for name, value in net.state_dict().items())
