@@ -72,6 +72,36 @@ def test_alpha_has_no_seams_with_a_network_that_looks_at_one_pixel() -> None:
     assert np.abs(tiled[..., 3].astype(int) - once[..., 3]).max() <= 1
 
 
+def test_tiles_lie_on_the_grids_of_all_networks() -> None:
+    class Grid(nn.Module):
+        halo = 0
+
+        def __init__(self, align: int) -> None:
+            super().__init__()
+            self.align = align
+
+        def forward(self, lr: torch.Tensor) -> torch.Tensor:
+            return nn.functional.interpolate(lr, scale_factor=2, mode="nearest")
+
+    enlarger = Enlarger(Model("folds", 2, [Grid(4), Grid(6)]), tile=10)
+    assert [len(strip) for strip in enlarger.strips(PIXELS)] == [24, 24, 24, 8]  # 12 is the first multiple of 4 and 6
+    assert np.array_equal(whole(enlarger, PIXELS), PIXELS.repeat(2, 0).repeat(2, 1))
+
+
+def test_values_outside_the_range_are_clamped() -> None:
+    class Wild(nn.Module):
+        halo = 0
+
+        def forward(self, lr: torch.Tensor) -> torch.Tensor:
+            return nn.functional.interpolate(3 * lr - 1, scale_factor=2, mode="nearest")
+
+    enlarger = Enlarger(Model("wild", 2, [Wild()]))
+    ramp = np.arange(0, 256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    expected = (3 * ramp.astype(int) - 255).clip(0, 255).repeat(2, 0).repeat(2, 1)
+    assert np.abs(enlarger(ramp) - expected).max() == 0
+    assert np.abs(255 * enlarger(ramp / np.float32(255)) - expected).max() < 1e-3
+
+
 def test_the_tile_is_chosen_by_the_memory_and_stays_small_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model("small", 2, [network()])
     for free, tile in ((1 << 40, 256), (1, 32)):

@@ -13,11 +13,13 @@ from PIL import Image
 from sr.cli import main
 from sr.image import resize, to_uint8
 from sr.inference.enlarger import Enlarger
+from sr.inference.predict import plan
+from sr.inference.predict import predict as predict_files
 from sr.io.images import from_pil, to_pil
 from sr.io.pictures import Pixels
 from sr.nets.espcn import ESPCN
 from sr.weights.checkpoint import network_config, save_network
-from sr.weights.find import find_model
+from sr.weights.find import Model, find_model
 from tests.support.images import photograph
 
 Predict = Callable[..., tuple[int, str]]
@@ -96,6 +98,19 @@ def test_a_format_that_cannot_be_written_becomes_png(predict: Predict) -> None:
         assert (image.format, image.size) == ("PNG", (28, 24))
 
 
+def test_failures_are_counted_inputs_sorted_and_notes_passed_on(predict: Predict) -> None:
+    frames = [photograph(12, 14, seed=seed) for seed in (4, 5)]
+    frames[0].save("in/z.gif", save_all=True, append_images=frames[1:])
+    for name in ("aa.png", "c.png", "B.png"):
+        Path("in", name).write_text("no image")
+    assert [str(job.source) for job in plan(["in"], "out")] == [
+        f"in/{name}" for name in ("B.png", "a.png", "aa.png", "b.jpg", "c.png", "z.gif")
+    ]
+    assert predict("in/z.gif", "-o", "z.png") == (0, "in/z.gif: animation: its first frame\n")
+    enlarger = Enlarger(Model("bicubic", 2), device="cpu")
+    assert predict_files(["in"], "out", enlarger, max_pixels=1000) == 3
+
+
 def test_x8_and_tiles_are_those_of_an_enlarger(predict: Predict) -> None:
     torch.manual_seed(0)
     net = ESPCN(scale=2)
@@ -129,13 +144,13 @@ def test_nothing_is_written_over_unless_asked(predict: Predict) -> None:
     Path("big.png").write_text("precious")
     code, text = predict("in/a.png", "-o", "big.png")
     assert code == 1
-    assert text == "error: big.png: exists: --force writes over it\n"
+    assert text == "error: big.png: exists: add --force to overwrite it\n"
     assert Path("big.png").read_text() == "precious"
     assert predict("in/a.png", "-o", "big.png", "--force") == (0, "")
     assert Image.open("big.png").size == (60, 40)
     before = Path("in/a.png").read_bytes()
     code, text = predict("in/a.png", "-o", "in/a.png", "--force")
-    assert (code, text) == (1, "error: in/a.png: would be written over the input in/a.png: name another folder\n")
+    assert (code, text) == (1, "error: in/a.png: would overwrite the input in/a.png: use another folder\n")
     assert Path("in/a.png").read_bytes() == before
 
 
@@ -147,7 +162,7 @@ def test_a_bad_file_is_named_and_the_rest_go_on(predict: Predict) -> None:
     assert code == 1
     assert text.splitlines() == [
         "error: in/aa.png: cannot be read as an image (not an image): replace the file",
-        "error: other/b.jpg: would be written over in/b.jpg: name another folder",
+        "error: other/b.jpg: would overwrite the output of in/b.jpg: use another folder",
         "error: nothere.png: cannot be read (No such file or directory)",
     ]
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
@@ -176,8 +191,8 @@ def test_a_full_disk_leaves_nothing_half_written(predict: Predict, monkeypatch: 
     ("arguments", "message"),
     [
         (["in", "-o", "big.png"], "-o big.png: 2 pictures need a folder"),
-        (["in/a.png", "-o", "big.xyz"], "-o big.xyz: cannot write in/a.png there, but to .png, .jpg"),
-        (["out", "-o", "big"], "out: no pictures in it"),
+        (["in/a.png", "-o", "big.xyz"], "-o big.xyz: cannot write in/a.png there, only to .png, .jpg"),
+        (["out", "-o", "big"], "out: contains no pictures"),
         (["*.tif", "-o", "big"], "*.tif: matches no file"),
         (["in/a.png", "-o", "-", "--compare"], "--compare writes a second file"),
         (["in/a.png", "-o", "big", "--scale", "3"], "net.safetensors: is a network for scale 2, not 3: --scale 2"),
@@ -196,11 +211,11 @@ def test_no_input_is_lost_to_another_ones_result(predict: Predict) -> None:
     before = Path("in/a.png").read_bytes()
     code, text = predict("in", "-o", "in", "--force")
     assert code == 1
-    assert "in/a.gif: would be written over the input in/a.png" in text
+    assert "in/a.gif: would overwrite the input in/a.png" in text
     assert Path("in/a.png").read_bytes() == before
     photograph(16, 16, seed=5).save("in/a_bicubic.png")
     code, text = predict("in/a.png", "in/a_bicubic.png", "-o", "out", "--compare")
-    assert (code, text) == (1, "error: in/a_bicubic.png: would be written over in/a.png: name another folder\n")
+    assert (code, text) == (1, "error: in/a_bicubic.png: would overwrite the output of in/a.png: use another folder\n")
     assert Image.open("out/a_bicubic.png").size == (60, 40)
 
 
@@ -228,7 +243,7 @@ def test_a_reader_that_has_ended_is_not_blamed_on_the_input(predict: Predict, mo
     os.close(reading)
     with os.fdopen(writing, "wb", buffering=0) as closed:
         monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=closed))
-        expected = "error: standard output: the program that reads it has ended\n"
+        expected = "error: standard output: the program that reads it has exited\n"
         assert predict("in/b.jpg", "-o", "-") == (1, expected)
 
 
@@ -242,8 +257,8 @@ def test_videos_are_taken_by_their_suffix(predict: Predict) -> None:
     Path("bad.mp4").write_text("no video")
     code, text = predict("bad.mp4", "-o", "out")
     assert code == 1
-    assert text.startswith("error: bad.mp4: cannot be taken to bad.mp4 as a video")
+    assert text.startswith("error: bad.mp4: cannot be converted to bad.mp4 as a video")
     code, text = predict("bad.mp4", "-o", "big.png")
     assert code == 2
-    assert "-o big.png: cannot write bad.mp4 there, but to .mp4" in text
+    assert "-o big.png: cannot write bad.mp4 there, only to .mp4" in text
     assert predict("bad.mp4", "-o", "-")[0] == 2

@@ -64,6 +64,7 @@ def test_tiles_put_together_equal_the_whole_image(compose_config: Compose, name:
 
 @pytest.mark.parametrize("name", config_names("model"))
 def test_the_margin_is_not_wider_than_it_has_to_be_by_much(compose_config: Compose, name: str) -> None:
+    torch.manual_seed(0)
     net = instantiate(compose_config([f"model={name}", "scale=2"]).model).eval()
     net.tail.weight.data.normal_(std=0.3)
     lr = torch.rand(1, 3, 2 * net.halo + 25, 8)
@@ -95,6 +96,55 @@ def test_a_tile_too_large_for_the_memory_is_halved_and_the_rest_goes_on() -> Non
     assert max(sizes) > 60
     assert sizes[-1] <= 60
     assert torch.allclose(tiled, whole, atol=1e-5)
+
+
+def test_the_margin_keeps_to_the_grid_of_the_strides() -> None:
+    class Blocks(nn.Module):
+        """Each pixel becomes the mean of its block of 4 x 4 pixels, blocks being counted from the corner."""
+
+        halo, align = 3, 4
+
+        def forward(self, lr: Tensor) -> Tensor:
+            return nn.functional.avg_pool2d(lr, 4).repeat_interleave(4, -1).repeat_interleave(4, -2)
+
+    lr = torch.rand(1, 3, 32, 24)
+    assert torch.allclose(assemble(enlarge_in_tiles(Blocks(), lr, 1, 8), lr.shape), Blocks()(lr), atol=1e-6)
+
+
+def test_tiles_come_row_by_row_from_the_top_left() -> None:
+    places = [(top, left) for top, left, _ in enlarge_in_tiles(ESPCN(scale=2).eval(), torch.rand(1, 3, 20, 30), 2, 16)]
+    assert places == [(0, 0), (0, 32), (32, 0), (32, 32)]
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("anything"), RuntimeError("CUDA error: out of memory")]
+)
+def test_every_lack_of_memory_halves_the_tile_but_not_below_32(error: Exception) -> None:
+    net, sides = ESPCN(scale=2).eval(), []
+
+    def refuse(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        sides.append(inputs[0].shape[-1])
+        raise error
+
+    net.register_forward_pre_hook(refuse)
+    with pytest.raises(type(error)):
+        list(enlarge_in_tiles(net, torch.rand(1, 3, 128, 128), 2, 128))
+    assert sides == [128, 64 + net.halo, 32 + net.halo]
+
+
+def test_a_tile_may_take_a_quarter_of_the_memory() -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, lr: Tensor) -> Tensor:
+            return self.weight * lr
+
+    # 12 bytes come in and 12 go out for each pixel, and twice that is held: 48 bytes.
+    assert tile_for(Plain(), 4 * 48 * 96**2) == 96
+    assert tile_for(Plain(), 4 * 48 * 96**2 - 1000) == 64
+    assert tile_for(Plain(), 1 << 50) == 1024
 
 
 def test_other_errors_of_a_network_are_not_taken_for_a_lack_of_memory() -> None:

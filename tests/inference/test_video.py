@@ -112,25 +112,82 @@ def test_a_video_held_upright_on_a_phone_comes_out_upright(
         assert next(container.decode(video=0)).rotation == 0  # else players would turn it again
 
 
+def test_colours_times_and_size_are_those_of_the_source(tmp_path: Path) -> None:
+    """A clip in full range of BT.709, with times of its own, subtitles' place taken by a second video stream."""
+    path, times = tmp_path / "own.mkv", [0, 40, 90, 100, 400]  # milliseconds
+    writer: Any
+    with av.open(str(path), "w") as writer:
+        streams = [writer.add_stream("libx264", rate=30, options={"crf": "4"}) for _ in range(2)]
+        for stream in streams:
+            stream.height, stream.width, stream.pix_fmt = 34, 46, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            stream.codec_context.color_range, stream.codec_context.colorspace = 2, 1
+            stream.codec_context.color_primaries, stream.codec_context.color_trc = 1, 1
+        for time, image in zip(times, images(), strict=False):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
+                    format="yuv420p", dst_colorspace=1, dst_color_range=2
+                )
+                frame.pts, frame.time_base = time, Fraction(1, 1000)
+                writer.mux(stream.encode(frame))
+        for stream in streams:
+            writer.mux(stream.encode(None))
+    enlarger = Enlarger(Model("bicubic", 2), device="cpu")
+    notes = enlarge_video(path, tmp_path / "big.mkv", enlarger, max_pixels=34 * 46)
+    assert notes == ["all but the first video stream left out"]
+    with av.open(str(tmp_path / "big.mkv")) as container:
+        shown_at = [float(frame.time or 0) for frame in container.decode(video=0)]
+    assert shown_at == pytest.approx([time / 1000 for time in times], abs=2e-3)
+    with av.open(str(tmp_path / "big.mkv")) as container:
+        context = container.streams.video[0].codec_context
+        tags = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
+        first = next(container.decode(video=0))
+    assert tags == (2, 1, 1, 1)
+    rgb = first.reformat(format="rgb24", src_colorspace=1, src_color_range=2).to_ndarray()
+    assert np.abs(rgb.astype(float) - enlarger(images()[0])).mean() < 3
+
+
+def test_subtitles_are_left_out_and_named(tmp_path: Path, clip: Path, enlarger: Enlarger) -> None:
+    lines = tmp_path / "lines.srt"
+    lines.write_text("1\n00:00:00,000 --> 00:00:00,400\nhello\n\n")
+    path = tmp_path / "titled.mkv"
+    writer: Any
+    with av.open(str(clip)) as pictures, av.open(str(lines)) as titles, av.open(str(path), "w") as writer:
+        readers = [(pictures, pictures.streams.video[0]), (titles, titles.streams.subtitles[0])]
+        copies = [writer.add_stream_from_template(stream) for _, stream in readers]
+        for (reader, stream), copy in zip(readers, copies, strict=True):
+            for packet in reader.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    writer.mux(packet)
+    assert enlarge_video(path, tmp_path / "big.mkv", enlarger, max_pixels=MOST) == ["subtitles left out"]
+
+
 def test_odd_sides_are_made_even(tmp_path: Path, clip: Path) -> None:
     class Odd(Enlarger):
         def strips(self, pixels: Any) -> Any:
             yield pixels[:-1, :-1]
 
     enlarge_video(clip, tmp_path / "odd.mkv", Odd(Model("bicubic", 3), device="cpu"), max_pixels=MOST)
-    assert decoded(tmp_path / "odd.mkv")[0][0].shape == (34, 46, 3)
+    frame = decoded(tmp_path / "odd.mkv")[0][0].astype(int)
+    assert frame.shape == (34, 46, 3)
+    for padded, last in ((frame[-1], frame[-2]), (frame[:, -1], frame[:, -2])):  # a repeated row and column, not black
+        assert np.abs(padded - last).mean() < 12
 
 
 def test_what_cannot_be_done_is_said_and_leaves_nothing(tmp_path: Path, clip: Path, enlarger: Enlarger) -> None:
     bad, target = tmp_path / "bad.mp4", tmp_path / "out.mp4"
-    for content, message in ((b"no video", "bad.mp4: cannot be taken to out.mp4"), (clip.read_bytes()[:900], "cannot")):
+    for content, message in (
+        (b"no video", "bad.mp4: cannot be converted to out.mp4"),
+        (clip.read_bytes()[:900], "cannot"),
+    ):
         bad.write_bytes(content)
         with pytest.raises(UserError, match=message):
             enlarge_video(bad, target, enlarger, max_pixels=MOST)
-    with pytest.raises(UserError, match=r"cannot be taken to out\.mp4"):
+    with pytest.raises(UserError, match=r"cannot be converted to out\.mp4"):
         enlarge_video(tmp_path / "none.mp4", target, enlarger, max_pixels=MOST)
     with pytest.raises(UserError, match=r"frames of 1564 pixels, more than the 1000 allowed"):
         enlarge_video(clip, target, enlarger, max_pixels=1000)
-    with pytest.raises(UserError, match=r"webm cannot hold sound of aac: write to \.mkv"):
+    with pytest.raises(UserError, match=r"webm cannot hold aac audio: write to \.mkv"):
         enlarge_video(clip, tmp_path / "out.webm", enlarger, max_pixels=MOST)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.mp4", "clip.mp4"]

@@ -1,4 +1,4 @@
-"""The command ``sr predict``: enlarge files, folders and streams, each whole or not at all."""
+"""Enlarge files, folders and streams: what ``sr predict`` does. Every output is written completely or not at all."""
 
 import glob
 import sys
@@ -21,14 +21,19 @@ VIDEOS = frozenset({*FORMATS, ".avi", ".wmv", ".mpg", ".mpeg", ".ts", ".flv", ".
 
 @dataclass(frozen=True)
 class Job:
-    """A picture to enlarge: from where, and to where; None is the standard stream."""
+    """A picture or video to enlarge.
+
+    Attributes:
+        source: the input file; None is standard input.
+        target: the output file; None is standard output.
+    """
 
     source: Path | None
     target: Path | None
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The input's name in messages."""
         return str(self.source) if self.source else "standard input"
 
 
@@ -41,102 +46,126 @@ def predict(
     force: bool = False,
     max_pixels: int,
 ) -> int:
-    """Enlarge pictures; one that fails is named, and the others go on.
+    """Enlarge pictures and videos; report those that fail on standard error and continue with the rest.
 
     Args:
-        inputs: files, folders (their pictures), patterns, or ``-``.
-        out: a file for one picture, a folder, or ``-``.
+        inputs: files, folders (their pictures), glob patterns, or ``-`` for standard input.
+        out: a file for a single picture, a folder, or ``-`` for standard output.
         enlarger: the model.
-        compare: write the bicubic image too, as ``NAME_bicubic``.
-        force: overwrite files.
+        compare: also write the bicubic image, as ``NAME_bicubic``.
+        force: overwrite existing files.
         max_pixels: refuse larger inputs.
 
     Returns:
-        How many failed.
+        The number of inputs that failed.
 
     Raises:
-        UserError: if nothing can be begun: no input, or an output that cannot hold them.
+        UserError: if there is no input, or the output cannot hold all of them.
     """
     jobs = list(plan(inputs, out))
-    ways = [("", enlarger)]
+    enlargers = {"": enlarger}  # by the suffix of what they write
     if compare:
         if out == STREAM:
             raise UserError("--compare writes a second file: name one, or a folder, with -o")
-        ways.append(("_bicubic", Enlarger(Model("bicubic", enlarger.scale), device=enlarger.device)))
-    failed = 0
-    taken: dict[Path, str] = {}
-    sources = {job.source.resolve() for job in jobs if job.source}
+        enlargers["_bicubic"] = Enlarger(Model("bicubic", enlarger.scale), device=enlarger.device)
+    guard = _OverwriteGuard({job.source.resolve() for job in jobs if job.source}, force)
+    failures = 0
     console = Console(stderr=True)
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("enlarging", total=len(jobs) * len(ways))
+        bar = progress.add_task("enlarging", total=len(jobs) * len(enlargers))
         for number, job in enumerate(jobs):
-            targets = [job.target and job.target.with_stem(job.target.stem + suffix) for suffix, _ in ways]
+            outputs = [
+                (job.target and job.target.with_stem(job.target.stem + suffix), maker)
+                for suffix, maker in enlargers.items()
+            ]
             try:
-                for target in filter(None, targets):
-                    _check_place(target, job, taken, sources, force)
-                taken |= {target: job.name for target in targets if target}
-                makers = [enlarger for _, enlarger in ways]
-                for note in _enlarge(job, targets, makers, max_pixels, lambda share: progress.advance(bar, share)):
-                    say(f"{job.name}: {note}")
-            except Exception as error:  # whatever a file or a machine comes up with: the others go on
-                failed += 1
-                known = isinstance(error, UserError)
-                reason = str(error).partition("\n")[0] or type(error).__name__
-                say(f"error: {reason if known else f'{job.name}: {reason}'}")
-                progress.update(bar, completed=(number + 1) * len(ways))
-    return failed
+                guard.claim(job, [target for target, _ in outputs if target])
+                for note in _enlarge(job, outputs, max_pixels, lambda share: progress.advance(bar, share)):
+                    report(f"{job.name}: {note}")
+            except Exception as error:  # a file or the machine can fail in any way: continue with the other inputs
+                failures += 1
+                report(_failure(job, error))
+                progress.update(bar, completed=(number + 1) * len(enlargers))
+    return failures
 
 
-def _check_place(target: Path, job: Job, taken: dict[Path, str], sources: set[Path], force: bool) -> None:
-    if target in taken:
-        raise UserError(f"{job.name}: would be written over {taken[target]}: name another folder")
-    if target.resolve() in sources:
-        raise UserError(f"{job.name}: would be written over the input {target}: name another folder")
-    if target.exists() and not force:
-        raise UserError(f"{target}: exists: --force writes over it")
+def _failure(job: Job, error: Exception) -> str:
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return f"error: {reason}" if isinstance(error, UserError) else f"error: {job.name}: {reason}"
+
+
+class _OverwriteGuard:
+    """Prevents outputs from overwriting inputs, each other, or, unless forced, existing files."""
+
+    def __init__(self, sources: set[Path], force: bool) -> None:
+        self._sources, self._force = sources, force  # the sources are resolved paths
+        self._owners: dict[Path, str] = {}  # the input that each output was written for
+
+    def claim(self, job: Job, targets: Sequence[Path]) -> None:
+        """Reserve the outputs of a job.
+
+        Raises:
+            UserError: if one of them must not be written.
+        """
+        for target in targets:
+            if target in self._owners:
+                raise UserError(f"{job.name}: would overwrite the output of {self._owners[target]}: use another folder")
+            if target.resolve() in self._sources:
+                raise UserError(f"{job.name}: would overwrite the input {target}: use another folder")
+            if target.exists() and not self._force:
+                raise UserError(f"{target}: exists: add --force to overwrite it")
+        self._owners |= dict.fromkeys(targets, job.name)
 
 
 def plan(inputs: Sequence[str], out: str) -> Iterator[Job]:
-    """What is to be read and written.
+    """List what to read and where to write it, see `predict`.
 
     Raises:
-        UserError: if there is nothing to read, or no place for all of it.
+        UserError: if there is no input, or the output cannot hold all of them.
     """
-    sources: list[Path | None] = []
-    for given in inputs:
-        path = Path(given)
-        if given == STREAM:
-            sources.append(None)
-        elif path.is_dir():
-            inside = sorted(one for one in path.iterdir() if one.suffix.lower() in READABLE and one.is_file())
-            if not inside:
-                raise UserError(f"{path}: no pictures in it ({', '.join(sorted(READABLE))})")
-            sources += inside
-        elif not path.exists() and glob.has_magic(given):
-            matching = sorted(Path(one) for one in glob.glob(given))  # noqa: PTH207 - a pattern may begin anywhere
-            if not matching:
-                raise UserError(f"{given}: matches no file")
-            sources += matching
-        else:
-            sources.append(path)
+    sources = [source for text in inputs for source in _sources(text)]
     target = Path(out)
     if out == STREAM or (target.suffix and not target.is_dir()):
-        if len(sources) > 1:
-            raise UserError(f"-o {out}: {len(sources)} pictures need a folder")
-        known = FORMATS if _is_video(sources[0]) else WRITABLE
-        if (out == STREAM and _is_video(sources[0])) or (out != STREAM and target.suffix.lower() not in known):
-            raise UserError(f"-o {out}: cannot write {sources[0] or 'a picture'} there, but to {', '.join(known)}")
-        yield Job(sources[0], None if out == STREAM else target)
+        yield _single(sources, out)
         return
     for source in sources:
-        name = source.name if source else "stdin.png"
-        place = target / name
-        kept = place.suffix.lower() in (FORMATS if _is_video(source) else WRITABLE)
-        yield Job(source, place if kept else place.with_suffix(".mkv" if _is_video(source) else ".png"))
+        place = target / (source.name if source else "stdin.png")
+        writable = place.suffix.lower() in (FORMATS if _is_video(source) else WRITABLE)
+        yield Job(source, place if writable else place.with_suffix(".mkv" if _is_video(source) else ".png"))
+
+
+def _sources(text: str) -> list[Path | None]:
+    """The files that an input names: itself, the pictures in a folder, the matches of a pattern, or standard input."""
+    path = Path(text)
+    if text == STREAM:
+        return [None]
+    if path.is_dir():
+        pictures = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in READABLE and entry.is_file())
+        if not pictures:
+            raise UserError(f"{path}: contains no pictures ({', '.join(sorted(READABLE))})")
+        return [*pictures]
+    if not path.exists() and glob.has_magic(text):
+        matches = sorted(Path(match) for match in glob.glob(text))  # noqa: PTH207 - a pattern may begin anywhere
+        if not matches:
+            raise UserError(f"{text}: matches no file")
+        return [*matches]
+    return [path]
+
+
+def _single(sources: Sequence[Path | None], out: str) -> Job:
+    """The only job, if the output is a file or standard output."""
+    if len(sources) > 1:
+        raise UserError(f"-o {out}: {len(sources)} pictures need a folder")
+    source = sources[0]
+    suffixes = FORMATS if _is_video(source) else WRITABLE
+    possible = not _is_video(source) if out == STREAM else Path(out).suffix.lower() in suffixes
+    if not possible:
+        raise UserError(f"-o {out}: cannot write {source or 'a picture'} there, only to {', '.join(suffixes)}")
+    return Job(source, None if out == STREAM else Path(out))
 
 
 def _is_video(source: Path | None) -> bool:
@@ -145,33 +174,41 @@ def _is_video(source: Path | None) -> bool:
 
 def _enlarge(
     job: Job,
-    targets: Sequence[Path | None],
-    enlargers: Sequence[Enlarger],
+    outputs: Sequence[tuple[Path | None, Enlarger]],
     max_pixels: int,
     advance: Callable[[float], None],
 ) -> list[str]:
-    """Read a picture, enlarge and write it in each way; what is worth saying about it."""
-    notes: list[str] = []
+    """Read the input once and write each output; returns notes for the user."""
     if job.source and _is_video(job.source):
-        from sr.inference.video import enlarge_video
-
-        for target, enlarger in zip(targets, enlargers, strict=True):
-            assert target is not None
-            target.parent.mkdir(parents=True, exist_ok=True)
-            notes = enlarge_video(job.source, target, enlarger, max_pixels=max_pixels, advance=advance)
-        return notes
+        return _enlarge_video(job.source, outputs, max_pixels, advance)
     picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels, " (--max-pixels)")
-    notes += [picture.note] if picture.note else []
-    for target, enlarger in zip(targets, enlargers, strict=True):
+    notes = [picture.note] if picture.note else []
+    for target, enlarger in outputs:
         if target is None:
             try:
                 enlarger.write(picture, sys.stdout.buffer, ".png", advance)
                 sys.stdout.buffer.flush()
             except BrokenPipeError as error:
-                raise UserError("standard output: the program that reads it has ended") from error
+                raise UserError("standard output: the program that reads it has exited") from error
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as file:
             lost = enlarger.write(picture, file, target.suffix.lower(), advance)
         notes += [f"{lost} left out of {target.name}"] if lost else []
+    return notes
+
+
+def _enlarge_video(
+    source: Path,
+    outputs: Sequence[tuple[Path | None, Enlarger]],
+    max_pixels: int,
+    advance: Callable[[float], None],
+) -> list[str]:
+    from sr.inference.video import enlarge_video  # FFmpeg is loaded only for videos
+
+    notes: list[str] = []
+    for target, enlarger in outputs:
+        assert target is not None  # `plan` sends no video to standard output
+        target.parent.mkdir(parents=True, exist_ok=True)
+        notes = enlarge_video(source, target, enlarger, max_pixels=max_pixels, advance=advance)
     return notes

@@ -1,4 +1,4 @@
-"""Videos, frame by frame in constant memory; sound is copied as it is."""
+"""Enlarge videos frame by frame, in constant memory; sound is copied unchanged."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -15,7 +15,9 @@ from sr.io.atomic import whole_file
 from sr.io.pictures import FORMATS, Pixels
 
 _CODECS = {"webm": ("libvpx-vp9", {"crf": "24", "b:v": "0", "row-mt": "1"})}
-_CODEC = ("libx264", {"crf": "16", "preset": "medium"})  # nearly without loss
+_CODEC = ("libx264", {"crf": "16", "preset": "medium"})  # visually lossless
+_DEFAULT_RATE = Fraction(25)  # frames per second, where the file does not say
+_COLOUR_TAGS = ("color_range", "colorspace", "color_primaries", "color_trc")
 
 
 def enlarge_video(
@@ -26,91 +28,117 @@ def enlarge_video(
     max_pixels: int,
     advance: Callable[[float], None] = lambda share: None,
 ) -> list[str]:
-    """Enlarge a video's first picture stream, and copy its sound.
+    """Enlarge a video's first video stream, and copy its sound.
 
-    Times of frames, colour tags and rotation are kept; 4:2:0 chroma, 8 bits.
+    Frame times and colour tags are kept, and rotation is applied. The output has 8 bits and 4:2:0 chroma.
 
     Args:
         source: any file that FFmpeg reads.
-        target: what it becomes, by its suffix one of ``FORMATS``; written whole or not at all.
+        target: the output file; its suffix is one of ``FORMATS``. Written completely or not at all.
         enlarger: the model.
         max_pixels: refuse larger frames.
-        advance: is told the share that was done since the last time.
+        advance: called with the share of the frames done since the last call.
 
     Returns:
         What was left out, each in a few words.
 
     Raises:
-        UserError: if it cannot be read as a video, or the format cannot hold its sound.
+        UserError: if the source cannot be read as a video, or the format cannot hold its sound.
     """
     try:
-        with av.open(str(source)) as given, whole_file(target) as file:
-            if not given.streams.video:
-                raise UserError(f"{source}: has no pictures")
-            size = given.streams.video[0].width * given.streams.video[0].height
+        with av.open(str(source)) as reader, whole_file(target) as file:
+            if not reader.streams.video:
+                raise UserError(f"{source}: has no video stream")
+            size = reader.streams.video[0].width * reader.streams.video[0].height
             if size > max_pixels:
                 raise UserError(
                     f"{source}: has frames of {size} pixels, more than the {max_pixels} allowed (--max-pixels)"
                 )
-            kind = FORMATS[target.suffix.lower()]
-            with av.open(file, "w", format=kind) as made:
-                return _copy(given, made, kind, enlarger, advance)
+            container = FORMATS[target.suffix.lower()]
+            with av.open(file, "w", format=container) as writer:
+                _Copy(reader, writer, container, enlarger, advance).run()
+            return _left_out(reader.streams)
     except FFmpegError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"{source}: cannot be taken to {target.name} as a video ({reason})") from error
+        raise UserError(f"{source}: cannot be converted to {target.name} as a video ({reason})") from error
 
 
-def _copy(given: Any, made: Any, kind: str, enlarger: Enlarger, advance: Callable[[float], None]) -> list[str]:
-    pictures = given.streams.video[0]
-    pictures.thread_type = "AUTO"
-    codec, options = _CODECS.get(kind, _CODEC)
-    out = made.add_stream(codec, rate=pictures.average_rate or Fraction(25), options=options)
-    sound = {one: _copied(made, one, kind) for one in given.streams.audio}
-    frames = pictures.frames or int((pictures.duration or 0) * pictures.time_base * (pictures.average_rate or 25)) or 1
-    begun = False
-    early: list[Any] = []  # the file's head says how large the frames are: it has to wait for the first one
-    for packet in given.demux([pictures, *sound]):
-        if packet.stream in sound and packet.dts is not None:  # the last one of each stream is empty
-            packet.stream = sound[packet.stream]
-            early.append(packet)
-        for frame in packet.decode() if packet.stream is pictures else ():
-            image = _enlarged(frame, enlarger)
-            if not begun:
-                _describe(out, pictures, frame, image)
-                begun = True
-            big = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=frame.colorspace, dst_color_range=frame.color_range
-            )
-            big.pts, big.time_base = frame.pts, frame.time_base
-            made.mux(out.encode(big))
-            advance(1 / frames)
-        if begun:
-            made.mux(early)
-            early = []
-    if not begun:
-        raise UserError(f"{given.name}: has no frame that can be read")
-    made.mux(out.encode(None))
-    left = [name for name, streams in (("subtitles", given.streams.subtitles), ("data", given.streams.data)) if streams]
-    more = ["all but the first picture stream"] if len(given.streams.video) > 1 else []
-    return [f"{name} left out" for name in (*left, *more)]
+def _left_out(streams: Any) -> list[str]:
+    kinds = {
+        "subtitles": streams.subtitles,
+        "data": streams.data,
+        "all but the first video stream": streams.video[1:],
+    }
+    return [f"{name} left out" for name, left in kinds.items() if left]
 
 
-def _copied(made: Any, stream: Any, kind: str) -> Any:
+class _Copy:
+    """Copies a video from one container to another, enlarging its frames on the way."""
+
+    def __init__(
+        self, reader: Any, writer: Any, container: str, enlarger: Enlarger, advance: Callable[[float], None]
+    ) -> None:
+        self.reader, self.writer, self.enlarger, self.advance = reader, writer, enlarger, advance
+        self.source = reader.streams.video[0]
+        self.source.thread_type = "AUTO"
+        codec, options = _CODECS.get(container, _CODEC)
+        rate = self.source.average_rate or _DEFAULT_RATE
+        self.target = writer.add_stream(codec, rate=rate, options=options)
+        self.sound = {stream: _add_sound(writer, stream, container) for stream in reader.streams.audio}
+        estimate = int((self.source.duration or 0) * self.source.time_base * rate)
+        self.frames = self.source.frames or estimate or 1
+        self.started = False  # whether the first frame, which sets the size in the file's header, has been seen
+
+    def run(self) -> None:
+        """Copy everything.
+
+        Raises:
+            UserError: if no frame can be decoded.
+        """
+        waiting: list[Any] = []  # packets of sound before the first frame: the header has to be written first
+        for packet in self.reader.demux([self.source, *self.sound]):
+            if packet.stream in self.sound and packet.dts is not None:  # the last packet of each stream is empty
+                packet.stream = self.sound[packet.stream]
+                waiting.append(packet)
+            for frame in packet.decode() if packet.stream is self.source else ():
+                self._add(frame)
+            if self.started:
+                self.writer.mux(waiting)
+                waiting = []
+        if not self.started:
+            raise UserError(f"{self.reader.name}: contains no frame that can be decoded")
+        self.writer.mux(self.target.encode(None))
+
+    def _add(self, frame: Any) -> None:
+        pixels = _enlarged(frame, self.enlarger)
+        if not self.started:
+            self._describe(frame, pixels)
+            self.started = True
+        big = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=frame.colorspace, dst_color_range=frame.color_range
+        )
+        big.pts, big.time_base = frame.pts, frame.time_base
+        self.writer.mux(self.target.encode(big))
+        self.advance(1 / self.frames)
+
+    def _describe(self, frame: Any, pixels: Pixels) -> None:
+        """Set size, time base and colour tags of the output."""
+        self.target.height, self.target.width, self.target.pix_fmt = *pixels.shape[:2], "yuv420p"
+        self.target.codec_context.time_base = frame.time_base
+        for tag in _COLOUR_TAGS:
+            setattr(self.target.codec_context, tag, getattr(self.source.codec_context, tag))
+
+
+def _add_sound(writer: Any, stream: Any, container: str) -> Any:
     try:
-        return made.add_stream_from_template(stream)
+        return writer.add_stream_from_template(stream)
     except ValueError as error:
-        raise UserError(f"{kind} cannot hold sound of {stream.codec_context.name}: write to .mkv") from error
-
-
-def _describe(out: Any, pictures: Any, frame: Any, image: Pixels) -> None:
-    out.height, out.width, out.pix_fmt = image.shape[0], image.shape[1], "yuv420p"
-    out.codec_context.time_base = frame.time_base
-    for tag in ("color_range", "colorspace", "color_primaries", "color_trc"):
-        setattr(out.codec_context, tag, getattr(pictures.codec_context, tag))
+        codec = stream.codec_context.name
+        raise UserError(f"{container} cannot hold {codec} audio: write to .mkv") from error
 
 
 def _enlarged(frame: Any, enlarger: Enlarger) -> Pixels:
-    """``(H, W, 3)`` of uint8, upright, with even sides as 4:2:0 needs them."""
+    """``(H, W, 3)`` of uint8, upright, its sides padded to even numbers, which 4:2:0 needs."""
     rgb = frame.reformat(format="rgb24", src_colorspace=frame.colorspace, src_color_range=frame.color_range)
     small = rgb.to_ndarray()
     if turns := round(getattr(frame, "rotation", 0) / 90) % 4:
