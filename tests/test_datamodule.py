@@ -186,3 +186,22 @@ def test_sound_images_are_not_warned_of(
 ) -> None:
     build(compose_config, f"data.root={make_folder(low_scale=2)}", "scale=2", "data.patch=24").setup()
     assert "check-data" not in caplog.text
+
+
+def test_seeds_change_the_split_and_the_crops_and_nothing_else(
+    compose_config: Compose, make_folder: MakeFolder
+) -> None:
+    root = make_folder(count=20)
+    settings = (f"data.root={root}", "data.patch=32", "data.batch_size=64", "data.repeat=1")
+    modules = [build(compose_config, *settings, f"data.seed={seed}") for seed in (1, 2, 1)]
+    for module in modules:
+        module.setup()
+    assert modules[0].split != modules[1].split
+    assert modules[0].split == modules[2].split
+    assert modules[0].fingerprint == modules[1].fingerprint
+    modules[1].split = modules[0].split
+    first, other, again = (next(iter(module.train_dataloader())) for module in modules)
+    crops = [dict(zip(batch["name"], batch["hr"], strict=True)) for batch in (first, other, again)]
+    assert crops[0].keys() == crops[1].keys()
+    assert any(not torch.equal(crops[0][name], crops[1][name]) for name in crops[0])
+    assert all(torch.equal(crops[0][name], crops[2][name]) for name in crops[0])

@@ -103,3 +103,13 @@ def test_shave_and_crop_cut_what_they_say() -> None:
     assert shave(image, 2).shape == (1, 3, 7, 10)
     assert shave(image, 0).shape == image.shape
     assert crop_to_multiple(image, 4).shape == (1, 3, 8, 12)
+
+
+def test_an_image_resized_without_gradients_first_can_be_trained_on_afterwards() -> None:
+    size = (1, 3, 13, 17)  # of no other test: what is made for it is kept
+    with torch.inference_mode():
+        resize(torch.rand(size), 3)
+    image = torch.rand(size, requires_grad=True)
+    resize(image, 3).sum().backward()
+    assert image.grad is not None
+    assert image.grad.sum().item() == pytest.approx(9 * image.numel(), rel=1e-4)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr.data.batches import Augment, Draw, EpochDraws, TrainingPairs, WholePairs
+from sr.data.batches import Augment, Draw, EpochDraws, TrainingPairs, WholePairs, _numbers
 from sr.data.sources import isr_folders
 from sr.data.stores.store import PairStore
 from sr.image import dihedral
@@ -157,3 +157,38 @@ def test_loader_workers_change_nothing(store: PairStore, tmp_path: Path) -> None
         return [(batch["name"], batch["hr"].double().mean(dim=(1, 2, 3)).tolist()) for batch in loader]
 
     assert names_and_crops(0) == names_and_crops(2)
+
+
+def test_the_numbers_and_the_order_of_a_seed_are_the_same_in_every_version() -> None:
+    assert _numbers(23, 0, 0, "a") == (12734148371832151904, 17106799145523571313, 8534683594630583238)
+    assert _numbers(23, 1, 2, "photo 1") == (15428129792111422375, 9096312822380506243, 4236843234267274987)
+    batches = list(EpochDraws(6, batch_size=4, repeat=1, seed=23))
+    assert [[draw.image for draw in batch] for batch in batches] == [[3, 4, 0, 1], [5, 2]]
+
+
+def test_a_crop_lies_where_its_numbers_say(store: PairStore) -> None:
+    name = store.sources[3].name
+    number, top, left = _numbers(23, 5, 1, name)
+    top, left = top % (24 - 8 + 1), left % (32 - 8 + 1)  # low-resolution pixels of images of 48x64
+    batch = pairs(store)[[Draw(3, 5, 1)]]
+    lr, hr = store[3]
+    code = number % 8
+    assert torch.equal(batch["lr"][0], dihedral(lr[:, top : top + 8, left : left + 8], code))
+    top, left = 2 * top, 2 * left
+    assert torch.equal(batch["hr"][0], dihedral(hr[:, top : top + 16, left : left + 16], code))
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_ranks_leave_out_the_batches_that_all_of_them_have_done(done: int) -> None:
+    for rank in (0, 1):
+        whole = list(EpochDraws(16, batch_size=4, repeat=1, seed=1, rank=rank, ranks=2))
+        rest = list(EpochDraws(16, batch_size=4, repeat=1, seed=1, rank=rank, ranks=2, done=lambda: done))
+        assert rest == whole[done:]
+
+
+def test_with_odd_counts_every_rank_gets_batches_of_one_size_and_no_image_is_left_out() -> None:
+    first, second = (list(EpochDraws(11, batch_size=2, repeat=1, seed=1, rank=rank, ranks=2)) for rank in (0, 1))
+    assert [len(batch) for batch in first] == [len(batch) for batch in second] == [2, 2, 2]
+    drawn = [draw.image for batch in [*first, *second] for draw in batch]
+    assert set(drawn) == set(range(11))
+    assert len(drawn) == 12

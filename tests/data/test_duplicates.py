@@ -3,12 +3,13 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
 from PIL import Image, ImageOps
 
-from sr.data.duplicates import near_identical
+from sr.data.duplicates import Hashes, group, near_identical
 from sr.io.images import from_pil
 from tests.support.images import photograph
 from tests.support.runs import Compose, MakeFolder
@@ -80,3 +81,21 @@ def test_grouping_can_be_switched_off(compose_config: Compose, make_folder: Make
     module.setup()
     assert module.duplicates == []
     assert torch.is_tensor(module.store[0][0])
+
+
+def hashes_at(distance: int, number: int) -> Hashes:
+    """Hashes of an image far from all others, the first ``distance`` bits off those of image ``number``."""
+    random = np.random.default_rng(number)
+    eight = random.integers(0, 2**64, 8, np.uint64)
+    return eight ^ np.uint64(2**distance - 1)
+
+
+@pytest.mark.parametrize(("distance", "expected"), [(0, [[0, 1]]), (6, [[0, 1]]), (7, []), (12, [])])
+def test_copies_differ_in_at_most_six_bits(distance: int, expected: list[list[int]]) -> None:
+    assert group([hashes_at(0, 5), hashes_at(distance, 5)]) == expected
+
+
+def test_copies_are_found_beyond_the_images_that_are_compared_at_a_time() -> None:
+    hashed = [hashes_at(0, number) for number in range(300)]
+    hashed[280], hashed[299] = hashes_at(3, 10), hashes_at(2, 270)
+    assert group(hashed) == [[10, 280], [270, 299]]

@@ -50,3 +50,10 @@ def test_folds_share_the_test_part_and_cover_the_rest_once() -> None:
 def test_impossible_splits_are_refused(count: int, options: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
         split_groups(NAMES[:count], seed=23, **options)  # type: ignore[arg-type]
+
+
+def test_the_split_of_a_seed_is_the_same_in_every_version() -> None:
+    split = split_groups("abcdefghij", seed=23)
+    assert (sorted(split.train), sorted(split.val), sorted(split.test)) == (list("abcdegj"), ["f"], ["h", "i"])
+    split = split_groups("abcdefghij", seed=23, folds=4, fold=1)
+    assert (sorted(split.train), sorted(split.val), sorted(split.test)) == (list("bcdefj"), ["a", "g"], ["h", "i"])

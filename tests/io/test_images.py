@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sr.io.images import ImageFileError, from_pil, image_size, read_image, to_pil
+from sr.io.images import ImageFileError, from_pil, image_size, is_gray, read_image, to_pil
 from tests.support.images import photograph
 
 
@@ -113,3 +113,17 @@ def test_an_image_on_any_device_becomes_a_picture() -> None:
 def test_size_comes_from_the_header(tmp_path: Path) -> None:
     assert image_size(save(tmp_path / "a.png", photograph(20, 30))) == (20, 30)
     assert image_size(tmp_path / "none.png") == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["a.PNG", "IMG_1.JPG", "b.Tiff"])
+def test_suffixes_are_read_whatever_their_case(tmp_path: Path, name: str) -> None:
+    assert read_image(save(tmp_path / name, photograph(12, 14))).shape == (3, 12, 14)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("1", True), ("L", True), ("LA", True), ("I;16", True), ("P", False), ("RGB", False), ("RGBA", False)],
+)
+def test_a_gray_file_is_one_that_stores_gray(tmp_path: Path, mode: str, expected: bool) -> None:
+    image = photograph(12, 14).convert("L") if mode in ("1", "L", "LA", "I;16") else photograph(12, 14)
+    assert is_gray(save(tmp_path / "a.png", image.convert(mode))) is expected

@@ -1,9 +1,13 @@
+import subprocess
+import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from sr.machine import environment as environment_module
 from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
 from sr.machine.environment import environment
 from sr.nets.autoencoder import Autoencoder
@@ -46,3 +50,41 @@ def test_environment_names_what_a_rerun_needs() -> None:
     assert found["machine"]["threads"] >= 1
     assert found["git_commit"] is None or len(found["git_commit"].removesuffix("-dirty")) == 40
     assert peak_memory_bytes(torch.device("cpu")) > 10**7
+
+
+class Sleeper(nn.Module):
+    """A network for x2 that takes 20 milliseconds, and remembers the size of its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.size: tuple[int, ...] = ()
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        self.size = tuple(lr.shape)
+        time.sleep(0.02)
+        return lr
+
+
+def test_time_is_in_milliseconds_for_an_output_of_256_pixels() -> None:
+    net = Sleeper()
+    assert 20 <= milliseconds_per_image(net, 2, nullcontext()) < 2000
+    assert net.size == (1, 3, 128, 128)
+
+
+def test_a_changed_source_tree_is_not_passed_off_as_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> str:
+        line = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path), *words]
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+
+    source = tmp_path / "environment.py"
+    source.write_text("a = 1\n")
+    monkeypatch.setattr(environment_module, "__file__", str(source))
+    git("init", "-q")
+    assert environment_module._git_commit() is None  # not tracked: an installed package inside another repository
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    commit = git("rev-parse", "HEAD")
+    assert environment_module._git_commit() == commit
+    source.write_text("a = 2\n")
+    assert environment_module._git_commit() == f"{commit}-dirty"

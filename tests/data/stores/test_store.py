@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from sr.data.pairs import load_pair
 from sr.data.sources import isr_folders
@@ -143,3 +144,29 @@ def test_auto_takes_the_disk_when_memory_would_not_do(make_folder: MakeFolder, m
     assert kinds.choose_kind(sources, 1, device) == "memory"
     monkeypatch.setattr(kinds, "_MEMORY_SHARE", 1e-12)
     assert kinds.choose_kind(sources, 1, device) == "disk"
+
+
+@pytest.mark.parametrize(("first", "second"), [((1, 2), (1, 4)), ((1, 2), (2, 2)), ((2, 2), (3, 2))])
+def test_a_disk_cache_is_not_read_by_a_run_with_other_settings(
+    make_folder: MakeFolder, tmp_path: Path, first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    sources = isr_folders(make_folder(count=2))
+    for scale, shrink in (first, second):
+        cached = PairStore(sources, scale=scale, shrink=shrink, kind="disk", folder=tmp_path / "cache")
+        for number, source in enumerate(sources):
+            for ours, expected in zip(cached[number], load_pair(source, scale, shrink), strict=True):
+                assert torch.equal(ours, expected)
+    assert len(list((tmp_path / "cache").glob("*.bin"))) == 2
+
+
+def test_replaced_low_resolution_files_change_the_fingerprint_and_are_read(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=2, low_scale=2)
+    before = PairStore(isr_folders(root), scale=2, shrink=2, kind="disk", folder=tmp_path / "cache")
+    fingerprint, lr = before.fingerprint, before[0][0].clone()
+    before.close()
+    Image.fromarray(255 - lr.permute(1, 2, 0).numpy()).save(root / "low_res" / "0.png")
+    after = PairStore(isr_folders(root), scale=2, shrink=2, kind="disk", folder=tmp_path / "cache")
+    assert after.fingerprint != fingerprint
+    assert torch.equal(after[0][0], 255 - lr)
