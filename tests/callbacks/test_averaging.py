@@ -1,7 +1,11 @@
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from lightning import LightningModule
+from torch import nn
 
 from sr.callbacks.averaging import MovingAverage
 from tests.support.runs import Command, MakeFolder, StopAt
@@ -30,6 +34,27 @@ def test_the_limit_is_0_999_unless_set() -> None:
     held = [torch.tensor(1.0, dtype=torch.float64)]
     MovingAverage()._kwargs["multi_avg_fn"](held, [torch.tensor(0.0, dtype=torch.float64)], 10**6)
     assert held[0].item() == pytest.approx(0.999, abs=1e-12)
+
+
+def test_weights_are_averaged_and_buffers_are_copied() -> None:
+    module = LightningModule()
+    module.net = nn.BatchNorm1d(2)
+    callback = MovingAverage(decay=0.5)
+    trainer: Any = SimpleNamespace()
+    callback.setup(trainer, module, "fit")
+    averaged = callback._average_model
+    assert averaged is not None
+    for value in (1.0, 3.0, 5.0):
+        module.net.weight.data.fill_(value)
+        assert isinstance(module.net.running_mean, torch.Tensor)
+        module.net.running_mean.fill_(value)
+        averaged.update_parameters(module)
+    expected = 1.0  # the first update copies
+    for step, value in ((1, 3.0), (2, 5.0)):
+        decay = (1 + step) / (10 + step)
+        expected = decay * expected + (1 - decay) * value
+    assert averaged.module.net.weight.tolist() == pytest.approx([expected] * 2)
+    assert averaged.module.net.running_mean.tolist() == [5.0, 5.0]
 
 
 @pytest.mark.slow

@@ -73,6 +73,7 @@ def test_other_callbacks_ask_the_one_that_decides() -> None:
 def test_bad_options_are_refused() -> None:
     with pytest.raises(UserError, match=r"minutes must be 0 or more"):
         RunCheckpoints("checkpoints", minutes=-1)
+    RunCheckpoints("checkpoints", minutes=0)  # after every step
     with pytest.raises(UserError, match="mode must be one of max, min, got 'best'"):
         RunCheckpoints("checkpoints", mode="best")
 
@@ -110,8 +111,10 @@ def test_within_an_epoch_a_checkpoint_is_saved_every_so_many_minutes(monkeypatch
         ("min", [math.nan, 3.0, 2.0], ["last.ckpt", "best.ckpt", "last.ckpt", "best.ckpt", "last.ckpt"], 2.0),
     ],
 )
-def test_an_epoch_saves_the_best_before_the_last(mode: str, scores: list[float], saved: list[str], best: float) -> None:
-    checkpoints = RunCheckpoints("folder/checkpoints", "val/psnr", mode)
+def test_an_epoch_saves_the_best_before_the_last(
+    mode: str, scores: list[float], saved: list[str], best: float, tmp_path: Path
+) -> None:
+    checkpoints = RunCheckpoints(str(tmp_path), "val/psnr", mode)
     run: Any = FakeTrainer()
     for epoch, score in enumerate(scores):
         run.current_epoch, run.global_step = epoch, run.global_step + 5
@@ -120,7 +123,7 @@ def test_an_epoch_saves_the_best_before_the_last(mode: str, scores: list[float],
         checkpoints.on_validation_end(run, MODULE)
         checkpoints.on_train_epoch_end(run, MODULE)
     assert run.saved == saved
-    assert Path(checkpoints.best_model_path).parts[-3:] == ("folder", "checkpoints", "best.ckpt")
+    assert checkpoints.best_model_path == str(tmp_path / "best.ckpt")
     assert checkpoints.best_model_score is not None
     assert checkpoints.best_model_score.item() == best
 
@@ -166,11 +169,11 @@ def test_the_checkpoint_before_the_last_is_kept_and_no_other(tmp_path: Path) -> 
     files = RunFolder(tmp_path)
     for step in range(3):
         for path in (files.last, files.best):
-            WholeCheckpointIO().save_checkpoint({"step": step}, path)
-    assert {path.name: torch.load(path)["step"] for path in files.checkpoints.iterdir()} == {
-        "best.ckpt": 2,
-        "last.ckpt": 2,
-        "previous.ckpt": 1,
+            WholeCheckpointIO().save_checkpoint({"content": f"{path.stem} {step}"}, path)
+    assert {path.name: torch.load(path)["content"] for path in files.checkpoints.iterdir()} == {
+        "best.ckpt": "best 2",
+        "last.ckpt": "last 2",
+        "previous.ckpt": "last 1",
     }
 
 
