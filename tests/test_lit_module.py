@@ -125,7 +125,7 @@ def test_a_scored_step_returns_typed_scores_and_logs_their_means(
 
 
 @pytest.mark.parametrize(
-    ("log_every", "accumulated", "expected"), [(1, 1, [0, 1, 2, 3]), (2, 1, [1, 3]), (1, 2, [0, 1]), (0, 1, [])]
+    ("log_every", "accumulated", "expected"), [(1, 1, [0, 1, 2, 3]), (2, 1, [1, 3]), (1, 2, [1, 3]), (0, 1, [])]
 )
 def test_steps_are_logged_at_their_interval_and_only_when_the_optimizer_steps(
     log_every: int, accumulated: int, expected: list[int]
@@ -143,11 +143,13 @@ def test_steps_are_logged_at_their_interval_and_only_when_the_optimizer_steps(
     )
     module._trainer = trainer
     for number in range(4):
-        trainer.global_step = number // accumulated
+        trainer.global_step, trainer.current_epoch = number // accumulated, number
         assert module.training_step(batch, number).item() == pytest.approx(0.75)
-    assert [step for _, step in logger.logged] == expected
-    for metrics, _ in logger.logged:
-        assert metrics == {"epoch": 3, "lr": 0.5, "train/loss_step": pytest.approx(0.75)}
+    assert [metrics["epoch"] for metrics, _ in logger.logged] == expected  # here the number of the batch
+    for metrics, step in logger.logged:
+        assert step == metrics["epoch"] // accumulated
+        assert metrics["lr"] == 0.5
+        assert metrics["train/loss_step"] == pytest.approx(0.75)
 
 
 def fitting(steps: int) -> Any:

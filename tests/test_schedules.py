@@ -54,3 +54,13 @@ def test_shares_outside_the_run_are_refused() -> None:
         schedules.cosine(sgd(), 10, final=-1)
     with pytest.raises(UserError, match="every must be a share"):
         schedules.step(sgd(), 10, every=0)
+
+
+def test_by_default_a_twentieth_of_a_run_warms_up_and_it_ends_at_a_hundredth() -> None:
+    values = rates(schedules.cosine(sgd(), total_steps=100), 100)
+    assert values[:6] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0])
+    assert values[99] == pytest.approx(0.02)
+
+
+def test_a_step_after_the_whole_run_keeps_the_rate() -> None:
+    assert rates(schedules.step(sgd(), total_steps=4, every=1), 4) == [2.0] * 4

@@ -37,24 +37,23 @@ def test_the_limit_is_0_999_unless_set() -> None:
 
 
 def test_weights_are_averaged_and_buffers_are_copied() -> None:
-    module = LightningModule()
-    module.net = nn.BatchNorm1d(2)
+    net, module = nn.BatchNorm1d(2), LightningModule()
+    module.net = net
     callback = MovingAverage(decay=0.5)
     trainer: Any = SimpleNamespace()
     callback.setup(trainer, module, "fit")
     averaged = callback._average_model
     assert averaged is not None
     for value in (1.0, 3.0, 5.0):
-        module.net.weight.data.fill_(value)
-        assert isinstance(module.net.running_mean, torch.Tensor)
-        module.net.running_mean.fill_(value)
+        net.weight.data.fill_(value)
+        net.get_buffer("running_mean").fill_(value)
         averaged.update_parameters(module)
     expected = 1.0  # the first update copies
     for step, value in ((1, 3.0), (2, 5.0)):
         decay = (1 + step) / (10 + step)
         expected = decay * expected + (1 - decay) * value
-    assert averaged.module.net.weight.tolist() == pytest.approx([expected] * 2)
-    assert averaged.module.net.running_mean.tolist() == [5.0, 5.0]
+    assert averaged.module.get_parameter("net.weight").tolist() == pytest.approx([expected] * 2)
+    assert averaged.module.get_buffer("net.running_mean").tolist() == [5.0, 5.0]
 
 
 @pytest.mark.slow

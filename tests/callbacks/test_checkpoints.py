@@ -114,6 +114,7 @@ def test_within_an_epoch_a_checkpoint_is_saved_every_so_many_minutes(monkeypatch
 def test_an_epoch_saves_the_best_before_the_last(
     mode: str, scores: list[float], saved: list[str], best: float, tmp_path: Path
 ) -> None:
+    (tmp_path / "best.ckpt").touch()  # of a run that wrote no last.ckpt: replaced, too
     checkpoints = RunCheckpoints(str(tmp_path), "val/psnr", mode)
     run: Any = FakeTrainer()
     for epoch, score in enumerate(scores):

@@ -76,3 +76,12 @@ def test_outside_a_search_nothing_is_reported(reporter: Reporter, monkeypatch: p
     reports.on_validation_end(fake_trainer(), MODULE)
     reports.on_train_epoch_end(fake_trainer(), MODULE)
     assert reporter.reports == []
+
+
+def test_a_check_before_training_is_not_reported(reporter: Reporter) -> None:
+    reports = TrialReports("val/psnr")
+    trainer = fake_trainer()
+    trainer.sanity_checking = True
+    reports.on_validation_end(trainer, MODULE)
+    reports.on_train_epoch_end(trainer, MODULE)
+    assert reporter.reports == []

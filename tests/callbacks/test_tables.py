@@ -127,15 +127,15 @@ def test_the_row_of_an_epoch_is_the_formula_of_its_trainer_and_its_clock(
     table.on_train_start(trainer, MODULE)
     now += 50  # until the epoch starts
     table.on_train_epoch_start(trainer, MODULE)
-    now += 2.0004
+    now += 2.5004
     table.on_train_batch_end(trainer, MODULE, {"loss": torch.tensor(0.125)}, BATCH, 0)
     table.on_validation_end(trainer, MODULE)
     with caplog.at_level("INFO", logger="sr.callbacks.tables"):
         table.on_train_epoch_end(trainer, MODULE)
-    expected = {"epoch": 0, "step": 10, "seconds": 2.0, "lr": 0.25, "train/loss": 0.125, "val/psnr": 30.0}
+    expected = {"epoch": 0, "step": 10, "seconds": 2.5, "lr": 0.25, "train/loss": 0.125, "val/psnr": 30.0}
     assert table.rows == [expected | {name: 0.5 for name in EpochTable.COLUMNS if name not in expected}]
     assert logger.logged == [({"epoch": 0, "train/loss": 0.125}, 9)]
-    assert caplog.messages == ["epoch 1/3  2.0 s  train/loss 0.125  val/psnr 30.00 dB  gain +0.50"]
+    assert caplog.messages == ["epoch 1/3  2.5 s  train/loss 0.125  val/psnr 30.00 dB  gain +0.50"]
 
 
 def test_the_loss_of_several_processes_is_their_mean_and_rank_0_alone_prints_it(
@@ -144,7 +144,7 @@ def test_the_loss_of_several_processes_is_their_mean_and_rank_0_alone_prints_it(
     trainer = fake_trainer(tmp_path)
     trainer.world_size, trainer.is_global_zero = 2, False
     other = torch.tensor(5.0)
-    trainer.strategy = SimpleNamespace(reduce=lambda mean, reduce_op: (mean + other) / 2)
+    trainer.strategy = SimpleNamespace(reduce=lambda mean, reduce_op: (mean + other) / {"mean": 2, "sum": 1}[reduce_op])
     table = EpochTable()
     with caplog.at_level("INFO", logger="sr.callbacks.tables"):
         run_epoch(table, trainer, [(1.0, 4)], validates=False)
@@ -158,3 +158,13 @@ def test_only_validated_epochs_have_scores_in_the_log(tmp_path: Path, caplog: py
     (line,) = caplog.messages
     assert line.startswith("epoch 2/3")
     assert line.endswith("train/loss 3")
+
+
+def test_the_clock_of_a_resumed_epoch_starts_with_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(tables, "time", SimpleNamespace(perf_counter=lambda: now))
+    table = EpochTable()
+    table.on_train_start(fake_trainer(tmp_path), MODULE)
+    now += 4
+    table.on_train_epoch_end(fake_trainer(tmp_path), MODULE)
+    assert table.rows[0]["seconds"] == 4
