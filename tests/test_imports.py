@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "datamodule": {"data", "errors", "image", "io", "terms"},
     "callbacks": {"errors", "image", "io", "metrics", "terms"},
     "weights": {"errors", "io", "terms"},
-    "runs": {"callbacks", "errors", "io", "lit_module", "machine", "terms", "weights"},
+    "runs": {"callbacks", "datamodule", "errors", "io", "lit_module", "machine", "terms", "weights"},
     "train": {"errors", "runs"},
     "inference": {"errors", "image", "io", "machine", "terms", "weights"},
     "benchmark": {"data", "errors", "image", "inference", "io", "metrics", "terms", "weights"},

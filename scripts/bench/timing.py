@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def run(*overrides: str) -> RunResult:
 
 def machine() -> dict[str, Any]:
     """The machine, its load and the versions that a benchmark ran with."""
-    return environment() | {"cores": os.cpu_count(), "precision_auto": precision("auto"), "load": os.getloadavg()[0]}
+    load = os.getloadavg()[0]
+    return asdict(environment()) | {"cores": os.cpu_count(), "precision_auto": precision("auto"), "load": load}
 
 
 def save(name: str, rows: list[dict[str, Any]], **more: Any) -> None:

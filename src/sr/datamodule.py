@@ -19,7 +19,7 @@ from sr.data.variants import with_factors, with_rotated
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import to_float
 from sr.io.paths import user_path
-from sr.terms import Batch, Part
+from sr.terms import Batch, DataSummary, Part
 
 log = logging.getLogger(__name__)
 
@@ -188,14 +188,14 @@ class ISRDataModule(LightningDataModule):
         """Hash of the names and contents of all images."""
         return self.store.fingerprint
 
-    def describe(self) -> dict[str, Any]:
-        """Fingerprint, number of images in each part, and groups of near-identical images, for the record of a run."""
+    def describe(self) -> DataSummary:
+        """The images, for the record of a run."""
         groups = [[self.store.sources[index].name for index in group] for group in self.duplicates]
-        return {"fingerprint": self.fingerprint, "images": self.counts(), "near_identical": groups}
+        return DataSummary(self.fingerprint, self.counts(), groups)
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[Part, int]:
         """Number of images in each part, without rotated copies."""
-        return {str(part): len(self._indices(part)) for part in Part}
+        return {part: len(self._indices(part)) for part in Part}
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of one epoch; a run that was interrupted inside an epoch resumes at the next batch."""

@@ -1,6 +1,6 @@
 """Types and names that several folders share: protocols, parts of a data set, baselines, batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
 
@@ -21,6 +21,21 @@ class Part(StrEnum):
     TRAIN = "train"
     VAL = "val"
     TEST = "test"
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The images of a run.
+
+    Attributes:
+        fingerprint: hash of the names and contents of all images.
+        images: number of images in each part.
+        near_identical: names of the images in each group of near-identical ones.
+    """
+
+    fingerprint: str
+    images: dict[Part, int]
+    near_identical: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from sr.runs.announce import announce
 from sr.runs.fit import is_complete
 from sr.runs.objectives import objective
 from sr.runs.record import clear, earlier_run, held_folder, status_of
-from sr.runs.schema import DataSummary, FoldResult, Process, RunResult, Status, write_result
+from sr.runs.schema import FoldResult, Process, RunResult, Status, write_result
 from sr.runs.scores import MeanSd, Scores
-from sr.terms import Part
+from sr.terms import DataSummary, Part
 
 
 def config(folder: Path, **options: object) -> dict[str, Any]:

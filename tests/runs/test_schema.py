@@ -7,9 +7,9 @@ import pytest
 
 from sr.errors import UserError
 from sr.runs.migration import SCHEMA
-from sr.runs.schema import DataSummary, FoldResult, Monitor, Process, RunResult, Status, read_result, write_result
+from sr.runs.schema import FoldResult, Monitor, Process, RunResult, Status, read_result, write_result
 from sr.runs.scores import MeanSd, beats_input, mean_and_sd, over_folds, over_images
-from sr.terms import Part, Protocol
+from sr.terms import DataSummary, Part, Protocol
 
 CONFIG: dict[str, Any] = {"data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1}
 

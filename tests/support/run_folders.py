@@ -12,9 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from sr.io.run_folder import RunFolder
 from sr.io.tables import write_table
-from sr.runs.schema import DataSummary, RunResult, Status, write_result
+from sr.runs.schema import RunResult, Status, write_result
 from sr.runs.scores import over_images
-from sr.terms import Part
+from sr.terms import DataSummary, Part
 
 INPUT_PSNR = {"a": 26.0, "b": 28.0, "c": 30.0, "d": 27.0}  # 25 for all other images
 FINGERPRINT = "0123456789abcdef"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -67,7 +67,7 @@ class Row:
         """Whether it is the row that the gains of all others on its folder are over: bicubic."""
         return not self.model.nets and self.model.label == BASELINES[0].kernel
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, str | float]:
         """The row as plain values."""
         return {
             "model": self.model.label + (" + x8" if self.ensemble else ""),

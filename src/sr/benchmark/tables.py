@@ -1,9 +1,8 @@
 """The scores of `sr evaluate` as tables: text, CSV, JSON, and files in run folders for the report."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from sr.benchmark.evaluate import Row, folder_name
 from sr.errors import UserError
@@ -48,7 +47,7 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) ->
     return written
 
 
-def _image_rows(row: Row) -> list[dict[str, Any]]:
+def _image_rows(row: Row) -> list[dict[str, str | float]]:
     about = {name: value for name, value in row.as_dict().items() if name in ("model", "data", "scale", "protocol")}
     return [
         {**about, "name": name, "psnr": psnr, "ssim": ssim, "ms": milliseconds}
@@ -56,7 +55,7 @@ def _image_rows(row: Row) -> list[dict[str, Any]]:
     ]
 
 
-def _write_json(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _write_json(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     write_text(path, json.dumps(list(rows), indent=2) + "\n")
 
 

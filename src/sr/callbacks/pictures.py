@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +66,15 @@ def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor
     return quantise(torch.cat([enlarged, sr.float(), hr, error], dim=-1))
 
 
+class _Layout(TypedDict):
+    """Where the square of an image lies, in pixels."""
+
+    name: str
+    top: int
+    left: int
+    side: int
+
+
 class SampleCrops(Callback):
     """Write ``samples.png`` at the best epoch: a row per validation image, with columns input, output and target.
 
@@ -78,7 +87,7 @@ class SampleCrops(Callback):
         check_at_least("callbacks: side", side, 1)
         check_at_least("callbacks: images", images, 0)
         self.side, self.images = side, images
-        self._rows: list[tuple[float, dict[str, Any], Tensor]] = []
+        self._rows: list[tuple[float, _Layout, Tensor]] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the squares of the previous validation."""
@@ -104,7 +113,7 @@ class SampleCrops(Callback):
             strip = torch.cat(
                 [to_uint8(image[square]) for image in (enlarged, outputs["sr"][position].float(), hr)], -1
             )
-            layout = {"name": name, "top": top, "left": left, "side": side}
+            layout: _Layout = {"name": name, "top": top, "left": left, "side": side}
             self._rows.append((float(outputs["scores"]["input_psnr"][position]), layout, strip.cpu()))
         self._rows = sorted(self._rows, key=lambda row: (row[0], row[1]["name"]))[: self.images]
 
@@ -130,7 +139,7 @@ def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int
     return row * step, column * step, side
 
 
-def _write_samples(path: Path, rows: list[tuple[float, dict[str, Any], Tensor]]) -> None:
+def _write_samples(path: Path, rows: list[tuple[float, _Layout, Tensor]]) -> None:
     """Write the strips below one another as one picture, narrower ones padded with black."""
     side = max(layout["side"] for _, layout, _ in rows)
     sheet = torch.zeros(3, side * len(rows), 3 * side, dtype=torch.uint8)

@@ -3,7 +3,7 @@
 import logging
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -17,6 +17,9 @@ from sr.io.tables import write_table
 from sr.terms import Batch, Part, StepOutput
 
 log = logging.getLogger(__name__)
+
+
+ImageRow: TypeAlias = dict[str, str | float]  # the name of an image, and each of its scores
 
 
 class EpochTable(Callback):
@@ -99,9 +102,9 @@ class ImageScores(Callback):
 
     def __init__(self) -> None:
         """Start with no scores; those of a resumed run come from its checkpoint."""
-        self.best: list[dict[str, Any]] = []
-        self.test: list[dict[str, Any]] = []
-        self._rows: list[dict[str, Any]] = []
+        self.best: list[ImageRow] = []
+        self.test: list[ImageRow] = []
+        self._rows: list[ImageRow] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the scores of the previous validation."""
@@ -152,7 +155,7 @@ class ImageScores(Callback):
         self.best = list(state_dict["best"])
 
 
-def _rows(outputs: StepOutput) -> list[dict[str, Any]]:
+def _rows(outputs: StepOutput) -> list[ImageRow]:
     scores = {name: values.tolist() for name, values in outputs["scores"].items()}
     return [
         {"name": name, **{key: values[position] for key, values in scores.items()}}

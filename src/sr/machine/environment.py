@@ -2,27 +2,43 @@
 
 import platform
 import subprocess
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
 _PACKAGES = ("sr", "torch", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
 
-def environment() -> dict[str, Any]:
-    """Versions, machine and git commit."""
+@dataclass(frozen=True)
+class Environment:
+    """What a run used.
+
+    Attributes:
+        versions: of Python and of the packages that scores depend on.
+        machine: ``processor``, ``threads``, and ``gpu`` if there is one.
+        git_commit: of the source tree, ``-dirty`` behind it if files differ; None for an installed package.
+    """
+
+    versions: dict[str, str]
+    machine: dict[str, str | int]
+    git_commit: str | None
+
+
+def environment() -> Environment:
+    """The versions, the machine and the commit of this process."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:  # run from a source tree
             versions[package] = "unknown"
-    machine = {"processor": torch.cpu.get_capabilities().get("cpu_name", ""), "threads": torch.get_num_threads()}
+    processor = str(torch.cpu.get_capabilities().get("cpu_name", ""))
+    machine: dict[str, str | int] = {"processor": processor, "threads": torch.get_num_threads()}
     if torch.cuda.is_available():
         machine["gpu"] = torch.cuda.get_device_name()
-    return {"versions": versions, "machine": machine, "git_commit": _git_commit()}
+    return Environment(versions, machine, _git_commit())
 
 
 def _git_commit() -> str | None:

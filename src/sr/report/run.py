@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr.runs.schema import DataSummary, RunResult
+from sr.runs.schema import RunResult
+from sr.terms import DataSummary
 
 
 @dataclass(frozen=True)

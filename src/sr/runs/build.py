@@ -13,7 +13,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning import LightningDataModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
@@ -24,6 +24,7 @@ from torch import nn
 from sr.callbacks.checkpoints import RunCheckpoints, WholeCheckpointIO
 from sr.callbacks.tables import ImageScores
 from sr.callbacks.timing import Timing
+from sr.datamodule import ISRDataModule
 from sr.errors import UserError
 from sr.lit_module import LitSR
 from sr.machine.hardware import compile_from, device_in_turn
@@ -56,7 +57,7 @@ class Parts:
     net: nn.Module
     loss: nn.Module
     module: LitSR
-    datamodule: LightningDataModule
+    datamodule: ISRDataModule
     trainer: Trainer
     loggers: Sequence[Logger]
     checkpoints: RunCheckpoints

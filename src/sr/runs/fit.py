@@ -21,7 +21,7 @@ from sr.runs.build import Parts, build
 from sr.runs.options import check_options
 from sr.runs.record import clear, earlier_run, held_folder, new_result, record, status_of
 from sr.runs.resume import cut_step_tables, find_checkpoint
-from sr.runs.schema import DataSummary, Monitor, RunResult, Status
+from sr.runs.schema import Monitor, RunResult, Status
 from sr.runs.scores import over_images
 from sr.terms import Part
 
@@ -141,15 +141,8 @@ def _described(result: RunResult, parts: Parts) -> RunResult:
         parameters=count_parameters(parts.net),
         multiply_adds=multiply_adds(parts.net, result.scale),
         precision=parts.trainer.precision,
-        data=_summary(parts.datamodule),
+        data=parts.datamodule.describe(),
     )
-
-
-def _summary(datamodule: Any) -> DataSummary:
-    """What the record says of the images of a data module."""
-    about = datamodule.describe()
-    images = {Part(part): count for part, count in about["images"].items()}
-    return DataSummary(about["fingerprint"], images, about["near_identical"])
 
 
 def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None) -> None:

@@ -141,9 +141,9 @@ def new_result(config_dict: dict[str, Any], changes: Mapping[str, Any] | None = 
         config=config_dict,
         choices=choices,
         command=line,
-        versions=about["versions"],
-        machine=about["machine"],
-        git_commit=about["git_commit"],
+        versions=about.versions,
+        machine=about.machine,
+        git_commit=about.git_commit,
         scale=config_dict["scale"],
         protocol=Protocol(config_dict["scorer"]["protocol"]),
     )

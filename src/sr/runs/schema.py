@@ -12,7 +12,7 @@ from sr.io.atomic import whole_file
 from sr.io.run_folder import RunFolder
 from sr.runs.migration import SCHEMA, migrated
 from sr.runs.scores import Scores
-from sr.terms import Part, Protocol
+from sr.terms import DataSummary, Part, Protocol
 
 
 class Status(StrEnum):
@@ -32,21 +32,6 @@ class Process:
 
     host: str
     id: int
-
-
-@dataclass(frozen=True)
-class DataSummary:
-    """The images of a run.
-
-    Attributes:
-        fingerprint: hash of the names and contents of all images.
-        images: number of images in each part.
-        near_identical: names of the images in each group of near-identical ones.
-    """
-
-    fingerprint: str
-    images: dict[Part, int]
-    near_identical: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
