@@ -40,6 +40,14 @@ def test_scores_are_means_and_deviations_over_folds(run_folders: RunFolders) -> 
     assert best.interval.low < 1.8 < best.interval.high
 
 
+def test_intervals_are_those_over_images_not_folds(run_folders: RunFolders) -> None:
+    gains = [0.1, 0.9, 0.4, 1.7, 0.2, 3.1]
+    run_folders("espcn_mse_adam", gains, folds=(0, 0, 0, 1, 1, 1))
+    row = leaderboard(only(run_folders))[0]
+    assert row.interval == bootstrap_interval(gains)
+    assert row.interval != bootstrap_interval([1.4 / 3, 5.0 / 3])
+
+
 def test_a_single_fold_has_no_deviation(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.2, 0.4, 1.0, 1.2], folds=None)
     for board_row in leaderboard(only(run_folders)):
@@ -47,8 +55,8 @@ def test_a_single_fold_has_no_deviation(run_folders: RunFolders) -> None:
 
 
 def test_equal_runs_are_ranked_by_name_and_below_an_equal_baseline(run_folders: RunFolders) -> None:
-    run_folders("vdsr_mse_adam", [0.0] * 4)
-    run_folders("espcn_mse_adam", [0.0] * 4)
+    run_folders("vdsr_mse_adam", [0.0] * 4, command="a")
+    run_folders("espcn_mse_adam", [0.0] * 4, command="b")
     rows = leaderboard(only(run_folders))
     assert [(row.name, row.rank) for row in rows] == [
         ("unprocessed input", None),

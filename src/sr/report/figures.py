@@ -107,9 +107,8 @@ def curves(cells: Cells) -> str:
         lines: list[list[float]] = []
         for (model, loss, optimizer), runs in cells.items():
             axes = panels[losses.index(loss)][models.index(model)]
-            for number, run in enumerate(runs):
-                colour = _COLOURS[optimizers.index(optimizer) % len(_COLOURS)]
-                lines.append(_curve(axes, run, colour, "_" if number else optimizer))
+            colour = _COLOURS[optimizers.index(optimizer) % len(_COLOURS)]
+            lines += [_curve(axes, run, colour, optimizer) for run in runs]
         # Early epochs may lie far below the input; the comparison is about where the curves end.
         low = min([0.0, *(line[-1] for line in lines if line)])
         high = max([0.0, *(max(line) for line in lines if line)])
