@@ -6,6 +6,7 @@ from sr.cli import main
 from tests.support.runs import MakeFolder, result_of
 
 
+@pytest.mark.slow
 def test_train_is_the_same_command(make_folder: MakeFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     settings = ["data=isr", f"data.root={make_folder(count=6)}", "debug=tiny", "trainer.accelerator=cpu"]
     main(["train", *settings, f"hydra.run.dir={tmp_path / 'run'}"])

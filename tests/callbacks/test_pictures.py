@@ -52,6 +52,7 @@ def test_the_square_is_where_the_input_is_worst_and_fits_the_image() -> None:
     assert left + side <= 96
 
 
+@pytest.mark.slow
 def test_a_run_leaves_squares_of_its_validation_images_beside_input_and_target(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:

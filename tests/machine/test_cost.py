@@ -35,10 +35,15 @@ def test_multiply_adds_count_pooling_and_scale() -> None:
 
 
 def test_counting_leaves_the_network_as_it_was() -> None:
-    net = Autoencoder(dropout=0.5).train()
+    net = Autoencoder(channels=4, dropout=0.5).train()
     multiply_adds(net, 1)
+    assert all(module.training for module in net.modules())
     milliseconds_per_image(net, 1, nullcontext())
     assert all(module.training for module in net.modules())
+
+
+def test_frozen_parameters_are_not_counted() -> None:
+    net = Autoencoder()
     assert count_parameters(net) == 1_110_403
     net.tail.requires_grad_(False)
     assert count_parameters(net) == 1_110_403 - 64 * 3 * 9 - 3

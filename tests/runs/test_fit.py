@@ -44,6 +44,7 @@ def test_the_best_checkpoint_is_tested_not_the_last(command: Command, make_folde
     )
 
 
+@pytest.mark.slow
 def test_test_scores_without_test_images_are_refused_and_a_finished_run_stays_done(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:

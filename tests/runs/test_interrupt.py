@@ -43,6 +43,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on_bit_for_bit(
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_a_job_whose_time_is_over_writes_its_checkpoint_before_the_scheduler_hears_of_it(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

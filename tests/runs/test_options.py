@@ -103,6 +103,7 @@ def test_a_gpu_that_is_not_there_is_named(command: Command, compose_config: Comp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_real_command_refuses_at_once_and_makes_no_folder_of_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sr.train", "optimizer.lr=abc"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)

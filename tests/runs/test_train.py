@@ -100,6 +100,7 @@ def test_same_seed_same_result_and_another_seed_another(
     assert not torch.equal(weights["a"], weights["c"])
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -164,6 +165,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in files if path.suffix != ".log"}
 
 
+@pytest.mark.slow
 def test_retraining_leaves_nothing_of_the_run_before_once_it_begins(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:

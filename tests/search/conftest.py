@@ -1,0 +1,9 @@
+import pytest
+
+from hydra_plugins.sr_optuna import _best
+
+
+@pytest.fixture(autouse=True)
+def program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have printed commands start with ``python -m sr.train``, whichever way pytest itself was started."""
+    monkeypatch.setattr(_best, "_program", lambda: ["python", "-m", "sr.train"])
