@@ -20,13 +20,13 @@ _DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
 _BLOCK = 2**20  # bytes read at a time
 
 # VGG16 (Simonyan & Zisserman 2015) up to relu4_3: widths of its layers, the index of each convolution in the published
-# file, and which of them end in a layer that is compared (relu1_2, relu2_2, relu3_3, relu4_3; Johnson et al. 2016).
+# file, and which of them produce a compared feature map (relu1_2, relu2_2, relu3_3, relu4_3; Johnson et al. 2016).
 _WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512)
 _SHAPES = [(out, width, 3, 3) for width, out in pairwise(_WIDTHS)]
 _FILE_INDEX = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21)
 _COMPARED = frozenset({1, 3, 6, 9})
 _POOLED_BEFORE = frozenset({2, 4, 7})
-_LEAST_SIDE = 8  # three poolings leave one pixel
+_LEAST_SIDE = 8  # pixels; three poolings reduce it to one
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -37,24 +37,24 @@ _RANDOM_SEED = 0
 class VGGLoss(nn.Module):
     """Perceptual loss: the sum over four layers of VGG16 of the mean absolute difference of features.
 
-    After Johnson et al. 2016 (arXiv:1603.08155), with absolute instead of squared differences. The features are held
-    as plain buffers outside the state dict: never trained, never saved. With ``weights="random"`` it is a known
-    weaker loss: random features rank images worse than trained ones (Zhang et al. 2018, arXiv:1801.03924, table 5),
-    though their structure alone already helps (Liu et al. 2021, arXiv:2103.10571).
+    After Johnson et al. 2016 (arXiv:1603.08155), with absolute instead of squared differences. VGG's weights are
+    buffers that are left out of the state dict: never trained, never saved. ``weights="random"`` gives a weaker loss:
+    random features rank images worse than trained ones (Zhang et al. 2018, arXiv:1801.03924, table 5), although the
+    architecture alone already helps (Liu et al. 2021, arXiv:2103.10571).
     """
 
     def __init__(self, weights: str = "imagenet", resize: int | None = None, float32: bool = False) -> None:
-        """Load the features.
+        """Load the weights of VGG16.
 
         Args:
             weights: ``imagenet`` for torch's published file through its hub cache, ``random`` for seeded random
                 features, or the path of a file with VGG16's state dict.
-            resize: side in pixels that both images are brought to first (the origin: 224); None keeps theirs.
-            float32: compute features in float32 in runs whose network trains in bfloat16, too: half as fast, for runs
-                whose output comes within a grey level of the target, where bfloat16 rounds most of the difference away.
+            resize: side in pixels to resize both images to first (224 in the origin project); None keeps their size.
+            float32: compute features in float32 even if the network trains in bfloat16. Half as fast; useful once the
+                output is within a grey level of the target, where bfloat16 rounds most of the difference away.
 
         Raises:
-            UserError: if the weights cannot be had or are not VGG16's; nothing else is used in their place.
+            UserError: if the weights cannot be loaded or are not VGG16's; there is no fallback.
         """
         super().__init__()
         self.weights, self.resize, self.float32 = weights, resize, float32
@@ -66,11 +66,11 @@ class VGGLoss(nn.Module):
 
     @property
     def label(self) -> str:
-        """Name for tables and pages, which says what the features are."""
+        """Name for tables and pages, including the source of the weights unless that is ImageNet."""
         return "vgg" if self.weights == "imagenet" else f"vgg ({Path(self.weights).name} features)"
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """Compare ``(N, 3, H, W)`` twice, in [0, 1], H and W at least 8; a scalar. No gradient reaches ``hr``."""
+        """Return the scalar loss of two ``(N, 3, H, W)`` batches in [0, 1], sides of at least 8; ``hr`` is constant."""
         device = sr.device.type
         bfloat16 = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
         with torch.autocast(device, enabled=bfloat16 and not self.float32):  # float16 could overflow
@@ -80,7 +80,7 @@ class VGGLoss(nn.Module):
             return torch.stack([F.l1_loss(ours.float(), theirs.float()) for ours, theirs in pairs]).sum()
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """Activations after relu1_2, relu2_2, relu3_3 and relu4_3."""
+        """Return the activations after relu1_2, relu2_2, relu3_3 and relu4_3."""
         if self.resize is not None:
             image = F.interpolate(image, (self.resize, self.resize), mode="bilinear", antialias=True)
         if min(image.shape[-2:]) < _LEAST_SIDE:
@@ -98,16 +98,16 @@ class VGGLoss(nn.Module):
 
 
 class CharbonnierLoss(nn.Module):
-    """Mean of ``sqrt(d^2 + eps^2)`` over the differences d: L1 that is smooth at zero.
+    """Mean of ``sqrt(d^2 + eps^2)`` over the differences d: a smooth L1.
 
     Lai et al. 2017, arXiv:1704.03915, section 3.2.
     """
 
     def __init__(self, eps: float = 1e-3) -> None:
-        """Round off the corner of L1 within ``eps``, in units of the image's range.
+        """Set ``eps``, the difference in units of the image range below which the loss is about quadratic.
 
         Raises:
-            UserError: unless it is positive.
+            UserError: unless ``eps`` is positive.
         """
         super().__init__()
         if not eps > 0:
@@ -115,7 +115,7 @@ class CharbonnierLoss(nn.Module):
         self.eps = eps
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """Compare ``(N, 3, H, W)`` twice; a scalar."""
+        """Return the scalar loss of two ``(N, 3, H, W)`` batches."""
         return ((sr - hr).square() + self.eps**2).sqrt().mean()
 
 
@@ -126,7 +126,7 @@ class WeightedSum(nn.Module):
         """Sum ``weights[name] * terms[name]``.
 
         Raises:
-            UserError: unless both name the same terms, at least one.
+            UserError: unless both have the same keys, at least one.
         """
         super().__init__()
         if not terms or set(terms) != set(weights):
@@ -143,7 +143,7 @@ class WeightedSum(nn.Module):
         return " + ".join(f"{self.weights[name]:g} {getattr(term, 'label', name)}" for name, term in self.terms.items())
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """Compare ``(N, 3, H, W)`` twice; a scalar."""
+        """Return the scalar loss of two ``(N, 3, H, W)`` batches."""
         return torch.stack([self.weights[name] * term(sr, hr) for name, term in self.terms.items()]).sum()
 
 
@@ -161,7 +161,7 @@ def _load_features(weights: str) -> list[tuple[Tensor, Tensor]]:
 
 
 def _random_features() -> list[tuple[Tensor, Tensor]]:
-    """He-initialised features (He et al. 2015), the same in every run."""
+    """Return He-initialised weights (He et al. 2015), the same in every run."""
     generator = torch.Generator().manual_seed(_RANDOM_SEED)
     return [
         (torch.randn(shape, generator=generator) * (2 / (9 * shape[1])) ** 0.5, torch.zeros(shape[0]))
@@ -170,7 +170,7 @@ def _random_features() -> list[tuple[Tensor, Tensor]]:
 
 
 def _imagenet_file() -> Path:
-    """Torch's published file in the cache of its hub, downloaded if it is not there yet, its hash checked."""
+    """Return the path of torch's published file in the hub cache, downloaded if missing, its hash checked."""
     name = Path(urlparse(VGG16_URL).path).name
     path = Path(torch.hub.get_dir(), "checkpoints", name)
     fix = (
@@ -182,7 +182,7 @@ def _imagenet_file() -> Path:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _download(path, hash_prefix)
-        except (OSError, ValueError) as error:  # no network, no room, or another hash
+        except (OSError, ValueError) as error:  # no network, a full disk, or a wrong hash
             raise UserError(f"loss=vgg: cannot fetch {VGG16_URL} to {path} ({error}): {fix}") from error
         return path
     with path.open("rb") as file:
@@ -192,11 +192,11 @@ def _imagenet_file() -> Path:
 
 
 def _download(path: Path, hash_prefix: str) -> None:
-    """Fetch the published file, whole or not at all.
+    """Download the published file to ``path``, whole or not at all.
 
     Raises:
-        OSError: without a network or an answer in time.
-        ValueError: if what came is not the file.
+        OSError: if the server cannot be reached or does not answer in time, or the disk is full.
+        ValueError: if the hash of the downloaded file is wrong.
     """
     digest = hashlib.sha256()
     with urlopen(VGG16_URL, timeout=_DOWNLOAD_TIMEOUT) as response, whole_file(path) as file:

@@ -1,4 +1,4 @@
-"""A convolutional autoencoder: the bicubic image through a bottleneck at a quarter of its sides."""
+"""A convolutional autoencoder that refines the bicubic image, with a bottleneck at a quarter of its size."""
 
 from math import ceil, gcd
 
@@ -12,19 +12,19 @@ from sr.nets.layers import BICUBIC_HALO, GREY, HEADS, OutputConv, conv
 
 _STRIDE = 4  # two poolings by 2
 
-# Pixels of the enlarged image around one that its output depends on: pairs at full and half size on the way down and
-# up, the bottleneck at a quarter, the tail, and what the poolings' grid adds.
+# Radius of the receptive field in pixels of the enlarged image: the encoder's pairs at full and half size, the
+# bottleneck at a quarter, the decoder's pairs at half and full size, the tail, and the grid of the poolings.
 _REACH = 2 + 2 * 2 + 4 + 2 * 2 + 2 + 1 + _STRIDE
 
 
 class Autoencoder(nn.Module):
     """The origin project's encoder and decoder, with the additive skips of Mao et al. 2016 (arXiv:1606.08921).
 
-    The skips add no parameters. Without them detail has to pass the poolings: in 400 steps with L1 no optimizer made
-    the plain network leave its residual head's zero start.
+    The skips add no parameters. Without them all detail has to pass through the poolings: within 400 steps with L1, no
+    optimizer moved the network away from the zero output that its residual head starts with.
     """
 
-    any_scale = True  # no parameter depends on it: one network may serve several
+    any_scale = True  # no parameter depends on the scale, so one network can serve several
 
     def __init__(
         self,
@@ -37,15 +37,15 @@ class Autoencoder(nn.Module):
         """Build the network; with the defaults it has 1,110,403 parameters at any scale.
 
         Args:
-            scale: factor of the sides, 1 or more; the input is enlarged by bicubic first.
+            scale: enlargement factor, 1 or more; the input is enlarged by bicubic interpolation first.
             channels: width of the outer layers; the inner ones have two and four times as many.
-            dropout: share of activations dropped after the first pooling. The origin's 0.3 costs quality: it changes
-                the statistics between training and use, which a regression of pixel values feels.
-            skips: add the encoder's features to the decoder's of the same size; False is the origin's.
+            dropout: share of activations dropped after the first pooling. The origin project's 0.3 costs quality:
+                statistics differ between training and inference, which hurts a regression of pixel values.
+            skips: add the encoder's features to the decoder's of the same size; the origin project has none.
             head: ``residual`` adds the output to the bicubic image; ``sigmoid`` squeezes it into [0, 1].
 
         Raises:
-            UserError: for a value outside these.
+            UserError: if an argument is out of range.
         """
         super().__init__()
         check_at_least("Autoencoder: scale", scale, 1)

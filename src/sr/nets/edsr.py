@@ -6,32 +6,32 @@ from sr.errors import check_at_least
 from sr.image import resize
 from sr.nets.layers import GREY, OutputConv
 
-_STAGES = (2, 3, 5, 7)  # factors that one shuffle enlarges by, smallest first
+_STAGES = (2, 3, 5, 7)  # enlargement factors of a single pixel shuffle, smallest first
 
 
 class EDSR(nn.Module):
     """Enhanced deep super-resolution network, arXiv:1707.02921; the defaults are its baseline.
 
-    Unlike the paper's, the output is added to the bicubic image, so that training starts there.
+    Unlike in the paper, the output is added to the bicubic image, so training starts from bicubic quality.
     """
 
     def __init__(self, scale: int = 1, num_blocks: int = 16, channels: int = 64) -> None:
         """Build the network; with the defaults it has 1,369,859 parameters at scale 2.
 
         Args:
-            scale: factor of the sides, 1 or more; x4 and others that are no prime enlarge in stages.
+            scale: enlargement factor, 1 or more; composite factors such as 4 are enlarged in stages.
             num_blocks: residual blocks of two convolutions.
-            channels: width of all of them.
+            channels: width of all hidden layers.
 
         Raises:
-            UserError: for a value outside these.
+            UserError: if an argument is out of range.
         """
         super().__init__()
         check_at_least("EDSR: scale", scale, 1)
         check_at_least("EDSR: num_blocks", num_blocks, 1)
         check_at_least("EDSR: channels", channels, 1)
         self.scale = scale
-        self.halo = 2 * num_blocks + 5  # head, blocks and their last, two stages at most, tail
+        self.halo = 2 * num_blocks + 5  # head, blocks, the convolution after them, at most two stages, tail
         self.head = _conv(3, channels)
         self.blocks = nn.Sequential(*(_Block(channels) for _ in range(num_blocks)), _conv(channels, channels))
         stages: list[nn.Module] = []
@@ -60,12 +60,15 @@ class _Block(nn.Module):
 
 
 def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 3x3 convolution with torch's own start, as the authors' code has: He's would double the variance each block."""
+    """Return a 3x3 convolution initialised by torch's default, as in the authors' code.
+
+    He's initialisation would double the variance in each block.
+    """
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
 
 
 def _factors(scale: int) -> list[int]:
-    """The stages of an enlargement: prime factors, or what is left where they are large."""
+    """Split a scale into its prime factors; a remainder without small prime factors is one stage."""
     for factor in _STAGES:
         if scale % factor == 0:
             return [factor, *_factors(scale // factor)]

@@ -1,4 +1,4 @@
-"""ESPCN: convolutions at low resolution, then one shuffle of channels into pixels (Shi et al. 2016)."""
+"""ESPCN: convolutions at low resolution, then one pixel shuffle (Shi et al. 2016)."""
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,8 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 class ESPCN(nn.Module):
     """Efficient sub-pixel convolutional network, arXiv:1609.05158.
 
-    The paper's network has ``activation="tanh"`` and no head; ReLU gains about 0.6 dB in the same training time, and
-    the residual head starts the network at the bicubic image.
+    The paper's network has ``activation="tanh"`` and no head. ReLU gains about 0.6 dB in the same training time, and
+    with the residual head the untrained network returns the bicubic image.
     """
 
     def __init__(
@@ -28,14 +28,14 @@ class ESPCN(nn.Module):
         """Build the network; with the defaults it has 24,195 parameters at scale 1.
 
         Args:
-            scale: factor of the sides, 1 or more.
-            num_blocks: hidden convolutions: the first 5x5, the others 3x3, each with half the channels of the last.
-            channels: width of the first.
+            scale: enlargement factor, 1 or more.
+            num_blocks: hidden convolutions: the first 5x5, the others 3x3, each half as wide as the one before.
+            channels: width of the first hidden convolution.
             activation: ``relu`` or ``tanh``.
             head: ``residual`` adds the output to the bicubic image; ``sigmoid`` squeezes it into [0, 1].
 
         Raises:
-            UserError: for a value outside these.
+            UserError: if an argument is out of range.
         """
         super().__init__()
         check_at_least("ESPCN: scale", scale, 1)
@@ -48,7 +48,7 @@ class ESPCN(nn.Module):
                 f"use a multiple of {2 ** (num_blocks - 1)}, not {channels}"
             )
         self.scale = scale
-        self.halo = num_blocks + 2  # a 5x5, the other blocks and the tail
+        self.halo = num_blocks + 2  # 2 for the 5x5, 1 for each other block, 1 for the tail
         self.residual = head == "residual"
         widths = [3] + [channels // 2**block for block in range(num_blocks)]
         layers: list[nn.Module] = []

@@ -5,23 +5,23 @@ from torch import Tensor, nn
 
 HEADS = ("residual", "sigmoid")
 
-# Low-resolution pixels on each side that bicubic enlargement looks at.
+# Radius of bicubic interpolation in low-resolution pixels.
 BICUBIC_HALO = 2
 
-# What a deep residual network subtracts from its input: half of the range, so that features start with smaller means.
+# Deep residual networks subtract the middle of the range from their input, so that features start with small means.
 GREY = 0.5
 
-# Share of He's random kernel in a hidden layer's start; the rest is orthogonal and at the kernel's centre.
+# Scale of the He-initialised part of a hidden layer; the rest is an orthogonal matrix at the centre of the kernel.
 _SPREAD = 0.1
 
 
 def conv(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Conv2d:
-    """A convolution that keeps height and width, and at its start the variance and the place of what it is given.
+    """Return a convolution that keeps height and width, initialised to keep variance and position of its input.
 
-    The first layer of an image is He-initialised (He et al. 2015). Hidden ones start as an orthogonal matrix at the
-    kernel's centre (Xiao et al. 2018, arXiv:1806.05393) plus a tenth of He's kernel: under He's alone the deep features
-    of a pixel say next to nothing about it, and a residual network trained by L1 stays at its zero start for hundreds
-    of steps.
+    A layer that reads an image is He-initialised (He et al. 2015). Hidden layers start as an orthogonal matrix at the
+    centre of the kernel (Xiao et al. 2018, arXiv:1806.05393) plus a tenth of a He-initialised kernel. With the latter
+    alone, deep features hardly depend on the pixel at their position, and a residual network trained with L1 keeps its
+    initial zero output for hundreds of steps.
     """
     layer = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -37,10 +37,13 @@ def conv(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Conv2d
 
 
 class OutputConv(nn.Conv2d):
-    """The last 3x3 convolution, always in its own precision: bfloat16 would round an image to some 7 bits."""
+    """The last 3x3 convolution, computed in float32 under autocast: bfloat16 would round an image to about 8 bits."""
 
     def __init__(self, in_channels: int, out_channels: int, *, start_at_zero: bool) -> None:
-        """Start at zero weights, so that a residual network begins as the identity, or at torch's default."""
+        """Initialise the bias to zero, and the weights to zero or by the default of torch.
+
+        With zero weights a residual network starts as the identity.
+        """
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
         if start_at_zero:
             nn.init.zeros_(self.weight)

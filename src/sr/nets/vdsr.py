@@ -1,4 +1,4 @@
-"""VDSR: twenty convolutions that predict what bicubic enlargement leaves out (Kim et al. 2016)."""
+"""VDSR: twenty convolutions that predict the residual of bicubic enlargement (Kim et al. 2016)."""
 
 from math import ceil
 
@@ -12,18 +12,18 @@ from sr.nets.layers import BICUBIC_HALO, GREY, OutputConv, conv
 class VDSR(nn.Module):
     """Very deep super-resolution network, arXiv:1511.04587, on RGB instead of luma; always residual."""
 
-    any_scale = True  # no parameter depends on it: one network may serve several
+    any_scale = True  # no parameter depends on the scale, so one network can serve several
 
     def __init__(self, scale: int = 1, num_blocks: int = 18, channels: int = 64) -> None:
         """Build the network; with the defaults it has 668,227 parameters at any scale.
 
         Args:
-            scale: factor of the sides, 1 or more; the input is enlarged by bicubic first.
+            scale: enlargement factor, 1 or more; the input is enlarged by bicubic interpolation first.
             num_blocks: hidden convolutions between the first and the last.
-            channels: width of all of them.
+            channels: width of all hidden layers.
 
         Raises:
-            UserError: for a value outside these.
+            UserError: if an argument is out of range.
         """
         super().__init__()
         check_at_least("VDSR: scale", scale, 1)
