@@ -67,6 +67,7 @@ LIGHT = (
     *("cli", "commands", "errors", "io.atomic", "io.locks", "io.run_folder", "io.tables", "machine.processes", "terms"),
     *(
         "runs.annotations",
+        "runs.known_options",
         "runs.console",
         "runs.migration",
         "runs.options",

@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 
 from sr.errors import UserError
 from sr.runs.annotations import annotations_of
-from sr.runs.options import TopLevel, check_options
+from sr.runs.known_options import TopLevel
+from sr.runs.options import check_options
 from sr.train import config_dir
 from tests.support import targets
 from tests.support.runs import Command, Compose, config_names

@@ -5,8 +5,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_type_hints
+from typing import Any, NamedTuple, Union, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -14,8 +13,6 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from sr.errors import UserError, line_of
 from sr.runs.annotations import (
     Component,
-    Matching,
-    Range,
     annotations_of,
     describe,
     display,
@@ -23,69 +20,7 @@ from sr.runs.annotations import (
     is_component,
     mismatches,
 )
-
-_Count = Annotated[int, Range(1)]
-_Share = Annotated[float, Range(0, 1)]
-_SomeOf = _Count | Annotated[float, Range(0, 1, open_start=True)]  # a number of batches, or a share of them
-
-
-@dataclass(frozen=True)
-class TopLevel:
-    """The options at the top of ``conf/train.yaml``, each with what it takes. A new one needs a line here."""
-
-    scale: _Count
-    seed: Annotated[int, Range(0, 2**32 - 1)]
-    adam_lr: float
-    vgg_weights: str
-    monitor: str
-    mode: Literal["max", "min"]
-    objectives: Sequence[str] | None
-    test: bool
-    retrain: bool
-    run_dir: str
-    model: Component
-    loss: Component
-    optimizer: Component
-    scheduler: Component
-    data: Component
-    scorer: Component
-    trainer: Component
-    callbacks: Mapping[str, Component | None]
-    logger: Mapping[str, Component | None] | None
-
-
-# Options that `sr` reads before they reach a constructor, and bounds that Lightning does not check, or checks late.
-_ANNOTATIONS: dict[str, Any] = {
-    "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
-    "trainer.accumulate_grad_batches": _Count,
-    "trainer.check_val_every_n_epoch": _Count | None,
-    "trainer.compile": Literal["auto"] | bool,
-    "trainer.devices": Literal["auto", "in_turn", -1]
-    | _Count
-    | Sequence[Annotated[int, Range(0)]]
-    | Annotated[str, Matching(r"-?\d+(, *\d+)*", "numbers with commas between them")],
-    "trainer.gradient_clip_val": Annotated[float, Range(0)] | None,
-    "trainer.limit_test_batches": Annotated[int, Range(0)] | _Share | None,
-    "trainer.limit_train_batches": _SomeOf | None,
-    "trainer.limit_val_batches": Annotated[int, Range(0)] | _Share | None,
-    "trainer.log_every_n_steps": Annotated[int, Range(0)],
-    "trainer.max_epochs": _Count,
-    "trainer.max_steps": Literal[-1] | _Count,
-    "trainer.min_epochs": Annotated[int, Range(0)] | None,
-    "trainer.num_nodes": _Count,
-    "trainer.num_sanity_val_steps": Annotated[int, Range(-1)],
-    "trainer.overfit_batches": Annotated[int, Range(0)] | _Share,
-}
-
-# Values that `sr` understands beside those of the constructor.
-_ALSO: dict[str, Any] = {"data.fold": Literal["all"], "trainer.precision": Literal["auto"]}
-
-# How many arguments `sr` passes to what a node builds, and those that it passes by name.
-_PASSED_FIRST = {"optimizer": 1, "scheduler": 2, "data.find": 1}
-_PASSED_BY_NAME = {"trainer": ("callbacks", "logger", "plugins", "default_root_dir")}
-
-# Loggers that hand on their keyword arguments, and what takes them.
-_HANDED_ON = {"lightning.pytorch.loggers.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter"}
+from sr.runs.known_options import ALSO_VALID, ANNOTATIONS, HANDED_ON, PASSED_BY_NAME, PASSED_FIRST, TopLevel
 
 _MOST_NAMES = 10  # of options that a message lists
 _RESERVED = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
@@ -218,7 +153,7 @@ def _faults_of_call(
 ) -> Iterator[Fault]:
     """Compare the arguments of one component with the parameters of what it calls."""
     names, annotations = _by_name(parameters), annotations_of(target)
-    passed = (*list(parameters)[: _PASSED_FIRST.get(path, 0)], *_PASSED_BY_NAME.get(path, ()))
+    passed = (*list(parameters)[: PASSED_FIRST.get(path, 0)], *PASSED_BY_NAME.get(path, ()))
     takes_more = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     arguments = {name: value for name, value in node.items() if name not in _RESERVED}
     positional = [name for name in parameters if parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY]
@@ -227,14 +162,14 @@ def _faults_of_call(
         option = f"{path}.{name}"
         if name in passed:
             yield Fault(option, ": is set by sr itself: remove this option")
-        elif name in names or option in _ANNOTATIONS:
+        elif name in names or option in ANNOTATIONS:
             yield from _faults_of_value(option, value, annotations.get(name, Any), names.get(name))
         elif not takes_more:
             yield Fault(
                 option, f": {_no_such_option(path, name, target, [other for other in names if other not in passed])}"
             )
-        elif node["_target_"] in _HANDED_ON:
-            writer = _locate(_HANDED_ON[node["_target_"]])
+        elif node["_target_"] in HANDED_ON:
+            writer = _locate(HANDED_ON[node["_target_"]])
             if name not in inspect.signature(writer).parameters:
                 yield Fault(
                     option,
@@ -255,12 +190,12 @@ def _by_name(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.P
 def _faults_of_value(
     option: str, value: object, annotation: Any, parameter: inspect.Parameter | None
 ) -> Iterator[Fault]:
-    if option in _ALSO:
-        annotation = Union[_ALSO[option], annotation]  # noqa: UP007 - both are variables
-    annotation = _ANNOTATIONS.get(option, annotation)
+    if option in ALSO_VALID:
+        annotation = Union[ALSO_VALID[option], annotation]  # noqa: UP007 - both are variables
+    annotation = ANNOTATIONS.get(option, annotation)
     if option == "data.root":
         value = _names_of_folders(value)
-    if parameter and option not in _ANNOTATIONS and value is parameter.default is None:
+    if parameter and option not in ANNOTATIONS and value is parameter.default is None:
         return  # as in `size: int = None`
     yield from _mismatches(option, value, annotation)
 

@@ -1,0 +1,70 @@
+"""What `sr` knows of options beyond the signatures of what they build."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from sr.runs.annotations import Component, Matching, Range
+
+_Count = Annotated[int, Range(1)]
+_Share = Annotated[float, Range(0, 1)]
+_SomeOf = _Count | Annotated[float, Range(0, 1, open_start=True)]  # a number of batches, or a share of them
+
+
+@dataclass(frozen=True)
+class TopLevel:
+    """The options at the top of ``conf/train.yaml``, each with what it takes. A new one needs a line here."""
+
+    scale: _Count
+    seed: Annotated[int, Range(0, 2**32 - 1)]
+    adam_lr: float
+    vgg_weights: str
+    monitor: str
+    mode: Literal["max", "min"]
+    objectives: Sequence[str] | None
+    test: bool
+    retrain: bool
+    run_dir: str
+    model: Component
+    loss: Component
+    optimizer: Component
+    scheduler: Component
+    data: Component
+    scorer: Component
+    trainer: Component
+    callbacks: Mapping[str, Component | None]
+    logger: Mapping[str, Component | None] | None
+
+
+# Options that `sr` reads before they reach a constructor, and bounds that Lightning does not check, or checks late.
+ANNOTATIONS: dict[str, Any] = {
+    "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+    "trainer.accumulate_grad_batches": _Count,
+    "trainer.check_val_every_n_epoch": _Count | None,
+    "trainer.compile": Literal["auto"] | bool,
+    "trainer.devices": Literal["auto", "in_turn", -1]
+    | _Count
+    | Sequence[Annotated[int, Range(0)]]
+    | Annotated[str, Matching(r"-?\d+(, *\d+)*", "numbers with commas between them")],
+    "trainer.gradient_clip_val": Annotated[float, Range(0)] | None,
+    "trainer.limit_test_batches": Annotated[int, Range(0)] | _Share | None,
+    "trainer.limit_train_batches": _SomeOf | None,
+    "trainer.limit_val_batches": Annotated[int, Range(0)] | _Share | None,
+    "trainer.log_every_n_steps": Annotated[int, Range(0)],
+    "trainer.max_epochs": _Count,
+    "trainer.max_steps": Literal[-1] | _Count,
+    "trainer.min_epochs": Annotated[int, Range(0)] | None,
+    "trainer.num_nodes": _Count,
+    "trainer.num_sanity_val_steps": Annotated[int, Range(-1)],
+    "trainer.overfit_batches": Annotated[int, Range(0)] | _Share,
+}
+
+# Values that `sr` understands beside those of the constructor.
+ALSO_VALID: dict[str, Any] = {"data.fold": Literal["all"], "trainer.precision": Literal["auto"]}
+
+# How many arguments `sr` passes to what a node builds, and those that it passes by name.
+PASSED_FIRST = {"optimizer": 1, "scheduler": 2, "data.find": 1}
+PASSED_BY_NAME = {"trainer": ("callbacks", "logger", "plugins", "default_root_dir")}
+
+# Loggers that hand on their keyword arguments, and what takes them.
+HANDED_ON = {"lightning.pytorch.loggers.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter"}
