@@ -159,6 +159,7 @@ def test_a_grid_visits_every_point_once_and_the_same_command_adds_none(search: R
     assert sum(calls_of(tmp_path).values()) == 16
 
 
+@pytest.mark.slow
 def test_a_function_may_make_the_space_depend_on_choices(search: RunSearch, tmp_path: Path) -> None:
     target = "hydra.sweeper.search_space={_target_: tests.support.search_app.conditional}"
     code, text = search("hydra.sweeper.n_trials=12", target, "x=interval(0,1)")
@@ -171,6 +172,7 @@ def test_a_function_may_make_the_space_depend_on_choices(search: RunSearch, tmp_
     assert flat.value == pytest.approx(-25 - 9)
 
 
+@pytest.mark.slow
 def test_two_objectives_give_the_pareto_front(search: RunSearch, tmp_path: Path) -> None:
     code, text = search(
         "hydra.sweeper.direction=[maximize,minimize]", "hydra.sweeper.n_trials=10", "x=interval(0,2)", "objectives=2"
@@ -233,6 +235,7 @@ def test_failures_in_a_row_end_the_search_with_one_line(search: RunSearch, tmp_p
     assert len(study_of(tmp_path).trials) == 4
 
 
+@pytest.mark.slow
 def test_a_completed_trial_restarts_the_count_of_failures(search: RunSearch, tmp_path: Path) -> None:
     code, text = search(
         "hydra.sweeper.n_trials=10", "hydra.sweeper.max_failures=5", "x=interval(0,4)", "bad=[0,1,2,3,5,6,7,8]"
@@ -472,6 +475,7 @@ def test_a_trial_whose_process_dies_fails_alone_and_costs_no_other(tmp_path: Pat
     assert trials[1].user_attrs["reason"].startswith("its process died: TerminatedWorkerError")
 
 
+@pytest.mark.slow
 def test_the_sweeper_is_an_ordinary_hydra_plugin(search: RunSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     line = [sys.executable, "-m", "tests.support.search_app", "hydra/sweeper=optuna"]
     plugins = subprocess.run([*line, "--info", "plugins"], cwd=ROOT, capture_output=True, text=True, check=True)
