@@ -1,12 +1,12 @@
-"""The errors that end a run with one line instead of a traceback, the checks they come from, and how they are put."""
+"""Errors that end a run with one line instead of a traceback, the checks that raise them, and their formatting."""
 
 from collections.abc import Sequence
 
-_LONGEST = 200  # letters of a stranger's text in a message
+_LONGEST = 200  # characters of untrusted text shown in a message
 
 
 class UserError(ValueError):
-    """The user's input has to change: what is wrong, where, and how to mend it, in one line."""
+    """The user's input has to change: what is wrong, where, and how to fix it, in one line."""
 
 
 class DivergedError(RuntimeError):
@@ -14,7 +14,7 @@ class DivergedError(RuntimeError):
 
 
 class PrunedError(RuntimeError):
-    """A search sees no point in going on with this run."""
+    """A search stopped this trial because it is unpromising."""
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
@@ -30,7 +30,7 @@ def check_at_least(name: str, value: object, least: int) -> None:
 
 
 def line_of(error: BaseException) -> str:
-    """What an error says, in one line that a terminal can show: the text may come from a stranger's file."""
+    """Return an error's message as one printable line; its text may come from an untrusted file."""
     text = str(error).strip().partition("\n")[0] or type(error).__name__
     return shortened("".join(letter if letter.isprintable() else "?" for letter in text))
 

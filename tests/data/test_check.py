@@ -112,7 +112,7 @@ def test_what_is_wrong_with_a_file_is_found(clean: Path, kind: str) -> None:
     damage(clean / "high_res" / "3.png")
     report = check([clean / "high_res"])
     assert [(one.severity, one.kind) for one in report.findings] == expected
-    assert all(Path(one.file).stem == "3" and one.message and one.mend for one in report.findings)
+    assert all(Path(one.file).stem == "3" and one.message and one.fix for one in report.findings)
     assert report.exit_code == {ERROR: 2, WARNING: 1}.get(expected[0][0] if expected else NOTE, 0)
 
 
@@ -183,7 +183,7 @@ def test_the_command_prints_a_table_and_writes_json(clean: Path, capsys: pytest.
     assert written == str(path)
     content = json.loads(path.read_text())
     assert content["counts"] == {"error": 1, "warning": 0, "note": 0}
-    assert [set(one) for one in content["findings"]] == [{"severity", "kind", "file", "message", "mend"}]
+    assert [set(one) for one in content["findings"]] == [{"severity", "kind", "file", "message", "fix"}]
 
 
 def test_many_findings_of_a_kind_are_cut_short(tmp_path: Path) -> None:

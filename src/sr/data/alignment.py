@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr.image import dihedral, gray, resize, to_float
+from sr.image import DIHEDRAL_NAMES, dihedral, gray, resize, to_float
 
 # What a pair may have that spoils training, worst first.
 OTHER, TURNED, MOVED, SHIFTED, ALIASED, COLOURS = KINDS = (
@@ -46,18 +46,6 @@ _MOVED = 0.75
 _ALIASED, _EXACTLY = 2.0, 20.0
 _NOISE = 1.0  # mean squared error below which versions cannot be told apart
 _COLOUR = 8.0
-
-
-# How the partner has to be moved, by the code of `sr.image.dihedral`.
-_TURNS = {
-    1: "mirrored left to right",
-    2: "mirrored top to bottom",
-    3: "turned by 180 degrees",
-    4: "mirrored along its diagonal",
-    5: "turned by 90 degrees to the left",
-    6: "turned by 90 degrees to the right",
-    7: "mirrored along its other diagonal",
-}
 
 
 @dataclass(frozen=True)
@@ -132,11 +120,11 @@ def _window(image: Tensor, scale: int) -> Tensor:
 def _likeness(low: Tensor, derived: Tensor) -> tuple[float | None, tuple[int, int], float]:
     """Correlation of the two in a band at the best shift (down, right) and blur of ``derived``; None for flat ones."""
     height, width = low.shape
-    found: tuple[float | None, tuple[int, int], float] = (None, (0, 0), 0.0)
+    best: tuple[float | None, tuple[int, int], float] = (None, (0, 0), 0.0)
     one, other = _spectrum(low), _spectrum(derived)
     reach = [min(_REACH, side // 4) for side in low.shape]
     for soft in _SOFT:
-        if found[0] is not None and found[0] > _ALIKE:
+        if best[0] is not None and best[0] > _ALIKE:
             break
         blurred = other * _gaussian(low.shape, soft)
         signals = [torch.fft.irfft2(spectrum, s=(height, width)) for spectrum in (one, blurred)]
@@ -147,9 +135,9 @@ def _likeness(low: Tensor, derived: Tensor) -> tuple[float | None, tuple[int, in
         near = product.roll(reach, (0, 1))[: 2 * reach[0] + 1, : 2 * reach[1] + 1]
         place = int(near.argmax())
         like = float(near.flatten()[place]) / (norms[0] * norms[1])
-        if found[0] is None or like > found[0]:
-            found = (like, (place // near.shape[1] - reach[0], place % near.shape[1] - reach[1]), soft)
-    return found
+        if best[0] is None or like > best[0]:
+            best = (like, (place // near.shape[1] - reach[0], place % near.shape[1] - reach[1]), soft)
+    return best
 
 
 def _spectrum(plane: Tensor) -> Tensor:
@@ -170,8 +158,8 @@ def _gaussian(shape: torch.Size, sigma: float) -> Tensor:
 
 def _turn(low: Tensor, derived: Tensor, like: float) -> str | None:
     """How the partner has to be flipped or turned to be clearly more alike."""
-    turned = {words: dihedral(derived, code) for code, words in _TURNS.items()}
-    likes = {words: _likeness(low, one)[0] or 0.0 for words, one in turned.items() if one.shape == low.shape}
+    turned = {words: dihedral(derived, code) for code, words in DIHEDRAL_NAMES.items()}
+    likes = {words: _likeness(low, view)[0] or 0.0 for words, view in turned.items() if view.shape == low.shape}
     best = max(likes, key=lambda words: likes[words])
     return best if likes[best] > max(like + _CLEARLY, _SAME) else None
 

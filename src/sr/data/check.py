@@ -54,21 +54,21 @@ _TRAITS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, where, and how to mend it.
+    """What is wrong, where, and how to fix it.
 
     Attributes:
         severity: one of ``SEVERITIES``.
         kind: a word or two, the same for all findings alike.
         file: path of the file.
         message: what is wrong with it.
-        mend: what to do.
+        fix: what to do.
     """
 
     severity: str
     kind: str
     file: str
     message: str
-    mend: str
+    fix: str
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Report:
 
     def count(self, severity: str) -> int:
         """Number of findings of a severity."""
-        return sum(one.severity == severity for one in self.findings)
+        return sum(finding.severity == severity for finding in self.findings)
 
     @property
     def exit_code(self) -> int:
@@ -170,12 +170,12 @@ def _list(folder: Path, findings: list[Finding]) -> list[_Item]:
 
 
 def _by_stem(folder: Path, findings: list[Finding]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in files_in(folder):
-        first = found.setdefault(path.stem, path)
+        first = paths.setdefault(path.stem, path)
         if first != path:
             findings.append(Finding(ERROR, "same name", str(path), f"is named as {first.name}", "rename one of them"))
-    return found
+    return paths
 
 
 def _look_at_all(items: Sequence[_Item], scale: int | None) -> Iterator[_Seen]:
@@ -206,8 +206,8 @@ def _look(item: _Item, scale: int | None) -> _Seen:
         if seen.scale and seen.scale == (scale or seen.scale):
             wrong = fault(lr, crop_to_multiple(hr, seen.scale))
             if wrong:
-                severity, mend = _PAIRS[wrong.kind]
-                seen.findings.append(Finding(severity, wrong.kind, str(item.lr), wrong.text.format(item.hr.name), mend))
+                severity, fix = _PAIRS[wrong.kind]
+                seen.findings.append(Finding(severity, wrong.kind, str(item.lr), wrong.text.format(item.hr.name), fix))
     return seen
 
 
@@ -215,12 +215,12 @@ def _read(path: Path, findings: list[Finding]) -> Tensor | None:
     try:
         image, traits = read_with_traits(path)
     except ImageFileError as error:
-        message, _, mend = str(error).removeprefix(f"{path}: ").rpartition(": ")
-        findings.append(Finding(ERROR, "unreadable", str(path), message, mend))
+        message, _, fix = str(error).removeprefix(f"{path}: ").rpartition(": ")
+        findings.append(Finding(ERROR, "unreadable", str(path), message, fix))
         return None
     for trait in traits:
-        severity, message, mend = _TRAITS[trait]
-        findings.append(Finding(severity, trait, str(path), message, mend))
+        severity, message, fix = _TRAITS[trait]
+        findings.append(Finding(severity, trait, str(path), message, fix))
     if is_constant(image):
         findings.append(Finding(WARNING, "constant", str(path), "is of one colour", "remove it"))
     return image
@@ -238,15 +238,15 @@ def _size(image: Tensor) -> str:
 
 
 def _common(seen: Sequence[_Seen]) -> int | None:
-    found = Counter(one.scale for one in seen if one.scale)
-    return found.most_common(1)[0][0] if found else None
+    counts = Counter(image.scale for image in seen if image.scale)
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def _misfit(seen: _Seen, scale: int | None) -> Finding:
     assert seen.sizes
     at = f"scale={scale}" if scale else "any scale"
     message = f"{seen.sizes[1]} pixels do not fit {seen.item.hr.name} of {seen.sizes[0]} at {at}"
-    return Finding(ERROR, "sizes", str(seen.item.lr), message, "mend the pair, or name the factor with --scale")
+    return Finding(ERROR, "sizes", str(seen.item.lr), message, "fix the pair, or name the factor with --scale")
 
 
 def _copies(seen: Sequence[_Seen]) -> Iterator[Finding]:
@@ -259,13 +259,13 @@ def _copies(seen: Sequence[_Seen]) -> Iterator[Finding]:
             exact = other.digest == this.digest
             message = f"{'has the pixels of' if exact else 'shows the photograph of'} {other.item.hr}"
             if other.item.folder != this.item.folder:
-                mend = "remove one: what was trained on cannot be scored on"
-                yield Finding(ERROR, "copy across folders", str(this.item.hr), message, mend)
+                fix = "remove one: what was trained on cannot be scored on"
+                yield Finding(ERROR, "copy across folders", str(this.item.hr), message, fix)
             elif exact:
                 yield Finding(WARNING, "copy", str(this.item.hr), message, "remove one")
             else:
-                mend = "nothing: runs keep both on one side of a split"
-                yield Finding(NOTE, "near copy", str(this.item.hr), message, mend)
+                fix = "nothing: runs keep both on one side of a split"
+                yield Finding(NOTE, "near copy", str(this.item.hr), message, fix)
 
 
 def render(report: Report) -> str:
@@ -275,7 +275,7 @@ def render(report: Report) -> str:
     for one in report.findings:
         kinds[one.severity, one.kind].append(one)
     for (severity, kind), found in kinds.items():
-        lines += [(severity, kind, f"{one.file}: {one.message}: {one.mend}") for one in found[:_SHOWN]]
+        lines += [(severity, kind, f"{one.file}: {one.message}: {one.fix}") for one in found[:_SHOWN]]
         if len(found) > _SHOWN:
             lines.append((severity, kind, f"and {len(found) - _SHOWN} more"))
             more = "; --json FILE lists all"

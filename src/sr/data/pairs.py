@@ -42,7 +42,7 @@ def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
     if (lr.shape[1] * scale, lr.shape[2] * scale) != hr.shape[1:]:
         raise UserError(
             f"{source.lr}: {lr.shape[2]}x{lr.shape[1]} pixels do not fit {source.hr.name} of {width}x{height} at "
-            f"scale={scale}: set scale to the factor between the two, or mend the pair"
+            f"scale={scale}: set scale to the factor between the two, or fix the pair"
         )
     return (rotate45(lr, 1), rotate45(hr, scale)) if source.rotated else (lr, hr)
 

@@ -10,7 +10,7 @@ from typing import IO
 
 @contextmanager
 def whole_file(path: Path, keep: Path | None = None) -> Iterator[IO[bytes]]:
-    """Open a file to be written whole or not at all: under a temporary name beside it, synced, then renamed.
+    """Open a file to be written whole or not at all: under a temporary name next to it, synced, then renamed.
 
     A file that was there is replaced, or moved to ``keep``; a kill between the two leaves it at ``keep`` alone.
     """

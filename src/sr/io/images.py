@@ -111,7 +111,7 @@ def is_gray(path: Path) -> bool:
 
 @contextmanager
 def opened(
-    source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS, mend: str = ""
+    source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS, advice: str = ""
 ) -> Iterator[ImageFile.ImageFile]:
     """Open a picture, of which nothing is decoded yet; whatever a decoder raises inside becomes one line.
 
@@ -119,7 +119,7 @@ def opened(
         source: a path, or the file's content.
         name: what errors call it.
         max_pixels: refuse larger ones.
-        mend: what to do about one that is too large.
+        advice: what to do about one that is too large.
 
     Raises:
         ImageFileError: if it is no regular file, no image, damaged, empty or too large.
@@ -129,7 +129,7 @@ def opened(
             with Image.open(content, formats=_FORMATS) as file:
                 if not 0 < file.width * file.height <= max_pixels:
                     raise ImageFileError(
-                        f"{name}: has {file.width}x{file.height} pixels, more than the {max_pixels} allowed{mend}"
+                        f"{name}: has {file.width}x{file.height} pixels, more than the {max_pixels} allowed{advice}"
                         if file.width * file.height
                         else f"{name}: has no pixels: replace the file"
                     )

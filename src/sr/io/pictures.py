@@ -1,4 +1,4 @@
-"""Pictures with all that a file holds beside RGB: 16 bits, alpha, gray, colour profile; read and written by strips."""
+"""Pictures with everything a file holds besides RGB: 16 bits, alpha, gray, colour profile; read and written by strips."""
 
 import io
 import struct
@@ -77,7 +77,7 @@ class Picture:
 
 
 def read_picture(
-    source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS, mend: str = ""
+    source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS, advice: str = ""
 ) -> Picture:
     """Decode a file, upright; of an animation the first frame.
 
@@ -87,7 +87,7 @@ def read_picture(
         source: a path, or the file's content.
         name: what errors call it; a path's own by default.
         max_pixels: refuse larger ones before they are decoded.
-        mend: what to do about one that is too large.
+        advice: what to do about one that is too large.
 
     Raises:
         ImageFileError: if it is no image, cut off, too large, or floating point.
@@ -96,7 +96,7 @@ def read_picture(
     if isinstance(source, Path):
         with regular_file(source, name) as file:
             source = file.read()
-    with _pillows_limit_off(), opened(source, name, max_pixels, mend) as image:
+    with _pillows_limit_off(), opened(source, name, max_pixels, advice) as image:
         note = "animation: its first frame" if getattr(image, "is_animated", False) else ""
         profile = image.info.get("icc_profile")
         if image.mode in ("CMYK", "LAB"):
