@@ -1,4 +1,4 @@
-"""Pictures with everything a file holds besides RGB: 16 bits, alpha, gray, colour profile; read and written by strips."""
+"""Images with everything a file holds besides RGB: 16 bits, alpha, gray, colour profile; read and written in strips."""
 
 import io
 import struct
