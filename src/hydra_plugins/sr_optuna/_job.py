@@ -95,7 +95,7 @@ def _announced(place: Place) -> Iterator[None]:
 
 
 class Reporter:
-    """Tells the study how far the trial of this job has come, and hears whether it is worth going on."""
+    """Reports to the study how far the trial of this job has come, and is told whether to prune it."""
 
     def __init__(self) -> None:
         """Read from the environment which trial this is; usable only if `in_trial`."""

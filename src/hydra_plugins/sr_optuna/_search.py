@@ -203,7 +203,7 @@ class Search:
                 log.info("trial %d of %d: %s%s", trial.number + 1, self._total, _values(trial), _best_so_far(study))
             if failures >= self._options.max_failures:
                 raise SearchFailedError(
-                    f"the last {failures} trials failed, the last because: {trial.user_attrs.get('reason')}; mend it "
+                    f"the last {failures} trials failed, the last because: {trial.user_attrs.get('reason')}; fix it "
                     "and start the same command again (failed trials count), or raise hydra.sweeper.max_failures"
                 )
         return failures

@@ -166,7 +166,7 @@ def _url(storage: str) -> URL:
 
 
 def _shown(storage: str) -> str:
-    """A storage as it may be printed: without user, password and options."""
+    """A storage without user, password and options, safe to print."""
     if "://" not in storage:
         return storage
     url = make_url(storage)

@@ -72,7 +72,7 @@ def enlarge_in_tiles(
             half = _round_up(side // 2, align)
             if not _is_out_of_memory(error) or half >= side or side <= _LEAST_TILE:
                 raise
-            log.warning("not enough memory for tiles of %d pixels: going on with %d", side, half)
+            log.warning("not enough memory for tiles of %d pixels: continuing with %d", side, half)
             waiting = [
                 (row, column, half)
                 for old_top, old_left, old in [*waiting, (top, left, side)]

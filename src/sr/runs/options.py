@@ -27,7 +27,7 @@ _RESERVED = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
 class Fault(NamedTuple):
-    """An option that is wrong, and what is to be said after its name."""
+    """An option that is wrong, and the text of the message after its name."""
 
     option: str
     text: str

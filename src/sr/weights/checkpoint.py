@@ -30,7 +30,7 @@ _TARGET = re.compile(r"(sr\.nets\.[a-z0-9_]+)\.([A-Za-z][A-Za-z0-9_]*)")
 _CONFIG = "sr"  # its place in a checkpoint and in a safetensors file's metadata
 _PREFIX = "net."  # of the network's tensors in a Lightning state dict
 
-MOST_SCALE = 64  # of a network; the file may be a stranger's
+MOST_SCALE = 64  # of a network; the file may be untrusted
 _MOST = 1024  # of any other number in a config: layers, channels
 _SLACK = 4  # times as many parameters as a file has weights: some are made on the way, as by a norm of weights
 _LONGEST = 100  # letters of a text in a config
@@ -145,7 +145,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _said(value: object) -> str:
-    """A value of a stranger's, or only its type where it could be endless."""
+    """A value from an untrusted file for a message, or only its type where it could be endless."""
     plain = isinstance(value, str | int | float) or value is None
     return shortened(repr(value)) if plain else f"a {type(value).__name__}"
 
