@@ -1,4 +1,4 @@
-"""sr: compare image super-resolution models honestly, fast, and with nothing lost."""
+"""sr: train and compare image super-resolution models."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,11 +7,11 @@ if TYPE_CHECKING:
 
 
 def load(name: str, scale: int | None = None, **options: Any) -> "Enlarger":
-    """Load a trained model; what it returns enlarges Pillow images, numpy arrays and tensors.
+    """Load a trained model as a callable that enlarges Pillow images, numpy arrays and tensors.
 
     Args:
         name: a name of ``sr models``, a checkpoint, or a run folder.
-        scale: factor of the sides, for a model that has several.
+        scale: factor of the sides, for a model trained for several.
         options: of `sr.inference.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``, ``precision``.
 
     Raises:

@@ -64,7 +64,7 @@ class Row:
 
     @property
     def is_reference(self) -> bool:
-        """Whether it is the row that the gains of all others on its folder are over: bicubic."""
+        """Whether this is the bicubic row, which the gains of the other rows are relative to."""
         return not self.model.nets and self.model.label == BASELINES[0].kernel
 
     def as_dict(self) -> dict[str, str | float]:
@@ -104,7 +104,7 @@ def evaluate(
         protocol: ``y`` or ``rgb``, see `sr.metrics.score`.
         ensemble: see `sr.inference.tiles.enlarge`.
         save: folder that gets the outputs as ``MODEL/DATA/NAME.png``.
-        baselines: to score beside the models.
+        baselines: to score next to the models.
 
     Yields:
         A row for each model on a folder, as soon as the folder is done.
@@ -125,7 +125,7 @@ def evaluate(
                 outputs = _outputs(row.model, lr, scale, ensemble)
                 spent = 1000 * (time.perf_counter() - begun) / max(1, len(row.model.nets))
                 scores = [score(sr, hr, protocol, scale, stored_gray=stored_gray) for sr in outputs]
-                means = [statistics.fmean(float(one[name]) for one in scores) for name in ("psnr", "ssim")]
+                means = [statistics.fmean(float(values[name]) for values in scores) for name in ("psnr", "ssim")]
                 row.images.append(ImageScore(source.name, means[0], means[1], spent))
                 if save:
                     _save(save / folder_name(row.model.label) / folder_name(label) / f"{source.name}.png", outputs[0])
@@ -133,16 +133,16 @@ def evaluate(
 
 
 def _pairs(sources: Sequence[Source], scale: int, label: str) -> Iterator[tuple[Source, Tensor, Tensor]]:
-    shown: Iterable[Source] = sources
+    progress: Iterable[Source] = sources
     if len(sources) >= _QUIET_BELOW:
-        shown = track(sources, description=label, transient=True)
-    for source in shown:
+        progress = track(sources, description=label, transient=True)
+    for source in progress:
         lr, hr = load_pair(source, scale, _SHRINK)
         yield source, to_float(lr)[None], to_float(hr)[None]
 
 
 def _outputs(model: Model, lr: Tensor, scale: int, ensemble: bool) -> list[Tensor]:
-    """What a model makes of an image, one output a network."""
+    """Enlarge an image with a model, one output per network."""
     if not model.nets:
         return [resize(lr.double(), scale, model.label)]
     batch = lr.contiguous(memory_format=torch.channels_last)
@@ -152,8 +152,8 @@ def _outputs(model: Model, lr: Tensor, scale: int, ensemble: bool) -> list[Tenso
 def _labels(folders: Sequence[Path]) -> list[str]:
     """Names of data sets: their folders', or whole paths where two have the same."""
     resolved = [folder.resolve() for folder in folders]
-    names = [one.parent.name if one.name == "high_res" else one.name for one in resolved]
-    return names if len(set(names)) == len(names) else [str(one) for one in folders]
+    names = [path.parent.name if path.name == "high_res" else path.name for path in resolved]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
 def folder_name(label: str) -> str:

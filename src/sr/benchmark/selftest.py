@@ -1,4 +1,4 @@
-"""Does this installation score as the literature does? Its bicubic rows against the published ones."""
+"""Check that this installation reproduces the published bicubic scores."""
 
 import hashlib
 import statistics
@@ -63,7 +63,7 @@ def check(folder: Path) -> list[Check]:
     precision without rounding between the two, then rounded, and ``scale`` pixels are cut from each border.
 
     Raises:
-        UserError: if the folder is none of the sets by content or by name, or lacks some of its images.
+        UserError: if the folder is not one of the sets by content or by name, or lacks some of its images.
     """
     sources = image_folder(folder)
     images = [read_image(source.hr) for source in track(sources, description=folder.name, transient=True)]
@@ -88,9 +88,9 @@ def _by_name(folder: Path, count: int) -> str:
     names = (
         _NAMES.get(part.lower().replace("-", "").replace("_", "")) for part in (resolved.name, resolved.parent.name)
     )
-    name = next((one for one in names if one), None)
+    name = next((known for known in names if known), None)
     if name is None:
-        raise UserError(f"{folder}: is none of {', '.join(PUBLISHED)} by content or by name: rename it if it is")
+        raise UserError(f"{folder}: is not one of {', '.join(PUBLISHED)} by content or by name: if it is, rename it")
     if count != _COUNTS[name]:
         raise UserError(f"{folder}: {name} has {_COUNTS[name]} images, this folder {count}")
     return name
@@ -105,9 +105,9 @@ def _bicubic(image: Tensor, scale: int, stored_gray: bool) -> tuple[float, float
 
 
 def render(checks: Sequence[Check]) -> str:
-    """The rows as a text table that names what is off."""
+    """The rows as a text table that marks deviations."""
     lines = [("data", "scale", "PSNR dB", "published", "SSIM", "published", "")]
-    for one in checks:
-        numbers = (f"{one.psnr:.2f}", f"{one.published[0]:.2f}", f"{one.ssim:.4f}", f"{one.published[1]:.4f}")
-        lines.append((one.data, f"x{one.scale}", *numbers, "agrees" if one.agrees else "OFF"))
+    for row in checks:
+        numbers = (f"{row.psnr:.2f}", f"{row.published[0]:.2f}", f"{row.ssim:.4f}", f"{row.published[1]:.4f}")
+        lines.append((row.data, f"x{row.scale}", *numbers, "agrees" if row.agrees else "OFF"))
     return "\n".join(aligned(lines)) + "\n"

@@ -14,7 +14,7 @@ from sr.io.tables import aligned, write_table
 def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) -> list[Path]:
     """Write the table as CSV and JSON where asked for, and into run folders for their report.
 
-    Beside ``NAME.csv`` stands ``NAME_images.csv``, a row an image. A run folder gets a file in ``evaluations/``.
+    ``NAME_images.csv`` next to ``NAME.csv`` has one row per image. A run folder gets a file in ``evaluations/``.
 
     Returns:
         The files.
@@ -60,7 +60,7 @@ def _write_json(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def render(rows: Sequence[Row]) -> str:
-    """The rows as a text table; what loses to bicubic says so."""
+    """The rows as a text table; models that lose to bicubic are marked."""
     lines = [("model", "data", "scale", "protocol", "PSNR dB", "SSIM", "gain dB", "images", "ms/image", "")]
     for row in rows:
         reference = next(other for other in rows if other.data == row.data and other.is_reference)

@@ -42,16 +42,15 @@ class Enlarger:
         """Put a model on a device.
 
         Args:
-            model: its networks' outputs are averaged; without any it is bicubic.
-            tile: side in input pixels of what is enlarged at a time, 0 for the whole picture; None chooses by the free
-                memory.
+            model: the outputs of its networks are averaged; without networks it is bicubic.
+            tile: side of a tile in input pixels, 0 for the whole picture; None chooses it by the free memory.
             ensemble: see `sr.inference.tiles.enlarge`.
             device: a GPU if there is one, by default.
             precision: of all layers but the last: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where it is faster
                 and the picture has 8 bits, of which it moves some values by one.
 
         Raises:
-            UserError: for a negative tile, an unknown precision, or a device that is not there.
+            UserError: for a negative tile, an unknown precision, or an unavailable device.
         """
         if tile is not None:
             check_at_least("--tile", tile, 0)
@@ -121,7 +120,7 @@ class Enlarger:
         return -(-self.tile // align) * align
 
     def __call__(self, image: T) -> T:
-        """Enlarge an image, and give back the same kind.
+        """Enlarge an image, and return the same type.
 
         Args:
             image: a Pillow image, which becomes gray or RGB, with alpha if it has any; an array ``(H, W)`` or
@@ -161,10 +160,10 @@ class Enlarger:
                 f"not {tuple(image.shape)} of {image.dtype}"
             )
         outs = []
-        for one in batch.split(1):
-            shape = (1, one.shape[1], one.shape[2] * self.scale, one.shape[3] * self.scale)
+        for single in batch.split(1):
+            shape = (1, single.shape[1], single.shape[2] * self.scale, single.shape[3] * self.scale)
             out = torch.empty(shape, dtype=torch.float32)
-            for top, left, part in self._tiles(one):
+            for top, left, part in self._tiles(single):
                 out[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
             outs.append(out.clamp(0, 1))
         result = torch.cat(outs)

@@ -39,8 +39,8 @@ def enlarge_in_tiles(
 ) -> Iterator[tuple[int, int, Tensor]]:
     """Enlarge one image tile by tile, each with a margin as wide as the network sees, which is cut off again.
 
-    The tiles put together equal the whole image's result up to rounding. A tile that memory does not suffice for is
-    tried again at half its side.
+    The tiles put together equal the whole image's result up to rounding. A tile that does not fit into memory
+    is retried at half its side.
 
     Args:
         net: has ``halo`` and ``align``: how many low-resolution pixels around a pixel its output depends on at most,
@@ -72,7 +72,7 @@ def enlarge_in_tiles(
             half = _round_up(side // 2, align)
             if not _is_out_of_memory(error) or half >= side or side <= _LEAST_TILE:
                 raise
-            log.warning("not enough memory for tiles of %d pixels: continuing with %d", side, half)
+            log.warning("not enough memory for tiles of %d pixels: retrying with %d", side, half)
             waiting = [
                 (row, column, half)
                 for old_top, old_left, old in [*waiting, (top, left, side)]
@@ -86,16 +86,16 @@ def enlarge_in_tiles(
 
 
 def tile_for(net: nn.Module, free_bytes: int) -> int:
-    """Side in low-resolution pixels of the tiles whose activations take a quarter of some memory.
+    """Side in low-resolution pixels of the tiles whose activations take a quarter of the free memory.
 
     Estimated from the largest input and output of a layer on a small image; twice that is held at a time.
     """
     most = 0
 
-    def count(module: nn.Module, given: tuple[Any, ...], returned: Any) -> None:
+    def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal most
-        tensors = [one for one in (*given, returned) if isinstance(one, Tensor)]
-        most = max(most, sum(one.numel() * one.element_size() for one in tensors))
+        tensors = [value for value in (*inputs, output) if isinstance(value, Tensor)]
+        most = max(most, sum(tensor.numel() * tensor.element_size() for tensor in tensors))
 
     handles = [module.register_forward_hook(count) for module in net.modules()]
     try:

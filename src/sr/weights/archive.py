@@ -97,11 +97,13 @@ def check_archive(path: Path) -> None:
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-        if any(one.compress_type != zipfile.ZIP_STORED or one.compress_size != one.file_size for one in entries):
+        if any(
+            entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size for entry in entries
+        ):
             raise ValueError("it is compressed, which torch never does")
-        if sum(one.file_size for one in entries) > path.stat().st_size:
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
             raise ValueError("its parts claim to be larger than the file")
-        if len({one.filename for one in entries}) < len(entries):
+        if len({entry.filename for entry in entries}) < len(entries):
             raise ValueError("it has two parts of one name")
         yield archive
 
@@ -154,10 +156,10 @@ def _unpickle(content: bytes, values: Callable[[_Storage], Tensor]) -> Any:
             case "BINPERSID":
                 stack.append(_storage(stack.pop()))
             case "REDUCE":
-                given, called = stack.pop(), stack.pop()
+                arguments, called = stack.pop(), stack.pop()
                 if called is _tensor:
-                    stack.append(_tensor(values, *given))
-                elif called is dict and given in ((), ([],)):
+                    stack.append(_tensor(values, *arguments))
+                elif called is dict and arguments in ((), ([],)):
                     stack.append({})
                 else:
                     raise ValueError("it calls what torch does not call")

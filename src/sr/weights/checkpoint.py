@@ -32,8 +32,8 @@ _PREFIX = "net."  # of the network's tensors in a Lightning state dict
 
 MOST_SCALE = 64  # of a network; the file may be untrusted
 _MOST = 1024  # of any other number in a config: layers, channels
-_SLACK = 4  # times as many parameters as a file has weights: some are made on the way, as by a norm of weights
-_LONGEST = 100  # letters of a text in a config
+_SLACK = 4  # allowed parameters per stored weight: weight norm, for one, creates extra ones while building
+_LONGEST = 100  # characters of a string in a config
 _MOST_HEADER = 2**20  # bytes before the tensors of a safetensors file; ours have a hundredth
 _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 
@@ -41,14 +41,14 @@ _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16
 def network_config(
     model: dict[str, Any], scale: int, protocol: str, scales: Sequence[int] | None = None
 ) -> dict[str, Any]:
-    """What a checkpoint has to carry: the network's target and arguments, all plain values.
+    """Describe a network for its checkpoint: its target and arguments, all plain values.
 
     Raises:
         UserError: for a scale that `load_network` would refuse.
     """
-    for one in (scale, *(scales or ())):
-        if not 1 <= one <= MOST_SCALE:
-            raise UserError(f"scale must be an integer from 1 to {MOST_SCALE}, got {one}")
+    for factor in (scale, *(scales or ())):
+        if not 1 <= factor <= MOST_SCALE:
+            raise UserError(f"scale must be an integer from 1 to {MOST_SCALE}, got {factor}")
     return {"model": model, "scale": scale, "protocol": protocol, "scales": list(scales or [scale])}
 
 
@@ -57,14 +57,14 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
 
     Args:
         path: the checkpoint.
-        scale: for a network that was trained for several, the one it is to enlarge by; the only one by default.
+        scale: which scale to use if the network was trained for several; defaults to its only one.
 
     Returns:
         The network, and the config it was built from: ``model``, ``scale``, ``scales``, ``protocol``.
 
     Raises:
-        UserError: if the file is missing, damaged, foreign, names anything but a network of ours, or does not fit it,
-            and for a scale that it was not trained for.
+        UserError: if the file is missing, damaged or not a checkpoint of sr, names anything but a network of
+            `sr.nets`, has weights that do not fit it, or was not trained for the scale.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
@@ -118,24 +118,26 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             raise ValueError("its header is too long")
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     config = {_CONFIG: json.loads(metadata[_CONFIG])} if _CONFIG in metadata else {}
     return {**config, "state_dict": state}
 
 
 def _check_config(arguments: dict[str, Any], config: dict[str, Any], trained: Any) -> None:
-    """Refuse values that no network of ours is built from, before any is."""
+    """Refuse values that no network of `sr.nets` takes, before one is built."""
     if not isinstance(trained, list) or not 0 < len(trained) <= MOST_SCALE:
-        raise UserError("its config has scales that are no list of some integers")
-    for one in (*trained, config["scale"], arguments.get("scale", 1)):
-        if type(one) is not int or not 1 <= one <= MOST_SCALE:
-            raise UserError(f"its config has scale {_said(one)}, which is no integer from 1 to {MOST_SCALE}")
+        raise UserError(f"its config has scales that are not a list of 1 to {MOST_SCALE} integers")
+    for factor in (*trained, config["scale"], arguments.get("scale", 1)):
+        if type(factor) is not int or not 1 <= factor <= MOST_SCALE:
+            raise UserError(
+                f"its config has scale {_printable(factor)}, which is not an integer from 1 to {MOST_SCALE}"
+            )
     if not isinstance(config["protocol"], str | None) or len(config["protocol"] or "") > _LONGEST:
-        raise UserError(f"its config has protocol {_said(config['protocol'])}, which is none")
+        raise UserError(f"its config has protocol {_printable(config['protocol'])}, which does not exist")
     for name, value in arguments.items():
-        plain = [*value] if isinstance(value, list) and len(value) <= _LONGEST else [value]
-        if not isinstance(name, str) or not all(map(_is_plain, plain)):
-            raise UserError(f"its config has {_said(name)} = {_said(value)}, which no network is built from")
+        items = [*value] if isinstance(value, list) and len(value) <= _LONGEST else [value]
+        if not isinstance(name, str) or not all(map(_is_plain, items)):
+            raise UserError(f"its config has {_printable(name)} = {_printable(value)}, which no network accepts")
 
 
 def _is_plain(value: object) -> bool:
@@ -144,17 +146,17 @@ def _is_plain(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and math.isfinite(value) and abs(value) <= _MOST)
 
 
-def _said(value: object) -> str:
-    """A value from an untrusted file for a message, or only its type where it could be endless."""
-    plain = isinstance(value, str | int | float) or value is None
-    return shortened(repr(value)) if plain else f"a {type(value).__name__}"
+def _printable(value: object) -> str:
+    """Format an untrusted value, or only its type where its text could be endless."""
+    is_short = isinstance(value, str | int | float) or value is None
+    return shortened(repr(value)) if is_short else f"a {type(value).__name__}"
 
 
 @contextmanager
 def _no_larger_than(weights: dict[str, Any]) -> Iterator[None]:
     """Refuse a network with far more parameters than a file has weights, at the first one too many.
 
-    Building it without values, on the device ``meta``, would say the same, but makes torch import its compiler.
+    Building it without values, on the device ``meta``, would detect the same, but makes torch import its compiler.
     """
     tensors = [value for value in weights.values() if isinstance(value, Tensor)]
     stored = {value.untyped_storage().data_ptr(): value.numel() for value in tensors}
@@ -166,7 +168,7 @@ def _no_larger_than(weights: dict[str, Any]) -> Iterator[None]:
             return
         left[:] = left[0] - 1, left[1] - value.numel()
         if min(left) < 0:
-            raise UserError("its config describes a larger network than its weights are of")
+            raise UserError("its config describes a larger network than its weights are for")
 
     hook = register_module_parameter_registration_hook(count)
     try:
@@ -176,7 +178,7 @@ def _no_larger_than(weights: dict[str, Any]) -> Iterator[None]:
 
 
 def _check_weights(expected: nn.Module, weights: dict[str, Any]) -> None:
-    """Refuse weights that are not those of a network."""
+    """Refuse weights that do not fit the network."""
     wanted = expected.state_dict()
     if missing := sorted(wanted.keys() - weights.keys()):
         raise UserError(f"lacks the weights {_listed(missing)}: its config is another network's")
@@ -184,10 +186,10 @@ def _check_weights(expected: nn.Module, weights: dict[str, Any]) -> None:
         raise UserError(f"has weights that its network lacks: {_listed(left)}")
     for name, value in weights.items():
         if not isinstance(value, Tensor) or value.shape != wanted[name].shape:
-            found = tuple(value.shape) if isinstance(value, Tensor) else _said(value)
-            raise UserError(f"its weights {name} are {found}, not {tuple(wanted[name].shape)} as its config says")
+            actual = tuple(value.shape) if isinstance(value, Tensor) else _printable(value)
+            raise UserError(f"its weights {name} are {actual}, not {tuple(wanted[name].shape)} as its config says")
         if value.untyped_storage().nbytes() != value.numel() * value.element_size():
-            raise UserError(f"its weights {name} are a part of other values")
+            raise UserError(f"its weights {name} are a view of a larger storage")
         if value.dtype not in _FLOATS and value.dtype != wanted[name].dtype:
             raise UserError(f"its weights {name} are of {value.dtype}, not of {wanted[name].dtype}")
         if not value.isfinite().all():
@@ -196,20 +198,24 @@ def _check_weights(expected: nn.Module, weights: dict[str, Any]) -> None:
 
 def _listed(names: list[str]) -> str:
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return f"{_said(names[0])}{more}"
+    return f"{_printable(names[0])}{more}"
 
 
 def _network_class(target: object) -> type[nn.Module]:
-    """Find the class by name; only one that is defined in a module of sr.nets will do."""
+    """Find the class by name; it must be defined in a module of sr.nets."""
     parts = _TARGET.fullmatch(target) if isinstance(target, str) and len(target) <= _LONGEST else None
     if parts is None:
-        raise UserError(f"its config names {_said(target)}, which is not a network of sr.nets: refused")
+        raise UserError(f"its config names {_printable(target)}, which is not a network of sr.nets: refused")
     module_name, name = parts.groups()
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        network_class = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"its config names {target!r}, which this version of sr does not have") from error
-    ours = inspect.isclass(found) and issubclass(found, nn.Module) and found.__module__ == module_name
-    if not ours or "scale" not in inspect.signature(found).parameters:
+    ours = (
+        inspect.isclass(network_class)
+        and issubclass(network_class, nn.Module)
+        and network_class.__module__ == module_name
+    )
+    if not ours or "scale" not in inspect.signature(network_class).parameters:
         raise UserError(f"its config names {target!r}, which is not a network of sr.nets: refused")
-    return found  # type: ignore[no-any-return]
+    return network_class  # type: ignore[no-any-return]

@@ -15,12 +15,12 @@ from sr.weights.checkpoint import load_network
 
 @dataclass(frozen=True)
 class Model:
-    """Something that enlarges.
+    """A way to enlarge: trained networks, or a resize without any.
 
     Attributes:
         label: its name in tables.
         scale: factor of the sides.
-        nets: the network, or one of each fold; none for a resize without a model.
+        nets: the network, or one per fold; empty for a resize without a model.
         run: the run folder it comes from, if it does.
     """
 
@@ -53,14 +53,14 @@ def find_model(name: str, scale: int | None = None) -> Model:
 
     Args:
         name: its path or name.
-        scale: factor that it is to enlarge by; None for the only one that it was trained for.
+        scale: factor to enlarge by; None for the only one that the model was trained for.
 
     Raises:
         UserError: if there is none, it was trained for another scale, or for several and none is named.
     """
     path = Path(name)
     if path.suffix == ".onnx" and path.is_file():
-        from sr.weights.onnx import OnnxNetwork  # only where it is needed: it takes a moment
+        from sr.weights.onnx import OnnxNetwork  # imported only when needed: it is slow
 
         exported = OnnxNetwork(path)
         if scale not in (None, exported.scale):

@@ -21,8 +21,8 @@ _OPSET = 20
 _METADATA = "sr"  # key of the JSON in an ONNX file that says how to use it
 _TOLERANCE = 1e-4  # between torch and ONNX Runtime, of a range of 1
 _CHECKED_SIZES = ((16, 16), (33, 20), (64, 51))
-_MEMORY = 2**32  # bytes that all that runs in ONNX Runtime may take
-_TOO_LITTLE = "smaller than requested bytes"  # how it says so
+_MEMORY = 2**32  # bytes that all ONNX Runtime sessions together may take
+_TOO_LITTLE = "smaller than requested bytes"  # in ONNX Runtime's message
 _MOST_BYTES = 2**30  # of a file
 _MOST = 4096  # operations of a program; pixels of its halo
 _NEEDED = "pip install 'sr[onnx]'"
@@ -113,7 +113,7 @@ def _session(content: bytes) -> Any:
 
 @cache
 def _limit_memory() -> None:
-    """Of all sessions of this process: a program of some bytes can ask for terabytes."""
+    """Limit the memory of all sessions of this process: a program of a few bytes can ask for terabytes."""
     import onnxruntime as ort
 
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
@@ -121,7 +121,7 @@ def _limit_memory() -> None:
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, int]]:
-    """A program that needs nothing but itself, and how it is to be used.
+    """Read a self-contained program, and its scale, halo and alignment.
 
     Raises:
         UserError: if it was not written by `export`.
@@ -132,31 +132,36 @@ def _read(path: Path) -> tuple[bytes, dict[str, int]]:
     except ImportError as error:
         raise UserError(f"ONNX files need the package onnx: {_NEEDED}") from error
     if not path.is_file() or path.stat().st_size > _MOST_BYTES:
-        raise ValueError("it is no file, or too large")
+        raise ValueError("it is not a file, or too large")
     content = path.read_bytes()
     proto = onnx.load_model_from_string(content)
     texts = [entry.value for entry in proto.metadata_props if entry.key == _METADATA]
     if not texts:
-        raise UserError(f"{path}: was not written by sr export: how it is to be used is not known")
+        raise UserError(f"{path}: was not written by sr export: its scale and margins are unknown")
     info = json.loads(texts[0])
-    found = {name: info[name] for name in ("scale", "halo", "align")}
+    properties = {name: info[name] for name in ("scale", "halo", "align")}
     for name, least, most in (("scale", 1, MOST_SCALE), ("halo", 0, _MOST), ("align", 1, _MOST)):
-        if type(found[name]) is not int or not least <= found[name] <= most:
-            raise ValueError(f"its {name} is no integer from {least} to {most}")
+        if type(properties[name]) is not int or not least <= properties[name] <= most:
+            raise ValueError(f"its {name} is not an integer from {least} to {most}")
     graph = proto.graph
     attributes = [attribute for node in graph.node for attribute in node.attribute]
-    tensors = [*graph.initializer, *(tensor for one in attributes for tensor in (one.t, *one.tensors))]
+    tensors = [
+        *graph.initializer,
+        *(tensor for attribute in attributes for tensor in (attribute.t, *attribute.tensors)),
+    ]
     if any(tensor.external_data or tensor.data_location for tensor in tensors):
         raise ValueError("it takes values from other files")
-    domains = {one.domain for one in (*graph.node, *proto.opset_import)}
+    domains = {entry.domain for entry in (*graph.node, *proto.opset_import)}
     if domains - {""} or proto.functions or proto.training_info:
-        raise ValueError("it has operations of its own")
-    if any(one.HasField("g") or one.graphs for one in attributes) or len(graph.node) > _MOST:
+        raise ValueError("it has custom operations")
+    if any(attribute.HasField("g") or attribute.graphs for attribute in attributes) or len(graph.node) > _MOST:
         raise ValueError("it has loops or branches, or too many operations")
-    sparse = graph.sparse_initializer or any(one.HasField("sparse_tensor") or one.sparse_tensors for one in attributes)
-    if sparse or [one.name for one in graph.input] != ["lr"] or len(graph.output) != 1:
-        raise ValueError("it is not a program from one image to one")
-    return content, found
+    sparse = graph.sparse_initializer or any(
+        attribute.HasField("sparse_tensor") or attribute.sparse_tensors for attribute in attributes
+    )
+    if sparse or [value.name for value in graph.input] != ["lr"] or len(graph.output) != 1:
+        raise ValueError("it does not map one image to one image")
+    return content, properties
 
 
 class OnnxNetwork(nn.Module):
@@ -166,7 +171,7 @@ class OnnxNetwork(nn.Module):
         """Open the file, and try it on a small image.
 
         Raises:
-            UserError: if it is no ONNX file, or was not written by `export`.
+            UserError: if it is not an ONNX file, or was not written by `export`.
         """
         super().__init__()
         try:
@@ -185,7 +190,7 @@ class OnnxNetwork(nn.Module):
 
         Raises:
             MemoryError: if that takes more than 4 GiB.
-            ValueError: if the program makes another size of it than it says.
+            ValueError: if the output does not have the size that the file's scale implies.
         """
         height, width = lr.shape[-2:]
         padded = nn.functional.pad(lr, (0, int(width == 1), 0, int(height == 1)), mode="replicate")

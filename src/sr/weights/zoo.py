@@ -1,4 +1,4 @@
-"""The trained networks that ship with the package: weights as safetensors, and what is known of them as JSON."""
+"""The trained networks that ship with the package: weights as safetensors, and their descriptions as JSON."""
 
 import difflib
 import json
@@ -28,25 +28,25 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """All of them by name.
+    """List all shipped networks, sorted by name.
 
     Raises:
         UserError: if the installation lacks a part of one.
     """
-    found = []
+    shipped = []
     for path in sorted(FOLDER.glob("*.json")):
         weights = path.with_suffix(".safetensors")
         if not weights.is_file():
             raise UserError(f"{weights}: is missing: install sr again")
-        found.append(Entry(path.stem, weights, json.loads(path.read_text(encoding="utf-8"))))
-    return found
+        shipped.append(Entry(path.stem, weights, json.loads(path.read_text(encoding="utf-8"))))
+    return shipped
 
 
 def find(name: str) -> Path:
     """The weights of a network by its name.
 
     Raises:
-        UserError: for a name that is none, naming those that are.
+        UserError: if there is no such name; the message lists the known ones.
     """
     names = {entry.name: entry.weights for entry in entries()}
     if name not in names:
@@ -56,10 +56,10 @@ def find(name: str) -> Path:
     return names[name]
 
 
-def render(found: list[Entry]) -> str:
+def render(networks: list[Entry]) -> str:
     """The networks as a text table, a row for each of their scores."""
     lines = [("name", "network", "parameters", "data", "scale", "protocol", "PSNR dB", "SSIM", "bicubic")]
-    for entry in found:
+    for entry in networks:
         for row in entry.about["scores"]:
             numbers = (f"{row['psnr']:.2f}", f"{row['ssim']:.4f}", f"{row['bicubic_psnr']:.2f}")
             network = (entry.name, entry.about["network"], f"{entry.about['parameters']:,}")
