@@ -13,7 +13,7 @@ from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
-from sr.errors import UserError, check_at_least, check_choice
+from sr.errors import UserError, check_choice
 from sr.io.run_folder import RunFolder
 from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
 from sr.runs.announce import announce, log_hyper_parameters
@@ -183,7 +183,6 @@ def _check(config_dict: Mapping[str, Any]) -> None:
     right = "min" if config_dict["monitor"] == "val/loss" else "max"
     if config_dict["mode"] != right:
         raise UserError(f"monitor={config_dict['monitor']} is best at its {right}imum: mode={right}")
-    check_at_least("scale", config_dict["scale"], 1)
 
 
 def _silence() -> None:
