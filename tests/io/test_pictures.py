@@ -9,8 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from sr.io.decoders import Pixels
 from sr.io.images import ImageFileError
-from sr.io.pictures import Pixels, pixels_of, read_picture, write_strips
+from sr.io.pictures import pixels_of, read_picture, write_strips
 
 PROFILE = bytes(range(200))
 

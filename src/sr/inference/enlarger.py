@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import gray, resize
 from sr.inference.tiles import enlarge_in_tiles, tile_for
-from sr.io.pictures import Picture, Pixels, pixels_of, write_strips
+from sr.io.decoders import Pixels
+from sr.io.pictures import Picture, pixels_of, write_strips
 from sr.machine.hardware import free_memory
 from sr.machine.hardware import precision as best_precision
 from sr.weights.find import Model

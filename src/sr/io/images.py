@@ -2,27 +2,24 @@
 
 import io
 import logging
-import os
 import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import torch
-from PIL import Image, ImageFile, ImageOps
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL import Image, ImageFile
 from torch import Tensor
 
 from sr.errors import UserError, line_of
+from sr.io.decoders import Pixels, has_several_frames, open_decoder, remaining_orientation, upright
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 200_000_000  # of an input: 600 MB; a file of a few kilobytes may claim to hold more
 
-# By content, whatever the file is called: Pillow would start Ghostscript for a PostScript file named .png.
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 # Pillow warns of what is odd in a file; what counts is whether it can be decoded. Set once, for Pillow's modules alone:
 # `warnings.catch_warnings` is not thread-safe, and in decoding threads leaves every warning of the process ignored.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -31,8 +28,6 @@ logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it raises
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255
-
-_ORIENTATION = 0x0112  # EXIF tag
 
 # What a file may have that its tensor has not.
 TRAITS = TRANSPARENT, PALETTE, COLOUR_SPACE, SIXTEEN_BITS, TURNED, FRAMES = (
@@ -60,7 +55,7 @@ def read_image(path: Path) -> Tensor:
     Raises:
         ImageFileError: if the file cannot be opened, is not an image, is cut off, too large, or floating point.
     """
-    return _read(path, lambda file, tiles: [])[0]
+    return _read(path, lambda *_: [])[0]
 
 
 def read_with_traits(path: Path) -> tuple[Tensor, list[str]]:
@@ -68,25 +63,27 @@ def read_with_traits(path: Path) -> tuple[Tensor, list[str]]:
     return _read(path, _traits)
 
 
-def _read(path: Path, look: Callable[[Image.Image, str], list[str]]) -> tuple[Tensor, list[str]]:
+def _read(path: Path, look: Callable[[Image.Image, str, bool], list[str]]) -> tuple[Tensor, list[str]]:
     if path.suffix.lower() not in SUFFIXES:
         raise ImageFileError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))}): move it elsewhere")
     with opened(path, str(path)) as file:
-        tiles = str(file.tile)  # gone once it is loaded
+        tiles = str(file.tile)  # gone once it is loaded, as is the orientation of TIFF
+        applied = remaining_orientation(file)
         file.load()
-        traits = look(file, tiles)
-        pixels = _to_rgb(ImageOps.exif_transpose(file), path)
+        orientation = remaining_orientation(file)
+        traits = look(file, tiles, max(applied, orientation) > 1)
+        pixels = upright(_to_rgb(file, path), orientation)
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), traits
 
 
-def _traits(file: Image.Image, tiles: str) -> list[str]:
+def _traits(file: Image.Image, tiles: str, turned: bool) -> list[str]:
     has = {
         TRANSPARENT: file.has_transparency_data and np.asarray(file.convert("RGBA"))[..., 3].min() < 255,
         PALETTE: file.mode in ("P", "PA"),
         COLOUR_SPACE: file.mode in ("CMYK", "LAB", "YCbCr", "HSV"),
         SIXTEEN_BITS: file.mode in SIXTEEN_BIT_MODES or ";16" in tiles,
-        TURNED: file.getexif().get(_ORIENTATION, 1) in range(2, 9),
-        FRAMES: getattr(file, "n_frames", 1) > 1,
+        TURNED: turned,
+        FRAMES: has_several_frames(file),
     }
     return [trait for trait in TRAITS if has[trait]]
 
@@ -126,7 +123,7 @@ def opened(
     """
     with io.BytesIO(source) if isinstance(source, bytes) else regular_file(source, name) as content:
         try:
-            with Image.open(content, formats=_FORMATS) as file:
+            with open_decoder(content) as file:
                 if not 0 < file.width * file.height <= max_pixels:
                     raise ImageFileError(
                         f"{name}: has {file.width}x{file.height} pixels, more than the {max_pixels} allowed{advice}"
@@ -137,9 +134,7 @@ def opened(
         except UserError:
             raise
         except Exception as error:  # decoders of damaged files raise all kinds of errors
-            raise ImageFileError(
-                f"{name}: cannot be read as an image ({_reason_of(error)}): replace the file"
-            ) from error
+            raise ImageFileError(f"{name}: cannot be read as an image ({line_of(error)}): replace the file") from error
 
 
 def regular_file(path: Path, name: str) -> IO[bytes]:
@@ -158,37 +153,6 @@ def regular_file(path: Path, name: str) -> IO[bytes]:
         raise ImageFileError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-class _ReadOnce:
-    """A file that fails once twice as much was read from it as it is long."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        here = file.tell()
-        self._left = 2 * file.seek(0, os.SEEK_END)
-        file.seek(here)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise OSError("its tags claim more than the file holds")
-        return data
-
-
-_load_tags = ImageFileDirectory_v2.load
-
-
-def _load_tags_once(self: ImageFileDirectory_v2, file: IO[bytes]) -> None:
-    """Pillow's reader of TIFF and EXIF tags copies the whole file for each of 65,535 tags that ask for it."""
-    _load_tags(self, _ReadOnce(file))  # type: ignore[arg-type]
-
-
-ImageFileDirectory_v2.load = _load_tags_once  # type: ignore[assignment]
-
-
 def to_pil(image: Tensor) -> Image.Image:
     """Uint8 ``(3, H, W)`` to a Pillow image."""
     return Image.fromarray(image.cpu().permute(1, 2, 0).numpy())
@@ -199,16 +163,10 @@ def from_pil(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
-def _to_rgb(image: Image.Image, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _to_rgb(image: Image.Image, path: Path) -> Pixels:
     if image.mode in SIXTEEN_BIT_MODES:
         gray = np.asarray(image, dtype=np.float64).clip(0, 65535) / _SIXTEEN_TO_EIGHT
         return np.repeat(gray.round().astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
         raise ImageFileError(f"{path}: is a floating-point image of unknown range: save it with 8 or 16 bits")
     return np.array(image.convert("RGB"))
-
-
-def _reason_of(error: Exception) -> str:
-    """Why a decoder gave up, in one line."""
-    text = line_of(error)
-    return "not an image" if text.startswith("cannot identify image file") else text

@@ -2,22 +2,18 @@
 
 import io
 import struct
-import threading
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from sr.errors import UserError
+from sr.io.decoders import Pixels, has_several_frames, remaining_orientation, upright
 from sr.io.images import MAX_PIXELS, SIXTEEN_BIT_MODES, SUFFIXES, ImageFileError, opened, regular_file
-
-Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]  # uint8 or uint16
 
 READABLE = SUFFIXES | {".gif"}
 WRITABLE = {
@@ -96,39 +92,17 @@ def read_picture(
     if isinstance(source, Path):
         with regular_file(source, name) as file:
             source = file.read()
-    with _pillows_limit_off(), opened(source, name, max_pixels, advice) as image:
-        note = "animation: its first frame" if getattr(image, "is_animated", False) else ""
+    with opened(source, name, max_pixels, advice) as image:
+        note = "animation: its first frame" if has_several_frames(image) else ""
         profile = image.info.get("icc_profile")
         if image.mode in ("CMYK", "LAB"):
             profile, note = None, f"{image.mode}: converted to RGB without its profile"
         pixels = _read_sixteen_bits(source, image)
         if pixels is None:
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)  # else it copies
             pixels = pixels_of(image, name)
+        pixels = upright(pixels, remaining_orientation(image))
     return Picture(pixels, profile, note)
-
-
-_readers = 0
-_limit: int | None = None
-_lock = threading.Lock()
-
-
-@contextmanager
-def _pillows_limit_off() -> Iterator[None]:
-    """Ours, which may be higher, is checked instead; of several threads the last one restores Pillow's."""
-    global _readers, _limit
-    with _lock:
-        if not _readers:
-            _limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        _readers += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _readers -= 1
-            if not _readers:
-                Image.MAX_IMAGE_PIXELS = _limit
 
 
 def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
@@ -149,17 +123,8 @@ def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
     pixels: Any = (frame.reformat(format="rgba64be") if gray else frame).to_ndarray()
     if pixels.dtype != np.uint16 or sorted(pixels.shape[:2]) != sorted(file.size):
         raise ValueError("its parts contradict each other")
-    return _upright(pixels[..., 2:] if gray else pixels, file)
-
-
-def _upright(pixels: Pixels, file: Image.Image) -> Pixels:
-    """Apply EXIF orientation to ``(H, W, C)``."""
-    orientation = file.getexif().get(0x0112, 1)
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    rows = -1 if orientation in (3, 4, 7, 8) else 1
-    columns = -1 if orientation in (2, 3, 6, 7) else 1
-    return np.ascontiguousarray(pixels[::rows, ::columns])
+    colours: Pixels = pixels[..., 2:] if gray else pixels
+    return colours
 
 
 def pixels_of(image: Image.Image, name: str = "the image") -> Pixels:

@@ -1,0 +1,161 @@
+"""Pillow's decoders for the formats that are read, made safe for untrusted files.
+
+Pillow reads every tag of EXIF, multi-picture and TIFF directories, and tens of thousands of tags may each claim to be
+the whole file. Nothing but the orientation is needed of EXIF, so it is looked up here; TIFF, whose tags describe the
+pixels, may read its file a few times over and no more. Decoders are chosen by content, whatever the file is called:
+Pillow would start Ghostscript for a PostScript file named .png. The caller limits the number of pixels.
+"""
+
+import os
+import re
+import struct
+from collections.abc import Callable
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]  # uint8 or uint16
+
+_ORIENTATION = 0x0112  # EXIF tag
+_NUMBER_OF_IMAGES = 0xB001  # tag of the multi-picture format (CIPA DC-007)
+_TAG_FORMATS = {1: "B", 3: "H", 4: "L"}  # of the types whose value lies in the tag itself
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
+
+
+def open_decoder(file: IO[bytes]) -> ImageFile.ImageFile:
+    """Read the header of an image file.
+
+    Raises:
+        SyntaxError: if it is none of the formats that are read; decoders raise other exceptions on damaged files.
+    """
+    head = file.read(16)
+    file.seek(0)
+    for matches, decoder in _DECODERS:
+        if matches(head):
+            return decoder(file)
+    raise SyntaxError("not an image")
+
+
+def remaining_orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, that still has to be applied; Pillow applies that of TIFF while it decodes.
+
+    PNG may store it behind the pixels: known once they are decoded.
+    """
+    if isinstance(image, TiffImageFile):
+        return _checked(image.tag_v2.get(_ORIENTATION))
+    exif = image.info.get("exif")
+    if exif is None and "Raw profile type exif" in image.info:  # as ImageMagick wrote it before PNG had a chunk for it
+        exif = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
+    orientation = _tag_value(exif or b"", _ORIENTATION)
+    if orientation is None:
+        xmp = image.info.get("XML:com.adobe.xmp") or image.info.get("xmp") or b""
+        match = _XMP_ORIENTATION.search(xmp.encode() if isinstance(xmp, str) else xmp)
+        orientation = int(match[1]) if match else None
+    return _checked(orientation)
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation to ``(H, W, ...)``."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def has_several_frames(image: Image.Image) -> bool:
+    """Whether a file is an animation or holds several pages."""
+    return bool(getattr(image, "is_animated", False))
+
+
+def _checked(orientation: object) -> int:
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def _tag_value(exif: bytes, wanted: int) -> int | None:
+    """The value of an integer tag in the first directory of EXIF or multi-picture data; None without it."""
+    start = 6 if exif.startswith(b"Exif\0\0") else 0
+    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
+    value = None
+    if order is None:
+        return None
+    try:
+        (directory,) = struct.unpack_from(f"{order}L", exif, start + 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start + directory)
+        for number in range(count):
+            place = start + directory + 2 + 12 * number
+            tag, type_, length = struct.unpack_from(f"{order}HHL", exif, place)
+            if tag == wanted and length == 1 and type_ in _TAG_FORMATS:
+                (value,) = struct.unpack_from(f"{order}{_TAG_FORMATS[type_]}", exif, place + 8)
+    except struct.error:  # cut off
+        pass
+    return value
+
+
+class _Jpeg(JpegImageFile):
+    @property
+    def is_animated(self) -> bool:
+        """Whether it holds several pictures, apart from a gain map that brightens the first on some screens."""
+        pictures = _tag_value(self.info.get("mp", b""), _NUMBER_OF_IMAGES) or 1
+        return pictures > 1 and b"hdrgm:Version" not in self.info.get("xmp", b"")
+
+    def getexif(self) -> Image.Exif:
+        return Image.Exif()  # Pillow asks for the resolution
+
+
+class _Tiff(TiffImageFile):
+    def __init__(self, file: IO[bytes]) -> None:
+        bounded = _BoundedReader(file)
+        super().__init__(bounded)
+        bounded.lift()  # of many small strips each reads a whole block: only tags are bounded
+
+    def getexif(self) -> Image.Exif:
+        exif = Image.Exif()
+        exif[_ORIENTATION] = remaining_orientation(self)
+        return exif
+
+    def load_prepare(self) -> None:
+        if self._im is None:
+            self.im = Image.core.new(self.mode, self._tile_size)  # type: ignore[attr-defined]  # no limit of pixels here
+        super().load_prepare()
+
+
+class _BoundedReader:
+    """A file that fails once twice as much was read from it as it is long."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._left: float = 2 * file.seek(0, os.SEEK_END)
+        file.seek(0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def lift(self) -> None:
+        self._left = float("inf")
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise OSError("its tags claim more than the file holds")
+        return data
+
+
+_TIFF_HEADS = (b"MM\0\x2a", b"II\x2a\0", b"MM\x2a\0", b"II\0\x2a", b"MM\0\x2b", b"II\x2b\0")
+_DECODERS: tuple[tuple[Callable[[bytes], bool], Callable[[IO[bytes]], ImageFile.ImageFile]], ...] = (
+    (lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), PngImageFile),
+    (lambda head: head.startswith(b"\xff\xd8\xff"), _Jpeg),
+    (lambda head: head[:4] == b"RIFF" and head[8:15] == b"WEBPVP8", WebPImageFile),
+    (lambda head: head.startswith(b"BM"), BmpImageFile),
+    (lambda head: head.startswith(_TIFF_HEADS), _Tiff),
+    (lambda head: head.startswith((b"GIF87a", b"GIF89a")), GifImageFile),
+)

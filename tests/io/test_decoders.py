@@ -1,0 +1,115 @@
+"""Pillow's own `exif_transpose` and `n_frames` are the reference."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageOps
+
+from sr.io.decoders import has_several_frames, open_decoder, remaining_orientation, upright
+from tests.support.images import photograph
+
+ORIENTATION = 0x0112
+PHOTO = photograph(10, 14)
+
+
+def exif_of(orientation: int, order: str = ">") -> bytes:
+    exif = Image.Exif()
+    exif.endian = order
+    exif[ORIENTATION] = orientation
+    exif[0x010F] = "a camera"
+    return exif.tobytes()
+
+
+def saved(kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    PHOTO.save(file, kind, **options)
+    return file.getvalue()
+
+
+def tiff(orientation: int, **options: object) -> bytes:
+    return saved("TIFF", tiffinfo={ORIENTATION: orientation}, **options)
+
+
+def png_with_exif_last(orientation: int) -> bytes:
+    content, data = saved("PNG"), exif_of(orientation).removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
+    return content[:-12] + chunk + content[-12:]
+
+
+def png_by_imagemagick(orientation: int) -> bytes:
+    from PIL.PngImagePlugin import PngInfo
+
+    data = exif_of(orientation)
+    text = PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(data):8}\n{data.hex()}\n", zip=True)
+    return saved("PNG", pnginfo=text)
+
+
+def jpeg_with_xmp(orientation: int) -> bytes:
+    return saved("JPEG", xmp=f'<x tiff:Orientation="{orientation}"/>'.encode())
+
+
+FILES: dict[str, Callable[[int], bytes]] = {
+    "jpeg": lambda orientation: saved("JPEG", exif=exif_of(orientation)),
+    "jpeg, little-endian": lambda orientation: saved("JPEG", exif=exif_of(orientation, "<")),
+    "jpeg, xmp": jpeg_with_xmp,
+    "png": lambda orientation: saved("PNG", exif=exif_of(orientation)),
+    "png, exif last": png_with_exif_last,
+    "png, by ImageMagick": png_by_imagemagick,
+    "webp": lambda orientation: saved("WEBP", exif=exif_of(orientation), lossless=True),
+    "tiff": tiff,
+    "tiff, compressed": lambda orientation: tiff(orientation, compression="tiff_lzw"),
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", FILES)
+def test_orientation_is_that_which_pillow_applies(name: str, orientation: int) -> None:
+    content = FILES[name](orientation)
+    with open_decoder(io.BytesIO(content)) as image:
+        image.load()
+        pixels = upright(np.asarray(image), remaining_orientation(image))
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+    assert np.array_equal(pixels, expected)
+    assert pixels.shape == ((14, 10, 3) if orientation > 4 else (10, 14, 3))
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"II*\0", exif_of(6)[:20], exif_of(9), b"II*\0\xff\xff\xff\xff"])
+def test_exif_without_a_usable_orientation_leaves_the_picture_as_it_is(exif: bytes) -> None:
+    image = Image.new("RGB", (2, 3))
+    image.info["exif"] = exif
+    assert remaining_orientation(image) == 1
+
+
+@pytest.mark.parametrize("kind", ["MPO", "GIF", "PNG", "WEBP", "TIFF"])
+def test_several_frames_are_noticed(kind: str) -> None:
+    second = photograph(10, 14, 2)
+    content = saved(kind, save_all=True, append_images=[second])
+    with open_decoder(io.BytesIO(content)) as image:
+        assert getattr(Image.open(io.BytesIO(content)), "n_frames") == 2  # noqa: B009
+        assert has_several_frames(image)
+        assert image.size == (14, 10)
+    with open_decoder(io.BytesIO(saved(kind))) as image:
+        assert not has_several_frames(image)
+
+
+def test_a_gain_map_is_no_second_picture() -> None:
+    second = photograph(10, 14, 2)
+    content = saved("MPO", save_all=True, append_images=[second], xmp=b'<x hdrgm:Version="1.0"/>')
+    with open_decoder(io.BytesIO(content)) as image:
+        assert "mp" in image.info
+        assert not has_several_frames(image)
+
+
+def test_tiff_of_many_strips_may_be_read_in_blocks_larger_than_a_strip() -> None:
+    tall = photograph(3000, 8)
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.asarray(tall), rowsperstrip=1, photometric="rgb")
+    with open_decoder(io.BytesIO(file.getvalue())) as image:
+        assert len(image.tile) == 3000
+        assert np.array_equal(np.asarray(image), np.asarray(tall))
