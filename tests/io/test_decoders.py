@@ -1,6 +1,7 @@
 """Pillow's own `exif_transpose` and `n_frames` are the reference."""
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image, ImageOps
 
 from sr.io.decoders import has_several_frames, open_decoder, remaining_orientation, upright
@@ -77,6 +79,14 @@ def test_orientation_is_that_which_pillow_applies(name: str, orientation: int) -
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
     assert np.array_equal(pixels, expected)
     assert pixels.shape == ((14, 10, 3) if orientation > 4 else (10, 14, 3))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 5, 3), (5, 1, 3)])
+def test_a_single_row_or_column_that_was_turned_becomes_a_tensor(orientation: int, shape: tuple[int, ...]) -> None:
+    pixels = np.arange(math.prod(shape), dtype=np.uint8).reshape(shape)
+    turned = torch.from_numpy(upright(pixels, orientation))
+    assert turned.shape == (shape if orientation < 5 else (shape[1], shape[0], 3))
 
 
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"II*\0", exif_of(6)[:20], exif_of(9), b"II*\0\xff\xff\xff\xff"])

@@ -64,11 +64,13 @@ def remaining_orientation(image: Image.Image) -> int:
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
     """Apply an EXIF orientation to ``(H, W, ...)``."""
+    if orientation == 1:
+        return pixels
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 7, 8) else 1
     columns = -1 if orientation in (2, 3, 6, 7) else 1
-    return np.ascontiguousarray(pixels[::rows, ::columns])
+    return pixels[::rows, ::columns].copy()  # `ascontiguousarray` keeps a negative stride of a single row
 
 
 def has_several_frames(image: Image.Image) -> bool:
