@@ -27,8 +27,10 @@ ALLOWED: dict[str, set[str]] = {
     "datamodule": {"data", "errors", "image", "io", "terms"},
     "callbacks": {"errors", "image", "io", "metrics", "terms"},
     "weights": {"errors", "io", "terms"},
-    "runs": {"callbacks", "datamodule", "errors", "io", "lit_module", "machine", "terms", "weights"},
-    "train": {"errors", "runs"},
+    "options": {"errors"},
+    "runs": {"callbacks", "datamodule", "errors", "io", "lit_module", "machine", "options", "terms", "weights"},
+    "launch": {"errors", "io", "machine.processes", "options", "runs.status"},
+    "train": {"errors", "launch", "runs"},
     "inference": {"errors", "image", "io", "machine", "terms", "weights"},
     "benchmark": {"data", "errors", "image", "inference", "io", "metrics", "terms", "weights"},
     "report": {"errors", "io", "runs.schema", "runs.scores", "runs.status", "terms"},
@@ -65,18 +67,7 @@ ALLOWED: dict[str, set[str]] = {
 # What answers at once: it is imported before anyone knows whether torch is needed.
 LIGHT = (
     *("cli", "commands", "errors", "io.atomic", "io.locks", "io.run_folder", "io.tables", "machine.processes", "terms"),
-    *(
-        "runs.annotations",
-        "runs.known_options",
-        "runs.console",
-        "runs.migration",
-        "runs.options",
-        "runs.place",
-        "runs.schema",
-        "runs.scores",
-        "runs.status",
-        "runs.sweep",
-    ),
+    *("launch", "options", "runs.migration", "runs.schema", "runs.scores", "runs.status"),
     "train",
 )
 

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
-from sr.runs.place import expand_home, remove_untouched_folder
-from sr.runs.sweep import note_failure
+from sr.launch.folder import expand_home, remove_untouched_folder
+from sr.launch.sweep import note_failure
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from sr.errors import UserError, check_choice
 from sr.io.run_folder import RunFolder
 from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
+from sr.options.check import check_options
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.build import Parts, build
-from sr.runs.options import check_options
 from sr.runs.record import clear, earlier_run, held_folder, new_result, record, status_of
 from sr.runs.resume import cut_step_tables, find_checkpoint
 from sr.runs.schema import Monitor, RunResult, Status

@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from sr.errors import UserError
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table, write_table
+from sr.options.check import check_options
 from sr.runs.announce import announce
 from sr.runs.fit import fit, is_complete
 from sr.runs.objectives import objective
-from sr.runs.options import check_options
 from sr.runs.record import earlier_run, held_folder, new_result, record, status_of
 from sr.runs.schema import FoldResult, Monitor, RunResult, Status, read_result
 from sr.runs.scores import over_folds, over_folds_by_epoch

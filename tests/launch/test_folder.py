@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
-from sr.runs.place import expand_home, remove_untouched_folder
+from sr.launch.folder import expand_home, remove_untouched_folder
 from tests.support.runs import Command, MakeFolder
 
 

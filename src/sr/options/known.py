@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from sr.runs.annotations import Component, Matching, Range
+from sr.options.annotations import Component, Matching, Range
 
 _Count = Annotated[int, Range(1)]
 _Share = Annotated[float, Range(0, 1)]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
-from sr.runs.annotations import Component, Matching, Range, describe, display, fits, mismatches
+from sr.options.annotations import Component, Matching, Range, describe, display, fits, mismatches
 
 Colour = Enum("Colour", {"RED": "r", "BLUE": "b"})
 Pixels = NewType("Pixels", int)

@@ -11,9 +11,9 @@ import torch
 from omegaconf import OmegaConf
 
 from sr.errors import UserError
-from sr.runs.annotations import annotations_of
-from sr.runs.known_options import TopLevel
-from sr.runs.options import check_options
+from sr.options.annotations import annotations_of
+from sr.options.check import check_options
+from sr.options.known import TopLevel
 from sr.train import config_dir
 from tests.support import targets
 from tests.support.runs import Command, Compose, config_names

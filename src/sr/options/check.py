@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from sr.errors import UserError, line_of
-from sr.runs.annotations import (
+from sr.options.annotations import (
     Component,
     annotations_of,
     describe,
@@ -20,7 +20,7 @@ from sr.runs.annotations import (
     is_component,
     mismatches,
 )
-from sr.runs.known_options import ALSO_VALID, ANNOTATIONS, HANDED_ON, PASSED_BY_NAME, PASSED_FIRST, TopLevel
+from sr.options.known import ALSO_VALID, ANNOTATIONS, HANDED_ON, PASSED_BY_NAME, PASSED_FIRST, TopLevel
 
 _MOST_NAMES = 10  # of options that a message lists
 _RESERVED = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from sr.runs.console import ConsoleHandler
+from sr.launch.console import ConsoleHandler
 
 
 def test_lines_go_to_the_standard_output_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:

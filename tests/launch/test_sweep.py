@@ -12,10 +12,10 @@ from sr.errors import UserError
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
+from sr.launch.sweep import folder_names, planned
 from sr.runs.schema import RunResult, Status, write_result
 from sr.runs.scores import MeanSd
 from sr.runs.status import Cell, Standing, find_cells, render
-from sr.runs.sweep import folder_names, planned
 from sr.terms import Part
 from tests.support.runs import SMALL, Command, MakeFolder, result_of
 

@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from sr.errors import UserError
 from sr.io.locks import is_held
 from sr.io.run_folder import RunFolder
-from sr.runs.annotations import is_component
-from sr.runs.options import check_options, plain_values
+from sr.options.annotations import is_component
+from sr.options.check import check_options, plain_values
 
 _SPACE = 64 * 1024  # bytes; more than Hydra writes before a run begins
 _BAD_INPUT = 2  # exit code

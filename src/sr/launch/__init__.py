@@ -1,0 +1,1 @@
+"""What Hydra calls before, around and after a run: checks, its folder, sweeps, the console."""
