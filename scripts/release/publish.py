@@ -58,7 +58,7 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
             scores.append({**row.as_dict(), "model": name, "bicubic_psnr": bicubic.psnr, "bicubic_ssim": bicubic.ssim})
             print(f"{name} on {row.data} x{scale}: {row.psnr:.2f} dB, {gain:+.2f} over bicubic")
     description = {
-        "network": config["model"]["_target_"].rpartition(".")[2],
+        "network": str(config["model"]["_target_"]).rpartition(".")[2],
         "scales": config["scales"],
         "parameters": count_parameters(net),
         "command": re.sub(r"data\.root=\S+", "data.root=DIR", str(result.command)),

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from sr.io.logs import log_now
-from sr.terms import Batch, Part, StepOutput
+from sr.terms import Batch, NetworkConfig, Part, StepOutput
 
 # The order of the validation loaders, see `sr.datamodule.ISRDataModule.val_dataloader`.
 _PARTS = (Part.VAL, Part.TRAIN)
@@ -36,7 +36,7 @@ class LitSR(LightningModule):
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
         scorer: Callable[[Tensor, Tensor, Tensor, list[str]], dict[str, Tensor]],
-        config: dict[str, Any] | None = None,
+        config: NetworkConfig | None = None,
         compile_from: int | None = None,
     ) -> None:
         """Store the network, the loss, the scorer, and the factories of the optimizer and its schedule.
@@ -47,7 +47,7 @@ class LitSR(LightningModule):
             optimizer: builds the optimizer from the parameters.
             scheduler: builds the schedule from the optimizer and the number of steps of the run.
             scorer: scores (sr, lr, hr, names) under a protocol.
-            config: plain values that rebuild the network; saved in every checkpoint.
+            config: what rebuilds the network; saved in every checkpoint.
             compile_from: compile the network for training in runs of at least this many steps; None: never. Scoring is
                 never compiled, since image sizes vary.
         """

@@ -82,3 +82,16 @@ class StepOutput(TypedDict):
     name: list[str]
     scores: "dict[str, Tensor]"
     sr: "Tensor"
+
+
+class NetworkConfig(TypedDict):
+    """What rebuilds a trained network: plain values, kept in checkpoints and beside exported weights.
+
+    ``model`` holds its ``_target_`` and arguments; ``scale`` is the one it was built with, ``scales`` are those it was
+    trained for; ``protocol`` is the one it was scored with, if that is known.
+    """
+
+    model: dict[str, object]
+    scale: int
+    scales: list[int]
+    protocol: str | None

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from sr.errors import UserError, line_of, shortened
 from sr.io.atomic import whole_file
+from sr.terms import NetworkConfig
 from sr.weights.archive import read_archive
 
 SAFETENSORS = ".safetensors"
@@ -39,9 +40,9 @@ _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16
 
 
 def network_config(
-    model: dict[str, Any], scale: int, protocol: str, scales: Sequence[int] | None = None
-) -> dict[str, Any]:
-    """Describe a network for its checkpoint: its target and arguments, all plain values.
+    model: dict[str, object], scale: int, protocol: str, scales: Sequence[int] | None = None
+) -> NetworkConfig:
+    """Describe a network for its checkpoint.
 
     Raises:
         UserError: for a scale that `load_network` would refuse.
@@ -52,7 +53,7 @@ def network_config(
     return {"model": model, "scale": scale, "protocol": protocol, "scales": list(scales or [scale])}
 
 
-def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[str, Any]]:
+def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, NetworkConfig]:
     """Rebuild the network of a checkpoint, in evaluation mode on the CPU.
 
     Args:
@@ -60,7 +61,7 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
         scale: which scale to use if the network was trained for several; defaults to its only one.
 
     Returns:
-        The network, and the config it was built from: ``model``, ``scale``, ``scales``, ``protocol``.
+        The network, and the config it was built from.
 
     Raises:
         UserError: if the file is missing, damaged or not a checkpoint of sr, names anything but a network of
@@ -76,18 +77,23 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
     if not isinstance(checkpoint, dict):
         raise UserError(f"{path}: is not a checkpoint of sr")
     try:
-        config, state = checkpoint[_CONFIG], checkpoint["state_dict"]
-        if not isinstance(config, dict) or not isinstance(state, dict):
+        stored, state = checkpoint[_CONFIG], checkpoint["state_dict"]
+        if not isinstance(stored, dict) or not isinstance(state, dict):
             raise TypeError("config and weights by name")
-        target, arguments = config["model"]["_target_"], dict(config["model"])
+        target, arguments = stored["model"]["_target_"], dict(stored["model"])
         weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
         del arguments["_target_"]
-        config = {"model": config["model"], "scale": config.get("scale", 1), "protocol": config.get("protocol")}
-        trained = checkpoint[_CONFIG].get("scales") or [config["scale"]]
+        config = NetworkConfig(
+            model=stored["model"],
+            scale=stored.get("scale", 1),
+            scales=stored.get("scales") or [stored.get("scale", 1)],
+            protocol=stored.get("protocol"),
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a checkpoint of sr (no {error})") from error
     try:
-        _check_config(arguments, config, trained)
+        _check_config(arguments, config)
+        trained = config["scales"]
         if scale is None and len(trained) == 1:
             scale = trained[0]
         if scale is not None:
@@ -102,10 +108,11 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, dict[
         net.load_state_dict(weights)
     except (TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise UserError(f"{path}: {line_of(error)}") from error
-    return net.eval(), {**config, "scale": scale or config["scale"], "scales": trained}
+    config["scale"] = scale or config["scale"]
+    return net.eval(), config
 
 
-def save_network(path: Path, net: nn.Module, config: dict[str, Any]) -> None:
+def save_network(path: Path, net: nn.Module, config: NetworkConfig) -> None:
     """Write a network and the config that builds it as a safetensors file, which `load_network` reads."""
     tensors = {_PREFIX + name: value.contiguous() for name, value in net.state_dict().items()}
     with whole_file(path) as file:
@@ -123,8 +130,9 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     return {**config, "state_dict": state}
 
 
-def _check_config(arguments: dict[str, Any], config: dict[str, Any], trained: Any) -> None:
+def _check_config(arguments: Mapping[str, object], config: NetworkConfig) -> None:
     """Refuse values that no network of `sr.nets` takes, before one is built."""
+    trained = config["scales"]  # of an untrusted file, as are all these values
     if not isinstance(trained, list) or not 0 < len(trained) <= MOST_SCALE:
         raise UserError(f"its config has scales that are not a list of 1 to {MOST_SCALE} integers")
     for factor in (*trained, config["scale"], arguments.get("scale", 1)):
@@ -153,7 +161,7 @@ def _printable(value: object) -> str:
 
 
 @contextmanager
-def _no_larger_than(weights: dict[str, Any]) -> Iterator[None]:
+def _no_larger_than(weights: Mapping[str, object]) -> Iterator[None]:
     """Refuse a network with far more parameters than a file has weights, at the first one too many.
 
     Building it without values, on the device ``meta``, would detect the same, but makes torch import its compiler.
@@ -177,7 +185,7 @@ def _no_larger_than(weights: dict[str, Any]) -> Iterator[None]:
         hook.remove()
 
 
-def _check_weights(expected: nn.Module, weights: dict[str, Any]) -> None:
+def _check_weights(expected: nn.Module, weights: Mapping[str, object]) -> None:
     """Refuse weights that do not fit the network."""
     wanted = expected.state_dict()
     if missing := sorted(wanted.keys() - weights.keys()):

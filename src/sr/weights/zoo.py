@@ -4,12 +4,44 @@ import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from sr.errors import UserError
 from sr.io.tables import aligned
 
 FOLDER = Path(__file__).with_name("shipped")
+
+
+class Score(TypedDict):
+    """What a network scores on a data set at one scale, beside bicubic; PSNR in dB."""
+
+    model: str
+    data: str
+    scale: int
+    protocol: str
+    psnr: float
+    ssim: float
+    images: int
+    ms_per_image: float
+    bicubic_psnr: float
+    bicubic_ssim: float
+
+
+class Description(TypedDict):
+    """How a network was trained and what it scores."""
+
+    network: str
+    scales: list[int]
+    parameters: int
+    command: str
+    trained_on: str
+    steps: int
+    train_seconds: float
+    device: str
+    git_commit: str | None
+    versions: dict[str, str]
+    licence: str
+    scores: list[Score]
 
 
 @dataclass(frozen=True)
@@ -19,12 +51,12 @@ class Entry:
     Attributes:
         name: what ``-m`` and ``sr evaluate`` call it.
         weights: its file, which `sr.weights.checkpoint.load_network` reads.
-        about: network, scales, parameters, command, data, commit, licence, and scores by data set and protocol.
+        about: its description.
     """
 
     name: str
     weights: Path
-    about: dict[str, Any]
+    about: Description
 
 
 def entries() -> list[Entry]:
