@@ -113,8 +113,8 @@ def browser() -> Iterator[Browser]:
     with playwright.sync_playwright() as running:
         chromium = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
         opened = Browser(chromium.new_page())
-        opened.page.on("request", lambda request: opened.asked.append(request.url))
-        opened.page.on("console", lambda message: opened.complaints.append(message.text))
-        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        opened.page.on("request", lambda request: opened.requests.append(request.url))
+        opened.page.on("console", lambda message: opened.errors.append(message.text))
+        opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
         yield opened
         chromium.close()

@@ -207,6 +207,6 @@ def test_a_browser_enlarges_a_picture_shows_curves_and_asks_nobody_else(
         tab.locator("#metrics").click()
         tab.locator("#curves img").wait_for()
         assert tab.evaluate("document.querySelector('#curves img').naturalWidth") > 100
-        assert [url for url in browser.asked if not url.startswith((address, "data:", "blob:"))] == []
+        assert [url for url in browser.requests if not url.startswith((address, "data:", "blob:"))] == []
     assert [*map(os.environ.get, settings), tempfile.tempdir] == before
     page.close()

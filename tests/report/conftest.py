@@ -7,5 +7,5 @@ from tests.support.run_folders import RunFolders
 
 @pytest.fixture
 def run_folders(tmp_path: Path) -> RunFolders:
-    """Writes run folders below a temporary folder."""
+    """Writes run folders in a temporary folder."""
     return RunFolders(tmp_path / "runs")

@@ -11,24 +11,24 @@ from sr.runs.scores import MeanSd
 from tests.support.run_folders import RunFolders
 
 
-def only(run_folders: RunFolders) -> Comparison:
+def only_comparison(run_folders: RunFolders) -> Comparison:
     (comparison,) = find_comparisons(run_folders.root).comparisons
     return comparison
 
 
-def row(gain: float = 1.0, low: float = 0.5, p: float | None = None, rank: int | None = 2) -> Row:
-    """A row of a run."""
+def run_row(gain: float = 1.0, low: float = 0.5, p: float | None = None, rank: int | None = 2) -> Row:
+    """A leaderboard row of a run."""
     run = Run("run", (), RunResult(Status.DONE, {}), {}, {}, [])
     return Row("run", run, rank, MeanSd(30.0), MeanSd(0.9), MeanSd(gain), Interval(low, 2.0), p)
 
 
-def test_scores_are_means_and_deviations_over_folds(run_folders: RunFolders) -> None:
+def test_scores_are_means_and_standard_deviations_over_folds(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.2, 0.4, 1.0, 1.2])
     run_folders("vdsr_mse_adam", [1.2, 1.4, 2.0, 2.6])
-    best, second, baseline = leaderboard(only(run_folders))
+    best, second, baseline = leaderboard(only_comparison(run_folders))
     assert [row.name for row in (best, second, baseline)] == ["vdsr_mse_adam", "espcn_mse_adam", "unprocessed input"]
     assert (best.rank, second.rank, baseline.rank) == (1, 2, None)
-    # Folds a, b and c, d: inputs 27.0 and 28.5, gains 1.3 and 2.3; sd of two numbers is their distance over root 2.
+    # Folds a, b and c, d: inputs 27.0 and 28.5, gains 1.3 and 2.3; sd of two values: difference over sqrt(2).
     assert (best.psnr.mean, best.psnr.sd) == pytest.approx((29.55, 2.5 / 2**0.5))
     assert (best.gain.mean, best.gain.sd) == pytest.approx((1.8, 1.0 / 2**0.5))
     assert (best.ssim.mean, best.ssim.sd) == pytest.approx((0.818, 0.01 / 2**0.5))
@@ -40,24 +40,24 @@ def test_scores_are_means_and_deviations_over_folds(run_folders: RunFolders) -> 
     assert best.interval.low < 1.8 < best.interval.high
 
 
-def test_intervals_are_those_over_images_not_folds(run_folders: RunFolders) -> None:
+def test_intervals_are_computed_over_images_not_folds(run_folders: RunFolders) -> None:
     gains = [0.1, 0.9, 0.4, 1.7, 0.2, 3.1]
     run_folders("espcn_mse_adam", gains, folds=(0, 0, 0, 1, 1, 1))
-    row = leaderboard(only(run_folders))[0]
+    row = leaderboard(only_comparison(run_folders))[0]
     assert row.interval == bootstrap_interval(gains)
     assert row.interval != bootstrap_interval([1.4 / 3, 5.0 / 3])
 
 
-def test_a_single_fold_has_no_deviation(run_folders: RunFolders) -> None:
+def test_a_single_fold_has_no_standard_deviation(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.2, 0.4, 1.0, 1.2], folds=None)
-    for board_row in leaderboard(only(run_folders)):
+    for board_row in leaderboard(only_comparison(run_folders)):
         assert board_row.psnr.sd is board_row.ssim.sd is board_row.gain.sd is None
 
 
 def test_equal_runs_are_ranked_by_name_and_below_an_equal_baseline(run_folders: RunFolders) -> None:
     run_folders("vdsr_mse_adam", [0.0] * 4, command="a")
     run_folders("espcn_mse_adam", [0.0] * 4, command="b")
-    rows = leaderboard(only(run_folders))
+    rows = leaderboard(only_comparison(run_folders))
     assert [(row.name, row.rank) for row in rows] == [
         ("unprocessed input", None),
         ("espcn_mse_adam", 1),
@@ -66,7 +66,7 @@ def test_equal_runs_are_ranked_by_name_and_below_an_equal_baseline(run_folders: 
     assert rows[2].p == 1.0
 
 
-def test_runs_no_worse_than_chance_tie_with_the_best_and_others_do_not(run_folders: RunFolders) -> None:
+def test_only_runs_not_significantly_worse_tie_with_the_best(run_folders: RunFolders) -> None:
     random = np.random.default_rng(0)
     gains = random.normal(1, 0.2, 20)
     noise = random.normal(0, 0.1, 20)
@@ -74,7 +74,7 @@ def test_runs_no_worse_than_chance_tie_with_the_best_and_others_do_not(run_folde
     run_folders("vdsr_mse_adam", list(gains + 0.02), folds=folds)
     run_folders("vdsr_mae_adam", list(gains + noise - noise.mean()), folds=folds)
     run_folders("espcn_mse_adam", list(gains - 0.5 + noise), folds=folds)
-    best, tie, loser = [row for row in leaderboard(only(run_folders)) if row.run]
+    best, tie, loser = [row for row in leaderboard(only_comparison(run_folders)) if row.run]
     assert (best.name, best.p, best.best) == ("vdsr_mse_adam", None, True)
     assert not tie.best
     assert tie.ties
@@ -88,15 +88,15 @@ def test_runs_no_worse_than_chance_tie_with_the_best_and_others_do_not(run_folde
 
 
 @pytest.mark.parametrize(("p", "ties"), [(0.01, False), (0.03, False), (0.0499, False), (0.05, True), (1.0, True)])
-def test_runs_tie_from_p_of_5_percent_on(p: float, ties: bool) -> None:
-    assert row(p=p).ties is ties
-    assert row(p=p).verdict == ("tie with the best" if ties else "")
+def test_runs_tie_if_p_is_at_least_5_percent(p: float, ties: bool) -> None:
+    assert run_row(p=p).ties is ties
+    assert run_row(p=p).verdict == ("tie with the best" if ties else "")
 
 
 @pytest.mark.parametrize(("gain", "loses"), [(0.01, False), (0.005, False), (0.0049, True), (0.0, True), (-1.0, True)])
-def test_a_gain_that_two_decimals_do_not_show_is_none(gain: float, loses: bool) -> None:
-    assert row(gain).loses is loses
-    assert (row(gain).verdict == "LOSES TO ITS INPUT") is loses
+def test_a_gain_that_rounds_to_zero_does_not_beat_the_input(gain: float, loses: bool) -> None:
+    assert run_row(gain).loses is loses
+    assert (run_row(gain).verdict == "LOSES TO ITS INPUT") is loses
 
 
 @pytest.mark.parametrize(
@@ -107,19 +107,19 @@ def test_a_gain_that_two_decimals_do_not_show_is_none(gain: float, loses: bool) 
         (0.1, "best"),
     ],
 )
-def test_a_gain_whose_interval_holds_zero_is_doubted(low: float, verdict: str) -> None:
-    assert row(low=low, rank=1).verdict == verdict
-    assert row(low=low).doubtful is (low <= 0)
+def test_a_gain_whose_interval_contains_zero_is_doubtful(low: float, verdict: str) -> None:
+    assert run_row(low=low, rank=1).verdict == verdict
+    assert run_row(low=low).doubtful is (low <= 0)
 
 
-def test_a_run_without_gain_is_not_doubted_as_well() -> None:
-    assert not row(gain=-0.1, low=-0.5).doubtful
+def test_a_run_that_loses_to_its_input_is_not_also_doubtful() -> None:
+    assert not run_row(gain=-0.1, low=-0.5).doubtful
 
 
-def test_runs_that_lose_to_their_input_stand_below_it_and_are_marked(run_folders: RunFolders) -> None:
+def test_runs_that_lose_to_their_input_are_ranked_below_it_and_marked(run_folders: RunFolders) -> None:
     run_folders("vdsr_mse_adam", [1.0, -0.2, -0.2, -0.2])
     run_folders("espcn_mse_adam", [-0.1, -0.1, -0.1, -0.1])
-    rows = leaderboard(only(run_folders))
+    rows = leaderboard(only_comparison(run_folders))
     assert [(row.name, row.verdict) for row in rows] == [
         ("vdsr_mse_adam", "best, not significantly better than its input"),
         ("unprocessed input", "no model"),
@@ -129,9 +129,9 @@ def test_runs_that_lose_to_their_input_stand_below_it_and_are_marked(run_folders
     assert not rows[1].doubtful
 
 
-def test_nearest_and_lanczos_stand_in_the_table_where_images_are_enlarged(run_folders: RunFolders) -> None:
+def test_nearest_and_lanczos_are_listed_if_images_are_upscaled(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.5] * 4, scale=2, baselines={"nearest": -1.5, "lanczos": 0.1})
-    rows = leaderboard(only(run_folders))
+    rows = leaderboard(only_comparison(run_folders))
     assert [row.name for row in rows] == ["espcn_mse_adam", "Lanczos", "bicubic", "nearest"]
     assert [row.gain.mean for row in rows] == pytest.approx([0.5, 0.1, 0, -1.5])
     assert [row.ssim.mean for row in rows] == pytest.approx([0.805, 0.7, 0.8, 0.7])

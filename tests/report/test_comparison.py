@@ -29,12 +29,10 @@ def test_the_title_states_what_all_runs_have_in_common(run_folders: RunFolders) 
         {"config": config(shrink=4)},
     ],
 )
-def test_other_protocols_scales_and_data_get_a_table_of_their_own(
-    run_folders: RunFolders, change: dict[str, Any]
-) -> None:
+def test_each_protocol_scale_and_data_set_has_its_own_table(run_folders: RunFolders, change: dict[str, Any]) -> None:
     run_folders("vdsr_mse_adam", [0.1] * 4)
     run_folders("vdsr_mse_sgd", [0.2] * 4)
-    run_folders("espcn_mse_adam", [0.3] * 4, **change)  # the first by name, yet not the largest table
+    run_folders("espcn_mse_adam", [0.3] * 4, **change)  # first by name, but not in the largest table
     contents = find_comparisons(run_folders.root)
     assert [names(comparison.runs) for comparison in contents.comparisons] == [
         ["vdsr_mse_adam", "vdsr_mse_sgd"],
@@ -57,8 +55,8 @@ def test_runs_on_other_images_of_the_same_data_are_not_mixed(run_folders: RunFol
     assert len(find_comparisons(run_folders.root).comparisons) == 2
 
 
-class Folds:
-    """Writes folds of one training as runs of their own."""
+class FoldWriter:
+    """Writes the folds of one training as separate runs."""
 
     def __init__(self, run_folders: RunFolders) -> None:
         self.run_folders = run_folders
@@ -81,18 +79,18 @@ class Folds:
 
 
 @pytest.fixture
-def folds(run_folders: RunFolders) -> Folds:
-    return Folds(run_folders)
+def write_fold(run_folders: RunFolders) -> FoldWriter:
+    return FoldWriter(run_folders)
 
 
-def test_folds_trained_as_runs_of_their_own_are_joined(folds: Folds) -> None:
-    # Written from the last fold to the first, their images in turn.
-    first = folds(0, 1, "bd", (0.6, 0.8))
-    second = folds(1, 0, "ac", (0.2, 0.4))
-    (comparison,) = find_comparisons(folds.root).comparisons
+def test_folds_trained_as_separate_runs_are_joined(write_fold: FoldWriter) -> None:
+    # The last fold is written first, and the images of the two folds alternate.
+    fold_1 = write_fold(0, 1, "bd", (0.6, 0.8))
+    fold_0 = write_fold(1, 0, "ac", (0.2, 0.4))
+    (comparison,) = find_comparisons(write_fold.root).comparisons
     (joined,) = comparison.runs
     assert joined.name == "vdsr_mse_adam (folds 0, 1)"
-    assert joined.folders == (second, first)
+    assert joined.folders == (fold_0, fold_1)
     assert list(joined.images) == ["a", "b", "c", "d"]
     assert joined.column("gain") == [0.2, 0.6, 0.4, 0.8]
     assert dict(joined.folds) == {"a": 0, "b": 1, "c": 0, "d": 1}
@@ -100,24 +98,26 @@ def test_folds_trained_as_runs_of_their_own_are_joined(folds: Folds) -> None:
     assert joined.result.train_seconds == 60 + 61
     assert joined.result.seconds == 90 + 91
     assert joined.result.command == "train 0; train 1"
-    # The gains of the last epochs are 0.3 and 0.7: their standard deviation is the distance over root 2.
+    # The gains of the last epoch are 0.3 and 0.7: their standard deviation is the difference over sqrt(2).
     assert joined.curve[1]["val/gain"] == pytest.approx(0.5)
     assert joined.curve[1]["val/gain_sd"] == pytest.approx(0.4 / 2**0.5)
 
 
-def test_joined_folds_share_a_table_with_a_cross_validation_in_one_run(folds: Folds, run_folders: RunFolders) -> None:
-    folds(0, 0, "ac", (0.2, 0.4))
-    folds(1, 1, "bd", (0.6, 0.8))
+def test_joined_folds_share_a_table_with_a_cross_validation_in_one_run(
+    write_fold: FoldWriter, run_folders: RunFolders
+) -> None:
+    write_fold(0, 0, "ac", (0.2, 0.4))
+    write_fold(1, 1, "bd", (0.6, 0.8))
     run_folders("espcn_mse_adam", [0.1] * 4)
-    (comparison,) = find_comparisons(folds.root).comparisons
+    (comparison,) = find_comparisons(write_fold.root).comparisons
     assert names(comparison.runs) == ["espcn_mse_adam", "vdsr_mse_adam (folds 0, 1)"]
 
 
-def test_runs_that_repeat_a_fold_stay_apart(folds: Folds) -> None:
-    folds(0, 0, "ac", (0.2, 0.4))
-    folds(1, 1, "bd", (0.6, 0.8))
-    folds(2, 1, "bd", (0.7, 0.9))
-    comparisons = find_comparisons(folds.root).comparisons
+def test_runs_that_repeat_a_fold_stay_apart(write_fold: FoldWriter) -> None:
+    write_fold(0, 0, "ac", (0.2, 0.4))
+    write_fold(1, 1, "bd", (0.6, 0.8))
+    write_fold(2, 1, "bd", (0.7, 0.9))
+    comparisons = find_comparisons(write_fold.root).comparisons
     assert sorted(name for comparison in comparisons for name in names(comparison.runs)) == [
         "vdsr_mse_adam_0",
         "vdsr_mse_adam_1",
@@ -135,10 +135,10 @@ def test_runs_that_repeat_a_fold_stay_apart(folds: Folds) -> None:
         {"settings": {"data": {"fold": 1, "folds": None, "shrink": 2}}},
     ],
 )
-def test_folds_of_different_trainings_stay_apart(folds: Folds, change: dict[str, Any]) -> None:
-    folds(0, 0, "ac", (0.2, 0.4))
-    folds(1, 1, "bd", (0.6, 0.8), **change)
-    comparisons = find_comparisons(folds.root).comparisons
+def test_folds_of_different_trainings_stay_apart(write_fold: FoldWriter, change: dict[str, Any]) -> None:
+    write_fold(0, 0, "ac", (0.2, 0.4))
+    write_fold(1, 1, "bd", (0.6, 0.8), **change)
+    comparisons = find_comparisons(write_fold.root).comparisons
     assert [names(comparison.runs) for comparison in comparisons] == [["vdsr_mse_adam_0"], ["vdsr_mse_adam_1"]]
 
 

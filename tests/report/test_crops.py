@@ -21,7 +21,7 @@ def strips_of(root: Path, problems: list[str] | None = None) -> list[Strip]:
 
 
 def gray_and_side(uri: str | None) -> tuple[int, int]:
-    """The gray value and side of an image of one colour that a data URI holds."""
+    """The gray value and side of a single-colour square image in a data URI."""
     assert uri is not None
     head, _, content = uri.partition(",")
     assert head == "data:image/png;base64"
@@ -35,11 +35,11 @@ def gray_and_side(uri: str | None) -> tuple[int, int]:
 def test_tiles_show_input_outputs_target_and_errors_of_their_image(run_folders: RunFolders) -> None:
     run_folders("vdsr_mse_adam", [1.0, 1.2, 1.4, 1.6], output_gray=115)
     run_folders("espcn_mse_adam", [0.9, 1.0, 1.1, 1.2], output_gray=126)
-    found = strips_of(run_folders.root)
-    assert [strip.name for strip in found] == ["d", "c", "b", "a"]
-    assert [strip.spread for strip in found] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    shown_strips = strips_of(run_folders.root)
+    assert [strip.name for strip in shown_strips] == ["d", "c", "b", "a"]
+    assert [strip.spread for strip in shown_strips] == pytest.approx([0.4, 0.3, 0.2, 0.1])
     psnr = {"a": (26.0, 27.0, 26.9), "b": (28.0, 29.2, 29.0), "c": (30.0, 31.4, 31.1), "d": (27.0, 28.6, 28.2)}
-    for strip in found:
+    for strip in shown_strips:
         number = "abcd".index(strip.name)
         side = TILE_SIDES[number % 2]
         assert [tile.label for tile in strip.tiles] == ["input", "vdsr_mse_adam", "espcn_mse_adam", "target"]
@@ -57,39 +57,44 @@ def test_errors_too_large_to_amplify_are_white(run_folders: RunFolders) -> None:
     assert gray_and_side(strip.tiles[1].error) == (255, TILE_SIDES[0])
 
 
-def test_the_four_images_on_which_all_runs_differ_most_are_shown(run_folders: RunFolders) -> None:
-    # Of the three runs of a model only the first and the last are shown; the spread is that of all.
+def test_the_four_images_on_which_runs_differ_most_are_shown(run_folders: RunFolders) -> None:
+    # Only the best and the worst of the three runs are shown, but the spread is over all of them.
     run_folders("vdsr_mse_adam", [2.0, 2.0, 2.0, 2.0, 2.0, 2.0], folds=(0, 0, 0, 1, 1, 1), output_gray=110)
     run_folders("vdsr_mae_adam", [1.9, 1.0, 2.0, 1.3, 1.6, 1.6], folds=(0, 0, 0, 1, 1, 1), output_gray=111)
     run_folders("vdsr_vgg_adam", [1.0, 1.5, 1.5, 1.5, 1.5, 1.5], folds=(0, 0, 0, 1, 1, 1), output_gray=112)
-    found = strips_of(run_folders.root)
+    shown_strips = strips_of(run_folders.root)
     # b and a differ by 1.0, d by 0.7, and c, e and f by 0.5, of which c is the first by name.
-    assert [(strip.name, round(strip.spread, 6)) for strip in found] == [("a", 1.0), ("b", 1.0), ("d", 0.7), ("c", 0.5)]
-    assert [tile.label for tile in found[0].tiles] == ["input", "vdsr_mse_adam", "vdsr_vgg_adam", "target"]
+    assert [(strip.name, round(strip.spread, 6)) for strip in shown_strips] == [
+        ("a", 1.0),
+        ("b", 1.0),
+        ("d", 0.7),
+        ("c", 0.5),
+    ]
+    assert [tile.label for tile in shown_strips[0].tiles] == ["input", "vdsr_mse_adam", "vdsr_vgg_adam", "target"]
 
 
 def test_the_best_of_each_of_four_models_and_the_worst_run_are_shown(run_folders: RunFolders) -> None:
     for number, model in enumerate(("a", "a", "b", "c", "d", "e", "b")):
         run_folders(f"{model}_mse_adam_{number}", [1.0 - 0.1 * number] * 4, output_gray=100 + number)
-    shown = [tile.label for tile in strips_of(run_folders.root)[0].tiles]
-    assert shown == ["input", "a_mse_adam_0", "b_mse_adam_2", "c_mse_adam_3", "d_mse_adam_4", "b_mse_adam_6", "target"]
+    labels = [tile.label for tile in strips_of(run_folders.root)[0].tiles]
+    assert labels == ["input", "a_mse_adam_0", "b_mse_adam_2", "c_mse_adam_3", "d_mse_adam_4", "b_mse_adam_6", "target"]
 
 
-def test_images_of_which_a_shown_run_kept_no_crop_are_left_out(run_folders: RunFolders) -> None:
+def test_images_without_a_crop_of_every_shown_run_are_left_out(run_folders: RunFolders) -> None:
     run_folders("vdsr_mse_adam", [1.0, 1.2, 1.4, 1.6], output_gray=110)
-    other = RunFolder(run_folders("espcn_mse_adam", [0.9, 1.0, 1.1, 1.2]))
+    other_folder = RunFolder(run_folders("espcn_mse_adam", [0.9, 1.0, 1.1, 1.2]))
     assert strips_of(run_folders.root) == []
     text = PngInfo()
     text.add_text("sr", json.dumps({"side": 8, "rows": [{"name": "b", "top": 0, "left": 0, "side": 8}]}))
-    Image.fromarray(np.full((8, 24, 3), 50, np.uint8)).save(other.samples, pnginfo=text)
+    Image.fromarray(np.full((8, 24, 3), 50, np.uint8)).save(other_folder.samples, pnginfo=text)
     (strip,) = strips_of(run_folders.root)
     assert strip.name == "b"
-    # Input and target are those of the best run, which is the first; errors are those against the target of each run.
+    # Input and target come from the best run, which is first; errors are against the target of the same run.
     assert [gray_and_side(tile.picture) for tile in strip.tiles] == [(101, 6), (111, 6), (50, 8), (121, 6)]
     assert [gray_and_side(tile.error) for tile in strip.tiles[:-1]] == [(80, 6), (40, 6), (0, 8)]
 
 
-def test_crops_of_folds_are_those_of_their_run(run_folders: RunFolders) -> None:
+def test_crops_of_folds_belong_to_their_run(run_folders: RunFolders) -> None:
     folder = RunFolder(run_folders("vdsr_mse_adam", [1.0, 1.2, 1.4, 1.6], output_gray=110))
     for number in range(2):
         folder.fold(number).path.mkdir()
@@ -97,15 +102,15 @@ def test_crops_of_folds_are_those_of_their_run(run_folders: RunFolders) -> None:
     assert [strip.name for strip in strips_of(run_folders.root)] == ["a", "b", "c", "d"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "no layout", "no PNG", "a layout of another file"])
-def test_damaged_samples_are_named_and_the_others_read(run_folders: RunFolders, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "no layout", "not a PNG", "layout without names"])
+def test_damaged_samples_are_reported_and_left_out(run_folders: RunFolders, damage: str) -> None:
     run_folders("vdsr_mse_adam", [1.0, 1.2, 1.4, 1.6], output_gray=110)
     path = RunFolder(run_folders("espcn_mse_adam", [0.9, 1.0, 1.1, 1.2], output_gray=110)).samples
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:60])
     elif damage == "no layout":
         Image.new("RGB", (24, 8)).save(path)
-    elif damage == "no PNG":
+    elif damage == "not a PNG":
         Image.new("RGB", (24, 8)).save(path, "JPEG")
     else:
         text = PngInfo()

@@ -1,4 +1,4 @@
-"""The plots, read back from the figures that were drawn."""
+"""Plots, checked on the drawn matplotlib figures."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are written, in order."""
-    written: list[Figure] = []
+def drawn_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Collects the figures in the order in which they are saved."""
+    saved_figures: list[Figure] = []
     save = Figure.savefig
 
     def savefig(figure: Figure, *args: Any, **kwargs: Any) -> None:
-        written.append(figure)
+        saved_figures.append(figure)
         save(figure, *args, **kwargs)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
-    return written
+    return saved_figures
 
 
 def runs_of(run_folders: RunFolders) -> list[Run]:
@@ -56,12 +56,12 @@ def colour(line: Line2D) -> str:
     return to_hex(line.get_color())
 
 
-def test_cells_are_runs_by_their_levels_in_order_of_appearance(run_folders: RunFolders) -> None:
+def test_cells_group_runs_by_their_levels_in_order_of_appearance(run_folders: RunFolders) -> None:
     for name in ("vdsr_mse_adam_0", "espcn_mse_adam_1", "vdsr_mse_adam_2"):
         run_folders(name, [0.1] * 4)
     runs = {run.name: run for run in runs_of(run_folders)}
     cells = figures.cells_of([runs[name] for name in ("vdsr_mse_adam_0", "espcn_mse_adam_1", "vdsr_mse_adam_2")])
-    assert [(key, [run.name for run in of_cell]) for key, of_cell in cells.items()] == [
+    assert [(key, [run.name for run in cell_runs]) for key, cell_runs in cells.items()] == [
         (("vdsr", "mse", "adam"), ["vdsr_mse_adam_0", "vdsr_mse_adam_2"]),
         (("espcn", "mse", "adam"), ["espcn_mse_adam_1"]),
     ]
@@ -74,22 +74,24 @@ def test_gains_of_a_cell_are_averaged_over_its_runs(run_folders: RunFolders) -> 
     assert values["vdsr", "mse", "adam"] == pytest.approx([0.5, 0.6, 0.7, 0.8])
 
 
-def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(run_folders: RunFolders, drawn: list[Figure]) -> None:
+def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(
+    run_folders: RunFolders, drawn_figures: list[Figure]
+) -> None:
     expected = {
         "espcn": {"mse": {"adam": 0.11, "sgd": -0.22}, "mae": {"adam": 0.33, "sgd": 0.44}},
         "vdsr": {"mse": {"adam": 0.55, "sgd": 0.66}, "mae": {"adam": 1.05}},  # one cell is missing
     }
-    for model, of_model in expected.items():
-        for loss, of_loss in of_model.items():
-            for optimizer, gain in of_loss.items():
+    for model, model_gains in expected.items():
+        for loss, loss_gains in model_gains.items():
+            for optimizer, gain in loss_gains.items():
                 run_folders(f"{model}_{loss}_{optimizer}", [gain - 0.1, gain + 0.1, gain, gain])
     svg = figures.heat_map(figures.cells_of(runs_of(run_folders)))
-    panels = drawn[0].axes[:2]
+    panels = drawn_figures[0].axes[:2]
     assert [panel.get_title() for panel in panels] == ["espcn", "vdsr"]
     assert labels(panels[0].get_yticklabels()) == ["mae", "mse"]
     assert labels(panels[1].get_yticklabels()) == ["", ""]
     for panel in panels:
-        of_model = expected[panel.get_title()]
+        model_gains = expected[panel.get_title()]
         optimizers = labels(panel.get_xticklabels())
         assert optimizers == ["adam", "sgd"]
         texts = {text.get_position(): text for text in panel.texts}
@@ -97,7 +99,7 @@ def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(run_folders: Run
         values: Any = np.ma.filled(np.ma.asarray(image.get_array()), np.nan)
         for row, loss in enumerate(["mae", "mse"]):
             for column, optimizer in enumerate(optimizers):
-                value = of_model[loss].get(optimizer)
+                value = model_gains[loss].get(optimizer)
                 text = texts.pop((column, row))
                 assert text.get_text() == ("–" if value is None else f"{value:+.2f}")  # noqa: RUF001
                 assert values[row, column] == pytest.approx(np.nan if value is None else value, nan_ok=True)
@@ -106,7 +108,7 @@ def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(run_folders: Run
         assert not texts
         assert image.get_clim() == pytest.approx((-1.05, 1.05))
         assert image.cmap(1.0)[2] > image.cmap(1.0)[0]  # gains are blue, losses red
-    # In the file the texts are texts, in the group of their panel.
+    # The SVG keeps text as text, grouped by panel.
     root = ET.fromstring(svg)
     groups = {group.get("id"): "".join(group.itertext()) for group in root.iter("{http://www.w3.org/2000/svg}g")}
     assert "+1.05" in groups["axes_2"]
@@ -114,28 +116,30 @@ def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(run_folders: Run
     assert "gain over the input (dB)" in groups["axes_3"]
 
 
-def test_colours_of_tiny_gains_are_not_exaggerated(run_folders: RunFolders, drawn: list[Figure]) -> None:
+def test_colours_of_tiny_gains_are_not_exaggerated(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
     run_folders("vdsr_mse_adam", [0.01] * 4)
     run_folders("vdsr_mae_adam", [0.02] * 4)
     figures.heat_map(figures.cells_of(runs_of(run_folders)))
-    assert drawn[0].axes[0].get_images()[0].get_clim() == (-0.05, 0.05)
+    assert drawn_figures[0].axes[0].get_images()[0].get_clim() == (-0.05, 0.05)
 
 
-def test_effects_are_points_with_intervals_from_the_top(run_folders: RunFolders, drawn: list[Figure]) -> None:
+def test_effects_are_points_with_intervals_listed_from_the_top(
+    run_folders: RunFolders, drawn_figures: list[Figure]
+) -> None:
     spread = np.array([-0.2, 0.0, 0.0, 0.2])
-    for model, better in (("espcn", 0.0), ("vdsr", 1.0 + spread)):
-        for loss, worse in (("mse", 0.0), ("mae", 0.3)):
-            run_folders(f"{model}_{loss}_adam", list(np.full(4, 0.5) + better - worse))
+    for model, model_gain in (("espcn", 0.0), ("vdsr", 1.0 + spread)):
+        for loss, loss_penalty in (("mse", 0.0), ("mae", 0.3)):
+            run_folders(f"{model}_{loss}_adam", list(np.full(4, 0.5) + model_gain - loss_penalty))
     assert figures.effects(figures.cells_of(runs_of(run_folders)))
-    (axes,) = drawn[0].axes
+    (axes,) = drawn_figures[0].axes
     assert labels(axes.get_yticklabels()) == ["loss: mse", "loss: mae", "model: vdsr", "model: espcn"]
     assert list(axes.get_yticks()) == [0, 1, 2, 3]
     lines = axes.get_lines()
-    half = bootstrap_interval(0.5 + spread / 2)
+    vdsr_interval = bootstrap_interval(0.5 + spread / 2)
     expected = [  # half of the difference between two levels
         (0.15, (0.15, 0.15), ORANGE),
         (-0.15, (-0.15, -0.15), ORANGE),
-        (0.5, half, BLUE),
+        (0.5, vdsr_interval, BLUE),
         (-0.5, bootstrap_interval(-0.5 - spread / 2), BLUE),
     ]
     for height, (mean, interval, expected_colour) in enumerate(expected):
@@ -147,13 +151,13 @@ def test_effects_are_points_with_intervals_from_the_top(run_folders: RunFolders,
     assert axes.get_xlabel() == "difference from the mean of all choices (dB)"
 
 
-def test_a_single_cell_has_no_effects(run_folders: RunFolders, drawn: list[Figure]) -> None:
+def test_a_single_cell_has_no_effects(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
     run_folders("vdsr_mse_adam", [0.5] * 4)
     assert figures.effects(figures.cells_of(runs_of(run_folders))) is None
-    assert not drawn
+    assert not drawn_figures
 
 
-def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn: list[Figure]) -> None:
+def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
     run_folders("espcn_mae_adam", [0.5] * 4, curve=[{"epoch": 0, "val/gain": -7.0}, {"epoch": 3, "val/gain": 0.5}])
     with_band = [
         {"epoch": 0, "val/gain": -6.0, "val/gain_sd": 0.5},
@@ -165,7 +169,7 @@ def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn
     run_folders("vdsr_mse_adam_1", [0.7] * 4)
     run_folders("vdsr_vgg_adam", [0.5] * 4, curve=[{"epoch": 0, "train/loss": 0.1}])  # never validated
     figures.curves(figures.cells_of(runs_of(run_folders)))
-    panels = {axes.get_title(): axes for axes in drawn[0].axes}
+    panels = {axes.get_title(): axes for axes in drawn_figures[0].axes}
     assert list(panels) == ["espcn, mae", "vdsr, mae", "espcn, mse", "vdsr, mse", "espcn, vgg", "vdsr, vgg"]
 
     def curves(title: str) -> list[Line2D]:
@@ -188,16 +192,16 @@ def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn
     assert colour(first) == colour(second) == BLUE
     for title in ("espcn, mse", "espcn, vgg", "vdsr, vgg"):
         assert curves(title) == []
-    # From the lowest end (-1) to the highest gain (1), with a quarter below and a tenth above.
+    # From the lowest final gain (-1) to the highest gain (1), plus a quarter of that range below and a tenth above.
     assert panels["vdsr, mse"].get_ylim() == pytest.approx((-1 - 0.25 * 2, 1 + 0.1 * 2))
-    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["adam", "sgd"]
-    assert [text.get_text() for text in drawn[0].texts] == ["epoch", "gain over the input (dB)"]
+    assert [text.get_text() for text in drawn_figures[0].legends[0].get_texts()] == ["adam", "sgd"]
+    assert [text.get_text() for text in drawn_figures[0].texts] == ["epoch", "gain over the input (dB)"]
 
 
-def test_flat_curves_have_room_and_include_the_input(run_folders: RunFolders, drawn: list[Figure]) -> None:
+def test_flat_curves_have_room_and_include_the_input(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
     run_folders("vdsr_mse_adam", [0.0] * 4)
     figures.curves(figures.cells_of(runs_of(run_folders)))
-    assert drawn[0].axes[0].get_ylim() == pytest.approx((-0.1, 0.05))
+    assert drawn_figures[0].axes[0].get_ylim() == pytest.approx((-0.1, 0.05))
 
 
 def points(axes: Axes) -> dict[str, Any]:
@@ -211,7 +215,9 @@ def points(axes: Axes) -> dict[str, Any]:
     }
 
 
-def test_cost_joins_and_names_the_runs_on_the_pareto_front(run_folders: RunFolders, drawn: list[Figure]) -> None:
+def test_cost_connects_and_labels_the_runs_on_the_pareto_front(
+    run_folders: RunFolders, drawn_figures: list[Figure]
+) -> None:
     costs = {  # gain, milliseconds, training seconds
         "vdsr_mse_adam": (2.0, 100.0, 50.0),
         "vdsr_mae_adam": (1.0, 90.0, 40.0),
@@ -223,32 +229,31 @@ def test_cost_joins_and_names_the_runs_on_the_pareto_front(run_folders: RunFolde
         run_folders(f"grid/{name}", [gain] * 4, ms_per_image=milliseconds, train_seconds=seconds)
     (comparison,) = find_comparisons(run_folders.root).comparisons
     figures.cost(leaderboard(comparison))
-    left, right = drawn[0].axes
+    left, right = drawn_figures[0].axes
     assert (left.get_xlabel(), right.get_xlabel()) == ("milliseconds per 256x256 image", "training seconds")
     assert left.get_ylabel() == "gain over the input (dB)"
-    # Models have the colours of their order on the board.
-    approximately = pytest.approx
+    # Models are coloured in the order of the leaderboard.
     assert points(left) == {
-        "vdsr": (BLUE, [approximately([100, 2.0]), approximately([90, 1.0])]),
-        "espcn": (ORANGE, [approximately([20, 1.5]), approximately([5, 0.5])]),
+        "vdsr": (BLUE, [pytest.approx([100, 2.0]), pytest.approx([90, 1.0])]),
+        "espcn": (ORANGE, [pytest.approx([20, 1.5]), pytest.approx([5, 0.5])]),
     }
     assert points(right) == {
-        "vdsr": (BLUE, [approximately([50, 2.0]), approximately([40, 1.0])]),
-        "espcn": (ORANGE, [approximately([30, 1.5]), approximately([60, 0.5])]),
-        "edsr": (GREEN, [approximately([70, 0.4])]),
+        "vdsr": (BLUE, [pytest.approx([50, 2.0]), pytest.approx([40, 1.0])]),
+        "espcn": (ORANGE, [pytest.approx([30, 1.5]), pytest.approx([60, 0.5])]),
+        "edsr": (GREEN, [pytest.approx([70, 0.4])]),
     }
     front, zero = left.get_lines()
     assert front.get_xydata() == pytest.approx(np.array([[5, 0.5], [20, 1.5], [100, 2.0]]))
     assert heights(zero) == [0, 0]
-    named = {text.get_text(): tuple(text.xy) for text in left.texts}  # type: ignore[attr-defined]
-    assert named == {
-        "espcn_mae_adam": approximately((5, 0.5)),
-        "espcn_mse_adam": approximately((20, 1.5)),
-        "vdsr_mse_adam": approximately((100, 2.0)),
+    annotations = {text.get_text(): tuple(text.xy) for text in left.texts}  # type: ignore[attr-defined]
+    assert annotations == {
+        "espcn_mae_adam": pytest.approx((5, 0.5)),
+        "espcn_mse_adam": pytest.approx((20, 1.5)),
+        "vdsr_mse_adam": pytest.approx((100, 2.0)),
     }
     assert right.get_lines()[0].get_xydata() == pytest.approx(np.array([[30, 1.5], [50, 2.0]]))
     assert [text.get_text() for text in right.texts] == ["espcn_mse_adam", "vdsr_mse_adam"]
-    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["vdsr", "espcn", "edsr"]
+    assert [text.get_text() for text in drawn_figures[0].legends[0].get_texts()] == ["vdsr", "espcn", "edsr"]
     # 5 to 100 ms are more than a factor of ten, 30 to 70 s are not.
     assert (left.get_xscale(), right.get_xscale()) == ("log", "linear")
     assert left.get_ylim() == pytest.approx((-0.2, 2.2))
@@ -258,33 +263,33 @@ def test_cost_joins_and_names_the_runs_on_the_pareto_front(run_folders: RunFolde
     ("lowest", "highest", "limits"),
     [
         (-0.5, 1.0, (-0.5 - 0.1, 1.1)),
-        (-9.0, 1.0, (-1.0 - 0.1, 1.1)),  # no lower than the best is high
+        (-9.0, 1.0, (-1.0 - 0.1, 1.1)),  # no further below zero than the best run is above it
         (0.05, 0.1, (-0.02, 0.22)),  # at least 0.2 dB
         (-9.0, -8.0, (-0.2 - 0.02, 0.22)),
     ],
 )
 def test_runs_far_below_the_input_do_not_squeeze_the_others(
-    run_folders: RunFolders, drawn: list[Figure], lowest: float, highest: float, limits: tuple[float, float]
+    run_folders: RunFolders, drawn_figures: list[Figure], lowest: float, highest: float, limits: tuple[float, float]
 ) -> None:
     run_folders("vdsr_mse_adam", [highest] * 4)
     run_folders("vdsr_mae_adam", [lowest] * 4)
     (comparison,) = find_comparisons(run_folders.root).comparisons
     figures.cost(leaderboard(comparison))
-    assert drawn[0].axes[0].get_ylim() == pytest.approx(limits)
+    assert drawn_figures[0].axes[0].get_ylim() == pytest.approx(limits)
 
 
-def test_a_logarithmic_axis_has_plain_numbers(run_folders: RunFolders, drawn: list[Figure]) -> None:
+def test_ticks_of_a_logarithmic_axis_are_plain_numbers(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
     run_folders("vdsr_mse_adam", [1.0] * 4, ms_per_image=101.0)
     run_folders("vdsr_mae_adam", [0.9] * 4, ms_per_image=10.0)
     (comparison,) = find_comparisons(run_folders.root).comparisons
     figures.cost(leaderboard(comparison))
-    axis = drawn[0].axes[0].xaxis
-    assert drawn[0].axes[0].get_xscale() == "log"
+    axis = drawn_figures[0].axes[0].xaxis
+    assert drawn_figures[0].axes[0].get_xscale() == "log"
     assert {"10", "20", "50", "100"} <= set(labels(axis.get_ticklabels()))
     assert set(labels(axis.get_ticklabels(minor=True))) <= {""}
 
 
-def test_the_same_numbers_give_the_same_file(run_folders: RunFolders) -> None:
+def test_figures_are_reproducible(run_folders: RunFolders) -> None:
     run_folders("vdsr_mse_adam", [1.0] * 4)
     cells = figures.cells_of(runs_of(run_folders))
     assert figures.curves(cells) == figures.curves(cells)

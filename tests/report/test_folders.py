@@ -26,7 +26,7 @@ def test_scores_of_images_become_means_of_folds(run_folders: RunFolders) -> None
     assert set(run.images["a"]) == {"psnr", "ssim", "gain", "input_psnr", "input_ssim"}
 
 
-def test_images_are_sorted_by_name_with_their_own_scores_and_folds(run_folders: RunFolders) -> None:
+def test_images_are_sorted_by_name_along_with_their_scores_and_folds(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [3.0, 1.0, 2.0], names=["c", "a", "b"], folds=(0, 1, 1))
     (run,) = read_runs(run_folders.root).runs
     assert list(run.images) == ["a", "b", "c"]
@@ -37,12 +37,12 @@ def test_images_are_sorted_by_name_with_their_own_scores_and_folds(run_folders: 
 def test_images_of_a_single_fold_have_its_number(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [1.0, 2.0], folds=None, config=config(1))
     run_folders("vdsr_mse_adam", [1.0, 2.0], folds=None, config={"data": {"fold": 1, "folds": None}})
-    of_fold, without_folds = read_runs(run_folders.root).runs
-    assert dict(of_fold.folds) == {"a": 1, "b": 1}
-    assert dict(without_folds.folds) == {"a": 0, "b": 0}
+    run_of_fold, run_without_folds = read_runs(run_folders.root).runs
+    assert dict(run_of_fold.folds) == {"a": 1, "b": 1}
+    assert dict(run_without_folds.folds) == {"a": 0, "b": 0}
 
 
-def test_runs_are_found_at_any_depth_without_their_folds(run_folders: RunFolders) -> None:
+def test_runs_are_found_at_any_depth_but_fold_folders_are_ignored(run_folders: RunFolders) -> None:
     first = run_folders("grid/espcn_mse_adam", [0.2, 0.4, 1.0, 1.2])
     shutil.copytree(first, RunFolder(first).fold(0).path)
     run_folders("origin/old/espcn_mse_adam", [-1, -1, -1, -1])
@@ -63,7 +63,7 @@ def test_the_folder_of_a_run_is_read_without_its_siblings(
     assert [run.name for run in read_runs(Path()).runs] == ["espcn_mse_adam"]
 
 
-def test_unfinished_runs_are_named_with_their_reason(run_folders: RunFolders) -> None:
+def test_unfinished_runs_are_listed_with_their_reason(run_folders: RunFolders) -> None:
     run_folders("grid/espcn_mse_adam", [0.1] * 4)
     reason = "fold 1: the loss is not finite at step 7"
     run_folders("grid/espcn_mse_sgd", [0.1] * 4, status=Status.DIVERGED, reason=reason)
@@ -101,25 +101,25 @@ def no_baseline(folder: RunFolder) -> None:
     folder.images.write_text(folder.images.read_text().replace("input_psnr", "in_psnr"))
 
 
-def words_for_numbers(folder: RunFolder) -> None:
+def text_instead_of_a_number(folder: RunFolder) -> None:
     folder.images.write_text(folder.images.read_text().replace("26.1", "high"))
 
 
-def record_without(key: str, folder: RunFolder) -> None:
+def remove_from_record(key: str, folder: RunFolder) -> None:
     record = json.loads(folder.result.read_text())
     del record[key]
     folder.result.write_text(json.dumps(record))
 
 
 def no_data(folder: RunFolder) -> None:
-    record_without("data", folder)
+    remove_from_record("data", folder)
 
 
-def another_shape(folder: RunFolder) -> None:
+def incomplete_record(folder: RunFolder) -> None:
     folder.result.write_text('{"status": "done"}')
 
 
-def a_list(folder: RunFolder) -> None:
+def list_instead_of_a_record(folder: RunFolder) -> None:
     folder.result.write_text("[]")
 
 
@@ -130,15 +130,15 @@ DAMAGES = [
     half_of_the_images,
     no_metrics,
     no_baseline,
-    words_for_numbers,
+    text_instead_of_a_number,
     no_data,
-    another_shape,
-    a_list,
+    incomplete_record,
+    list_instead_of_a_record,
 ]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_run_is_named_in_one_line_and_the_others_are_read(
+def test_a_damaged_run_is_reported_in_one_line_and_the_others_are_read(
     run_folders: RunFolders, damage: Callable[[RunFolder], None]
 ) -> None:
     run_folders("espcn_mse_adam", [0.1] * 4)
@@ -151,19 +151,19 @@ def test_a_damaged_run_is_named_in_one_line_and_the_others_are_read(
     assert "\n" not in problem
 
 
-def test_what_is_wrong_with_a_table_is_stated(run_folders: RunFolders) -> None:
+def test_the_damage_is_described(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.1] * 4)
     for number, damage in enumerate((no_baseline, half_of_the_images, no_data)):
         damage(RunFolder(run_folders(f"vdsr_mse_adam_{number}", [0.1] * 4, folds=None)))
-    lines = read_runs(run_folders.root).problems
-    assert "(images.csv has no column input_psnr)" in lines[0]
-    assert "(images.csv has 2 images, the run validated 4)" in lines[1]
-    assert "(result.json does not describe the images)" in lines[2]
+    problems = read_runs(run_folders.root).problems
+    assert "(images.csv has no column input_psnr)" in problems[0]
+    assert "(images.csv has 2 images, the run validated 4)" in problems[1]
+    assert "(result.json does not describe the images)" in problems[2]
 
 
 def test_a_record_of_schema_1_is_read(run_folders: RunFolders) -> None:
     folder = RunFolder(run_folders("espcn_mse_adam", [0.1] * 4))
-    record_without("schema", folder)
+    remove_from_record("schema", folder)
     (run,) = read_runs(run_folders.root).runs
     assert (run.result.steps, run.levels) == (100, ("espcn", "mse", "adam"))
 
@@ -171,7 +171,7 @@ def test_a_record_of_schema_1_is_read(run_folders: RunFolders) -> None:
 @pytest.mark.parametrize(
     ("limit", "count", "complete"), [(2, 2, True), (2, 1, False), (9, 5, True), (9, 4, False), (0.5, 5, True)]
 )
-def test_a_run_that_validated_a_part_on_request_is_complete(
+def test_a_run_with_limited_validation_batches_is_complete(
     run_folders: RunFolders, limit: float, count: int, complete: bool
 ) -> None:
     run_folders("vdsr_mse_adam", [0.2])
@@ -182,7 +182,7 @@ def test_a_run_that_validated_a_part_on_request_is_complete(
     assert [len(run.images) for run in contents.runs] == ([count] if complete else []) + [1]
 
 
-def test_a_cross_validation_of_a_part_on_request_is_complete(run_folders: RunFolders) -> None:
+def test_a_cross_validation_with_limited_validation_batches_is_complete(run_folders: RunFolders) -> None:
     settings = config() | {"trainer": {"limit_val_batches": 2}}
     run_folders("espcn_mse_adam", [0.2] * 4, config=settings, data=data(5))
     contents = read_runs(run_folders.root)
@@ -203,7 +203,7 @@ def test_folders_without_a_finished_run_are_refused(run_folders: RunFolders, tmp
         read_runs(run_folders.root)
 
 
-def test_scores_on_other_data_sets_are_read_and_damaged_files_named(run_folders: RunFolders) -> None:
+def test_scores_on_other_data_sets_are_read_and_damaged_files_reported(run_folders: RunFolders) -> None:
     folder = RunFolder(run_folders("espcn_mse_adam", [0.1] * 4)).evaluations
     folder.mkdir()
     row = {"model": "espcn", "data": "Set5", "scale": 2, "protocol": "y", "psnr": 36.5, "ssim": 0.95, "images": 5}

@@ -26,7 +26,7 @@ def test_numbers_have_three_significant_digits(value: float | None, text: str) -
     assert si(value) == text
 
 
-def test_means_have_as_many_decimals_as_asked_for() -> None:
+def test_means_have_the_requested_number_of_decimals() -> None:
     assert mean_sd(MeanSd(0.81249, 0.00517), 4) == "0.8125 ± 0.0052"
     assert mean_sd(MeanSd(-0.25, 0.125), signed=True) == "-0.25 ± 0.12"
     assert mean_sd(MeanSd(0.25), signed=True) == "+0.25"
@@ -39,15 +39,13 @@ def test_commits_are_abbreviated() -> None:
 
 
 def test_filters_of_the_templates() -> None:
-    def rendered(template: str, **values: object) -> str:
+    def render(template: str, **values: object) -> str:
         return templates().from_string(template).render(**values)
 
-    assert rendered("{{ 0.126 | signed }} {{ -1 | signed(1) }}") == "+0.13 -1.0"
-    assert rendered("{{ 'a|b' | cell }}") == r"a\|b"
-    assert rendered("{{ '<svg/>' | data_uri }}") == "data:image/svg+xml;base64,PHN2Zy8+"
-    assert (
-        rendered("{{ c | commit }} {{ s | si }} {{ m | mean_sd }}", c=None, s=1, m=MeanSd(1.0)) == "unknown 1.00 1.00"
-    )
+    assert render("{{ 0.126 | signed }} {{ -1 | signed(1) }}") == "+0.13 -1.0"
+    assert render("{{ 'a|b' | cell }}") == r"a\|b"
+    assert render("{{ '<svg/>' | data_uri }}") == "data:image/svg+xml;base64,PHN2Zy8+"
+    assert render("{{ c | commit }} {{ s | si }} {{ m | mean_sd }}", c=None, s=1, m=MeanSd(1.0)) == "unknown 1.00 1.00"
 
 
 def test_html_is_escaped_and_markdown_is_not() -> None:

@@ -18,7 +18,7 @@ def notes_of(run_folders: RunFolders) -> list[str]:
     return notes(comparison, leaderboard(comparison))
 
 
-def test_nothing_is_noted_where_nothing_limits_the_comparison(run_folders: RunFolders) -> None:
+def test_a_comparison_without_limitations_has_no_notes(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.1] * 6, folds=SIX_FOLDS, scale=2)
     run_folders("vdsr_mse_adam", [0.2] * 6, folds=SIX_FOLDS, scale=2)
     assert notes_of(run_folders) == []

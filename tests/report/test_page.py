@@ -25,12 +25,12 @@ BEST = "vdsr_mse_adam"
 
 
 def write_grid(root: Path) -> None:
-    """A grid of 2 x 2 x 2 cells, one of them diverged, two losing to their input."""
+    """A grid of 2 x 2 x 2 cells, of which one diverged and two lose to their input."""
     run_folders = RunFolders(root)
-    for model, better in (("espcn", 0.0), ("vdsr", 0.5)):
-        for loss, worse in (("mse", 0.0), ("mae", 0.1)):
-            for optimizer, much_worse in (("adam", 0.0), ("sgd", 0.7)):
-                gain = 0.5 + better - worse - much_worse
+    for model, model_gain in (("espcn", 0.0), ("vdsr", 0.5)):
+        for loss, loss_penalty in (("mse", 0.0), ("mae", 0.1)):
+            for optimizer, optimizer_penalty in (("adam", 0.0), ("sgd", 0.7)):
+                gain = 0.5 + model_gain - loss_penalty - optimizer_penalty
                 gains = [gain, gain + 0.1, gain + 0.2, gain - 0.1]
                 changes: dict[str, Any] = {}
                 if (model, loss, optimizer) == ("vdsr", "mae", "sgd"):
@@ -47,7 +47,7 @@ def grid(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A grid with its report, which tests only read; its plots are in ``figures``."""
+    """A grid with its report, shared read-only by the tests; its plots are in ``figures``."""
     root = tmp_path_factory.mktemp("report") / "runs"
     write_grid(root)
     write_report(root, root / "figures")
@@ -55,7 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def html_rows(page: str) -> list[tuple[str, list[str]]]:
-    """Class and texts of each row of all tables."""
+    """The class and cell texts of each row of all tables."""
     rows = re.findall(r"<tr(?: class=\"(\w+)\")?>(.*?)</tr>", page, re.DOTALL)
     return [(name, [html.unescape(re.sub("<.*?>", "", cell)) for cell in cells(row)]) for name, row in rows]
 
@@ -70,7 +70,7 @@ def markdown_rows(text: str) -> list[list[str]]:
 
 
 BOARD = [
-    # gain: 1.05 and 1.05 in both folds, since (0 + 0.1) / 2 = (0.2 - 0.1) / 2; inputs 27.0 and 28.5, sd 1.5 / sqrt(2)
+    # gain: 1.05 in both folds, since (0 + 0.1) / 2 = (0.2 - 0.1) / 2; inputs 27.0 and 28.5, sd 1.5 / sqrt(2)
     ["1", "vdsr_mse_adam", "28.80 ± 1.06", "0.8105 ± 0.0000", "+1.05 ± 0.00", "best"],
     ["2", "vdsr_mae_adam", "28.70 ± 1.06", "0.8095 ± 0.0000", "+0.95 ± 0.00", "tie with the best"],
     ["3", "espcn_mse_adam", "28.30 ± 1.06", "0.8055 ± 0.0000", "+0.55 ± 0.00", "tie with the best"],
@@ -83,11 +83,11 @@ BOARD = [
 
 
 def test_html_and_markdown_show_the_same_leaderboard(report: Path) -> None:
-    header, *in_html = [texts for _, texts in html_rows((report / HTML).read_text())][:9]
-    places = [header.index(name) for name in ("rank", "run", "PSNR dB", "SSIM", "gain dB", "verdict")]
-    assert [[row[place] for place in places] for row in in_html] == BOARD
+    header, *html_table = [texts for _, texts in html_rows((report / HTML).read_text())][:9]
+    columns = [header.index(name) for name in ("rank", "run", "PSNR dB", "SSIM", "gain dB", "verdict")]
+    assert [[row[column] for column in columns] for row in html_table] == BOARD
     costs = [header.index(name) for name in ("parameters", "multiply-adds", "ms/image", "training s")]
-    assert {tuple(row[place] for place in costs) for row in in_html} == {
+    assert {tuple(row[column] for column in costs) for row in html_table} == {
         ("24.2 k", "1.58 G", "12.5", "60.0"),
         ("", "", "", ""),
     }
@@ -95,10 +95,12 @@ def test_html_and_markdown_show_the_same_leaderboard(report: Path) -> None:
         f"{row.interval.low:+.2f} to {row.interval.high:+.2f}"
         for row in leaderboard(find_comparisons(report).comparisons[0])
     ]
-    assert [row[header.index("95 % interval")] for row in in_html] == intervals
-    header_md, _, *in_markdown = markdown_rows((report / MARKDOWN).read_text())[:10]
+    assert [row[header.index("95 % interval")] for row in html_table] == intervals
+    header_md, _, *markdown_table = markdown_rows((report / MARKDOWN).read_text())[:10]
     assert header_md == [name for name in header if name != "p"]
-    assert in_markdown == [[text for name, text in zip(header, row, strict=True) if name != "p"] for row in in_html]
+    assert markdown_table == [
+        [text for name, text in zip(header, row, strict=True) if name != "p"] for row in html_table
+    ]
     with (report / CSV).open() as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == [row[1] for row in BOARD] + ["vdsr_mae_sgd"]
@@ -111,22 +113,22 @@ def test_rows_are_marked_and_sorted_by_exact_values(report: Path) -> None:
     (first, *_, last) = re.findall(r"<tr class=\"\w+\">.*?</tr>", page, re.DOTALL)[:8]
     numbers = [float(value) for value in re.findall(r"data-value=\"(.*?)\"", first)]
     assert numbers[:3] == pytest.approx([28.8, 0.8105, 1.05])
-    assert numbers[4:] == [2, 24_195, 1_579_155_456, 12.5, 60]  # the best has no p: it is sorted behind all others
+    assert numbers[4:] == [2, 24_195, 1_579_155_456, 12.5, 60]  # the best run has no p and is sorted last
     assert 0.05 <= float(re.findall(r"data-value=\"(.*?)\"", last)[4]) <= 1
 
 
 def test_p_values_have_two_digits(report: Path) -> None:
     header, *rows = [texts for _, texts in html_rows((report / HTML).read_text())][:9]
-    # Six comparisons of four pairs: 6 * 2 / 2**4, cut off at 1
+    # Six comparisons of four pairs: 6 * 2 / 2**4
     assert [row[header.index("p")] for row in rows] == ["", "0.75", "0.75", "0.75", "0.75", "", "0.75", "0.75"]
 
 
 def test_notes_unfinished_runs_and_commands_are_in_both_pages(report: Path) -> None:
     page, text = html.unescape((report / HTML).read_text()), (report / MARKDOWN).read_text()
-    for written, bullet in ((page, "<li>"), (text, "- ")):
-        assert f"{bullet}2 of 7 runs do not beat their input" in written
-        assert written.index("Unfinished runs") < written.index("fold 1: the loss is not finite at step 7")
-        commands = written[written.index("How to repeat each run") :]
+    for document, bullet in ((page, "<li>"), (text, "- ")):
+        assert f"{bullet}2 of 7 runs do not beat their input" in document
+        assert document.index("Unfinished runs") < document.index("fold 1: the loss is not finite at step 7")
+        commands = document[document.index("How to repeat each run") :]
         assert re.findall(r"model=(\w+) loss=(\w+) optimizer=(\w+)", commands) == [
             tuple(row[1].split("_")) for row in BOARD if row[0]
         ]
@@ -143,10 +145,10 @@ def test_notes_unfinished_runs_and_commands_are_in_both_pages(report: Path) -> N
     assert "separate tables" not in page
 
 
-def test_effects_of_the_choices_are_in_the_text(report: Path) -> None:
+def test_the_effects_of_choices_are_in_the_markdown_report(report: Path) -> None:
     rows = markdown_rows((report / MARKDOWN).read_text().partition("### Effect of each choice\n")[2])
     effects = {row[0]: row[1:] for row in rows}
-    # Cells with every model: mse_adam, mse_sgd and mae_adam, each 0.5 apart. The images differ alike in all cells.
+    # Cells with both models: mse_adam, mse_sgd and mae_adam, each 0.5 apart. The images differ alike in all cells.
     assert effects["model: espcn"] == ["-0.25", "-0.25 to -0.25"]
     assert effects["model: vdsr"] == ["+0.25", "+0.25 to +0.25"]
     assert effects["loss: mse"] == ["+0.05", "+0.05 to +0.05"]
@@ -154,20 +156,20 @@ def test_effects_of_the_choices_are_in_the_text(report: Path) -> None:
     assert len(rows) == 2 + 6
 
 
-def test_markdown_tables_have_as_many_cells_in_every_row(report: Path) -> None:
+def test_all_rows_of_a_markdown_table_have_the_same_number_of_cells(report: Path) -> None:
     tables = re.findall(r"(?:^\|.*\|\n)+", (report / MARKDOWN).read_text(), re.MULTILINE)
     assert len(tables) == 2
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
-def test_the_page_loads_nothing_else(report: Path) -> None:
+def test_the_page_is_self_contained(report: Path) -> None:
     page = (report / HTML).read_text()
     assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
     assert "url(" not in page
 
 
-def test_plots_of_the_page_are_those_of_the_runs(report: Path) -> None:
+def test_the_page_shows_the_plots_of_its_runs(report: Path) -> None:
     page = (report / HTML).read_text()
     plots = re.findall(r"<img alt=\"(\w+)\" src=\"data:image/svg\+xml;base64,(.*?)\">\s*<figcaption>(.*?)<", page)
     names = ["heat_map", "effects", "curves", "cost"]
@@ -209,14 +211,14 @@ def test_crops_are_shown_with_their_error_and_psnr(report: Path) -> None:
     assert "amplified 4x" in page
 
 
-def test_a_report_written_again_is_the_same(grid: Path) -> None:
+def test_reports_are_reproducible(grid: Path) -> None:
     write_report(grid)
     before = [(grid / name).read_bytes() for name in FILES]
     write_report(grid)
     assert [(grid / name).read_bytes() for name in FILES] == before
 
 
-def test_each_sweep_has_plots_of_its_own(run_folders: RunFolders, tmp_path: Path) -> None:
+def test_each_sweep_has_its_own_plots(run_folders: RunFolders, tmp_path: Path) -> None:
     run_folders("a/b/espcn_mse_adam", [0.1] * 4)
     run_folders("a/b/vdsr_mse_adam", [0.3] * 4)
     run_folders("c/vdsr_mse_adam", [0.2] * 4)
@@ -240,7 +242,7 @@ def test_each_sweep_has_plots_of_its_own(run_folders: RunFolders, tmp_path: Path
     assert rows[2:4] == [["model: espcn", "-0.10", "-0.10 to -0.10"], ["model: vdsr", "+0.10", "+0.10 to +0.10"]]
 
 
-def test_names_with_markup_are_text(run_folders: RunFolders) -> None:
+def test_markup_in_names_is_escaped(run_folders: RunFolders) -> None:
     run_folders("a<b>|c_mse_adam", [0.1] * 4, command="train 'a<b>'")
     write_report(run_folders.root)
     page = (run_folders.root / HTML).read_text()
@@ -278,12 +280,12 @@ def test_scores_on_other_data_sets_have_a_table_each(run_folders: RunFolders) ->
         ["bicubic", "33.70", "0.9000", "5"],
     ]
     assert markdown_rows(text.partition("Other data sets: Set5, scale 2, protocol y")[2])[2:6] == expected
-    in_html = html_rows(page.partition("Other data sets: Set5, scale 2, protocol y")[2])[1:5]
-    assert [texts for _, texts in in_html] == expected
-    assert [name for name, _ in in_html] == ["run", "baseline", "run", "baseline"]
+    html_table = html_rows(page.partition("Other data sets: Set5, scale 2, protocol y")[2])[1:5]
+    assert [texts for _, texts in html_table] == expected
+    assert [name for name, _ in html_table] == ["run", "baseline", "run", "baseline"]
 
 
-def test_damaged_samples_are_named_and_the_rest_reported(grid: Path) -> None:
+def test_damaged_samples_are_listed_and_the_rest_is_reported(grid: Path) -> None:
     path = RunFolder(grid / "espcn_mse_adam").samples
     path.write_bytes(path.read_bytes()[:60])
     (problem,) = write_report(grid).problems
@@ -292,32 +294,34 @@ def test_damaged_samples_are_named_and_the_rest_reported(grid: Path) -> None:
     assert "## Left out\n\n- " in (grid / MARKDOWN).read_text()
 
 
-def test_the_command_names_what_it_wrote_and_what_it_left_out(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_what_it_wrote_and_left_out(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["report", str(grid)])
     out = capsys.readouterr().out
     assert "7 runs on 4 images, scale 1, protocol rgb" in out
     assert f"{grid / 'report.html'}" in out
     RunFolder(grid / "espcn_mse_sgd").result.write_text("{")
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit) as exit_info:
         main(["report", str(grid)])
-    assert end.value.code == 1
+    assert exit_info.value.code == 1
     captured = capsys.readouterr()
     assert "6 runs on 4 images" in captured.out
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
 
 
-def test_a_folder_without_runs_gets_one_line_and_no_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
+def test_a_folder_without_runs_is_refused_in_one_line_and_gets_no_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
         main(["report", str(tmp_path)])
-    assert end.value.code == 2
+    assert exit_info.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: no finished run in it")
     with pytest.raises(UserError, match="no such folder"):
         write_report(tmp_path / "none")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_cannot_be_written_is_named(run_folders: RunFolders) -> None:
+def test_a_file_that_cannot_be_written_is_named_in_the_error(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.1] * 4)
     (run_folders.root / MARKDOWN).mkdir()
     with pytest.raises(UserError, match=rf"{MARKDOWN}.*: cannot be written \("):
@@ -325,13 +329,13 @@ def test_a_file_that_cannot_be_written_is_named(run_folders: RunFolders) -> None
 
 
 @pytest.mark.slow
-def test_chromium_opens_the_page_asks_for_nothing_and_sorts_the_table(report: Path, browser: Browser) -> None:
+def test_chromium_shows_the_page_without_requests_and_sorts_the_table(report: Path, browser: Browser) -> None:
     page, page_uri = browser.page, (report / HTML).as_uri()
     page.goto(page_uri)
     page.wait_for_load_state("networkidle")
-    drawn = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
-    assert len(drawn) == 4 + 4 * 9
-    assert all(drawn)
+    loaded = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
+    assert len(loaded) == 4 + 4 * 9
+    assert all(loaded)
     rows = page.locator("table.leaderboard tbody tr")
 
     def names() -> list[str]:
@@ -346,5 +350,5 @@ def test_chromium_opens_the_page_asks_for_nothing_and_sorts_the_table(report: Pa
     assert names() == board[::-1]
     page.locator("table.leaderboard th", has_text="run").click()
     assert names() == sorted(board, reverse=True)
-    assert [url for url in browser.asked if not url.startswith("data:")] == [page_uri]
-    assert not browser.complaints
+    assert [url for url in browser.requests if not url.startswith("data:")] == [page_uri]
+    assert not browser.errors

@@ -1,4 +1,4 @@
-"""The page of a search, from studies made by Optuna itself."""
+"""The page of a search, for studies written by Optuna."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tests.support.browser import Browser
 
 
 def hill(trial: Trial) -> float:
-    """Four steps up a hill; low ones are pruned after the second, one fails."""
+    """Reports its height at four steps; trials 4 and 5 are pruned at the second, trial 3 fails."""
     x, kind = trial.suggest_float("x", 0, 4), trial.suggest_categorical("kind", ["a", "b"])
     value = -((x - 2) ** 2) - (kind == "b")
     for step in range(1, 5):
@@ -31,13 +31,13 @@ def hill(trial: Trial) -> float:
 
 
 def height_and_cost(trial: Trial) -> tuple[float, float]:
-    """Neither can be had without the other."""
+    """Two conflicting objectives."""
     x = trial.suggest_float("x", 0, 1)
     return x, x**2
 
 
 def make_study(folder: Path, objective: Callable[[Trial], float | tuple[float, ...]], *directions: str) -> Path:
-    """A folder of a search, as the sweeper leaves it."""
+    """A search folder as written by the sweeper."""
     folder.mkdir()
     (folder / "multirun.yaml").write_text("hydra: {sweeper: {storage: null, study_name: null}}")
     with opened(place_of(folder, None, None), directions=list(directions)) as (study, _):
@@ -46,12 +46,14 @@ def make_study(folder: Path, objective: Callable[[Trial], float | tuple[float, .
     return folder
 
 
-def test_the_page_lists_every_trial_and_what_pruning_spared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_lists_every_trial_and_the_command_the_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = make_study(tmp_path / "search", hill, "maximize")
-    standing = write_search(folder)
-    assert standing.counts == {"complete": 7, "fail": 1, "pruned": 2}
-    assert standing.saved == pytest.approx(1 - (7 * 4 + 2 * 2) / (9 * 4))
-    (best,) = standing.best
+    summary = write_search(folder)
+    assert summary.counts == {"complete": 7, "fail": 1, "pruned": 2}
+    assert summary.saved == pytest.approx(1 - (7 * 4 + 2 * 2) / (9 * 4))
+    (best,) = summary.best
     page = (folder / FILE).read_text()
     rows = re.findall(r"<tr><td>(\d+)</td><td>(\w+)</td>", page)
     assert {number: state for number, state in rows if state != "complete"} == {
@@ -65,14 +67,14 @@ def test_the_page_lists_every_trial_and_what_pruning_spared(tmp_path: Path, caps
     assert f"best: trial {best.number}, {best.value:.6g}, x=" in capsys.readouterr().out
 
 
-def test_several_objectives_show_their_front(tmp_path: Path) -> None:
+def test_several_objectives_show_a_pareto_front(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "search", height_and_cost, "maximize", "minimize")
     assert {trial.number for trial in write_search(folder).best} == set(range(10))
     assert "Pareto-front Plot" in (folder / FILE).read_text()
 
 
 @pytest.mark.slow
-def test_chromium_draws_every_plot_and_asks_for_nothing(tmp_path: Path, browser: Browser) -> None:
+def test_chromium_draws_every_plot_without_requests(tmp_path: Path, browser: Browser) -> None:
     folder = make_study(tmp_path / "search", hill, "maximize")
     write_search(folder)
     uri = (folder / FILE).as_uri()
@@ -85,8 +87,8 @@ def test_chromium_draws_every_plot_and_asks_for_nothing(tmp_path: Path, browser:
         "Slice Plot",
         "Parallel Coordinate Plot",
     ]
-    assert browser.asked == [uri]
-    assert not browser.complaints
+    assert browser.requests == [uri]
+    assert not browser.errors
 
 
 def test_a_search_without_a_complete_trial_has_a_page(tmp_path: Path) -> None:
@@ -94,15 +96,17 @@ def test_a_search_without_a_complete_trial_has_a_page(tmp_path: Path) -> None:
         raise ValueError
 
     folder = make_study(tmp_path / "search", fails, "maximize")
-    standing = write_search(folder)
-    assert not standing.best
-    assert standing.counts == {TrialState.FAIL.name.lower(): 10}
+    summary = write_search(folder)
+    assert not summary.best
+    assert summary.counts == {TrialState.FAIL.name.lower(): 10}
 
 
-def test_a_folder_without_a_search_or_a_study_gets_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
+def test_a_folder_without_a_search_or_a_study_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
         main(["search", str(tmp_path)])
-    assert end.value.code == 2
+    assert exit_info.value.code == 2
     assert re.fullmatch(r"error: .*: no search in it: name the folder of one .*\n", capsys.readouterr().err)
     (tmp_path / "multirun.yaml").write_text("hydra: {sweeper: {storage: null, study_name: null}}")
     with pytest.raises(UserError, match="the study of this search is missing"):

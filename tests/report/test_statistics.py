@@ -18,30 +18,30 @@ from sr.report.statistics import (
 MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 
 
-def test_levels_of_confidence_and_significance() -> None:
+def test_confidence_and_significance_levels() -> None:
     assert (CONFIDENCE, ALPHA) == (0.95, 0.05)
 
 
-def test_paired_test_is_wilcoxons_counted_by_hand() -> None:
-    # Negative differences have the ranks 10 (-48) and 14 (-67): W = 24. Of 2**15 signs those with a rank sum of at
-    # most 24 are counted, twice.
-    ways = np.zeros(121)  # to reach each rank sum
-    ways[0] = 1
+def test_paired_test_matches_a_hand_counted_wilcoxon_test() -> None:
+    # Negative differences have the ranks 10 (-48) and 14 (-67): W = 24. Of the 2**15 sign combinations, those
+    # with a rank sum of at most 24 are counted, twice.
+    sign_counts = np.zeros(121)  # sign combinations per rank sum
+    sign_counts[0] = 1
     for rank in range(1, 16):
-        ways[rank:] += ways[:-rank].copy()
+        sign_counts[rank:] += sign_counts[:-rank].copy()
     assert [sorted(map(abs, MAIZE)).index(value) + 1 for value in (48, 67)] == [10, 14]
-    expected = 2 * ways[: 24 + 1].sum() / 2**15
+    expected = 2 * sign_counts[: 24 + 1].sum() / 2**15
     assert paired_p_value(MAIZE, [0] * 15) == pytest.approx(expected)
     assert paired_p_value([0] * 15, MAIZE) == pytest.approx(expected)
     assert paired_p_value(MAIZE, [0] * 15) == pytest.approx(stats.wilcoxon(MAIZE).pvalue)
 
 
-def test_paired_test_is_about_differences_not_values() -> None:
+def test_paired_test_depends_only_on_differences() -> None:
     shifted = [value + 1000 for value in MAIZE]
     assert paired_p_value(shifted, [1000] * 15) == paired_p_value(MAIZE, [0] * 15)
 
 
-def test_equal_columns_do_not_differ_and_too_few_pairs_never_do() -> None:
+def test_equal_columns_and_too_few_pairs_are_never_significant() -> None:
     assert paired_p_value([1.0, 2.0], [1.0, 2.0]) == 1.0
     assert paired_p_value(np.arange(1.0, LEAST_PAIRS), np.zeros(LEAST_PAIRS - 1)) > ALPHA
     assert paired_p_value(np.arange(1.0, LEAST_PAIRS + 1), np.zeros(LEAST_PAIRS)) < ALPHA
@@ -67,17 +67,17 @@ def test_holm_lies_between_bonferroni_and_false_discovery_control() -> None:
     assert (adjusted >= by_fdr - 1e-12).all()
 
 
-def test_bootstrap_interval_is_near_the_normal_one_and_repeatable() -> None:
+def test_bootstrap_interval_is_reproducible_and_close_to_the_normal_interval() -> None:
     values = np.random.default_rng(1).normal(0.5, 0.2, 200)
     interval = bootstrap_interval(values)
-    reach = 1.96 * values.std(ddof=1) / 200**0.5
-    assert interval == pytest.approx((values.mean() - reach, values.mean() + reach), abs=0.1 * reach)
+    half_width = 1.96 * values.std(ddof=1) / 200**0.5
+    assert interval == pytest.approx((values.mean() - half_width, values.mean() + half_width), abs=0.1 * half_width)
     assert bootstrap_interval(values) == interval
     assert bootstrap_interval([0.25, 0.25]) == (0.25, 0.25)
     assert bootstrap_interval([0.25]) == (0.25, 0.25)
 
 
-def test_bootstrap_interval_is_that_of_percentiles() -> None:
+def test_bootstrap_interval_uses_percentiles() -> None:
     # Two values: the mean of a resample is 0, 0.5 or 1 with probabilities 1/4, 1/2 and 1/4.
     assert bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)
     skewed = np.array([0.0] * 9 + [10.0])
@@ -85,7 +85,7 @@ def test_bootstrap_interval_is_that_of_percentiles() -> None:
     assert bootstrap_interval(skewed) == pytest.approx(np.percentile(resamples, [2.5, 97.5]), abs=1e-9)
 
 
-def test_main_effects_are_worked_out_by_hand_and_a_missing_cell_favours_none() -> None:
+def test_main_effects_match_a_hand_calculation_and_ignore_incomplete_combinations() -> None:
     images = np.array([-0.1, 0.1])  # the same in every cell: they cancel
     cells: dict[tuple[str, ...], Values] = {
         ("a", "mse"): 1.0 + images,
@@ -118,7 +118,7 @@ def test_the_interval_of_an_effect_comes_from_the_images() -> None:
     assert effect.interval == bootstrap_interval(np.array([0.05, 0.15, 0.1, 0.2]))
 
 
-def test_the_front_keeps_what_nothing_beats() -> None:
+def test_the_pareto_front_keeps_undominated_points() -> None:
     assert pareto_front([1, 2, 2, 3, 4], [1, 3, 2, 3, 5]) == [True, True, False, False, True]
     assert pareto_front([1, 1], [2, 2]) == [True, True]
     assert pareto_front([1, float("nan")], [1, 2]) == [True, False]

@@ -31,7 +31,7 @@ def rows(run_folders: RunFolders, tmp_path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_rows_are_those_of_the_boards_then_the_unfinished_runs(rows: list[dict[str, str]]) -> None:
+def test_rows_list_the_leaderboards_then_the_unfinished_runs(rows: list[dict[str, str]]) -> None:
     columns = ("table", "rank", "name", "status", "verdict", "reason")
     assert [tuple(row[column] for column in columns) for row in rows] == [
         ("1", "1", "vdsr_mse_adam", "done", "best", ""),
@@ -49,7 +49,7 @@ def test_conditions_are_those_of_the_comparison(rows: list[dict[str, str]]) -> N
     assert conditions == [first, first, first, second, second, ("", "", "", "")]
 
 
-def test_scores_can_be_worked_out_from_the_images(rows: list[dict[str, str]]) -> None:
+def test_scores_match_those_computed_from_the_images(rows: list[dict[str, str]]) -> None:
     inputs = [26, 28, 30, 27, 25, 25]
     for row, gains in zip(rows[:3], (BEST, SECOND, [0.0] * 6), strict=True):
         values = {name: float(row[name]) for name in ("psnr", "ssim", "gain", "gain_low", "gain_high", "psnr_sd")}
@@ -67,12 +67,12 @@ def test_scores_can_be_worked_out_from_the_images(rows: list[dict[str, str]]) ->
     assert rows[3]["psnr_sd"] == rows[3]["gain_sd"] == ""
 
 
-def test_p_values_are_those_against_the_best(rows: list[dict[str, str]]) -> None:
+def test_p_values_compare_runs_with_the_best(rows: list[dict[str, str]]) -> None:
     assert float(rows[1]["p_against_best"]) == paired_p_value(SECOND, BEST) == pytest.approx(2 / 2**6)
     assert [row["p_against_best"] for number, row in enumerate(rows) if number != 1] == [""] * 5
 
 
-def test_costs_are_those_of_the_record(rows: list[dict[str, str]]) -> None:
+def test_costs_come_from_the_run_record(rows: list[dict[str, str]]) -> None:
     assert (
         rows[0].items()
         >= {

@@ -1,4 +1,4 @@
-"""A page of an installed Chromium."""
+"""A page in an installed Chromium."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 
 @dataclass
 class Browser:
-    """A page of an installed Chromium, what it asked for and what it complained about."""
+    """A page in an installed Chromium, with the URLs it requested and the errors it logged."""
 
     page: Any
-    asked: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
