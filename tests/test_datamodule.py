@@ -205,3 +205,27 @@ def test_seeds_change_the_split_and_the_crops_and_nothing_else(
     assert crops[0].keys() == crops[1].keys()
     assert any(not torch.equal(crops[0][name], crops[1][name]) for name in crops[0])
     assert all(torch.equal(crops[0][name], crops[2][name]) for name in crops[0])
+
+
+def test_teardown_lets_the_next_data_module_close_the_images(compose_config: Compose, make_folder: MakeFolder) -> None:
+    roots = [make_folder(count=10, name=name) for name in ("a", "b")]
+    first, second = (build(compose_config, f"data.root={root}", "data.patch=32") for root in roots)
+    first.setup()
+    assert first.images
+    store = first.images.store
+    first.teardown()
+    closed = [store.closed]  # the next run of the process may want the same ones
+    second.setup()
+    assert [*closed, store.closed] == [False, True]
+    second.teardown()
+
+
+def test_stray_files_and_lone_partners_do_not_stop_a_run_that_skips_them(
+    compose_config: Compose, make_folder: MakeFolder
+) -> None:
+    root = make_folder(count=10, low_scale=2)
+    (root / "high_res" / "README.txt").touch()
+    (root / "low_res" / "9.png").unlink()
+    module = build(compose_config, f"data.root={root}", "scale=2", "data.patch=32", "data.on_bad_file=skip")
+    module.setup()
+    assert sum(module.counts().values()) == 9

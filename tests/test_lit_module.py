@@ -16,7 +16,7 @@ from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
 from sr.lit_module import LitSR
 from sr.metrics import Scorer, score
-from sr.terms import Batch, Part
+from sr.terms import Batch, NetworkConfig, Part
 from tests.support.runs import Command, MakeFolder
 
 STEPS_AN_EPOCH, EPOCHS = 2, 3
@@ -85,7 +85,7 @@ class ScaledError(nn.Module):
         return self.factor * (sr - hr).abs().mean()
 
 
-def lit_module(config: dict[str, Any] | None = None, compile_from: int | None = None) -> LitSR:
+def lit_module(config: NetworkConfig | None = None, compile_from: int | None = None) -> LitSR:
     optimizer, schedule = partial(torch.optim.SGD, lr=2.0), partial(schedules.cosine, warmup=0.2)
     return LitSR(Brighter(), ScaledError(), optimizer, schedule, Scorer(1), config, compile_from)
 
@@ -197,7 +197,8 @@ def test_long_runs_compile_their_training_steps(
 
 def test_a_checkpoint_carries_what_rebuilds_the_network() -> None:
     checkpoint: dict[str, Any] = {}
-    lit_module({"model": {"scale": 1}}).on_save_checkpoint(checkpoint)
-    assert checkpoint == {"sr": {"model": {"scale": 1}}}
+    config = NetworkConfig(model={"scale": 1}, scale=1, scales=[1], protocol="y")
+    lit_module(config).on_save_checkpoint(checkpoint)
+    assert checkpoint == {"sr": {"model": {"scale": 1}, "scale": 1, "scales": [1], "protocol": "y"}}
     lit_module().on_save_checkpoint(checkpoint)
     assert checkpoint == {"sr": {}}

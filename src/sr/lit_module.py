@@ -54,7 +54,7 @@ class LitSR(LightningModule):
         super().__init__()
         self.net, self.loss, self.scorer = net, loss, scorer
         self._optimizer, self._scheduler = optimizer, scheduler
-        self._config = config or {}
+        self._config = config
         self._compile_from = compile_from
         self._enlarge: Callable[[Tensor], Tensor] = self.forward
 
@@ -105,4 +105,4 @@ class LitSR(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the values that rebuild the network."""
-        checkpoint["sr"] = self._config
+        checkpoint["sr"] = self._config or {}

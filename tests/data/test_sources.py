@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,35 @@ def test_an_image_too_small_to_turn_is_named(tmp_path: Path) -> None:
     photograph(15, 40).save(tmp_path / "small.png")
     with pytest.raises(UserError, match=r"small\.png: 40x15 pixels are too few to turn"):
         load_pair(Source("a", "a", tmp_path / "small.png", rotated=True), 1, 2)
+
+
+@pytest.mark.parametrize("find", [isr_folders, image_folder])
+def test_files_that_are_no_images_or_lack_their_partner_are_skipped_on_request(
+    find: Callable[..., list[Source]], make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folder(count=4, low_scale=2)
+    (root / "high_res" / "README.txt").touch()
+    (root / "low_res" / "notes.md").touch()
+    (root / "high_res" / "1.png").unlink()
+    (root / "low_res" / "2.png").unlink()
+    with pytest.raises(UserError):
+        find(root)
+    assert [source.name for source in find(root, "skip")] == ["0", "3"]
+    assert sorted(caplog.messages) == [
+        f"skipped {root}/high_res/2.png: has no partner of that name in low_res/",
+        f"skipped {root}/high_res/README.txt: not an image file",
+        f"skipped {root}/low_res/1.png: has no partner of that name in high_res/",
+        f"skipped {root}/low_res/notes.md: not an image file",
+    ]
+
+
+def test_stray_files_of_a_plain_folder_are_skipped_on_request(
+    make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make_folder(count=2) / "high_res"
+    (folder / "README.txt").touch()
+    assert [source.name for source in image_folder(folder, "skip")] == ["0", "1"]
+    assert caplog.messages == [f"skipped {folder}/README.txt: not an image file"]
 
 
 def test_a_folder_may_be_named_by_a_number(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,3 +214,19 @@ def test_a_refused_cell_is_counted_when_every_job_runs_in_its_own_folder(
     assert "1 refused" in text
     assert len(RunFolder.inside(tmp_path / "grid")) == 1
     assert not list(tmp_path.rglob(".failures"))
+
+
+def test_relative_data_folders_mean_those_beside_the_command_wherever_jobs_run(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_folder(count=6)
+    monkeypatch.chdir(root.parent)
+    code, text = command(
+        *("hydra.mode=MULTIRUN", "hydra.job.chdir=true", "hydra.sweep.dir=grid", "trainer.max_epochs=1"),
+        *("data=isr", f"data.root={root.name}", "data.cache=disk", "data.cache_dir=cache", "seed=1,2"),
+        "hydra.sweep.subdir=${seed}",
+    )
+    assert code == 0, text
+    assert len(RunFolder.inside(Path("grid"))) == 2
+    assert Path("cache").is_dir()
+    assert not list(Path("grid").rglob("cache"))
