@@ -1,4 +1,4 @@
-"""Kills at the worst moments, and a disk that fills up; `scripts/campaigns` tries more of both."""
+"""Runs killed at the worst moments, and full disks; `scripts/campaigns` tests more of both."""
 
 import random
 import subprocess
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the images ``data`` and ``undisturbed``, a run that nothing happened to."""
+    """A folder with the images ``data`` and ``undisturbed``, an undisturbed run."""
     folder = tmp_path_factory.mktemp("faults")
     root = make_images(folder / "data")
     run_to_end(training_command("run", root, folder / "undisturbed"), folder / "undisturbed")
     return folder
 
 
-def test_a_run_that_is_killed_at_random_ends_like_an_undisturbed_one(faults: Path) -> None:
+def test_a_run_killed_at_random_ends_like_an_undisturbed_run(faults: Path) -> None:
     killed = faults / "killed"
     kills = list(run_with_kills(training_command("run", faults / "data", killed), killed, 3, random.Random(5)))
     assert len(kills) == 3
@@ -38,49 +38,49 @@ def test_a_run_that_is_killed_at_random_ends_like_an_undisturbed_one(faults: Pat
 def test_another_seed_is_reported_as_different(faults: Path) -> None:
     other = faults / "other"
     run_to_end([*training_command("run", faults / "data", other), "seed=2"], other)
-    reported = differences(faults / "undisturbed", other)
-    for place in ("last.ckpt: .state_dict", "last.ckpt: .random.torch", "metrics.csv", "curve train/loss_step"):
-        assert any(place in difference for difference in reported), place
+    reported_differences = differences(faults / "undisturbed", other)
+    for expected in ("last.ckpt: .state_dict", "last.ckpt: .random.torch", "metrics.csv", "curve train/loss_step"):
+        assert any(expected in difference for difference in reported_differences), expected
 
 
-def _fails(when: str, at: int) -> Callable[..., None]:
-    """A `save_checkpoint` that raises right before, or right after, it writes ``last.ckpt`` for the ``at``-th time."""
-    save, written = WholeCheckpointIO.save_checkpoint, 0
+def _failing_save(when: str, at: int) -> Callable[..., None]:
+    """A `save_checkpoint` that raises just before or just after it writes ``last.ckpt`` for the ``at``-th time."""
+    save, last_saves = WholeCheckpointIO.save_checkpoint, 0
 
-    def save_checkpoint(self: WholeCheckpointIO, checkpoint: dict[str, Any], path: Path, **others: object) -> None:
-        nonlocal written
-        written += Path(path).name == RunFolder(Path()).last.name
-        if written == at and when == "before":
-            raise RuntimeError("the power is gone")
+    def save_checkpoint(self: WholeCheckpointIO, checkpoint: dict[str, Any], path: Path, **kwargs: object) -> None:
+        nonlocal last_saves
+        last_saves += Path(path).name == RunFolder(Path()).last.name
+        if last_saves == at and when == "before":
+            raise RuntimeError("power failure")
         save(self, checkpoint, path)
-        if written == at:
-            raise RuntimeError("the power is gone")
+        if last_saves == at:
+            raise RuntimeError("power failure")
 
     return save_checkpoint
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("at", [2, 4])  # inside an epoch of four steps, and at its end
-def test_nothing_is_lost_around_a_checkpoint(
+@pytest.mark.parametrize("at", [2, 4])  # in the middle and at the end of an epoch of four steps
+def test_a_failure_just_before_or_after_a_checkpoint_loses_nothing(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, at: int
 ) -> None:
     settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=2", "data.batch_size=3"]
     settings += ["callbacks.checkpoints.minutes=0", "trainer.log_every_n_steps=1", "callbacks=ema"]
-    assert command(*settings, folder="whole")[0] == 0
+    assert command(*settings, folder="uninterrupted")[0] == 0
     with monkeypatch.context() as patch:
-        patch.setattr(WholeCheckpointIO, "save_checkpoint", _fails(when, at))
+        patch.setattr(WholeCheckpointIO, "save_checkpoint", _failing_save(when, at))
         code, text = command(*settings)
-    assert (code, "the power is gone" in text) == (1, True)
+    assert (code, "power failure" in text) == (1, True)
     assert result_of(tmp_path / "run")["status"] == "failed"
     time.sleep(1)  # TensorBoard sorts the files of one process and second as text: the tenth before the ninth
     code, text = command(*settings)
     assert code == 0, text
     assert "resuming from" in text
-    assert differences(tmp_path / "whole", tmp_path / "run") == []
+    assert differences(tmp_path / "uninterrupted", tmp_path / "run") == []
 
 
 @pytest.mark.parametrize("size", ["16k", "250k", "500k"])  # before the run, at a checkpoint, in an epoch
-def test_a_full_disk_ends_a_run_with_one_line_and_complete_checkpoints(faults: Path, size: str) -> None:
+def test_a_full_disk_ends_a_run_with_a_one_line_error_and_intact_checkpoints(faults: Path, size: str) -> None:
     try:
         with small_disk(faults / "disk", "16k"):
             pass

@@ -1,4 +1,4 @@
-"""What a run does at its edges: test scores, no validation, faults in parts of a user's own."""
+"""Edge cases of a run: test scores, no validation, errors in the user's own components."""
 
 from pathlib import Path
 
@@ -18,14 +18,16 @@ from tests.support.runs import Command, MakeFolder
 
 
 def psnr_of(checkpoint: Path, image_path: Path) -> float:
-    """PSNR of a checkpoint's network at x2 on an image, computed apart from any run."""
+    """PSNR of a checkpoint's network at x2 on an image, computed independently of any run."""
     hr = read_image(image_path)
     with torch.inference_mode():
         output = load_network(checkpoint)[0](to_float(derive_lr(hr, 2, 2))[None])
     return float(score(output, to_float(hr)[None])["psnr"])
 
 
-def test_the_best_checkpoint_is_tested_not_the_last(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_the_best_checkpoint_is_tested_rather_than_the_last(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
     root = make_folder(count=8)
     spoilt = ("trainer.max_epochs=3", "+callbacks.spoil={_target_: tests.support.parts.SpoilWeights, epoch: 2}")
     code, text = command("data=isr", f"data.root={root}", "scale=2", "test=true", *spoilt)
@@ -45,7 +47,7 @@ def test_the_best_checkpoint_is_tested_not_the_last(command: Command, make_folde
 
 
 @pytest.mark.slow
-def test_test_scores_without_test_images_are_refused_and_a_finished_run_stays_done(
+def test_requesting_test_scores_without_test_images_is_refused_and_a_finished_run_stays_done(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=1", "data.test_share=0")
@@ -89,9 +91,7 @@ def test_folds_that_were_never_validated_are_done(command: Command, make_folder:
     assert result.monitor.value is None
 
 
-def test_a_bug_in_a_users_own_loss_keeps_its_traceback(
-    command: Command, make_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_a_bug_in_a_users_loss_shows_its_traceback(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     code, text = command(
         "data=isr", f"data.root={make_folder(count=6)}", "loss._target_=tests.support.parts.BrokenLoss"
     )
@@ -104,7 +104,7 @@ def test_a_bug_in_a_users_own_loss_keeps_its_traceback(
     assert result.reason.startswith("TypeError: ")
 
 
-def test_what_a_part_refuses_is_one_line_that_names_its_option(
+def test_a_value_refused_by_a_component_is_one_line_that_names_its_option(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     root = make_folder(count=6)

@@ -30,7 +30,7 @@ def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
 
 
 @pytest.mark.slow
-def test_all_folds_train_fresh_models_and_join_their_tables(
+def test_all_folds_train_fresh_models_and_merge_their_tables(
     command: Command,
     make_folder: MakeFolder,
     tmp_path: Path,
@@ -39,11 +39,11 @@ def test_all_folds_train_fresh_models_and_join_their_tables(
     code, text = command(*SETTINGS, f"data.root={root}")
     assert code == 0, text
     folder = tmp_path / "run"
-    result, parts = result_of(folder), [folder / f"fold_{fold}" for fold in range(3)]
-    results = [result_of(part) for part in parts]
-    assert [one["status"] for one in [result, *results]] == ["done"] * 4
+    result, fold_dirs = result_of(folder), [folder / f"fold_{fold}" for fold in range(3)]
+    results = [result_of(fold_dir) for fold_dir in fold_dirs]
+    assert [run_result["status"] for run_result in [result, *results]] == ["done"] * 4
     for name in ("psnr", "ssim", "gain", "input_psnr"):
-        means = [one["scores"]["val"][name]["mean"] for one in results]
+        means = [fold_result["scores"]["val"][name]["mean"] for fold_result in results]
         expected = {"mean": statistics.fmean(means), "sd": statistics.stdev(means)}
         assert result["scores"]["val"][name] == pytest.approx(expected)
     assert f"val/psnr {result['scores']['val']['psnr']['mean']:.2f} +- " in text
@@ -52,18 +52,18 @@ def test_all_folds_train_fresh_models_and_join_their_tables(
     assert len(images) == len({row["name"] for row in images}) == 12
     assert {row["fold"] for row in images} == {"0", "1", "2"}
     epochs = read_table(folder / "metrics.csv")
-    own = [float(read_table(part / "metrics.csv")[1]["val/psnr"]) for part in parts]
-    assert float(epochs[1]["val/psnr"]) == pytest.approx(statistics.fmean(own))
-    assert float(epochs[1]["val/psnr_sd"]) == pytest.approx(statistics.stdev(own))
+    fold_psnrs = [float(read_table(fold_dir / "metrics.csv")[1]["val/psnr"]) for fold_dir in fold_dirs]
+    assert float(epochs[1]["val/psnr"]) == pytest.approx(statistics.fmean(fold_psnrs))
+    assert float(epochs[1]["val/psnr_sd"]) == pytest.approx(statistics.stdev(fold_psnrs))
 
-    weights = [torch.load(part / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for part in parts]
+    weights = [torch.load(path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for path in fold_dirs]
     assert not torch.equal(weights[0]["net.body.0.weight"], weights[1]["net.body.0.weight"])
-    assert [one["config"]["seed"] for one in results] == [23, 24, 25]
-    assert {one["config"]["data"]["seed"] for one in results} == {23}
+    assert [fold_result["config"]["seed"] for fold_result in results] == [23, 24, 25]
+    assert {fold_result["config"]["data"]["seed"] for fold_result in results} == {23}
 
 
 @pytest.mark.slow
-def test_one_fold_alone_repeats_what_all_folds_trained(
+def test_a_single_fold_reproduces_its_training_among_all_folds(
     command: Command,
     make_folder: MakeFolder,
     tmp_path: Path,
@@ -73,7 +73,7 @@ def test_one_fold_alone_repeats_what_all_folds_trained(
     line = result_of(tmp_path / "run" / "fold_1")["command"]
     assert line.endswith("data.fold=1 data.seed=23 seed=24")
     command("data=isr", "data.folds=3", "trainer.max_epochs=2", f"data.root={root}", *line.split()[-3:], folder="alone")
-    scores = [json.dumps(result_of(tmp_path / one)["scores"]) for one in ("alone", "run/fold_1")]
+    scores = [json.dumps(result_of(tmp_path / name)["scores"]) for name in ("alone", "run/fold_1")]
     assert scores[0] == scores[1]
 
 
@@ -87,7 +87,7 @@ def test_finished_folds_are_not_trained_again(
     command(*SETTINGS, f"data.root={root}")
     folder = tmp_path / "run"
     before: dict[str, Any] = {str(fold): result_of(folder / f"fold_{fold}") for fold in range(3)}
-    for killed in (folder, folder / "fold_2"):  # as a kill in the middle of fold 2 leaves them
+    for killed in (folder, folder / "fold_2"):  # the state after a kill during fold 2
         (killed / "result.json").write_text(json.dumps({**result_of(killed), "status": "running"}))
     code, text = command(*SETTINGS, f"data.root={root}")
     assert code == 0

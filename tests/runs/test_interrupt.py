@@ -16,7 +16,7 @@ from tests.support.runs import SMALL, Command, MakeFolder, StopAt, result_of
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (5, 2), (6, 0), (9, 0)])
-def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on_bit_for_bit(
+def test_ctrl_c_ends_cleanly_and_the_same_command_resumes_bit_for_bit(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, workers: int
 ) -> None:
     settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=3"]
@@ -35,32 +35,38 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on_bit_for_bit(
     assert code == 0
     assert "resuming from" in text
 
-    whole, resumed = (tmp_path / name for name in ("whole", "run"))
-    ends = [torch.load(one / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for one in (whole, resumed)]
-    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    uninterrupted, resumed = (tmp_path / name for name in ("whole", "run"))
+    state_dicts = [
+        torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for run_dir in (uninterrupted, resumed)
+    ]
+    assert all(torch.equal(state_dicts[0][name], state_dicts[1][name]) for name in state_dicts[0])
     columns = ("epoch", "step", "lr", "train/loss", "val/psnr", "val/loss")
-    rows = [[[row[column] for column in columns] for row in table(one / "metrics.csv")] for one in (whole, resumed)]
+    rows = [
+        [[row[column] for column in columns] for row in table(run_dir / "metrics.csv")]
+        for run_dir in (uninterrupted, resumed)
+    ]
     assert rows[0] == rows[1]
 
 
 @pytest.mark.slow
-def test_a_job_whose_time_is_over_writes_its_checkpoint_before_the_scheduler_hears_of_it(
+def test_a_job_at_its_time_limit_saves_a_checkpoint_before_the_schedulers_handler_runs(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=3"]
     stop = [f"+callbacks.stop={{_target_: tests.support.runs.StopAt, step: 5, number: {int(signal.SIGUSR2)}}}"]
-    found: list[bool] = []
+    checkpoint_exists: list[bool] = []
 
-    def queue_again(number: int, frame: object) -> None:
-        found.append((tmp_path / "run" / "checkpoints" / "last.ckpt").is_file())
+    def requeue(number: int, frame: object) -> None:
+        checkpoint_exists.append((tmp_path / "run" / "checkpoints" / "last.ckpt").is_file())
         sys.exit(255)
 
-    before = signal.signal(signal.SIGUSR2, queue_again)
+    before = signal.signal(signal.SIGUSR2, requeue)
     try:
         code, text = command(*settings, *stop)
     finally:
         signal.signal(signal.SIGUSR2, before)
-    assert found == [True]
+    assert checkpoint_exists == [True]
     assert code == 143, text
     assert result_of(tmp_path / "run")["status"] == "interrupted"
     monkeypatch.setattr(StopAt, "on_train_batch_end", lambda *args: None)
@@ -70,7 +76,7 @@ def test_a_job_whose_time_is_over_writes_its_checkpoint_before_the_scheduler_hea
 
 
 @pytest.mark.slow
-def test_sigterm_writes_a_checkpoint_and_ends_with_the_shells_code(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_sigterm_saves_a_checkpoint_and_exits_with_code_143(make_folder: MakeFolder, tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=500", f"hydra.run.dir={run}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}

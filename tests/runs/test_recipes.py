@@ -9,7 +9,7 @@ from sr.errors import UserError
 from sr.weights.checkpoint import load_network
 from tests.support.runs import Command, MakeFolder, result_of
 
-# Narrow networks: a step of the whole ones takes a minute here.
+# Small networks: a step at full size takes a minute.
 RECIPE_SIZES = {f"edsr_x{scale}": ["model.num_blocks=2", "model.channels=8"] for scale in (2, 3, 4)}
 RECIPE_SIZES |= {"vdsr": ["model.num_blocks=2"], "autoencoder_x2": ["model.channels=8"]}
 RECIPES = [f"{name}_x{scale}" for name in ("espcn", "edsr") for scale in (2, 3, 4)] + ["vdsr", "autoencoder_x2"]
@@ -17,7 +17,7 @@ RECIPES = [f"{name}_x{scale}" for name in ("espcn", "edsr") for scale in (2, 3, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_recipe_takes_a_step_and_its_checkpoint_enlarges(
+def test_every_recipe_trains_a_step_and_its_checkpoint_upscales(
     command: Command, make_folder: MakeFolder, tmp_path: Path, recipe: str
 ) -> None:
     root = make_folder(count=3, size=(200, 200))

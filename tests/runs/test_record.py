@@ -25,7 +25,7 @@ def config(folder: Path, **options: object) -> dict[str, Any]:
 
 
 def make_run(folder: Path, status: Status, *, checkpoints: bool = False, **fields: Any) -> RunFolder:
-    """A run folder with a record, and a checkpoint if asked for."""
+    """A run folder with a result and, on request, a checkpoint."""
     files = RunFolder(folder)
     files.checkpoints.mkdir(parents=True)
     write_result(folder, RunResult(status, config(folder), **fields))
@@ -39,7 +39,7 @@ def test_a_folder_without_a_run_is_a_fresh_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.DONE, Status.INTERRUPTED, Status.RUNNING, Status.FAILED])
-def test_the_same_run_is_given_back_whatever_its_status(tmp_path: Path, status: Status) -> None:
+def test_the_same_run_is_returned_whatever_its_status(tmp_path: Path, status: Status) -> None:
     make_run(tmp_path / "run", status, checkpoints=True, steps=7)
     earlier = earlier_run(tmp_path / "run", config(tmp_path / "run"))
     assert earlier is not None
@@ -78,14 +78,14 @@ def test_checkpoints_of_folds_count_as_well(tmp_path: Path) -> None:
         earlier_run(files.path, config(files.path, seed=2))
 
 
-def test_checkpoints_without_a_record_are_not_written_over(tmp_path: Path) -> None:
+def test_checkpoints_without_a_result_are_not_overwritten(tmp_path: Path) -> None:
     files = make_run(tmp_path / "run", Status.INTERRUPTED, checkpoints=True)
     files.result.unlink()
     with pytest.raises(UserError, match=r"holds checkpoints of a run without result\.json"):
         earlier_run(files.path, config(files.path))
 
 
-def test_retraining_asks_nobody_and_deletes_nothing_before_it_begins(tmp_path: Path) -> None:
+def test_retraining_is_never_refused_and_deletes_nothing_before_it_starts(tmp_path: Path) -> None:
     files = make_run(tmp_path / "run", Status.DONE, checkpoints=True)
     assert earlier_run(files.path, config(files.path, retrain=True, seed=9)) is None
     assert files.result.is_file()
@@ -108,29 +108,29 @@ def test_only_rank_0_deletes_and_only_what_training_wrote(tmp_path: Path, monkey
 
 def test_a_second_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
     files = make_run(tmp_path / "run", Status.RUNNING, started="noon", process=Process("host", 42))
-    refused = pytest.raises(UserError, match="process 42 on host has trained this run since noon")
-    with hold(files.lock), refused, held_folder(files.path):
-        raise AssertionError("it was held")
-    with held_folder(files.path), hold(files.lock, 0) as free:
-        assert not free
-    with hold(files.lock, 0) as free:
-        assert free
+    expect_refusal = pytest.raises(UserError, match="process 42 on host has trained this run since noon")
+    with hold(files.lock), expect_refusal, held_folder(files.path):
+        raise AssertionError("the lock was acquired twice")
+    with held_folder(files.path), hold(files.lock, 0) as acquired:
+        assert not acquired
+    with hold(files.lock, 0) as acquired:
+        assert acquired
 
 
-def test_a_full_disk_is_one_line_and_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_user_error_and_other_os_errors_are_unchanged(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the disk is full: free some space"), held_folder(tmp_path / "run"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(PermissionError), held_folder(tmp_path / "run"):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
+def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     files = make_run(tmp_path / "run", Status.INTERRUPTED, checkpoints=True)
-    torn = [files.path / ".result.json.7.tmp", files.checkpoints / ".last.ckpt.7.tmp"]
-    for path in torn:
+    temporary_files = [files.path / ".result.json.7.tmp", files.checkpoints / ".last.ckpt.7.tmp"]
+    for path in temporary_files:
         path.write_text("half")
     with held_folder(files.path):
-        assert not any(path.exists() for path in torn)
+        assert not any(path.exists() for path in temporary_files)
         assert files.last.is_file()
 
 
@@ -146,11 +146,11 @@ def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
         (ZeroDivisionError("division\nby zero"), Status.FAILED, "ZeroDivisionError: division by zero"),
     ],
 )
-def test_how_a_run_ended_is_told_in_one_line(error: BaseException, status: Status, reason: str) -> None:
+def test_the_reason_a_run_ended_is_one_line(error: BaseException, status: Status, reason: str) -> None:
     assert status_of(error) == (status, reason)
 
 
-def test_the_reason_is_that_of_the_users_error_inside_another() -> None:
+def test_the_reason_is_that_of_a_wrapped_user_error() -> None:
     error = RuntimeError("wrapped")
     error.__cause__ = UserError("model.channels is odd")
     assert status_of(error) == (Status.FAILED, "model.channels is odd")
@@ -166,7 +166,7 @@ def test_the_reason_is_that_of_the_users_error_inside_another() -> None:
         (Status.INTERRUPTED, {Part.VAL}, False, False),
     ],
 )
-def test_a_run_is_complete_once_it_is_done_and_tested_if_asked_for(
+def test_a_run_is_complete_once_it_is_done_and_tested_if_requested(
     status: Status, scored: set[Part], test: bool, expected: bool
 ) -> None:
     data = DataSummary("abc", {Part.TRAIN: 5, Part.VAL: 1, Part.TEST: 2})
@@ -174,7 +174,7 @@ def test_a_run_is_complete_once_it_is_done_and_tested_if_asked_for(
     assert is_complete(result, test=test) is expected
 
 
-def test_test_scores_of_a_finished_run_without_test_images_are_refused() -> None:
+def test_requesting_test_scores_of_a_finished_run_without_test_images_is_refused() -> None:
     result = RunResult(Status.DONE, {}, data=DataSummary("abc", {Part.TRAIN: 5, Part.VAL: 1, Part.TEST: 0}))
     assert is_complete(result, test=False)
     with pytest.raises(UserError, match="held no test images out"):
@@ -197,7 +197,7 @@ def test_a_run_that_does_not_beat_its_input_ends_with_a_warning(
     assert caplog.messages[-1] == f"run folder: {Path('runs/a')}"
 
 
-def test_folds_are_announced_with_their_spread_and_losing_to_the_input_is_said(
+def test_folds_are_announced_with_their_deviation_and_warned_of_if_they_lose_to_the_input(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     scores = {Part.VAL: scores_of(-0.5, 0.25)}
@@ -210,8 +210,8 @@ def test_folds_are_announced_with_their_spread_and_losing_to_the_input_is_said(
 
 
 def test_a_run_that_was_never_validated_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    never: list[dict[Part, Scores]] = [{}, {Part.VAL: {}}]
-    for scores in never:
+    without_scores: list[dict[Part, Scores]] = [{}, {Part.VAL: {}}]
+    for scores in without_scores:
         caplog.clear()
         announce(RunResult(Status.DONE, {}, scores=scores), Path("a"))
         assert caplog.messages[0] == "no val scores: the run was never validated"

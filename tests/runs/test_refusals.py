@@ -1,4 +1,4 @@
-"""Input that is refused before anything is trained."""
+"""Input that is refused before training."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_unknown_groups_and_options_get_hydras_message(command: Command, overrid
     assert "Traceback" not in text
 
 
-def test_several_factors_are_refused_for_a_network_that_enlarges_by_itself(
+def test_several_scales_are_refused_for_a_network_that_upscales_its_input(
     command: Command, make_folder: MakeFolder
 ) -> None:
     code, text = command(

@@ -15,28 +15,28 @@ STATE: dict[str, object] = {
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run folder with checkpoints of 3 and of 5 steps."""
+    """A run folder with checkpoints after 3 and 5 steps."""
     for steps in (3, 5):
         state = {**STATE, "state_dict": {"weight": torch.rand(100)}, "global_step": steps}
         WholeCheckpointIO().save_checkpoint(state, tmp_path / "checkpoints" / "last.ckpt")
     return tmp_path
 
 
-def test_the_last_checkpoint_is_taken_and_the_one_before_is_kept(run: Path) -> None:
+def test_the_last_checkpoint_is_used_with_the_previous_one_as_fallback(run: Path) -> None:
     assert find_checkpoint(run) == (run / "checkpoints" / "last.ckpt", 5)
-    (run / "checkpoints" / "last.ckpt").unlink()  # a kill between two renames
+    (run / "checkpoints" / "last.ckpt").unlink()  # as after a kill between two renames
     assert find_checkpoint(run) == (run / "checkpoints" / "previous.ckpt", 3)
     assert find_checkpoint(run / "checkpoints") is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
-def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(
+def test_a_damaged_checkpoint_is_named_and_the_previous_one_is_used(
     run: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     last = run / "checkpoints" / "last.ckpt"
     content = bytearray(last.read_bytes())
     weights = next(iter(torch.load(last, weights_only=True)["state_dict"].values()))
-    content[content.index(weights.numpy().tobytes()) + 7] ^= 1  # torch itself would not see it
+    content[content.index(weights.numpy().tobytes()) + 7] ^= 1  # torch would not notice
     damages: dict[str, bytes] = {
         "cut": bytes(content[:-100]),
         "flipped": bytes(content),
@@ -51,12 +51,12 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_is_used(
     assert find_checkpoint(run) is None
 
 
-def test_a_checkpoint_without_the_state_of_its_training_is_not_gone_on_from(run: Path) -> None:
+def test_a_checkpoint_without_training_state_is_not_resumed(run: Path) -> None:
     torch.save({"state_dict": {}, "global_step": 9}, run / "checkpoints" / "last.ckpt")
     assert find_checkpoint(run) == (run / "checkpoints" / "previous.ckpt", 3)
 
 
-def test_steps_that_will_be_logged_again_are_cut_from_the_tables(tmp_path: Path) -> None:
+def test_steps_that_will_be_logged_again_are_removed_from_the_step_tables(tmp_path: Path) -> None:
     path = tmp_path / "steps" / "noon" / "metrics.csv"
     path.parent.mkdir(parents=True)
     write_table(path, [{"step": step, "lr": 0.1} for step in range(8)])

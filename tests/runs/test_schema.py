@@ -14,7 +14,7 @@ from sr.terms import DataSummary, Part, Protocol
 CONFIG: dict[str, Any] = {"data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1}
 
 
-def finished() -> RunResult:
+def finished_result() -> RunResult:
     scores = {Part.VAL: {"psnr": MeanSd(30.0, 1.0), "gain": MeanSd(0.5)}}
     return RunResult(
         Status.DONE,
@@ -33,24 +33,24 @@ def finished() -> RunResult:
     )
 
 
-def test_a_result_survives_the_trip(tmp_path: Path) -> None:
-    write_result(tmp_path, finished())
-    assert read_result(tmp_path) == finished()
+def test_a_result_survives_writing_and_reading(tmp_path: Path) -> None:
+    write_result(tmp_path, finished_result())
+    assert read_result(tmp_path) == finished_result()
     assert json.loads((tmp_path / "result.json").read_text())["schema"] == SCHEMA == 2
     assert read_result(tmp_path / "none") is None
 
 
-def test_what_json_lacks_is_written_as_null_and_a_mean_is_read_back_as_nan(tmp_path: Path) -> None:
-    result = finished()
+def test_nan_and_infinity_are_written_as_null_and_a_null_mean_is_read_as_nan(tmp_path: Path) -> None:
+    result = finished_result()
     result.scores = {Part.VAL: {"psnr": MeanSd(math.nan, math.inf)}}
     result.monitor = Monitor("val/psnr", math.nan)
     write_result(tmp_path, result)
     json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
-    again = read_result(tmp_path)
-    assert again is not None
-    assert again.monitor == Monitor("val/psnr", None)
-    assert math.isnan(again.scores[Part.VAL]["psnr"].mean)
-    assert again.scores[Part.VAL]["psnr"].sd is None
+    loaded = read_result(tmp_path)
+    assert loaded is not None
+    assert loaded.monitor == Monitor("val/psnr", None)
+    assert math.isnan(loaded.scores[Part.VAL]["psnr"].mean)
+    assert loaded.scores[Part.VAL]["psnr"].sd is None
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_what_json_lacks_is_written_as_null_and_a_mean_is_read_back_as_nan(tmp_p
         ('{"schema": 3, "status": {}}', r"was written by a newer version of sr"),
     ],
 )
-def test_what_is_no_result_is_refused_in_one_line_that_names_the_file(
+def test_an_invalid_result_is_refused_in_one_line_that_names_the_file(
     tmp_path: Path, content: str, message: str
 ) -> None:
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(UserError, match=message) as refused:
+    with pytest.raises(UserError, match=message) as error:
         read_result(tmp_path)
-    assert "\n" not in str(refused.value)
-    assert str(tmp_path / "result.json") in str(refused.value)
+    assert "\n" not in str(error.value)
+    assert str(tmp_path / "result.json") in str(error.value)
 
 
 def test_a_result_of_schema_1_is_migrated(tmp_path: Path) -> None:
@@ -131,22 +131,22 @@ def test_a_result_knows_which_folds_it_trains(data: dict[str, Any], fold: int | 
     assert (result.fold, result.fold_count) == (fold, count)
 
 
-def test_a_gain_that_two_decimals_do_not_show_is_none() -> None:
+def test_a_gain_that_rounds_to_zero_does_not_beat_the_input() -> None:
     assert [beats_input(gain) for gain in (-1.0, 0.0, 0.0049, 0.005, 1.0)] == [False, False, False, True, True]
 
 
-def test_the_deviation_is_that_of_a_sample_and_a_single_value_has_none() -> None:
+def test_the_sd_is_that_of_a_sample_and_a_single_value_has_none() -> None:
     assert mean_and_sd([30.0, 34.0]) == MeanSd(32.0, 8**0.5)
     assert mean_and_sd([30.0]) == MeanSd(30.0, None)
 
 
-def test_scores_of_images_are_summarised_and_names_and_epochs_are_not() -> None:
+def test_image_scores_are_averaged_and_names_and_epochs_are_left_out() -> None:
     rows = [{"name": "a", "psnr": 30.0, "ssim": 0.5, "epoch": 1}, {"name": "b", "psnr": 34.0, "ssim": 0.5, "epoch": 1}]
     assert over_images(rows) == {"psnr": MeanSd(32.0, 8**0.5), "ssim": MeanSd(0.5, 0.0)}
     assert over_images(rows[:1]) == {"psnr": MeanSd(30.0), "ssim": MeanSd(0.5)}
     assert over_images([]) == {}
 
 
-def test_over_folds_the_means_count_whatever_the_number_of_images() -> None:
+def test_fold_means_are_averaged_whatever_the_number_of_images() -> None:
     folds = [{"psnr": MeanSd(30.0, 5.0), "ssim": MeanSd(0.5)}, {"psnr": MeanSd(32.0, 1.0)}]
     assert over_folds(folds) == {"psnr": MeanSd(31.0, 2**0.5)}

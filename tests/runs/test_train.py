@@ -1,4 +1,4 @@
-"""Whole runs through the command, small enough for a laptop."""
+"""Complete runs through the command line, small enough for a laptop."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from sr.weights.checkpoint import load_network
 from tests.support.runs import Command, MakeFolder, result_of
 
 
-def test_a_run_leaves_a_folder_that_explains_itself(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_run_folder_describes_its_run(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     root = make_folder(count=12)
     code, text = command(
         "data=isr", f"data.root={root}", "trainer.max_epochs=2", "test=true", "seed=0", "trainer.log_every_n_steps=1"
@@ -87,7 +87,7 @@ def test_a_model_that_loses_to_its_input_ends_with_a_warning(command: Command, m
 
 
 @pytest.mark.slow
-def test_same_seed_same_result_and_another_seed_another(
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     root = make_folder(count=8)
@@ -101,7 +101,7 @@ def test_same_seed_same_result_and_another_seed_another(
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
+def test_a_finished_run_is_not_retrained_and_another_config_is_refused(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=1")
@@ -113,7 +113,7 @@ def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
     assert "done before" in text
     assert "val/psnr" in text
     assert result_of(tmp_path / "run")["started"] == started
-    code, _ = command(*settings, "test=true")  # but asked for test scores, it adds them
+    code, _ = command(*settings, "test=true")  # adds the test scores
     assert code == 0
     assert "test" in result_of(tmp_path / "run")["scores"]
     assert result_of(tmp_path / "run")["steps"] == 1
@@ -126,7 +126,7 @@ def test_a_finished_run_is_not_trained_again_and_another_config_not_mixed_in(
 
 
 @pytest.mark.slow
-def test_a_moved_run_folder_keeps_its_best(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_moved_run_folder_keeps_its_best_score(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=2")
     command(*settings)
     before = result_of(tmp_path / "run")
@@ -139,7 +139,7 @@ def test_a_moved_run_folder_keeps_its_best(command: Command, make_folder: MakeFo
     assert "test" in after["scores"]
 
 
-def test_a_run_that_another_process_trains_is_left_alone(command: Command, tmp_path: Path) -> None:
+def test_a_run_that_another_process_is_training_is_left_alone(command: Command, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     earlier = {"status": "running", "process": {"host": "there", "id": 7}, "started": "noon", "config": {}}
     (tmp_path / "run" / "result.json").write_text(json.dumps(earlier))
@@ -160,28 +160,28 @@ def test_a_run_that_failed_before_training_does_not_block_its_folder(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files of a run folder by name, without what Hydra wrote."""
+    """The files of a run folder by name, except Hydra's."""
     files = [path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts]
     return {path.name: path.read_bytes() for path in files if path.suffix != ".log"}
 
 
 @pytest.mark.slow
-def test_retraining_leaves_nothing_of_the_run_before_once_it_begins(
+def test_retraining_removes_the_earlier_run_once_it_starts(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     settings = ("data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=1")
     command(*settings, "test=true")
-    (tmp_path / "run" / "notes.txt").write_text("mine")
+    (tmp_path / "run" / "notes.txt").write_text("a note")
     before = contents(tmp_path / "run")
     assert command(*settings, "retrain=true", "optimizer.lr=-1")[0] == 2  # refused: nothing is lost
     assert contents(tmp_path / "run") == before
     code, text = command(*settings, "retrain=true", "seed=2")
     assert code == 0, text
-    left = contents(tmp_path / "run")
-    assert left["notes.txt"] == b"mine"
-    assert "test_images.csv" not in left
-    assert left["best.ckpt"] != before["best.ckpt"]
-    assert not {name for name in before if name.startswith("events")} & left.keys()
+    after = contents(tmp_path / "run")
+    assert after["notes.txt"] == b"a note"
+    assert "test_images.csv" not in after
+    assert after["best.ckpt"] != before["best.ckpt"]
+    assert not {name for name in before if name.startswith("events")} & after.keys()
 
 
 def test_a_run_that_was_never_validated_is_done_and_stays_done(command: Command, make_folder: MakeFolder) -> None:
@@ -192,9 +192,7 @@ def test_a_run_that_was_never_validated_is_done_and_stays_done(command: Command,
     assert command(*settings)[0] == 0
 
 
-def test_a_diverged_run_says_so_and_leaves_its_result(
-    command: Command, make_folder: MakeFolder, tmp_path: Path
-) -> None:
+def test_a_diverged_run_writes_its_result(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     root = make_folder(count=6)
     settings = ["optimizer=sgd", "optimizer.lr=1e18", "trainer.gradient_clip_val=null", "scheduler=constant"]
     code, text = command("data=isr", f"data.root={root}", "trainer.max_epochs=9", "loss=mse", *settings)
@@ -206,7 +204,7 @@ def test_a_diverged_run_says_so_and_leaves_its_result(
 
 
 @pytest.mark.slow
-def test_a_sweep_with_devices_in_turn_runs_where_there_is_no_gpu(
+def test_a_sweep_with_trainer_spread_runs_without_a_gpu(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     code, text = command(
