@@ -29,7 +29,7 @@ from tests.support.runs import Command, MakeFolder
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run folder with the checkpoint of a network for scale 2 that is not trained: bicubic."""
+    """A run folder with the checkpoint of an untrained network for scale 2, which returns the bicubic image."""
     net = ESPCN(scale=2)
     state = {f"net.{name}": value for name, value in net.state_dict().items()}
     config = network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 2}, 2, "rgb")
@@ -38,7 +38,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "trained"
 
 
-def test_the_bicubic_row_is_matlabs_from_the_rounded_input(make_folder: MakeFolder) -> None:
+def test_the_bicubic_row_is_computed_from_the_rounded_input(make_folder: MakeFolder) -> None:
     folder = make_folder(count=2)
     (row,) = evaluate([], [folder], scale=2)
     for number, (name, psnr, ssim, _) in enumerate(row.images):
@@ -49,7 +49,7 @@ def test_the_bicubic_row_is_matlabs_from_the_rounded_input(make_folder: MakeFold
     assert row.psnr == pytest.approx((row.images[0][1] + row.images[1][1]) / 2)
 
 
-def test_a_gray_file_is_scored_on_its_own_values(tmp_path: Path) -> None:
+def test_a_gray_image_is_scored_on_its_gray_values_not_on_luma(tmp_path: Path) -> None:
     gray = photograph(40, 40).convert("L")
     gray.save(tmp_path / "gray.png")
     Image.merge("RGB", [gray] * 3).save(tmp_path / "rgb.png")
@@ -58,14 +58,14 @@ def test_a_gray_file_is_scored_on_its_own_values(tmp_path: Path) -> None:
     assert psnr["rgb"] - psnr["gray"] == pytest.approx(20 * math.log10(255 / 219), abs=0.1)  # luma spans 16..235
 
 
-def test_sides_that_do_not_divide_by_the_scale_are_cut(tmp_path: Path) -> None:
-    photograph(47, 50).save(tmp_path / "whole.png")
-    photograph(47, 50).crop((0, 0, 48, 45)).save(tmp_path / "cut.png")
+def test_sides_are_cropped_to_multiples_of_the_scale(tmp_path: Path) -> None:
+    photograph(47, 50).save(tmp_path / "full.png")
+    photograph(47, 50).crop((0, 0, 48, 45)).save(tmp_path / "cropped.png")
     (row,) = evaluate([], [tmp_path], scale=3)
     assert row.images[0][1:3] == row.images[1][1:3]
 
 
-def test_a_run_and_its_checkpoint_score_alike_and_land_where_they_are_asked_for(
+def test_a_run_and_its_checkpoint_score_alike_and_all_outputs_are_written(
     run: Path, make_folder: MakeFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = make_folder(count=3, name="bench")
@@ -73,9 +73,9 @@ def test_a_run_and_its_checkpoint_score_alike_and_land_where_they_are_asked_for(
     out = tmp_path / "out"
     out.mkdir()
     files = ["--csv", str(out / "t.csv"), "--json", str(out / "t.json"), "--save", str(out / "images")]
-    about = ["--data", str(data), "--scale", "2", "--protocol", "rgb", "--baselines"]
-    main(["evaluate", str(run), str(checkpoint), *about, *files])
-    said = capfd.readouterr().out
+    options = ["--data", str(data), "--scale", "2", "--protocol", "rgb", "--baselines"]
+    main(["evaluate", str(run), str(checkpoint), *options, *files])
+    output = capfd.readouterr().out
     rows = json.loads((out / "t.json").read_text())
     assert [row["model"] for row in rows] == ["bicubic", "nearest", "lanczos", str(run), str(checkpoint)]
     assert rows[3]["psnr"] == rows[4]["psnr"]
@@ -89,16 +89,18 @@ def test_a_run_and_its_checkpoint_score_alike_and_land_where_they_are_asked_for(
     bicubic = to_float(read_image(out / "images" / "bicubic" / "bench" / "0.png"))[None]
     target = to_float(read_image(data / "high_res" / "0.png"))[None]
     assert score(bicubic, target, "rgb")["psnr"].item() == pytest.approx(rows[0]["per_image"][0]["psnr"], abs=0.01)
-    joined = json.loads((run / "evaluations" / "bench_x2_rgb.json").read_text())
-    assert joined[0]["psnr"] == rows[3]["psnr"]
-    assert re.search(r"bicubic +bench +x2 +rgb +\d+\.\d\d", said)
+    run_scores = json.loads((run / "evaluations" / "bench_x2_rgb.json").read_text())
+    assert run_scores[0]["psnr"] == rows[3]["psnr"]
+    assert re.search(r"bicubic +bench +x2 +rgb +\d+\.\d\d", output)
     main(["evaluate", str(run), "--data", str(data), "--scale", "2", "--x8"])
     assert f"{run} + x8" in capfd.readouterr().out
     assert (run / "evaluations" / "bench_x2_y_x8.json").is_file()
 
 
 @pytest.mark.slow
-def test_folds_are_scored_as_one_model_by_their_mean(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_cross_validation_is_scored_by_the_mean_over_its_folds(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
     data = make_folder()
     code, text = command(
         "data=folder", f"data.root={data}", "scale=2", "trainer.max_epochs=1", "logger=none", "data.folds=2",
@@ -106,12 +108,12 @@ def test_folds_are_scored_as_one_model_by_their_mean(command: Command, make_fold
     )  # fmt: skip
     assert code == 0, text
     folds = [find_model(str(tmp_path / "run" / f"fold_{fold}"), 2) for fold in (0, 1)]
-    both = find_model(str(tmp_path / "run"), 2)
-    _, first, second, mean = evaluate([*folds, both], [data], scale=2)
+    all_folds = find_model(str(tmp_path / "run"), 2)
+    _, first, second, mean = evaluate([*folds, all_folds], [data], scale=2)
     assert mean.psnr == pytest.approx((first.psnr + second.psnr) / 2)
 
 
-def test_what_loses_to_bicubic_says_so(run: Path, make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_model_that_loses_to_bicubic_is_marked(run: Path, make_folder: MakeFolder, tmp_path: Path) -> None:
     path = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["state_dict"]["net.tail.bias"] += 0.1
@@ -148,8 +150,8 @@ def test_every_folder_is_compared_with_its_own_bicubic(
     for number, name in enumerate(("a/test", "b/test/high_res")):
         Path(name).mkdir(parents=True)
         photograph(40, 40 + 20 * number, seed=number).save(Path(name, "0.png"))
-    about = ["--scale", "2", "--baselines", "--json", "t.json", "--save", "out"]
-    main(["evaluate", "--data", "a/test", "--data", "b/test", *about])
+    options = ["--scale", "2", "--baselines", "--json", "t.json", "--save", "out"]
+    main(["evaluate", "--data", "a/test", "--data", "b/test", *options])
     rows = json.loads(Path("t.json").read_text())[::3]
     assert [row["data"] for row in rows] == ["a/test", "b/test"]  # not both "test"
     assert rows[0]["psnr"] != rows[1]["psnr"]
@@ -158,11 +160,11 @@ def test_every_folder_is_compared_with_its_own_bicubic(
     assert [line[6] for line in table] == ["+0.00", "+0.00"]
     sizes = [Image.open(path).size for path in (Path("out/bicubic/a_test/0.png"), Path("out/bicubic/b_test/0.png"))]
     assert sizes == [(40, 40), (60, 40)]
-    main(["evaluate", "--data", "b/test/high_res", *about])
+    main(["evaluate", "--data", "b/test/high_res", *options])
     assert json.loads(Path("t.json").read_text())[0]["data"] == "test"  # not "high_res"
 
 
-def test_baselines_are_their_kernels_and_x8_is_for_networks_alone(make_folder: MakeFolder) -> None:
+def test_baselines_use_their_kernels_and_x8_applies_to_networks_only(make_folder: MakeFolder) -> None:
     folder = make_folder(count=2)
     torch.manual_seed(0)
     net = ESPCN(scale=2).eval()
@@ -181,7 +183,7 @@ def test_baselines_are_their_kernels_and_x8_is_for_networks_alone(make_folder: M
             )
 
 
-def test_csv_holds_a_row_for_each_model_and_for_each_image(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_csv_files_have_a_row_per_model_and_per_image(make_folder: MakeFolder, tmp_path: Path) -> None:
     rows = [*evaluate([], [make_folder(count=2)], scale=2, baselines=BASELINES[:2])]
     assert write_rows(rows, tmp_path / "new" / "t.csv", None) == [
         tmp_path / "new" / "t.csv",
@@ -205,15 +207,15 @@ def test_csv_holds_a_row_for_each_model_and_for_each_image(make_folder: MakeFold
         write_rows(rows, tmp_path / "file" / "t.csv", None)
 
 
-def test_milliseconds_are_those_of_one_network(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = iter([0.0, 0.0, 10.0, 10.6])  # around the output of bicubic, and around those of two networks
+def test_milliseconds_are_the_mean_over_networks(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 0.0, 10.0, 10.6])  # before and after bicubic, then before and after two networks
     monkeypatch.setattr("sr.benchmark.evaluate.time.perf_counter", lambda: next(ticks))
     nets = [ESPCN(scale=2).eval(), ESPCN(scale=2).eval()]
     _, row = evaluate([Model("two", 2, nets)], [make_folder(count=1)], scale=2)
     assert row.as_dict()["ms_per_image"] == pytest.approx(300)
 
 
-def test_bad_input_gets_one_line(
+def test_bad_input_is_refused_in_one_line(
     run: Path, make_folder: MakeFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = make_folder(count=3, name="bench")
@@ -230,31 +232,31 @@ def test_bad_input_gets_one_line(
         (["--data", str(data), "--scale", "2"], "name a checkpoint or a run folder, or add --baselines"),
     ]
     for arguments, message in cases:
-        with pytest.raises(SystemExit) as end:
+        with pytest.raises(SystemExit) as exit_info:
             main(["evaluate", *arguments])
-        said = capfd.readouterr().err
-        assert end.value.code == 2
-        assert message in said
-        assert said.count("\n") == 1
+        output = capfd.readouterr().err
+        assert exit_info.value.code == 2
+        assert message in output
+        assert output.count("\n") == 1
 
 
 @pytest.mark.slow
 def test_set5_is_recognised_by_content_and_agrees_with_the_literature(shared: Path) -> None:
     checks = check(shared / "Set5")
-    assert [(one.data, one.scale) for one in checks] == [("Set5", 2), ("Set5", 3), ("Set5", 4)]
-    assert all(one.agrees for one in checks)
+    assert [(row.data, row.scale) for row in checks] == [("Set5", 2), ("Set5", 3), ("Set5", 4)]
+    assert all(row.agrees for row in checks)
     (bicubic,) = evaluate([], [shared / "Set5"], scale=3)
     assert bicubic.psnr == pytest.approx(30.39, abs=0.03)
 
 
-def test_a_row_that_is_off_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_row_that_disagrees_with_the_literature_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = Check("Set5", 2, 33.664, 0.9299, (33.66, 0.9299)), Check("Set5", 3, 30.42, 0.8682, (30.39, 0.8682))
     lines = render_checks([good, bad]).splitlines()
     assert lines[1].endswith("agrees")
     assert lines[2].endswith("OFF")
 
 
-def test_a_set_is_recognised_by_name_and_must_be_whole(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_test_set_is_recognised_by_name_and_must_be_complete(make_folder: MakeFolder, tmp_path: Path) -> None:
     folder = make_folder(count=4, name="set-14")
     with pytest.raises(UserError, match="Set14 has 14 images, this folder 4"):
         check(folder)
@@ -262,6 +264,6 @@ def test_a_set_is_recognised_by_name_and_must_be_whole(make_folder: MakeFolder, 
         check(folder.rename(tmp_path / "other"))
 
 
-def test_the_fingerprint_of_a_set_depends_on_pixels_alone() -> None:
-    one, two = (torch.randint(0, 256, (3, 5, 5), dtype=torch.uint8) for _ in range(2))
-    assert fingerprint([one, two]) == fingerprint([two, one]) != fingerprint([one, one])
+def test_the_fingerprint_of_a_test_set_ignores_the_order_of_images() -> None:
+    image, other_image = (torch.randint(0, 256, (3, 5, 5), dtype=torch.uint8) for _ in range(2))
+    assert fingerprint([image, other_image]) == fingerprint([other_image, image]) != fingerprint([image, image])

@@ -1,4 +1,4 @@
-"""What every option of a subcommand reaches, and its default; what is called is replaced by a recorder."""
+"""Every option of each subcommand, and its default, reaches the called function, which a recorder replaces."""
 
 import argparse
 from collections.abc import Callable
@@ -15,22 +15,22 @@ Record = Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]]
 
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch) -> Record:
-    """Replace a function by one that only returns a value, and list its calls."""
+    """Replace a function by one that returns a fixed value and records its calls."""
 
     def replace(name: str, value: Any = None) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
         calls = []
 
-        def called(*arguments: Any, **options: Any) -> Any:
+        def recorder(*arguments: Any, **options: Any) -> Any:
             calls.append((arguments, options))
             return value
 
-        monkeypatch.setattr(name, called)
+        monkeypatch.setattr(name, recorder)
         return calls
 
     return replace
 
 
-def test_the_demo_is_reachable_from_this_machine_only_unless_asked(record: Record) -> None:
+def test_the_demo_listens_on_localhost_by_default(record: Record) -> None:
     calls = record("sr.demo.app.serve")
     main(["demo"])
     main(["demo", "--runs", "r", "--host", "0.0.0.0", "--port", "80", "--share", "--device", "cuda:1"])
@@ -40,115 +40,120 @@ def test_the_demo_is_reachable_from_this_machine_only_unless_asked(record: Recor
     ]
 
 
-def test_predict_hands_every_option_on(record: Record) -> None:
-    loaded, predicted = record("sr.load", "an enlarger"), record("sr.inference.predict.predict", 0)
+def test_predict_passes_every_option_on(record: Record) -> None:
+    load_calls, predict_calls = record("sr.load", "an enlarger"), record("sr.inference.predict.predict", 0)
     main(["predict", "a", "b", "-m", "m", "-o", "out"])
     settings = ["--scale", "3", "--tile", "48", "--x8", "--device", "cpu", "--precision", "float32"]
     main(["predict", "-", "-m", "m", "-o", "-", *settings, "--compare", "--force", "--max-pixels", "7"])
     main(["predict", "a", "-m", "m", "-o", "out", "--tile", "auto"])
-    defaults = {"tile": None, "ensemble": False, "device": None, "precision": "auto"}
-    assert loaded == [
-        (("m", None), defaults),
+    load_defaults = {"tile": None, "ensemble": False, "device": None, "precision": "auto"}
+    assert load_calls == [
+        (("m", None), load_defaults),
         (("m", 3), {"tile": 48, "ensemble": True, "device": "cpu", "precision": "float32"}),
-        (("m", None), defaults),
+        (("m", None), load_defaults),
     ]
-    careful = {"compare": False, "force": False, "max_pixels": 200_000_000}
-    assert predicted == [
-        ((["a", "b"], "out", "an enlarger"), careful),
+    predict_defaults = {"compare": False, "force": False, "max_pixels": 200_000_000}
+    assert predict_calls == [
+        ((["a", "b"], "out", "an enlarger"), predict_defaults),
         ((["-"], "-", "an enlarger"), {"compare": True, "force": True, "max_pixels": 7}),
-        ((["a"], "out", "an enlarger"), careful),
+        ((["a"], "out", "an enlarger"), predict_defaults),
     ]
 
 
 @pytest.mark.parametrize(("failures", "code"), [(0, 0), (2, 1)])
-def test_predict_ends_with_1_where_a_picture_failed(record: Record, failures: int, code: int) -> None:
+def test_predict_exits_with_1_if_a_picture_failed(record: Record, failures: int, code: int) -> None:
     record("sr.load")
     record("sr.inference.predict.predict", failures)
     try:
         main(["predict", "a", "-m", "m", "-o", "out"])
-        ended = 0
-    except SystemExit as end:
-        ended = int(end.code or 0)
-    assert ended == code
+        exit_code = 0
+    except SystemExit as error:
+        exit_code = int(error.code or 0)
+    assert exit_code == code
 
 
-def test_evaluate_hands_every_option_on(record: Record) -> None:
+def test_evaluate_passes_every_option_on(record: Record) -> None:
     record("sr.benchmark.tables.render", "")
-    found, written = record("sr.weights.find.find_model", "a model"), record("sr.benchmark.tables.write_rows", [])
-    scored = record("sr.benchmark.evaluate.evaluate", [])
+    find_calls, write_calls = (
+        record("sr.weights.find.find_model", "a model"),
+        record("sr.benchmark.tables.write_rows", []),
+    )
+    evaluate_calls = record("sr.benchmark.evaluate.evaluate", [])
     main(["evaluate", "m", "--data", "d", "--scale", "2"])
-    about = ["--data", "d", "--data", "e", "--scale", "3", "--protocol", "rgb", "--baselines", "--x8"]
-    main(["evaluate", "m", "n", *about, "--csv", "t.csv", "--json", "t.json", "--save", "s"])
-    assert found == [(("m", 2), {}), (("m", 3), {}), (("n", 3), {})]
-    (first, second) = scored
-    assert first[0] == (["a model"], [Path("d")])
-    baselines = [options.pop("baselines") for _, options in scored]
-    assert [len(some) for some in baselines] == [1, 3]
-    assert first[1] == {"scale": 2, "protocol": "y", "ensemble": False, "save": None}
-    assert second[0] == (["a model", "a model"], [Path("d"), Path("e")])
-    assert second[1] == {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s")}
-    assert [arguments for arguments, _ in written] == [([], None, None), ([], Path("t.csv"), Path("t.json"))]
+    settings = ["--data", "d", "--data", "e", "--scale", "3", "--protocol", "rgb", "--baselines", "--x8"]
+    main(["evaluate", "m", "n", *settings, "--csv", "t.csv", "--json", "t.json", "--save", "s"])
+    assert find_calls == [(("m", 2), {}), (("m", 3), {}), (("n", 3), {})]
+    (first_call, second_call) = evaluate_calls
+    assert first_call[0] == (["a model"], [Path("d")])
+    baselines = [options.pop("baselines") for _, options in evaluate_calls]
+    assert [len(kernels) for kernels in baselines] == [1, 3]
+    assert first_call[1] == {"scale": 2, "protocol": "y", "ensemble": False, "save": None}
+    assert second_call[0] == (["a model", "a model"], [Path("d"), Path("e")])
+    assert second_call[1] == {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s")}
+    assert [arguments for arguments, _ in write_calls] == [([], None, None), ([], Path("t.csv"), Path("t.json"))]
 
 
-def test_check_data_hands_every_option_on_and_ends_with_the_reports_code(record: Record) -> None:
+def test_check_data_passes_every_option_on_and_exits_with_the_code_of_the_report(record: Record) -> None:
     report = SimpleNamespace(exit_code=0)
     record("sr.data.check.render", "")
-    checked, written = record("sr.data.check.check", report), record("sr.data.check.write_json")
+    check_calls, write_calls = record("sr.data.check.check", report), record("sr.data.check.write_json")
     main(["check-data", "a", "b"])
     main(["check-data", "a", "--scale", "4", "--json", "f.json"])
-    assert [arguments for arguments, _ in checked] == [([Path("a"), Path("b")], None), ([Path("a")], 4)]
-    assert [arguments for arguments, _ in written] == [(report, Path("f.json"))]
+    assert [arguments for arguments, _ in check_calls] == [([Path("a"), Path("b")], None), ([Path("a")], 4)]
+    assert [arguments for arguments, _ in write_calls] == [(report, Path("f.json"))]
     report.exit_code = 3
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit) as exit_info:
         main(["check-data", "a"])
-    assert end.value.code == 3
+    assert exit_info.value.code == 3
 
 
-def test_report_hands_its_folders_on_and_ends_with_1_for_a_run_that_cannot_be_read(
+def test_report_passes_its_folders_on_and_exits_with_1_if_a_run_cannot_be_read(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
     comparison = SimpleNamespace(runs=[1, 2], title="Set5")
     report = SimpleNamespace(comparisons=[comparison], unfinished=[], problems=[])
-    written = record("sr.report.page.write_report", report)
+    write_calls = record("sr.report.page.write_report", report)
     main(["report", "runs"])
     main(["report", "runs", "--figures", "plots"])
-    assert [arguments for arguments, _ in written] == [(Path("runs"), None), (Path("runs"), Path("plots"))]
+    assert [arguments for arguments, _ in write_calls] == [(Path("runs"), None), (Path("runs"), Path("plots"))]
     assert "different images" not in capsys.readouterr().out
-    report.comparisons, report.unfinished, report.problems = [comparison] * 2, [1, 2, 3], ["a/result.json: is torn"]
-    with pytest.raises(SystemExit) as end:
+    report.comparisons, report.unfinished, report.problems = [comparison] * 2, [1, 2, 3], ["a/result.json: is damaged"]
+    with pytest.raises(SystemExit) as exit_info:
         main(["report", "runs"])
-    assert end.value.code == 1
+    assert exit_info.value.code == 1
     captured = capsys.readouterr()
-    assert captured.err == "error: a/result.json: is torn\n"
+    assert captured.err == "error: a/result.json: is damaged\n"
     assert captured.out.startswith("2 runs on Set5\n2 runs on Set5\ndifferent images")
     assert "not done: 3" in captured.out
 
 
 @pytest.mark.parametrize(("agree", "code"), [((True, True), 0), ((True, False), 1)])
-def test_selftest_ends_with_1_where_one_row_is_off(record: Record, agree: tuple[bool, bool], code: int) -> None:
+def test_selftest_exits_with_1_if_a_row_disagrees(record: Record, agree: tuple[bool, bool], code: int) -> None:
     record("sr.benchmark.selftest.render", "")
-    checked = record("sr.benchmark.selftest.check", [SimpleNamespace(agrees=agrees) for agrees in agree])
-    ended = 0
+    check_calls = record("sr.benchmark.selftest.check", [SimpleNamespace(agrees=agrees) for agrees in agree])
+    exit_code = 0
     try:
         main(["selftest", "--data", "a", "--data", "b"])
-    except SystemExit as end:
-        ended = int(end.code or 0)
-    assert ended == code
-    assert [arguments for arguments, _ in checked] == [(Path("a"),), (Path("b"),)]
+    except SystemExit as error:
+        exit_code = int(error.code or 0)
+    assert exit_code == code
+    assert [arguments for arguments, _ in check_calls] == [(Path("a"),), (Path("b"),)]
 
 
-def test_search_names_the_best_trials(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
+def test_search_prints_the_best_trials(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
     best = SimpleNamespace(number=4, values=[31.25, 2], params={"optimizer.lr": 0.01, "model": "espcn"})
-    written = record("sr.report.search.write_search", SimpleNamespace(counts={"complete": 5, "pruned": 2}, best=[best]))
+    write_calls = record(
+        "sr.report.search.write_search", SimpleNamespace(counts={"complete": 5, "pruned": 2}, best=[best])
+    )
     main(["search", "s"])
-    assert [arguments for arguments, _ in written] == [(Path("s"),)]
+    assert [arguments for arguments, _ in write_calls] == [(Path("s"),)]
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["5 complete, 2 pruned", "best: trial 4, 31.25, 2, optimizer.lr=0.01 model=espcn"]
     assert Path(lines[2]).parent == Path("s")
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (
             ["predict", "a", "-m", "m", "-o", "o", "--tile", "big"],
@@ -166,12 +171,12 @@ def test_search_names_the_best_trials(record: Record, capsys: pytest.CaptureFixt
         (["status", "a", "--verbose"], "unrecognized arguments: --verbose"),
     ],
 )
-def test_a_wrong_option_gets_one_line_and_code_2(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_option_is_refused_in_one_line_with_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(words)
-    assert end.value.code == 2
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert message in captured.err
@@ -183,7 +188,7 @@ def _subcommands() -> dict[str, argparse.ArgumentParser]:
     return {name: parser for name, parser in dict(actions[0].choices).items() if name != "train"}  # type: ignore[arg-type]
 
 
-def test_there_are_ten_subcommands_beside_train() -> None:
+def test_there_are_ten_subcommands_besides_train() -> None:
     assert len(_subcommands()) == 10
 
 

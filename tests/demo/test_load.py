@@ -10,7 +10,7 @@ from tests.support.demo_load.trace import forbidden_calls
 
 
 @pytest.mark.slow
-def test_a_page_under_load_answers_everything_and_touches_nothing_else() -> None:
+def test_the_demo_answers_every_request_under_load_without_violations() -> None:
     report = run_campaign(clients=8, each=1, seconds=120)
     assert report.violations == []
     assert len(report.rows) == len(request_kinds()) == 82
@@ -18,7 +18,7 @@ def test_a_page_under_load_answers_everything_and_touches_nothing_else() -> None
     assert report.facts["temporary_files"] > 20
 
 
-def test_what_a_server_must_not_do_is_reported(tmp_path: Path) -> None:
+def test_forbidden_system_calls_are_reported(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     at = "AT_FDCWD</srv>"
     trace.write_text(

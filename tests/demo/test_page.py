@@ -32,14 +32,14 @@ from tests.support.run_folders import config as run_config
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two finished runs for x2 with a network that brightens by a tenth."""
     monkeypatch.setattr(zoo, "FOLDER", tmp_path / "none")
-    make = RunFolders(tmp_path / "runs")
+    write_run = RunFolders(tmp_path / "runs")
     net = ESPCN(scale=2)
     torch.nn.init.constant_(net.tail.bias, 0.1)  # type: ignore[arg-type]
     state = {f"net.{name}": value for name, value in net.state_dict().items()}
     config = network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 2}, 2, "rgb")
     for loss in ("mse", "mae"):
         settings = run_config() | {"scale": 2}
-        folder = RunFolder(make(f"grid/espcn_{loss}_adam", [0.5, 0.6, 0.7, 0.8], scale=2, config=settings))
+        folder = RunFolder(write_run(f"grid/espcn_{loss}_adam", [0.5, 0.6, 0.7, 0.8], scale=2, config=settings))
         folder.checkpoints.mkdir()
         torch.save({"state_dict": state, "sr": config}, folder.best)
     return tmp_path / "runs"
@@ -69,7 +69,7 @@ def test_models_and_boards_are_found_by_their_folders(runs: Path) -> None:
     assert find_boards(runs) == {str(runs / "grid"): runs / "grid"}
 
 
-def test_a_picture_is_enlarged_beside_bicubic(page: Page, runs: Path, picture: Path) -> None:
+def test_a_picture_is_enlarged_next_to_bicubic(page: Page, runs: Path, picture: Path) -> None:
     (bicubic, big), download, text = page.enlarge(LABEL, str(picture), None)
     pixels = np.asarray(Image.open(picture))
     assert np.array_equal(np.asarray(Image.open(big)), Enlarger(find_model(str(runs / LABEL)), device="cpu")(pixels))
@@ -78,7 +78,7 @@ def test_a_picture_is_enlarged_beside_bicubic(page: Page, runs: Path, picture: P
     assert text.startswith("50 x 40 to 100 x 80 in ")
 
 
-def test_a_target_gives_scores_and_has_to_fit(page: Page, picture: Path, tmp_path: Path) -> None:
+def test_a_target_yields_scores_and_must_have_the_size_of_the_result(page: Page, picture: Path, tmp_path: Path) -> None:
     (bicubic, _), _, _ = page.enlarge(LABEL, str(picture), None)
     shutil.copy(bicubic, tmp_path / "target.png")
     text = page.enlarge(LABEL, str(picture), str(tmp_path / "target.png"))[2]
@@ -97,17 +97,17 @@ def test_a_target_may_be_as_large_as_the_result(runs: Path, picture: Path) -> No
 
 def test_results_are_removed_after_an_hour(page: Page, picture: Path) -> None:
     old = Path(page.enlarge(LABEL, str(picture), None)[1])
-    left = page.uploads.path / "upload whose sender hung up"
-    left.write_bytes(b"x")
-    for path in (old, old.parent, left):
+    leftover = page.uploads.path / "abandoned upload"
+    leftover.write_bytes(b"x")
+    for path in (old, old.parent, leftover):
         os.utime(path, (time.time() - 3700,) * 2)
     new = Path(page.enlarge(LABEL, str(picture), None)[1])
     assert new.exists()
     assert not old.parent.exists()
-    assert not left.exists()
+    assert not leftover.exists()
 
 
-def test_the_oldest_are_removed_where_the_rest_takes_too_much_room(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_uploads_are_removed_if_all_take_too_much_space(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "_KEPT_BYTES", 40_000)
     for number in range(4):
         folder = page.uploads.path / str(number)
@@ -116,10 +116,10 @@ def test_the_oldest_are_removed_where_the_rest_takes_too_much_room(page: Page, m
         for path in (folder / "upload.png", folder):
             os.utime(path, (time.time() - 1000 + number,) * 2)
     page.uploads.tidy()
-    assert sorted(path.name for path in page.uploads.path.iterdir()) == ["2", "3"]  # a folder takes 4096 bytes itself
+    assert sorted(path.name for path in page.uploads.path.iterdir()) == ["2", "3"]  # an empty folder takes 4096 bytes
 
 
-def test_only_uploads_are_taken_for_uploads(page: Page, picture: Path, tmp_path: Path) -> None:
+def test_only_uploaded_files_are_accepted(page: Page, picture: Path, tmp_path: Path) -> None:
     inside = page.uploads.path / "upload.png"
     shutil.copy(picture, inside)
     assert page.uploads.uploaded({"path": str(inside)}) == str(inside)
@@ -143,16 +143,18 @@ def test_only_uploads_are_taken_for_uploads(page: Page, picture: Path, tmp_path:
         page.enlarge(LABEL, str(inside), None)
 
 
-def test_uploads_that_cannot_be_used_get_one_line(page: Page, runs: Path, picture: Path, tmp_path: Path) -> None:
+def test_requests_that_cannot_be_served_are_refused_with_a_message(
+    page: Page, runs: Path, picture: Path, tmp_path: Path
+) -> None:
     (tmp_path / "program.png").write_bytes(b"\x7fELF")
     with pytest.raises(UserError, match="the picture: cannot be read as an image"):
         page.enlarge(LABEL, str(tmp_path / "program.png"), None)
     with pytest.raises(UserError, match="choose a picture first"):
         page.enlarge(LABEL, None, None)
     for label in ("../../etc/passwd", str(runs / LABEL), "", ["espcn"], {"path": "x"}, 7, None):
-        for ask in (lambda: page.enlarge(label, str(picture), None), lambda: page.curves(label)):  # type: ignore[arg-type]  # noqa: B023
+        for request in (lambda: page.enlarge(label, str(picture), None), lambda: page.curves(label)):  # type: ignore[arg-type]  # noqa: B023
             with pytest.raises(UserError, match="no such model in the list"):
-                ask()
+                request()
     with pytest.raises(UserError, match="no such folder in the list"):
         page.board("/etc")
     small = Page(runs, max_pixels=100, device="cpu")
@@ -171,7 +173,7 @@ def test_curves_and_leaderboard_come_from_the_report(page: Page, runs: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_browser_enlarges_a_picture_shows_curves_and_asks_nobody_else(
+def test_a_browser_enlarges_a_picture_and_shows_curves_without_other_requests(
     runs: Path,
     picture: Path,
     browser: Browser,
@@ -191,11 +193,11 @@ def test_a_browser_enlarges_a_picture_shows_curves_and_asks_nobody_else(
         tab.locator("#enlarge").click()
         tab.get_by_text("50 x 40 to 100 x 80 in").wait_for()
         tab.locator("#slider img").first.wait_for()
-        shown = [(one["w"], one["h"]) for one in tab.evaluate(
+        image_sizes = [(size["w"], size["h"]) for size in tab.evaluate(
             "[...document.querySelectorAll('#slider img')].map(i => ({w: i.naturalWidth, h: i.naturalHeight}))"
         )]  # fmt: skip
-        assert shown
-        assert set(shown) == {(100, 80)}
+        assert image_sizes
+        assert set(image_sizes) == {(100, 80)}
         with tab.expect_download() as download:
             tab.locator("#result a").first.click()
         download.value.save_as(tmp_path / "result.png")
