@@ -58,7 +58,7 @@ def test_the_list_shows_scores_beside_bicubic(folder: Path, capsys: pytest.Captu
 
 def test_an_installation_without_its_weights_says_so(folder: Path) -> None:
     (folder / "small.safetensors").unlink()
-    with pytest.raises(UserError, match=r"small\.safetensors: is missing: install sr again"):
+    with pytest.raises(UserError, match=r"small\.safetensors: is missing: reinstall sr"):
         zoo.entries()
 
 
@@ -76,7 +76,7 @@ def test_foreign_torn_and_hostile_safetensors_are_refused_in_one_line(tmp_path: 
     good = safetensors.torch.save({"net.x": torch.zeros(1)}, {"sr": json.dumps({"model": {"_target_": "os.system"}})})
     for content, message in (
         (good, "'os.system', which is not a network"),
-        (good[: len(good) - 2], "cannot be read as a checkpoint, nothing in it was run"),
+        (good[: len(good) - 2], "cannot be read as a checkpoint; no code in it was run"),
         (b"\xff" * 64, "cannot be read as a checkpoint"),
         (safetensors.torch.save({"x": torch.zeros(1)}), "is not a checkpoint of sr"),
         (safetensors.torch.save({"x": torch.zeros(1)}, {"sr": "{"}), "cannot be read as a checkpoint"),

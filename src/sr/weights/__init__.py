@@ -1,1 +1,1 @@
-"""Trained networks: checkpoints, untrusted files, the networks that ship with sr, ONNX."""
+"""Trained networks: checkpoints, untrusted files, the networks shipped with sr, and ONNX export."""

@@ -1,6 +1,6 @@
-"""Load networks safely: the config in a checkpoint is data and builds nothing but our networks.
+"""Save networks, and load them from untrusted files: a config can only build the networks of `sr.nets`.
 
-A network alone, without the state of its training, is a safetensors file with its config in the metadata.
+A network without training state is a safetensors file with its config in the metadata.
 """
 
 import importlib
@@ -28,14 +28,14 @@ from sr.weights.archive import read_archive
 SAFETENSORS = ".safetensors"
 
 _TARGET = re.compile(r"(sr\.nets\.[a-z0-9_]+)\.([A-Za-z][A-Za-z0-9_]*)")
-_CONFIG = "sr"  # its place in a checkpoint and in a safetensors file's metadata
+_CONFIG = "sr"  # key of the config in a checkpoint, and in the metadata of a safetensors file
 _PREFIX = "net."  # of the network's tensors in a Lightning state dict
 
 MOST_SCALE = 64  # of a network; the file may be untrusted
-_MOST = 1024  # of any other number in a config: layers, channels
+_MAX_NUMBER = 1024  # of any other number in a config: layers, channels
 _SLACK = 4  # allowed parameters per stored weight: weight norm, for one, creates extra ones while building
-_LONGEST = 100  # characters of a string in a config
-_MOST_HEADER = 2**20  # bytes before the tensors of a safetensors file; ours have a hundredth
+_MAX_LENGTH = 100  # characters of a string in a config
+_MAX_HEADER = 2**20  # bytes before the tensors of a safetensors file; those of sr have a hundredth of it
 _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 
 
@@ -58,28 +58,28 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
 
     Args:
         path: the checkpoint.
-        scale: which scale to use if the network was trained for several; defaults to its only one.
+        scale: which scale to use; needed only if the network was trained for several.
 
     Returns:
         The network, and the config it was built from.
 
     Raises:
-        UserError: if the file is missing, damaged or not a checkpoint of sr, names anything but a network of
-            `sr.nets`, has weights that do not fit it, or was not trained for the scale.
+        UserError: if the file is missing, damaged or not a checkpoint of sr, if its config names anything but a
+            network of `sr.nets`, or if its weights do not fit the network or the scale.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
-    read = _read_safetensors if path.suffix == SAFETENSORS else read_archive
+    read_file = _read_safetensors if path.suffix == SAFETENSORS else read_archive
     try:
-        checkpoint = read(path)
+        checkpoint = read_file(path)
     except Exception as error:  # a foreign, damaged or hostile file fails in many ways
-        raise UserError(f"{path}: cannot be read as a checkpoint, nothing in it was run ({line_of(error)})") from error
+        raise UserError(f"{path}: cannot be read as a checkpoint; no code in it was run ({line_of(error)})") from error
     if not isinstance(checkpoint, dict):
         raise UserError(f"{path}: is not a checkpoint of sr")
     try:
         stored, state = checkpoint[_CONFIG], checkpoint["state_dict"]
         if not isinstance(stored, dict) or not isinstance(state, dict):
-            raise TypeError("config and weights by name")
+            raise TypeError("config and named weights")
         target, arguments = stored["model"]["_target_"], dict(stored["model"])
         weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
         del arguments["_target_"]
@@ -93,17 +93,17 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
         raise UserError(f"{path}: is not a checkpoint of sr (no {error})") from error
     try:
         _check_config(arguments, config)
-        trained = config["scales"]
-        if scale is None and len(trained) == 1:
-            scale = trained[0]
+        trained_scales = config["scales"]
+        if scale is None and len(trained_scales) == 1:
+            scale = trained_scales[0]
         if scale is not None:
-            if scale not in trained:
-                known = " or ".join(map(str, trained))
-                raise UserError(f"is a network for scale {known}, not {scale}: --scale {trained[0]}")
-            arguments["scale"] = scale  # a network for several has no parameters that depend on it
-        kind = _network_class(target)
+            if scale not in trained_scales:
+                choices = " or ".join(map(str, trained_scales))
+                raise UserError(f"is a network for scale {choices}, not {scale}: --scale {trained_scales[0]}")
+            arguments["scale"] = scale  # does not affect the parameters of a network for several scales
+        network_class = _network_class(target)
         with _no_larger_than(weights):
-            net = kind(**arguments)
+            net = network_class(**arguments)
         _check_weights(net, weights)
         net.load_state_dict(weights)
     except (TypeError, ValueError, RuntimeError, MemoryError) as error:
@@ -120,8 +120,8 @@ def save_network(path: Path, net: nn.Module, config: NetworkConfig) -> None:
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
-    with path.open("rb") as start:
-        if int.from_bytes(start.read(8), "little") > _MOST_HEADER:
+    with path.open("rb") as header:
+        if int.from_bytes(header.read(8), "little") > _MAX_HEADER:
             raise ValueError("its header is too long")
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
@@ -131,51 +131,51 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _check_config(arguments: Mapping[str, object], config: NetworkConfig) -> None:
-    """Refuse values that no network of `sr.nets` takes, before one is built."""
-    trained = config["scales"]  # of an untrusted file, as are all these values
-    if not isinstance(trained, list) or not 0 < len(trained) <= MOST_SCALE:
+    """Refuse values that no network of `sr.nets` accepts, before building one."""
+    trained_scales = config["scales"]  # untrusted, like all values here: they may contradict their types
+    if not isinstance(trained_scales, list) or not 0 < len(trained_scales) <= MOST_SCALE:
         raise UserError(f"its config has scales that are not a list of 1 to {MOST_SCALE} integers")
-    for factor in (*trained, config["scale"], arguments.get("scale", 1)):
+    for factor in (*trained_scales, config["scale"], arguments.get("scale", 1)):
         if type(factor) is not int or not 1 <= factor <= MOST_SCALE:
             raise UserError(
                 f"its config has scale {_printable(factor)}, which is not an integer from 1 to {MOST_SCALE}"
             )
-    if not isinstance(config["protocol"], str | None) or len(config["protocol"] or "") > _LONGEST:
+    if not isinstance(config["protocol"], str | None) or len(config["protocol"] or "") > _MAX_LENGTH:
         raise UserError(f"its config has protocol {_printable(config['protocol'])}, which does not exist")
     for name, value in arguments.items():
-        items = [*value] if isinstance(value, list) and len(value) <= _LONGEST else [value]
+        items = [*value] if isinstance(value, list) and len(value) <= _MAX_LENGTH else [value]
         if not isinstance(name, str) or not all(map(_is_plain, items)):
             raise UserError(f"its config has {_printable(name)} = {_printable(value)}, which no network accepts")
 
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, str):
-        return len(value) <= _LONGEST
-    return value is None or (isinstance(value, int | float) and math.isfinite(value) and abs(value) <= _MOST)
+        return len(value) <= _MAX_LENGTH
+    return value is None or (isinstance(value, int | float) and math.isfinite(value) and abs(value) <= _MAX_NUMBER)
 
 
 def _printable(value: object) -> str:
-    """Format an untrusted value, or only its type where its text could be endless."""
+    """Format an untrusted value, or only its type if its text could be very long."""
     is_short = isinstance(value, str | int | float) or value is None
     return shortened(repr(value)) if is_short else f"a {type(value).__name__}"
 
 
 @contextmanager
 def _no_larger_than(weights: Mapping[str, object]) -> Iterator[None]:
-    """Refuse a network with far more parameters than a file has weights, at the first one too many.
+    """Stop building a network once it has far more parameters than the file has weights.
 
-    Building it without values, on the device ``meta``, would detect the same, but makes torch import its compiler.
+    Building it on the device ``meta`` would detect the same, but makes torch import its compiler.
     """
     tensors = [value for value in weights.values() if isinstance(value, Tensor)]
     stored = {value.untyped_storage().data_ptr(): value.numel() for value in tensors}
-    left = [_SLACK * len(weights), _SLACK * sum(stored.values())]
+    remaining = [_SLACK * len(weights), _SLACK * sum(stored.values())]
     thread = threading.get_ident()
 
     def count(module: nn.Module, name: str, value: nn.Parameter | None) -> None:
         if value is None or threading.get_ident() != thread:
             return
-        left[:] = left[0] - 1, left[1] - value.numel()
-        if min(left) < 0:
+        remaining[:] = remaining[0] - 1, remaining[1] - value.numel()
+        if min(remaining) < 0:
             raise UserError("its config describes a larger network than its weights are for")
 
     hook = register_module_parameter_registration_hook(count)
@@ -185,23 +185,23 @@ def _no_larger_than(weights: Mapping[str, object]) -> Iterator[None]:
         hook.remove()
 
 
-def _check_weights(expected: nn.Module, weights: Mapping[str, object]) -> None:
+def _check_weights(net: nn.Module, weights: Mapping[str, object]) -> None:
     """Refuse weights that do not fit the network."""
-    wanted = expected.state_dict()
-    if missing := sorted(wanted.keys() - weights.keys()):
-        raise UserError(f"lacks the weights {_listed(missing)}: its config is another network's")
-    if left := sorted(weights.keys() - wanted.keys()):
-        raise UserError(f"has weights that its network lacks: {_listed(left)}")
+    expected = net.state_dict()
+    if missing := sorted(expected.keys() - weights.keys()):
+        raise UserError(f"lacks the weights {_listed(missing)}: its config is that of another network")
+    if unexpected := sorted(weights.keys() - expected.keys()):
+        raise UserError(f"has weights that its network does not have: {_listed(unexpected)}")
     for name, value in weights.items():
-        if not isinstance(value, Tensor) or value.shape != wanted[name].shape:
+        if not isinstance(value, Tensor) or value.shape != expected[name].shape:
             actual = tuple(value.shape) if isinstance(value, Tensor) else _printable(value)
-            raise UserError(f"its weights {name} are {actual}, not {tuple(wanted[name].shape)} as its config says")
+            raise UserError(f"its weights {name} are {actual}, not {tuple(expected[name].shape)} as its config says")
         if value.untyped_storage().nbytes() != value.numel() * value.element_size():
             raise UserError(f"its weights {name} are a view of a larger storage")
-        if value.dtype not in _FLOATS and value.dtype != wanted[name].dtype:
-            raise UserError(f"its weights {name} are of {value.dtype}, not of {wanted[name].dtype}")
+        if value.dtype not in _FLOATS and value.dtype != expected[name].dtype:
+            raise UserError(f"its weights {name} are of {value.dtype}, not of {expected[name].dtype}")
         if not value.isfinite().all():
-            raise UserError(f"its weights {name} are not finite: the training diverged, or the file is damaged")
+            raise UserError(f"its weights {name} are not finite: training diverged, or the file is damaged")
 
 
 def _listed(names: list[str]) -> str:
@@ -211,7 +211,7 @@ def _listed(names: list[str]) -> str:
 
 def _network_class(target: object) -> type[nn.Module]:
     """Find the class by name; it must be defined in a module of sr.nets."""
-    parts = _TARGET.fullmatch(target) if isinstance(target, str) and len(target) <= _LONGEST else None
+    parts = _TARGET.fullmatch(target) if isinstance(target, str) and len(target) <= _MAX_LENGTH else None
     if parts is None:
         raise UserError(f"its config names {_printable(target)}, which is not a network of sr.nets: refused")
     module_name, name = parts.groups()
@@ -219,11 +219,11 @@ def _network_class(target: object) -> type[nn.Module]:
         network_class = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"its config names {target!r}, which this version of sr does not have") from error
-    ours = (
+    is_network = (
         inspect.isclass(network_class)
         and issubclass(network_class, nn.Module)
         and network_class.__module__ == module_name
     )
-    if not ours or "scale" not in inspect.signature(network_class).parameters:
+    if not is_network or "scale" not in inspect.signature(network_class).parameters:
         raise UserError(f"its config names {target!r}, which is not a network of sr.nets: refused")
     return network_class  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Find a trained model: a checkpoint, a run folder, an exported network, or one that ships with the package."""
+"""Find a trained model: a checkpoint, a run folder, an exported network, or one shipped with the package."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from sr.weights.checkpoint import load_network
 
 @dataclass(frozen=True)
 class Model:
-    """A way to enlarge: trained networks, or a resize without any.
+    """What enlarges images: trained networks, or plain resizing.
 
     Attributes:
         label: its name in tables.
-        scale: factor of the sides.
-        nets: the network, or one per fold; empty for a resize without a model.
-        run: the run folder it comes from, if it does.
+        scale: factor between input and output.
+        nets: the network, or one per fold; empty for plain resizing.
+        run: the run folder it comes from, if any.
     """
 
     label: str
@@ -31,10 +31,10 @@ class Model:
 
 
 def checkpoints_of(name: str) -> list[Path]:
-    """The files of a model: a checkpoint, those of a run folder (the best, or that of each fold), or a shipped one.
+    """The weights of a model: a checkpoint, the best one of a run folder or of each of its folds, or a shipped network.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there are none.
     """
     path = Path(name)
     if not path.is_dir():
@@ -44,23 +44,23 @@ def checkpoints_of(name: str) -> list[Path]:
     files = [checkpoint for checkpoint in candidates if checkpoint.is_file()]
     if not files:
         missing = run.best.relative_to(path)
-        raise UserError(f"{path}: no {missing} in it: name a checkpoint, or the folder of a run that has trained")
+        raise UserError(f"{path}: no {missing} in it: name a checkpoint, or the folder of a finished run")
     return files
 
 
 def find_model(name: str, scale: int | None = None) -> Model:
-    """A checkpoint or exported network, a run folder (its best, or that of each fold), or a name of `sr.weights.zoo`.
+    """Load a checkpoint, an exported network, a shipped network, or the best of a run folder or of each of its folds.
 
     Args:
         name: its path or name.
-        scale: factor to enlarge by; None for the only one that the model was trained for.
+        scale: factor to enlarge by; may be None if the model was trained for only one.
 
     Raises:
-        UserError: if there is none, it was trained for another scale, or for several and none is named.
+        UserError: if there is no such model, or ``scale`` does not select one of its scales.
     """
     path = Path(name)
     if path.suffix == ".onnx" and path.is_file():
-        from sr.weights.onnx import OnnxNetwork  # imported only when needed: it is slow
+        from sr.weights.onnx import OnnxNetwork  # slow to import
 
         exported = OnnxNetwork(path)
         if scale not in (None, exported.scale):

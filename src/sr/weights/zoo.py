@@ -1,4 +1,4 @@
-"""The trained networks that ship with the package: weights as safetensors, and their descriptions as JSON."""
+"""The trained networks shipped with the package: weights as safetensors, descriptions as JSON."""
 
 import difflib
 import json
@@ -49,8 +49,8 @@ class Entry:
     """A trained network.
 
     Attributes:
-        name: what ``-m`` and ``sr evaluate`` call it.
-        weights: its file, which `sr.weights.checkpoint.load_network` reads.
+        name: its name on the command line.
+        weights: file for `sr.weights.checkpoint.load_network`.
         about: its description.
     """
 
@@ -63,22 +63,22 @@ def entries() -> list[Entry]:
     """List all shipped networks, sorted by name.
 
     Raises:
-        UserError: if the installation lacks a part of one.
+        UserError: if the weights of one are missing from the installation.
     """
     shipped = []
     for path in sorted(FOLDER.glob("*.json")):
         weights = path.with_suffix(".safetensors")
         if not weights.is_file():
-            raise UserError(f"{weights}: is missing: install sr again")
+            raise UserError(f"{weights}: is missing: reinstall sr")
         shipped.append(Entry(path.stem, weights, json.loads(path.read_text(encoding="utf-8"))))
     return shipped
 
 
 def find(name: str) -> Path:
-    """The weights of a network by its name.
+    """Path of the weights of a shipped network.
 
     Raises:
-        UserError: if there is no such name; the message lists the known ones.
+        UserError: if there is no network of this name; the message lists the names.
     """
     names = {entry.name: entry.weights for entry in entries()}
     if name not in names:
