@@ -7,10 +7,10 @@ import pytest
 from sr.launch.console import ConsoleHandler
 
 
-def test_lines_go_to_the_standard_output_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_go_to_the_current_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = ConsoleHandler()
     for text in ("first", "second"):
-        replaced = io.StringIO()
-        monkeypatch.setattr(sys, "stdout", replaced)
+        stdout = io.StringIO()
+        monkeypatch.setattr(sys, "stdout", stdout)
         handler.emit(logging.makeLogRecord({"msg": text}))
-        assert replaced.getvalue() == f"{text}\n"
+        assert stdout.getvalue() == f"{text}\n"

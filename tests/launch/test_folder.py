@@ -1,4 +1,4 @@
-"""What is left, and what is not touched, where a run is refused."""
+"""What a refused run leaves behind and what it leaves untouched."""
 
 import subprocess
 import sys
@@ -16,13 +16,13 @@ from tests.support.runs import Command, MakeFolder
 
 @pytest.fixture
 def job(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job of Hydra that is called ``train``."""
-    known = {"hydra": {"job": {"name": "train"}, "output_subdir": ".hydra"}}
-    monkeypatch.setattr(HydraConfig.instance(), "cfg", OmegaConf.create(known))
+    """A Hydra job named ``train``."""
+    hydra_config = {"hydra": {"job": {"name": "train"}, "output_subdir": ".hydra"}}
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", OmegaConf.create(hydra_config))
 
 
-def begun(folder: Path, *others: str) -> Path:
-    """A folder as Hydra leaves it when a job begins, with other files."""
+def start_job_in(folder: Path, *others: str) -> Path:
+    """Write the files that Hydra writes at the start of a job, and others, to a folder."""
     for name in (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", ".lock", *others):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
@@ -34,12 +34,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("multirun", [[], ["-m", "model=espcn"]])
-def test_a_default_folder_that_cannot_be_written_to_is_named_in_one_line(tmp_path: Path, multirun: list[str]) -> None:
-    (tmp_path / "runs").write_text("a file where the folder of all runs should be")
+def test_an_unwritable_default_folder_is_named_in_one_line(tmp_path: Path, multirun: list[str]) -> None:
+    (tmp_path / "runs").write_text("a file in place of the folder of all runs")
     command = [sys.executable, "-m", "sr.train", *multirun, "debug=tiny"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    lines = (ended.stdout + ended.stderr).strip().splitlines()
-    assert ended.returncode == 2
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    lines = (completed.stdout + completed.stderr).strip().splitlines()
+    assert completed.returncode == 2
     assert len(lines) == 1
     assert lines[0].startswith("error: runs/")
     assert "cannot be written to" in lines[0]
@@ -47,12 +47,12 @@ def test_a_default_folder_that_cannot_be_written_to_is_named_in_one_line(tmp_pat
 
 
 @pytest.mark.usefixtures("job")
-def test_a_folder_that_only_hydra_wrote_into_goes(tmp_path: Path) -> None:
-    folder = begun(tmp_path / "run", "fold_0/.lock")
+def test_a_folder_with_only_hydras_files_is_removed(tmp_path: Path) -> None:
+    folder = start_job_in(tmp_path / "run", "fold_0/.lock")
     (folder / "checkpoints").mkdir()
     remove_untouched_folder(folder)
     assert not folder.exists()
-    remove_untouched_folder(folder)  # and a folder that is not there is no fault
+    remove_untouched_folder(folder)  # a missing folder is no error
 
 
 @pytest.mark.usefixtures("job")
@@ -68,50 +68,50 @@ def test_a_folder_that_only_hydra_wrote_into_goes(tmp_path: Path) -> None:
         "a/train.log",
     ],
 )
-def test_a_folder_with_anything_else_stays(tmp_path: Path, other: str) -> None:
-    folder = begun(tmp_path / "run", other)
+def test_a_folder_with_any_other_file_is_kept(tmp_path: Path, other: str) -> None:
+    folder = start_job_in(tmp_path / "run", other)
     before = contents(folder)
     remove_untouched_folder(folder)
     assert contents(folder) == before
 
 
 @pytest.mark.usefixtures("job")
-def test_a_folder_that_another_process_holds_stays(tmp_path: Path) -> None:
-    folder = begun(tmp_path / "run")
+def test_a_folder_locked_by_another_process_is_kept(tmp_path: Path) -> None:
+    folder = start_job_in(tmp_path / "run")
     with hold(RunFolder(folder).lock):
         remove_untouched_folder(folder)
     assert (folder / ".hydra" / "config.yaml").is_file()
 
 
 @pytest.mark.parametrize(
-    "wrong", [["optimizer.lr=abc"], ["data=isr", "data.root=/nowhere"], ["+foo=1"], ["data=isr", "data.root=null"]]
+    "overrides", [["optimizer.lr=abc"], ["data=isr", "data.root=/nowhere"], ["+foo=1"], ["data=isr", "data.root=null"]]
 )
-def test_an_earlier_run_stays_as_it_is_byte_for_byte(command: Command, tmp_path: Path, wrong: list[str]) -> None:
-    folder = begun(tmp_path / "run", "result.json", "checkpoints/best.ckpt")
+def test_a_refused_run_leaves_the_earlier_run_unchanged(command: Command, tmp_path: Path, overrides: list[str]) -> None:
+    folder = start_job_in(tmp_path / "run", "result.json", "checkpoints/best.ckpt")
     before = contents(folder)
-    code, text = command(*wrong)
+    code, text = command(*overrides)
     assert code == 2, text
     assert contents(folder) == before
 
 
-@pytest.mark.parametrize("refused", ["optimizer.lr=abc,1e-3", "data.patch=3000,32"])
-def test_a_refused_cell_of_a_sweep_costs_itself_alone_and_leaves_no_folder(
-    command: Command, make_folder: MakeFolder, tmp_path: Path, refused: str
+@pytest.mark.parametrize("override", ["optimizer.lr=abc,1e-3", "data.patch=3000,32"])
+def test_a_refused_cell_of_a_sweep_affects_no_other_cell_and_leaves_no_folder(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, override: str
 ) -> None:
     code, text = command(
-        "hydra.mode=MULTIRUN", refused, "data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=1",
+        "hydra.mode=MULTIRUN", override, "data=isr", f"data.root={make_folder(count=6)}", "trainer.max_epochs=1",
         "logger=none", f"hydra.sweep.dir={tmp_path / 'sweep'}", "hydra.sweep.subdir=${hydra:job.num}",
     )  # fmt: skip
     assert code == 1, text
-    assert f"error: {refused.partition('=')[0]}=" in text
+    assert f"error: {override.partition('=')[0]}=" in text
     assert "1 done" in text
     assert "1 refused, see above" in text
     assert {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()} == {"1"}
 
 
-def test_home_is_put_in_place_of_a_tilde_that_begins_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_at_the_start_of_a_value_expands_to_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
-    for override, expected in {
+    for argument, expected in {
         "data.root=~/photos": "data.root=/home/me/photos",
         "data.root=~": "data.root=/home/me",
         "data.root=[~/a,~/b]": "data.root=[/home/me/a,/home/me/b]",
@@ -120,11 +120,11 @@ def test_home_is_put_in_place_of_a_tilde_that_begins_a_value(monkeypatch: pytest
         "data.root=/a/~b/c~": "data.root=/a/~b/c~",
         "data.root=~other/photos": "data.root=~other/photos",
     }.items():
-        assert expand_home(override) == expected
+        assert expand_home(argument) == expected
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_the_home_folder_is_found_by_its_tilde(
+def test_data_root_may_start_with_a_tilde(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quote: str
 ) -> None:
     make_folder(count=6, name="photos")

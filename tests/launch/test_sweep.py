@@ -20,15 +20,15 @@ from sr.terms import Part
 from tests.support.runs import SMALL, Command, MakeFolder, result_of
 
 
-def write(folder: Path, status: Status = Status.DONE, reason: str = "", **data: object) -> None:
-    """A run folder that holds nothing but its record."""
+def write_run(folder: Path, status: Status = Status.DONE, reason: str = "", **data: object) -> None:
+    """Make a run folder that holds only its result."""
     folder.mkdir(parents=True)
     scores = {Part.VAL: {"gain": MeanSd(0.5, 0.1)}}
     config = {"data": {"folds": None, "fold": 0, **data}}
     write_result(folder, RunResult(status, config, reason=reason, seconds=90.0, scores=scores))
 
 
-def test_the_plan_is_the_product_of_the_lists_and_later_lists_win() -> None:
+def test_the_plan_is_the_product_of_the_lists_and_later_overrides_win() -> None:
     early = ["model=espcn,vdsr", "loss=mse,mae", "optimizer=adam,sgd"]
     cells = planned([*early, "model=choice(a,b,c)", "loss=vgg", "seed=1"])
     assert cells == [
@@ -38,20 +38,20 @@ def test_the_plan_is_the_product_of_the_lists_and_later_lists_win() -> None:
     ]
 
 
-def test_folders_are_named_by_choices_and_number_or_not_at_all() -> None:
+def test_folder_names_are_predicted_from_choices_and_job_number_only() -> None:
     cells = [{"model": "espcn", "optimizer.lr": "1"}, {"model": "espcn", "optimizer.lr": "2"}]
     pattern = "${hydra:runtime.choices.model}_${hydra:runtime.choices.loss}_${hydra:job.num}"
     assert folder_names(cells, pattern, {"model": "vdsr", "loss": "mse"}) == ["espcn_mse_0", "espcn_mse_1"]
     assert folder_names(cells, "${hydra.job.override_dirname}", {}) == []
 
 
-def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Path) -> None:
-    write(tmp_path / "espcn_mse_adam")
-    write(tmp_path / "espcn_mse_sgd", Status.DIVERGED, "the loss is not finite")
-    write(tmp_path / "vdsr_mse_adam", Status.RUNNING, folds=3, fold="all")
-    write(tmp_path / "vdsr_mse_adam" / "fold_0")
-    write(tmp_path / "vdsr_mse_sgd", Status.RUNNING)
-    RunFolder(tmp_path / "vdsr_mse_sgd").lock.touch()  # that nobody holds
+def test_cells_are_found_with_their_status_and_missing_ones_are_pending(tmp_path: Path) -> None:
+    write_run(tmp_path / "espcn_mse_adam")
+    write_run(tmp_path / "espcn_mse_sgd", Status.DIVERGED, "the loss is not finite")
+    write_run(tmp_path / "vdsr_mse_adam", Status.RUNNING, folds=3, fold="all")
+    write_run(tmp_path / "vdsr_mse_adam" / "fold_0")
+    write_run(tmp_path / "vdsr_mse_sgd", Status.RUNNING)
+    RunFolder(tmp_path / "vdsr_mse_sgd").lock.touch()  # not held by any process
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "result.json").write_text("{")
     plan = planned(["model=espcn,vdsr", "loss=mse", "optimizer=adam,sgd,rmsprop"])
@@ -72,7 +72,7 @@ def test_cells_are_found_with_their_status_and_the_rest_is_pending(tmp_path: Pat
     }
 
 
-def test_the_table_names_losers_and_estimates_the_time_left_by_model() -> None:
+def test_the_table_marks_cells_that_lose_to_their_input_and_estimates_the_time_left() -> None:
     cells = [
         Cell("espcn_mse_adam", Standing.DONE, gain=0.5, seconds=60),
         Cell("vdsr_mse_adam", Standing.DONE, gain=-0.1, seconds=600),
@@ -93,7 +93,7 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_bad_cell_costs_itself_alone_and_only_it_is_tried_again(
+def test_a_bad_cell_affects_no_other_cell_and_is_the_only_one_retried(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = tmp_path / "grid"
@@ -115,12 +115,12 @@ def test_a_bad_cell_costs_itself_alone_and_only_it_is_tried_again(
 
 
 @pytest.mark.slow
-def test_a_grid_killed_in_the_middle_goes_on_and_trains_nothing_twice(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_killed_grid_resumes_and_trains_nothing_twice(make_folder: MakeFolder, tmp_path: Path) -> None:
     grid = tmp_path / "grid"
     settings = ["experiment=grid", "model=espcn", "loss=mse,mae", "optimizer=adam,sgd", "data.folds=2", "data=isr"]
     settings += [f"data.root={make_folder(count=8)}", "trainer.max_epochs=2", "logger=none", f"hydra.sweep.dir={grid}"]
-    line = [sys.executable, "-m", "sr.train", *SMALL, *settings]
-    first = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    argv = [sys.executable, "-m", "sr.train", *SMALL, *settings]
+    first = subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 100
     while not list(grid.glob("espcn_mse_sgd/fold_0/metrics.csv")) and first.poll() is None:
         assert time.monotonic() < deadline
@@ -132,7 +132,7 @@ def test_a_grid_killed_in_the_middle_goes_on_and_trains_nothing_twice(make_folde
     assert 0 < len(finished) < 12
     assert any(cell.status == "interrupted" for cell in find_cells(grid))
 
-    again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    again = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert [cell.status for cell in find_cells(grid)] == ["done"] * 4
     assert len(list(grid.rglob("result.json"))) == 12
@@ -140,7 +140,7 @@ def test_a_grid_killed_in_the_middle_goes_on_and_trains_nothing_twice(make_folde
 
 
 @pytest.mark.slow
-def test_cells_in_parallel_finish_or_fail_by_themselves_and_say_whose_lines_are_whose(
+def test_parallel_cells_finish_or_fail_independently_and_prefix_their_lines(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     grid = tmp_path / "grid"
@@ -157,15 +157,15 @@ def test_cells_in_parallel_finish_or_fail_by_themselves_and_say_whose_lines_are_
 
 
 @pytest.mark.slow
-def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_goes_on(
+def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_resumes(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     grid = tmp_path / "grid"
     settings = ["experiment=grid", "model=espcn", "loss=mse,mae", "optimizer=adam", "data.fold=0", "data.folds=2"]
     settings += ["data=isr", f"data.root={make_folder(count=8)}", "trainer.max_epochs=150", "logger=none"]
     settings += [f"hydra.sweep.dir={grid}", "hydra/launcher=joblib", "trainer.check_val_every_n_epoch=75"]
-    line = [sys.executable, "-m", "sr.train", *SMALL, *settings, f"data.cache_dir={tmp_path / 'cache'}"]
-    first = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    argv = [sys.executable, "-m", "sr.train", *SMALL, *settings, f"data.cache_dir={tmp_path / 'cache'}"]
+    first = subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 100
     while len(list(grid.glob("*/metrics.csv"))) < 2:
         assert first.poll() is None
@@ -173,7 +173,7 @@ def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_goes_on(
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    again = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert [cell.status for cell in find_cells(grid)] == ["done"] * 2
     for cell in ("espcn_mse_adam", "espcn_mae_adam"):
@@ -182,7 +182,7 @@ def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_goes_on(
 
 
 @pytest.mark.slow
-def test_a_diverged_cell_is_named_with_step_rate_and_norm_and_the_others_stay(
+def test_a_diverged_cell_is_listed_with_step_rate_and_norm_and_the_others_finish(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = tmp_path / "sweep"

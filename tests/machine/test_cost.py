@@ -34,7 +34,7 @@ def test_multiply_adds_count_pooling_and_scale() -> None:
     assert multiply_adds(ESPCN(scale=2), 2) == (3 * 64 * 25 + 64 * 32 * 9 + 32 * 12 * 9) * 128 * 128
 
 
-def test_counting_leaves_the_network_as_it_was() -> None:
+def test_measuring_leaves_the_network_unchanged() -> None:
     net = Autoencoder(channels=4, dropout=0.5).train()
     multiply_adds(net, 1)
     assert all(module.training for module in net.modules())
@@ -49,44 +49,44 @@ def test_frozen_parameters_are_not_counted() -> None:
     assert count_parameters(net) == 1_110_403 - 64 * 3 * 9 - 3
 
 
-def test_environment_names_what_a_rerun_needs() -> None:
-    found = environment()
-    assert found.versions["torch"].split("+")[0] == torch.__version__.split("+")[0]  # the build may be left out
-    assert found.machine["threads"] == torch.get_num_threads()
-    assert found.git_commit is None or len(found.git_commit.removesuffix("-dirty")) == 40
+def test_environment_records_what_a_rerun_needs() -> None:
+    recorded = environment()
+    assert recorded.versions["torch"].split("+")[0] == torch.__version__.split("+")[0]  # without the build tag
+    assert recorded.machine["threads"] == torch.get_num_threads()
+    assert recorded.git_commit is None or len(recorded.git_commit.removesuffix("-dirty")) == 40
     assert peak_memory_bytes(torch.device("cpu")) > 10**7
 
 
 class Sleeper(nn.Module):
-    """A network for x2 that takes 20 milliseconds, and remembers the size of its input."""
+    """An x2 network that takes 20 milliseconds and remembers the shape of its input."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
-        self.size: tuple[int, ...] = ()
+        self.input_shape: tuple[int, ...] = ()
 
     def forward(self, lr: torch.Tensor) -> torch.Tensor:
-        self.size = tuple(lr.shape)
+        self.input_shape = tuple(lr.shape)
         time.sleep(0.02)
         return lr
 
 
-def test_time_is_in_milliseconds_for_an_output_of_256_pixels() -> None:
+def test_time_is_in_milliseconds_for_an_output_of_256x256_pixels() -> None:
     net = Sleeper()
     assert 20 <= milliseconds_per_image(net, 2, nullcontext()) < 2000
-    assert net.size == (1, 3, 128, 128)
+    assert net.input_shape == (1, 3, 128, 128)
 
 
-def test_a_changed_source_tree_is_not_passed_off_as_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def git(*words: str) -> str:
-        line = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path), *words]
-        return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+def test_a_modified_source_tree_is_recorded_as_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> str:
+        argv = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path), *arguments]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
     source = tmp_path / "environment.py"
     source.write_text("a = 1\n")
     monkeypatch.setattr(environment_module, "__file__", str(source))
     git("init", "-q")
-    assert environment_module._git_commit() is None  # not tracked: an installed package inside another repository
+    assert environment_module._git_commit() is None  # not tracked: as a package installed inside another repository
     git("add", ".")
     git("commit", "-q", "-m", "first")
     commit = git("rev-parse", "HEAD")

@@ -24,15 +24,15 @@ def test_runs_of_a_sweep_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> N
     assert device_in_turn("gpu", 4) == 1
 
 
-@pytest.mark.parametrize(("pays", "chosen"), [(True, "bf16-mixed"), (False, "32-true")])
-def test_bfloat16_is_taken_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, pays: bool, chosen: str) -> None:
-    monkeypatch.setattr(hardware, "_bfloat16_pays", lambda: pays)
-    assert precision("cpu") == chosen
+@pytest.mark.parametrize(("is_faster", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_bfloat16_is_chosen_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, is_faster: bool, expected: str) -> None:
+    monkeypatch.setattr(hardware, "_bfloat16_pays", lambda: is_faster)
+    assert precision("cpu") == expected
     assert precision("mps") == "32-true"
 
 
 @pytest.mark.slow
-def test_measuring_leaves_the_random_state_and_needs_the_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measuring_keeps_the_random_state_and_needs_the_bfloat16_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     state = torch.get_rng_state()
     hardware._is_faster_in_bfloat16()
     assert torch.equal(torch.get_rng_state(), state)
@@ -56,20 +56,20 @@ def test_a_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "other", "avx512_bf16": True})
     assert hardware._bfloat16_pays.__wrapped__()
     assert len(measured) == 2
-    (tmp_path / "cache" / "bfloat16.json").write_text("torn")
+    (tmp_path / "cache" / "bfloat16.json").write_text("damaged")
     assert hardware._bfloat16_pays.__wrapped__()
     assert len(measured) == 3
 
 
-def test_of_workers_that_start_at_once_one_measures_and_all_decide_alike(
+def test_workers_started_together_measure_once_and_decide_alike(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    answers = iter([True, False, False, False])
+    measurements = iter([True, False, False, False])
 
     def measure() -> bool:
-        answer = next(answers)
+        is_faster = next(measurements)
         time.sleep(0.3)  # the others start in the meantime
-        return answer
+        return is_faster
 
     monkeypatch.setattr(hardware, "_MEASURED", tmp_path / "bfloat16.json")
     monkeypatch.setattr(hardware, "_is_faster_in_bfloat16", measure)
@@ -80,7 +80,7 @@ def test_of_workers_that_start_at_once_one_measures_and_all_decide_alike(
 
 
 @pytest.mark.slow
-def test_a_continued_run_keeps_the_precision_it_began_with(
+def test_a_resumed_run_keeps_its_precision(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("data=isr", f"data.root={make_folder(count=12)}", "trainer.precision=auto", "trainer.max_epochs=1")
@@ -95,7 +95,7 @@ def test_a_continued_run_keeps_the_precision_it_began_with(
     assert result_of(tmp_path / "run")["precision"] == "32-true"
 
 
-def test_compiling_is_left_to_gpus_and_to_those_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_gpus_compile_unless_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "_resize_dim", image._resize_dim)
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     assert compile_from("auto", "cpu") is None
@@ -111,7 +111,7 @@ def test_compiling_is_left_to_gpus_and_to_those_who_ask(monkeypatch: pytest.Monk
         compile_from("maybe", "cpu")
 
 
-def test_the_resizing_of_a_network_is_left_out_of_its_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resizing_is_kept_out_of_compiled_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "_resize_dim", image._resize_dim)
     graphs = []
 
@@ -128,7 +128,7 @@ def test_the_resizing_of_a_network_is_left_out_of_its_graphs(monkeypatch: pytest
     torch.compiler.reset()
 
 
-def test_a_run_that_asks_for_it_compiles_its_training_steps(
+def test_a_run_compiles_its_training_steps_on_request(
     command: Command, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled = []

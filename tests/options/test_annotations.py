@@ -1,4 +1,4 @@
-"""Values against annotations, decided by hand."""
+"""Values against annotations; the expected results are decided by hand."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
@@ -99,7 +99,7 @@ def test_a_value_fits_or_not(value: object, annotation: Any, expected: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("annotation", "words"),
+    ("annotation", "description"),
     [
         (int, "an integer"),
         (float | None, "a number or null"),
@@ -124,11 +124,11 @@ def test_a_value_fits_or_not(value: object, annotation: Any, expected: bool) -> 
         (Any, "a value"),
     ],
 )
-def test_what_an_annotation_asks_for(annotation: Any, words: str) -> None:
-    assert describe(annotation) == words
+def test_an_annotation_is_described_in_words(annotation: Any, description: str) -> None:
+    assert describe(annotation) == description
 
 
-def test_the_item_of_a_mapping_that_does_not_fit_is_named() -> None:
+def test_the_mismatching_item_of_a_mapping_is_named() -> None:
     weights = {"mae": 1.0, "vgg": {"low": "x", "high": 2}}
     annotation = Mapping[str, float | Mapping[str, float]] | None
     assert list(mismatches("loss.weights", weights, annotation)) == [("loss.weights.vgg.low", "x", float)]
@@ -136,36 +136,36 @@ def test_the_item_of_a_mapping_that_does_not_fit_is_named() -> None:
     assert list(mismatches("loss.weights", {"mae": 1.0}, annotation)) == []
 
 
-def test_values_are_shown_as_the_command_line_has_them_and_cut_where_they_are_long() -> None:
+def test_values_are_displayed_as_on_the_command_line_and_long_ones_are_truncated() -> None:
     assert [display(value) for value in (None, True, False, 1e-3, "a b")] == ["null", "true", "false", "0.001", "'a b'"]
     assert len(display("x" * 1000)) < 300
 
 
-PLAIN = st.recursive(
+CONFIG_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1, max_size=3), inner, max_size=3),
     max_leaves=8,
 )
 
 
-@given(PLAIN)
+@given(CONFIG_VALUES)
 def test_optional_adds_null_and_nothing_else(value: Any) -> None:
     for annotation in (int, float, bool, str, list[int], dict[str, float], Literal["a"]):
         assert fits(value, annotation | None) == (value is None or fits(value, annotation))
         assert fits(value, Annotated[annotation, "a note"]) == fits(value, annotation)
 
 
-@given(PLAIN)
-def test_scalars_are_told_apart_as_their_types_are(value: Any) -> None:
+@given(CONFIG_VALUES)
+def test_scalars_fit_by_their_exact_types(value: Any) -> None:
     assert fits(value, int) == (type(value) is int)
     assert fits(value, float) == (type(value) in (int, float))
     assert fits(value, bool) == (type(value) is bool)
     assert fits(value, str) == (type(value) is str)
 
 
-@given(st.lists(PLAIN, max_size=4))
+@given(st.lists(CONFIG_VALUES, max_size=4))
 def test_a_list_fits_if_each_of_its_elements_does(values: list[Any]) -> None:
     for annotation in (int, float | None, str):
         expected = all(fits(value, annotation) for value in values)
         assert fits(values, list[annotation]) is expected  # type: ignore[valid-type]
-        assert fits({str(place): value for place, value in enumerate(values)}, dict[str, annotation]) is expected  # type: ignore[valid-type]
+        assert fits({str(index): value for index, value in enumerate(values)}, dict[str, annotation]) is expected  # type: ignore[valid-type]

@@ -1,4 +1,4 @@
-"""Options against the signatures that they go to."""
+"""Options against the signatures that receive them."""
 
 import dataclasses
 import subprocess
@@ -90,14 +90,14 @@ LINES = {
 
 
 @pytest.mark.parametrize("overrides", LINES)
-def test_a_wrong_option_ends_in_one_line_and_leaves_no_folder(command: Command, tmp_path: Path, overrides: str) -> None:
+def test_a_wrong_option_gives_one_line_and_leaves_no_folder(command: Command, tmp_path: Path, overrides: str) -> None:
     code, text = command(*overrides.split())
     assert (code, text) == (2, f"error: {LINES[overrides]}\n")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_gpu_that_is_not_there_is_named(command: Command, compose_config: Compose, tmp_path: Path) -> None:
+def test_a_missing_gpu_is_reported(command: Command, compose_config: Compose, tmp_path: Path) -> None:
     code, text = command("trainer=gpu", "trainer.accelerator=gpu")
     assert code == 2
     assert text == "error: trainer.accelerator=gpu: no GPU was found; use trainer=cpu or trainer=auto\n"
@@ -105,15 +105,15 @@ def test_a_gpu_that_is_not_there_is_named(command: Command, compose_config: Comp
 
 
 @pytest.mark.slow
-def test_the_real_command_refuses_at_once_and_makes_no_folder_of_runs(tmp_path: Path) -> None:
+def test_the_command_itself_refuses_a_wrong_option_and_makes_no_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sr.train", "optimizer.lr=abc"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 2
-    assert ended.stdout + ended.stderr == "error: optimizer.lr='abc': a number is needed\n"
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert completed.returncode == 2
+    assert completed.stdout + completed.stderr == "error: optimizer.lr='abc': a number is needed\n"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_options_can_still_be_looked_at(command: Command) -> None:
+def test_wrong_options_can_still_be_printed(command: Command) -> None:
     code, text = command("optimizer.lr=abc", flags=["--cfg", "job"])
     assert code == 0
     assert "lr: abc" in text
@@ -148,18 +148,18 @@ def test_every_choice_passes(compose_config: Compose, choice: str) -> None:
         "+callbacks.device._target_=lightning.pytorch.callbacks.DeviceStatsMonitor",
     ],
 )
-def test_what_was_right_stays_right(compose_config: Compose, overrides: str) -> None:
+def test_valid_options_pass(compose_config: Compose, overrides: str) -> None:
     check_options(compose_config(overrides.split()))
 
 
-def test_the_keys_of_train_yaml_are_those_that_are_known(compose_config: Compose) -> None:
+def test_the_known_keys_are_those_of_train_yaml(compose_config: Compose) -> None:
     fields = {field.name for field in dataclasses.fields(TopLevel)}
     assert {str(key) for key in compose_config()} == fields
     written = {str(key) for key in OmegaConf.load(config_dir() / "train.yaml")} - {"defaults", "hydra"}
     assert written <= fields
 
 
-def test_an_option_that_is_copied_from_a_wrong_one_is_not_a_second_fault(compose_config: Compose) -> None:
+def test_an_option_interpolated_from_a_wrong_one_is_not_reported_again(compose_config: Compose) -> None:
     config = compose_config(["scale=abc", "data=isr"])
     assert config.data.scale == config.model.scale == config.scorer.scale == "abc"
     with pytest.raises(UserError, match=r"^scale='abc': an integer of 1 or more is needed$"):
@@ -174,14 +174,14 @@ def test_an_option_that_is_copied_from_a_wrong_one_is_not_a_second_fault(compose
         (["~scheduler"], "scheduler: a node with _target_ is needed"),
     ],
 )
-def test_what_is_missing_is_named(compose_config: Compose, overrides: list[str], line: str) -> None:
-    with pytest.raises(UserError) as refusal:
+def test_a_missing_value_is_named(compose_config: Compose, overrides: list[str], line: str) -> None:
+    with pytest.raises(UserError) as error:
         check_options(compose_config(overrides))
-    assert str(refusal.value) == line
+    assert str(error.value) == line
 
 
-def refusal(compose_config: Compose, model: dict[str, Any]) -> str | None:
-    """What is said of a config with another node ``model``; None if nothing is."""
+def refusal_of(compose_config: Compose, model: dict[str, Any]) -> str | None:
+    """The error for a config with this node ``model``; None if it passes."""
     config = compose_config()
     values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     try:
@@ -213,19 +213,19 @@ def refusal(compose_config: Compose, model: dict[str, Any]) -> str | None:
         ("only_for_checkers", {"foo": "x"}, "model.foo: only_for_checkers has no such option"),
     ],
 )
-def test_signatures_of_every_kind(
+def test_options_are_checked_against_signatures_of_every_kind(
     compose_config: Compose, name: str, options: dict[str, Any], line: str | None
 ) -> None:
-    found = refusal(compose_config, {"_target_": f"tests.support.targets.{name}", **options})
-    assert found == line if line is None else str(found).startswith(line)
+    message = refusal_of(compose_config, {"_target_": f"tests.support.targets.{name}", **options})
+    assert message == line if line is None else str(message).startswith(line)
 
 
-def test_annotations_that_cannot_be_resolved_say_nothing() -> None:
+def test_annotations_that_cannot_be_resolved_are_ignored() -> None:
     assert annotations_of(targets.only_for_checkers) == {}
     assert annotations_of(targets.implicit_none)["size"] is int
 
 
-def test_the_reason_why_a_users_module_cannot_be_imported_is_told(
+def test_the_reason_why_a_users_module_cannot_be_imported_is_shown(
     compose_config: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "ownnets"
@@ -235,5 +235,5 @@ def test_the_reason_why_a_users_module_cannot_be_imported_is_told(
     (package / "faulty.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
     for module, reason in (("broken", "No module named 'a_package_that_is_not_there'"), ("faulty", "division by zero")):
-        line = refusal(compose_config, {"_target_": f"ownnets.{module}.Net"})
+        line = refusal_of(compose_config, {"_target_": f"ownnets.{module}.Net"})
         assert line == f"model._target_='ownnets.{module}.Net': cannot be imported: {reason}"
