@@ -14,14 +14,14 @@ def test_several_processes_agree_at_every_tenth_step_and_a_single_one_at_every_s
     assert [trainer.global_step for trainer in trainers if is_due(trainer)] == expected
 
 
-@pytest.mark.parametrize("others", [True, False])
-@pytest.mark.parametrize("own", [True, False])
-def test_a_condition_holds_if_it_holds_in_any_process(own: bool, others: bool) -> None:
+@pytest.mark.parametrize("remote", [True, False])
+@pytest.mark.parametrize("local", [True, False])
+def test_a_condition_holds_if_it_holds_in_any_process(local: bool, remote: bool) -> None:
     def reduce_boolean_decision(decision: bool, all: bool = True) -> bool:
-        return decision and others if all else decision or others
+        return decision and remote if all else decision or remote
 
     trainer: Any = SimpleNamespace(strategy=SimpleNamespace(reduce_boolean_decision=reduce_boolean_decision))
-    assert any_process(trainer, own) == (own or others)
+    assert any_process(trainer, local) == (local or remote)
 
 
 @pytest.mark.parametrize("decision_of_rank_zero", [True, False])

@@ -11,29 +11,29 @@ from sr.callbacks.averaging import MovingAverage
 from tests.support.runs import Command, MakeFolder, StopAt
 
 
-def test_the_average_moves_by_a_decay_that_rises_to_its_limit() -> None:
+def test_the_decay_of_the_average_rises_to_its_limit() -> None:
     average = MovingAverage(decay=0.5)._kwargs["multi_avg_fn"]
-    held = [torch.tensor([0.0, 4.0]), torch.tensor(8.0)]
-    average(held, [torch.tensor([1.0, 4.0]), torch.tensor(0.0)], torch.tensor(1))  # decay (1 + 1) / (10 + 1)
-    assert held[0].tolist() == pytest.approx([9 / 11, 4])
-    assert held[1].item() == pytest.approx(8 * 2 / 11)
-    average(held, [torch.tensor([0.0, 4.0]), torch.tensor(0.0)], torch.tensor(1000))  # decay 0.5
-    assert held[0].tolist() == pytest.approx([9 / 22, 4])
-    assert held[1].item() == pytest.approx(8 / 11)
+    averages = [torch.tensor([0.0, 4.0]), torch.tensor(8.0)]
+    average(averages, [torch.tensor([1.0, 4.0]), torch.tensor(0.0)], torch.tensor(1))  # decay (1 + 1) / (10 + 1)
+    assert averages[0].tolist() == pytest.approx([9 / 11, 4])
+    assert averages[1].item() == pytest.approx(8 * 2 / 11)
+    average(averages, [torch.tensor([0.0, 4.0]), torch.tensor(0.0)], torch.tensor(1000))  # decay 0.5
+    assert averages[0].tolist() == pytest.approx([9 / 22, 4])
+    assert averages[1].item() == pytest.approx(8 / 11)
 
 
 @pytest.mark.parametrize(("steps", "decay"), [(0, 1 / 10), (7, 8 / 17), (8, 0.5), (9, 0.5)])
 def test_the_decay_follows_its_formula_until_the_limit(steps: int, decay: float) -> None:
     average = MovingAverage(decay=0.5)._kwargs["multi_avg_fn"]
-    held = [torch.tensor(1.0)]
-    average(held, [torch.tensor(0.0)], steps)
-    assert held[0].item() == pytest.approx(decay)
+    averages = [torch.tensor(1.0)]
+    average(averages, [torch.tensor(0.0)], steps)
+    assert averages[0].item() == pytest.approx(decay)
 
 
 def test_the_limit_is_0_999_unless_set() -> None:
-    held = [torch.tensor(1.0, dtype=torch.float64)]
-    MovingAverage()._kwargs["multi_avg_fn"](held, [torch.tensor(0.0, dtype=torch.float64)], 10**6)
-    assert held[0].item() == pytest.approx(0.999, abs=1e-12)
+    averages = [torch.tensor(1.0, dtype=torch.float64)]
+    MovingAverage()._kwargs["multi_avg_fn"](averages, [torch.tensor(0.0, dtype=torch.float64)], 10**6)
+    assert averages[0].item() == pytest.approx(0.999, abs=1e-12)
 
 
 def test_weights_are_averaged_and_buffers_are_copied() -> None:
@@ -63,15 +63,16 @@ def test_checkpoints_hold_the_average_and_an_interrupted_run_resumes_bit_for_bit
     settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=3", "callbacks=ema"]
     stop = ["+callbacks.stop={_target_: tests.support.runs.StopAt, step: 5}"]
     never = ["+callbacks.stop={_target_: tests.support.runs.StopAt, step: -1}"]
-    assert command(*settings, *never, folder="whole")[0] == 0
+    assert command(*settings, *never, folder="uninterrupted")[0] == 0
     assert command(*settings, *stop, interrupted=True)[0] == 130
     monkeypatch.setattr(StopAt, "on_train_batch_end", lambda *args: None)
     code, text = command(*settings, *stop)
     assert code == 0, text
-    whole, resumed = (
-        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True) for name in ("whole", "run")
+    uninterrupted, resumed = (
+        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)
+        for name in ("uninterrupted", "run")
     )
     for part in ("state_dict", "current_model_state"):
-        assert all(torch.equal(whole[part][name], resumed[part][name]) for name in whole[part])
+        assert all(torch.equal(uninterrupted[part][name], resumed[part][name]) for name in uninterrupted[part])
     weight = "net.body.0.weight"
-    assert not torch.equal(whole["state_dict"][weight], whole["current_model_state"][weight])
+    assert not torch.equal(uninterrupted["state_dict"][weight], uninterrupted["current_model_state"][weight])

@@ -26,18 +26,18 @@ def fake_trainer(score: float | None, *, sanity_checking: bool = False) -> Any:
 
 
 def decisions(checkpoints: RunCheckpoints, scores: list[float | None]) -> list[bool]:
-    """Which epochs of these scores are the best when they end; the best is kept as Lightning keeps it."""
-    decided = []
+    """Whether each epoch is the best so far at its end; the best score is stored as Lightning stores it."""
+    is_best = []
     for epoch, score in enumerate(scores):
         checkpoints.on_train_epoch_start(fake_trainer(None), MODULE)
         if score is not None:
             checkpoints.on_validation_end(fake_trainer(score), MODULE)
-        decided.append(checkpoints.epoch_is_best)
+        is_best.append(checkpoints.epoch_is_best)
         if checkpoints.epoch_is_best:
             assert score is not None
             checkpoints.best_k_models = {str(epoch): torch.tensor(score)}
             checkpoints.kth_best_model_path = str(epoch)
-    return decided
+    return is_best
 
 
 @pytest.mark.parametrize(
@@ -50,19 +50,19 @@ def decisions(checkpoints: RunCheckpoints, scores: list[float | None]) -> list[b
         ("max", [None, 1.0, None, None, 2.0], [False, True, False, False, True]),
     ],
 )
-def test_the_best_epoch_is_decided_once_and_a_score_that_is_not_a_number_never_wins(
+def test_the_first_of_equally_good_epochs_is_the_best_and_nan_never_is(
     mode: str, scores: list[float | None], expected: list[bool]
 ) -> None:
     assert decisions(RunCheckpoints("checkpoints", "val/psnr", mode), scores) == expected
 
 
-def test_a_check_before_training_is_not_the_best_epoch() -> None:
+def test_the_sanity_check_is_never_the_best_epoch() -> None:
     checkpoints = RunCheckpoints("checkpoints")
     checkpoints.on_validation_end(fake_trainer(1.0, sanity_checking=True), MODULE)
     assert not checkpoints.epoch_is_best
 
 
-def test_other_callbacks_ask_the_one_that_decides() -> None:
+def test_other_callbacks_ask_run_checkpoints_whether_the_epoch_is_best() -> None:
     checkpoints = RunCheckpoints("checkpoints")
     trainer: Any = SimpleNamespace(callbacks=[object(), checkpoints])
     assert not epoch_is_best(trainer)
@@ -84,7 +84,7 @@ def fake_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     return clock
 
 
-def test_within_an_epoch_a_checkpoint_is_saved_every_so_many_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_within_an_epoch_a_checkpoint_is_saved_at_the_given_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = fake_clock(monkeypatch)
     checkpoints = RunCheckpoints("checkpoints", minutes=2)
     checkpoints.on_fit_start(MODULE, MODULE)
@@ -98,7 +98,7 @@ def test_within_an_epoch_a_checkpoint_is_saved_every_so_many_minutes(monkeypatch
                 saved_after.append(seconds)
         assert saved_after == [120, 240]
         clock.now += 1000
-        take_step(checkpoints, run, is_last=True)  # the end of the epoch saves
+        take_step(checkpoints, run, is_last=True)  # saved at the end of the epoch instead
     finally:
         checkpoints.release()
     assert run.saved == ["last.ckpt", "last.ckpt"]
@@ -114,7 +114,7 @@ def test_within_an_epoch_a_checkpoint_is_saved_every_so_many_minutes(monkeypatch
 def test_an_epoch_saves_the_best_before_the_last(
     mode: str, scores: list[float], saved: list[str], best: float, tmp_path: Path
 ) -> None:
-    (tmp_path / "best.ckpt").touch()  # of a run that wrote no last.ckpt: replaced, too
+    (tmp_path / "best.ckpt").touch()  # of a run that wrote no last.ckpt: overwritten
     checkpoints = RunCheckpoints(str(tmp_path), "val/psnr", mode)
     run: Any = FakeTrainer()
     for epoch, score in enumerate(scores):
@@ -147,26 +147,27 @@ def test_a_moved_run_resumes_with_the_best_checkpoint_of_its_new_folder(tmp_path
         assert new.epoch_is_best == is_best
 
 
-def test_what_was_logged_is_written_before_a_checkpoint(tmp_path: Path) -> None:
-    board, table = TensorBoardLogger(tmp_path / "board", name="", version=""), CSVLogger(tmp_path / "csv", "", "")
-    for logger in (board, table):
+def test_loggers_are_flushed_before_a_checkpoint(tmp_path: Path) -> None:
+    tensorboard = TensorBoardLogger(tmp_path / "tensorboard", name="", version="")
+    csv = CSVLogger(tmp_path / "csv", "", "")
+    for logger in (tensorboard, csv):
         logger.log_metrics({"lr": 0.5}, 3)
     run: Any = FakeTrainer()
-    run.loggers = [board, table]
-    found: list[float] = []
+    run.loggers = [tensorboard, csv]
+    logged_values: list[float] = []
 
     def save_checkpoint(path: Path) -> None:
-        events = EventAccumulator(str(tmp_path / "board"))
+        events = EventAccumulator(str(tmp_path / "tensorboard"))
         events.Reload()
-        found.extend(scalar.value for scalar in events.Scalars("lr"))
-        found.extend(float(row["lr"]) for row in read_table(tmp_path / "csv" / "metrics.csv"))
+        logged_values.extend(scalar.value for scalar in events.Scalars("lr"))
+        logged_values.extend(float(row["lr"]) for row in read_table(tmp_path / "csv" / "metrics.csv"))
 
     run.save_checkpoint = save_checkpoint
     RunCheckpoints(str(tmp_path / "checkpoints"))._save_last(run)
-    assert found == [0.5, 0.5]
+    assert logged_values == [0.5, 0.5]
 
 
-def test_the_checkpoint_before_the_last_is_kept_and_no_other(tmp_path: Path) -> None:
+def test_only_one_previous_checkpoint_is_kept(tmp_path: Path) -> None:
     files = RunFolder(tmp_path)
     for step in range(3):
         for path in (files.last, files.best):
@@ -178,7 +179,7 @@ def test_the_checkpoint_before_the_last_is_kept_and_no_other(tmp_path: Path) -> 
     }
 
 
-def test_with_mode_min_everything_that_is_kept_is_of_the_epoch_with_the_least_loss(
+def test_with_mode_min_all_outputs_are_those_of_the_epoch_with_the_lowest_loss(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     spoil = "+callbacks.spoil={_target_: tests.support.parts.SpoilWeights, epoch: 2}"

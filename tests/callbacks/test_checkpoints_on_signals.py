@@ -1,4 +1,4 @@
-"""When a signal stops a run, and what is saved then."""
+"""When a signal stops a run, and what is saved."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ MODULE: Any = None
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SIGTERMException)])
-def test_the_first_signal_waits_and_the_second_acts_at_once(number: int, error: type[BaseException]) -> None:
+def test_the_first_signal_is_delayed_and_the_second_acts_at_once(number: int, error: type[BaseException]) -> None:
     checkpoints = RunCheckpoints("checkpoints")
     checkpoints._delay(signal.SIGTERM, None)
     with pytest.raises(error):
@@ -34,8 +34,8 @@ def test_signal_handlers_are_restored() -> None:
 
 
 @pytest.fixture
-def started() -> Iterator[RunCheckpoints]:
-    """Checkpoints of a run that has begun to train."""
+def checkpoints() -> Iterator[RunCheckpoints]:
+    """The checkpoint callback of a run in training."""
     checkpoints = RunCheckpoints("checkpoints", minutes=2)
     checkpoints.on_fit_start(MODULE, MODULE)
     yield checkpoints
@@ -43,64 +43,66 @@ def started() -> Iterator[RunCheckpoints]:
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SIGTERMException)])
-def test_a_signal_stops_the_run_after_its_step_with_a_checkpoint(
-    started: RunCheckpoints, number: int, error: type[BaseException]
+def test_a_signal_stops_the_run_after_the_step_with_a_checkpoint(
+    checkpoints: RunCheckpoints, number: int, error: type[BaseException]
 ) -> None:
     run: Any = FakeTrainer()
     signal.raise_signal(number)
     with pytest.raises(error) as raised:
-        take_step(started, run)
+        take_step(checkpoints, run)
     assert run.saved == []
-    started.on_exception(run, MODULE, raised.value)
+    checkpoints.on_exception(run, MODULE, raised.value)
     assert run.saved == ["last.ckpt"]
 
 
-def test_an_error_keeps_the_checkpoint_written_before(started: RunCheckpoints) -> None:
+def test_an_error_saves_no_checkpoint(checkpoints: RunCheckpoints) -> None:
     run: Any = FakeTrainer()
-    take_step(started, run)
-    started.on_exception(run, MODULE, RuntimeError())
+    take_step(checkpoints, run)
+    checkpoints.on_exception(run, MODULE, RuntimeError())
     assert run.saved == []
 
 
-def test_a_signal_in_the_last_step_of_an_epoch_stops_after_the_epoch_is_saved(started: RunCheckpoints) -> None:
+def test_a_signal_in_the_last_step_of_an_epoch_stops_the_run_once_the_epoch_is_saved(
+    checkpoints: RunCheckpoints,
+) -> None:
     run: Any = FakeTrainer()
     signal.raise_signal(signal.SIGTERM)
-    take_step(started, run, is_last=True)
+    take_step(checkpoints, run, is_last=True)
     run.callback_metrics = {"val/psnr": torch.tensor(30.0)}
     with pytest.raises(SIGTERMException):
-        started.on_train_epoch_end(run, MODULE)
+        checkpoints.on_train_epoch_end(run, MODULE)
     assert run.saved == ["last.ckpt"]
 
 
-def test_several_processes_stop_if_another_one_was_signalled_and_ask_at_every_tenth_step(
-    started: RunCheckpoints,
+def test_several_processes_check_every_tenth_step_whether_another_was_signalled(
+    checkpoints: RunCheckpoints,
 ) -> None:
     run: Any = FakeTrainer(world_size=2)
     for _ in range(19):
-        take_step(started, run)
+        take_step(checkpoints, run)
     assert len(run.asked) == 2  # at step 10, whether to stop and whether to save
     run.others_agree = True
     with pytest.raises(SIGTERMException):
-        take_step(started, run)
+        take_step(checkpoints, run)
 
 
-def test_an_orphaned_worker_stops(started: RunCheckpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_orphaned_worker_stops(checkpoints: RunCheckpoints, monkeypatch: pytest.MonkeyPatch) -> None:
     parent = SimpleNamespace(pid=os.getppid())
     monkeypatch.setattr("sr.callbacks.checkpoints.multiprocessing.parent_process", lambda: parent)
-    take_step(started, FakeTrainer())
+    take_step(checkpoints, FakeTrainer())
     parent.pid += 1
     with pytest.raises(SIGTERMException):
-        take_step(started, FakeTrainer())
+        take_step(checkpoints, FakeTrainer())
 
 
-def test_lightnings_handler_of_sigterm_is_replaced_when_training_starts(started: RunCheckpoints) -> None:
+def test_lightnings_sigterm_handler_is_replaced_when_training_starts(checkpoints: RunCheckpoints) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     trainer: Any = SimpleNamespace()
-    started.on_train_start(trainer, MODULE)
-    assert signal.getsignal(signal.SIGTERM) == started._delay
+    checkpoints.on_train_start(trainer, MODULE)
+    assert signal.getsignal(signal.SIGTERM) == checkpoints._delay
 
 
-def test_the_time_limit_signal_is_delayed_if_somebody_listens_and_passed_on_last() -> None:
+def test_the_time_limit_signal_is_delayed_if_it_has_a_handler_and_passed_on_at_the_end() -> None:
     received: list[int] = []
     original = signal.signal(signal.SIGUSR2, signal.SIG_DFL)
     try:
@@ -122,7 +124,7 @@ def test_the_time_limit_signal_is_delayed_if_somebody_listens_and_passed_on_last
         signal.signal(signal.SIGUSR2, original)
 
 
-def test_other_signals_are_not_passed_on(started: RunCheckpoints) -> None:
+def test_other_signals_are_not_passed_on(checkpoints: RunCheckpoints) -> None:
     signal.raise_signal(signal.SIGTERM)
-    started.release()
-    started.pass_on()  # SIGTERM would end the tests here
+    checkpoints.release()
+    checkpoints.pass_on()  # SIGTERM would end the tests here

@@ -22,8 +22,8 @@ from tests.support.runs import Command, MakeFolder
 MODULE: Any = None
 
 
-def painted(name: str, part: Part = Part.VAL, side: int = 16, input_psnr: float = 20.0) -> tuple[StepOutput, Batch]:
-    """A step of one image whose input, output and target are of different grays: 51, 102 and 153."""
+def gray_step(name: str, part: Part = Part.VAL, side: int = 16, input_psnr: float = 20.0) -> tuple[StepOutput, Batch]:
+    """A step on one image with uniformly gray input (51), output (102) and target (153)."""
     lr, sr, hr = (torch.full((1, 3, size, size), value) for size, value in ((side // 2, 0.2), (side, 0.4), (side, 0.6)))
     scores = {"input_psnr": torch.tensor([input_psnr]), "gain": torch.tensor([1.5])}
     return {"part": part, "name": [name], "scores": scores, "sr": sr}, {"lr": lr, "hr": hr, "name": [name]}
@@ -42,7 +42,7 @@ def test_grid_shows_input_output_target_and_amplified_error() -> None:
     assert torch.allclose(error, torch.tensor(0.4), atol=1e-6)
 
 
-def test_the_square_is_where_the_input_is_worst_and_fits_the_image() -> None:
+def test_the_crop_is_where_the_input_is_worst_and_fits_the_image() -> None:
     hr = torch.zeros(3, 64, 96)
     enlarged = hr.clone()
     enlarged[:, 40:56, 16:32] = 1
@@ -53,7 +53,7 @@ def test_the_square_is_where_the_input_is_worst_and_fits_the_image() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_leaves_squares_of_its_validation_images_beside_input_and_target(
+def test_a_run_saves_crops_of_its_validation_images_with_input_and_target(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     data = make_folder(count=10, size=(48, 64))
@@ -81,7 +81,7 @@ def test_a_run_leaves_squares_of_its_validation_images_beside_input_and_target(
         (1, 1, 20, [0]),
     ],
 )
-def test_pictures_are_spread_over_the_validations_first_and_last_among_them(
+def test_grids_are_logged_evenly_from_the_first_to_the_last_validation(
     max_epochs: int, epochs_apart: int, times: int, expected: list[int]
 ) -> None:
     grids = SampleGrids(times=times)
@@ -93,14 +93,14 @@ def test_pictures_are_spread_over_the_validations_first_and_last_among_them(
     assert [trainer.current_epoch for trainer in trainers if grids._is_due(trainer)] == expected
 
 
-def test_the_columns_are_the_input_the_output_and_the_target(tmp_path: Path) -> None:
+def test_the_columns_are_input_output_and_target(tmp_path: Path) -> None:
     crops = SampleCrops(side=16)
     checkpoints = RunCheckpoints(str(tmp_path))
     checkpoints.epoch_is_best = True
     trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))
     crops.on_validation_start(trainer, MODULE)
-    crops.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
-    crops.on_validation_batch_end(trainer, MODULE, *painted("b", Part.TRAIN), 0, 1)
+    crops.on_validation_batch_end(trainer, MODULE, *gray_step("a"), 0)
+    crops.on_validation_batch_end(trainer, MODULE, *gray_step("b", Part.TRAIN), 0, 1)
     crops.on_train_epoch_end(trainer, MODULE)
     with Image.open(RunFolder(tmp_path).samples) as picture:
         assert [row["name"] for row in json.loads(picture.info["sr"])["rows"]] == ["a"]
@@ -108,7 +108,7 @@ def test_the_columns_are_the_input_the_output_and_the_target(tmp_path: Path) -> 
     assert [pixels[:, column : column + 16].mean() for column in (0, 16, 32)] == [51, 102, 153]
     RunFolder(tmp_path).samples.unlink()
     checkpoints.epoch_is_best = False
-    crops.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
+    crops.on_validation_batch_end(trainer, MODULE, *gray_step("a"), 0)
     crops.on_train_epoch_end(trainer, MODULE)
     assert not RunFolder(tmp_path).samples.exists()
 
@@ -121,8 +121,8 @@ def test_tensorboard_shows_the_first_validation_images_at_the_step_of_their_scor
     module: Any = None
     grids = SampleGrids(images=2, error_gain=2.0)
     for number, name in enumerate("abc"):
-        grids.on_validation_batch_end(trainer, module, *painted(name), number)
-    grids.on_validation_batch_end(trainer, module, *painted("t", Part.TRAIN), 0, 1)
+        grids.on_validation_batch_end(trainer, module, *gray_step(name), number)
+    grids.on_validation_batch_end(trainer, module, *gray_step("t", Part.TRAIN), 0, 1)
     board.experiment.flush()
     events = EventAccumulator(str(tmp_path))
     events.Reload()
@@ -136,26 +136,26 @@ def test_tensorboard_shows_the_first_validation_images_at_the_step_of_their_scor
     assert [(scalar.step, scalar.value) for scalar in events.Scalars("gain/a")] == [(7, 1.5)]
 
 
-def test_no_pictures_without_tensorboard_or_between_the_chosen_validations(tmp_path: Path) -> None:
+def test_no_grids_without_tensorboard_or_between_the_chosen_validations(tmp_path: Path) -> None:
     board = TensorBoardLogger(tmp_path, name="", version="")
     trainer: Any = SimpleNamespace(loggers=[], current_epoch=1, max_epochs=10, check_val_every_n_epoch=1, global_step=8)
     grids = SampleGrids(times=2)
-    grids.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
+    grids.on_validation_batch_end(trainer, MODULE, *gray_step("a"), 0)
     trainer.loggers = [board]
-    grids.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
+    grids.on_validation_batch_end(trainer, MODULE, *gray_step("a"), 0)
     assert not list(tmp_path.glob("events*"))
 
 
-def test_samples_are_those_whose_input_is_worst_and_narrow_ones_are_padded_with_black(tmp_path: Path) -> None:
+def test_samples_are_the_images_with_the_worst_inputs_and_small_ones_are_padded_with_black(tmp_path: Path) -> None:
     checkpoints = RunCheckpoints(str(tmp_path))
     checkpoints.epoch_is_best = True
     trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))
     crops = SampleCrops(side=16, images=3)
     crops.on_validation_start(trainer, MODULE)
-    crops.on_validation_batch_end(trainer, MODULE, *painted("of a validation before", input_psnr=1.0), 0)
+    crops.on_validation_batch_end(trainer, MODULE, *gray_step("from an earlier validation", input_psnr=1.0), 0)
     crops.on_validation_start(trainer, MODULE)
     for number, (name, side, psnr) in enumerate((("d", 16, 25.0), ("c", 8, 20.0), ("b", 16, 20.0), ("a", 16, 22.0))):
-        crops.on_validation_batch_end(trainer, MODULE, *painted(name, side=side, input_psnr=psnr), number)
+        crops.on_validation_batch_end(trainer, MODULE, *gray_step(name, side=side, input_psnr=psnr), number)
     crops.on_train_epoch_end(trainer, MODULE)
     with Image.open(RunFolder(tmp_path).samples) as picture:
         layout = json.loads(picture.info["sr"])
@@ -172,7 +172,7 @@ def test_with_no_images_no_samples_are_written(tmp_path: Path) -> None:
     checkpoints.epoch_is_best = True
     trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))
     crops = SampleCrops(images=0)
-    crops.on_validation_batch_end(trainer, MODULE, *painted("a"), 0)
+    crops.on_validation_batch_end(trainer, MODULE, *gray_step("a"), 0)
     crops.on_train_epoch_end(trainer, MODULE)
     assert not RunFolder(tmp_path).samples.exists()
 
@@ -184,7 +184,7 @@ def test_a_side_below_1_and_a_negative_number_of_images_are_refused() -> None:
         SampleCrops(images=-1)
 
 
-def test_the_square_is_found_to_an_eighth_of_its_side() -> None:
+def test_the_crop_is_placed_to_an_eighth_of_its_side() -> None:
     hr = torch.zeros(3, 64, 96)
     enlarged = hr.clone()
     enlarged[:, 22:38, 50:66] = 1

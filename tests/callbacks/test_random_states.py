@@ -13,12 +13,12 @@ MODULE: Any = None
 
 
 def draw() -> list[float]:
-    """One number of each generator; numpy's and Python's normal ones come in pairs, the second from a buffer."""
+    """A number from each generator; the normal ones of Python and numpy buffer every second number."""
     return [random.gauss(), random.random(), float(np.random.normal()), float(torch.rand(()))]  # noqa: NPY002
 
 
-def saved() -> dict[str, Any]:
-    """A checkpoint with the current states, as it comes back from a file."""
+def saved_states() -> dict[str, Any]:
+    """A checkpoint with the current states, as loaded from a file."""
     checkpoint: dict[str, Any] = {}
     RandomStates().on_save_checkpoint(TRAINER, MODULE, checkpoint)
     file = io.BytesIO()
@@ -32,7 +32,7 @@ def saved() -> dict[str, Any]:
 def test_a_resumed_run_draws_the_same_numbers_from_its_first_step_on(drawn_before: int) -> None:
     for _ in range(drawn_before):
         draw()
-    checkpoint = saved()
+    checkpoint = saved_states()
     expected = [draw() for _ in range(3)]
     resumed = RandomStates()
     resumed.on_load_checkpoint(TRAINER, MODULE, checkpoint)
@@ -43,14 +43,14 @@ def test_a_resumed_run_draws_the_same_numbers_from_its_first_step_on(drawn_befor
     assert [first, draw(), draw()] == expected
 
 
-def test_a_checkpoint_without_states_changes_nothing() -> None:
-    checkpoint = saved()
+def test_a_checkpoint_without_random_states_changes_nothing() -> None:
+    checkpoint = saved_states()
     expected = draw()
     RandomStates().on_train_batch_start(TRAINER, MODULE, {}, 0)
-    old = RandomStates()
-    old.on_load_checkpoint(TRAINER, MODULE, {})
+    without_states = RandomStates()
+    without_states.on_load_checkpoint(TRAINER, MODULE, {})
     restored = RandomStates()
     restored.on_load_checkpoint(TRAINER, MODULE, checkpoint)
     restored.on_train_batch_start(TRAINER, MODULE, {}, 0)
-    old.on_train_batch_start(TRAINER, MODULE, {}, 0)
+    without_states.on_train_batch_start(TRAINER, MODULE, {}, 0)
     assert draw() == expected

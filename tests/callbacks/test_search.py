@@ -12,7 +12,7 @@ MODULE: Any = None
 
 
 class Reporter:
-    """Remembers what was reported, and says what it was told to."""
+    """Remembers the reports and answers with a fixed decision."""
 
     def __init__(self, prunes: bool) -> None:
         self.prunes = prunes
@@ -39,13 +39,13 @@ def fake_trainer(*, epoch: int = 3, rank: int = 0, decided_by_rank_zero: bool | 
 
 @pytest.fixture
 def reporter(monkeypatch: pytest.MonkeyPatch) -> Reporter:
-    one = Reporter(prunes=False)
+    reporter = Reporter(prunes=False)
     monkeypatch.setattr(search, "in_trial", lambda: True)
-    monkeypatch.setattr(search, "reporter", lambda: one)
-    return one
+    monkeypatch.setattr(search, "reporter", lambda: reporter)
+    return reporter
 
 
-def test_epochs_count_from_one_and_on_through_the_folds(reporter: Reporter) -> None:
+def test_epochs_are_counted_from_one_across_folds(reporter: Reporter) -> None:
     for fold in (None, 0, 2):
         reports = TrialReports("val/psnr", fold)
         reports.on_validation_end(fake_trainer(), MODULE)
@@ -54,7 +54,7 @@ def test_epochs_count_from_one_and_on_through_the_folds(reporter: Reporter) -> N
     assert reporter.reports == [(30.0, 4), (30.0, 4), (30.0, 24)]
 
 
-def test_an_unpromising_trial_ends(reporter: Reporter) -> None:
+def test_an_unpromising_trial_is_pruned(reporter: Reporter) -> None:
     reporter.prunes = True
     reports = TrialReports("val/psnr")
     reports.on_validation_end(fake_trainer(), MODULE)
@@ -62,7 +62,7 @@ def test_an_unpromising_trial_ends(reporter: Reporter) -> None:
         reports.on_train_epoch_end(fake_trainer(), MODULE)
 
 
-def test_only_rank_0_reports_and_the_others_end_with_it(reporter: Reporter) -> None:
+def test_only_rank_0_reports_and_the_other_ranks_are_pruned_with_it(reporter: Reporter) -> None:
     reports = TrialReports("val/psnr")
     reports.on_validation_end(fake_trainer(rank=1), MODULE)
     with pytest.raises(PrunedError):
@@ -70,7 +70,7 @@ def test_only_rank_0_reports_and_the_others_end_with_it(reporter: Reporter) -> N
     assert reporter.reports == []
 
 
-def test_outside_a_search_nothing_is_reported(reporter: Reporter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_reported_outside_a_search(reporter: Reporter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "in_trial", lambda: False)
     reports = TrialReports("val/psnr")
     reports.on_validation_end(fake_trainer(), MODULE)
@@ -78,7 +78,7 @@ def test_outside_a_search_nothing_is_reported(reporter: Reporter, monkeypatch: p
     assert reporter.reports == []
 
 
-def test_a_check_before_training_is_not_reported(reporter: Reporter) -> None:
+def test_the_sanity_check_is_not_reported(reporter: Reporter) -> None:
     reports = TrialReports("val/psnr")
     trainer = fake_trainer()
     trainer.sanity_checking = True

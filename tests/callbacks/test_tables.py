@@ -44,7 +44,7 @@ def validate(scores: ImageScores, trainer: Any, psnr: float) -> None:
     scores.on_train_epoch_end(trainer, MODULE)
 
 
-def test_the_image_table_is_that_of_the_best_epoch_and_lists_validation_images_alone(tmp_path: Path) -> None:
+def test_the_image_table_holds_only_the_validation_images_of_the_best_epoch(tmp_path: Path) -> None:
     scores = ImageScores()
     validate(scores, fake_trainer(tmp_path, epoch=0), 30.0)
     validate(scores, fake_trainer(tmp_path, epoch=1, is_best=False), 29.0)
@@ -61,14 +61,14 @@ def test_an_epoch_without_a_validation_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", [{"best": [{"name": "a", "psnr": 30.0, "epoch": 0}]}, {"best": [], "score": 30.0}])
-def test_a_resumed_run_has_the_table_of_its_checkpoint_old_ones_included(state: dict[str, Any]) -> None:
+def test_a_resumed_run_restores_the_table_of_new_and_old_checkpoints(state: dict[str, Any]) -> None:
     scores = ImageScores()
     scores.load_state_dict(state)
     assert scores.best == state["best"]
     assert scores.state_dict() == {"best": state["best"]}
 
 
-def test_test_images_have_a_table_of_their_own(tmp_path: Path) -> None:
+def test_test_images_have_a_separate_table(tmp_path: Path) -> None:
     scores = ImageScores()
     scores.on_test_batch_end(fake_trainer(tmp_path), MODULE, outputs(Part.TEST, 28.0, "t"), BATCH, 0)
     scores.on_test_end(fake_trainer(tmp_path), MODULE)
@@ -86,7 +86,7 @@ def run_epoch(table: EpochTable, trainer: Any, losses: list[tuple[float, int]], 
     table.on_train_epoch_end(trainer, MODULE)
 
 
-def test_an_epochs_loss_is_the_mean_over_its_examples_and_scores_are_those_of_validated_epochs(tmp_path: Path) -> None:
+def test_the_loss_is_averaged_over_examples_and_only_validated_epochs_have_scores(tmp_path: Path) -> None:
     table = EpochTable()
     run_epoch(table, fake_trainer(tmp_path, epoch=0), [(1.0, 4), (4.0, 2)], validates=True)
     run_epoch(table, fake_trainer(tmp_path, epoch=1), [(3.0, 1)], validates=False)
@@ -97,13 +97,13 @@ def test_an_epochs_loss_is_the_mean_over_its_examples_and_scores_are_those_of_va
     assert (second["epoch"], second["val/psnr"]) == ("1", "")
 
 
-def test_a_resumed_epoch_counts_the_steps_before_the_interrupt(tmp_path: Path) -> None:
-    before = EpochTable()
-    run_epoch(before, fake_trainer(tmp_path, epoch=0), [(1.0, 4)], validates=True)
-    before.on_train_epoch_start(fake_trainer(tmp_path), MODULE)
-    before.on_train_batch_end(fake_trainer(tmp_path), MODULE, {"loss": torch.tensor(2.0)}, BATCH, 0)
+def test_a_resumed_epoch_includes_the_steps_before_the_interruption(tmp_path: Path) -> None:
+    interrupted = EpochTable()
+    run_epoch(interrupted, fake_trainer(tmp_path, epoch=0), [(1.0, 4)], validates=True)
+    interrupted.on_train_epoch_start(fake_trainer(tmp_path), MODULE)
+    interrupted.on_train_batch_end(fake_trainer(tmp_path), MODULE, {"loss": torch.tensor(2.0)}, BATCH, 0)
     resumed = EpochTable()
-    resumed.load_state_dict(before.state_dict())
+    resumed.load_state_dict(interrupted.state_dict())
     trainer = fake_trainer(tmp_path, epoch=1)
     resumed.on_train_start(trainer, MODULE)
     resumed.on_train_batch_end(trainer, MODULE, {"loss": torch.tensor(4.0)}, BATCH, 1)
@@ -113,7 +113,7 @@ def test_a_resumed_epoch_counts_the_steps_before_the_interrupt(tmp_path: Path) -
     assert float(rows[1]["train/loss"]) == pytest.approx(3)
 
 
-def test_the_row_of_an_epoch_is_the_formula_of_its_trainer_and_its_clock(
+def test_the_row_of_an_epoch_holds_the_values_of_trainer_and_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 100.0
@@ -138,7 +138,7 @@ def test_the_row_of_an_epoch_is_the_formula_of_its_trainer_and_its_clock(
     assert caplog.messages == ["epoch 1/3  2.5 s  train/loss 0.125  val/psnr 30.00 dB  gain +0.50"]
 
 
-def test_the_loss_of_several_processes_is_their_mean_and_rank_0_alone_prints_it(
+def test_the_loss_is_averaged_over_processes_and_printed_only_by_rank_0(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     trainer = fake_trainer(tmp_path)
@@ -152,7 +152,7 @@ def test_the_loss_of_several_processes_is_their_mean_and_rank_0_alone_prints_it(
     assert caplog.messages == []
 
 
-def test_only_validated_epochs_have_scores_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_epochs_without_validation_log_no_scores(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="sr.callbacks.tables"):
         run_epoch(EpochTable(), fake_trainer(tmp_path, epoch=1), [(3.0, 1)], validates=False)
     (line,) = caplog.messages
@@ -160,7 +160,9 @@ def test_only_validated_epochs_have_scores_in_the_log(tmp_path: Path, caplog: py
     assert line.endswith("train/loss 3")
 
 
-def test_the_clock_of_a_resumed_epoch_starts_with_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_a_resumed_epoch_counts_from_the_start_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 100.0
     monkeypatch.setattr(tables, "time", SimpleNamespace(perf_counter=lambda: now))
     table = EpochTable()

@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def step(timing: Timing, clock: Clock, trainer: Any, *, wait: float, work: float) -> None:
-    """A step on a batch of 4 after a wait for it, both in seconds."""
+    """A step on a batch of 4 images, after waiting for it; both times are in seconds."""
     batch = {"lr": torch.zeros(4, 3, 2, 2)}
     clock.now += wait
     timing.on_train_batch_start(trainer, MODULE, batch, 0)
@@ -46,7 +46,7 @@ def step(timing: Timing, clock: Clock, trainer: Any, *, wait: float, work: float
     timing.on_train_batch_end(trainer, MODULE, None, batch, 0)
 
 
-def test_waiting_and_training_are_told_apart_and_validation_is_neither(clock: Clock) -> None:
+def test_waiting_and_training_are_timed_separately_and_validation_is_not_timed(clock: Clock) -> None:
     timing = Timing()
     trainer: Any = SimpleNamespace(world_size=2)
     for _ in range(2):
@@ -59,7 +59,7 @@ def test_waiting_and_training_are_told_apart_and_validation_is_neither(clock: Cl
     assert timing.images_per_second == 32 / 16
 
 
-def test_an_epoch_that_is_resumed_in_the_middle_counts_from_the_start_of_training(clock: Clock) -> None:
+def test_a_partly_trained_epoch_is_timed_from_the_start_of_training(clock: Clock) -> None:
     timing = Timing()
     timing.load_state_dict({"train_seconds": 10.0, "wait_seconds": 1.0, "images": 50})
     timing.on_train_start(SimpleNamespace(world_size=1), MODULE)  # type: ignore[arg-type]
@@ -79,5 +79,5 @@ def test_the_rates_are_logged_at_the_last_step_of_the_epoch() -> None:
     assert step == 29
 
 
-def test_a_run_without_a_step_has_no_rates() -> None:
+def test_a_run_without_steps_has_no_rates() -> None:
     assert Timing().images_per_second == Timing().wait_share == 0
