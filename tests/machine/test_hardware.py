@@ -47,7 +47,7 @@ def test_a_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         measured.append(True)
         return True
 
-    monkeypatch.setattr(hardware, "_MEASURED", tmp_path / "cache" / "bfloat16.json")
+    monkeypatch.setattr(hardware, "_MEASUREMENTS", tmp_path / "cache" / "bfloat16.json")
     monkeypatch.setattr(hardware, "_is_faster_in_bfloat16", measure)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "one", "avx512_bf16": True})
     assert hardware._bfloat16_pays.__wrapped__()
@@ -71,7 +71,7 @@ def test_workers_started_together_measure_once_and_decide_alike(
         time.sleep(0.3)  # the others start in the meantime
         return is_faster
 
-    monkeypatch.setattr(hardware, "_MEASURED", tmp_path / "bfloat16.json")
+    monkeypatch.setattr(hardware, "_MEASUREMENTS", tmp_path / "bfloat16.json")
     monkeypatch.setattr(hardware, "_is_faster_in_bfloat16", measure)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "one", "avx512_bf16": True})
     with ThreadPoolExecutor(4) as pool:

@@ -1,1 +1,1 @@
-"""Files on disk: decoding for training, pictures with all that a file holds, atomic writes, locks."""
+"""Files on disk: images for training, pictures with alpha and 16 bits, tables, atomic writes, locks."""

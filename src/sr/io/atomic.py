@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 import errno
 import os
@@ -10,9 +10,9 @@ from typing import IO
 
 @contextmanager
 def whole_file(path: Path, keep: Path | None = None) -> Iterator[IO[bytes]]:
-    """Open a file to be written whole or not at all: under a temporary name next to it, synced, then renamed.
+    """Open a file for an atomic write: under a temporary name next to it, then synced and renamed.
 
-    A file that was there is replaced, or moved to ``keep``; a kill between the two leaves it at ``keep`` alone.
+    An existing file is replaced, or first moved to ``keep``; a kill between the two leaves only the one at ``keep``.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -31,27 +31,27 @@ def whole_file(path: Path, keep: Path | None = None) -> Iterator[IO[bytes]]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename outlive a loss of power, where the system lets folders be synced."""
+    """Make a rename survive a power failure, if the system can sync folders."""
     with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(opened)
+            os.fsync(descriptor)
         finally:
-            os.close(opened)
+            os.close(descriptor)
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Remove what killed processes left behind of files that they were writing; nobody else may be writing there."""
+    """Remove temporary files of killed processes; no other process may be writing to the folder."""
     for path in folder.glob(f".{name}.*.tmp"):
         path.unlink(missing_ok=True)
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether there was no space left to write to."""
+    """Whether the disk, or the quota, was full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole, in UTF-8."""
+    """Write a UTF-8 text file atomically."""
     with whole_file(path) as file:
         file.write(text.encode())

@@ -1,4 +1,4 @@
-"""The one place that turns image files into tensors."""
+"""Decode image files to tensors."""
 
 import io
 import logging
@@ -18,18 +18,18 @@ from sr.errors import UserError, line_of
 from sr.io.decoders import Pixels, has_several_frames, open_decoder, remaining_orientation, upright
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-MAX_PIXELS = 200_000_000  # of an input: 600 MB; a file of a few kilobytes may claim to hold more
+MAX_PIXELS = 200_000_000  # 600 MB once decoded; a file of a few kilobytes may claim to have more
 
-# Pillow warns of what is odd in a file; what counts is whether it can be decoded. Set once, for Pillow's modules alone:
-# `warnings.catch_warnings` is not thread-safe, and in decoding threads leaves every warning of the process ignored.
+# Pillow warns of oddities in a file, but all that matters is whether it can be decoded. Set once for Pillow's modules,
+# since `warnings.catch_warnings` is not thread-safe: used in decoding threads, it can silence the whole process.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it raises what it logs
+logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it also raises what it logs
 
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255
 
-# What a file may have that its tensor has not.
+# Properties of a file that are lost or converted in its tensor.
 TRAITS = TRANSPARENT, PALETTE, COLOUR_SPACE, SIXTEEN_BITS, TURNED, FRAMES = (
     "transparent",
     "palette",
@@ -41,43 +41,43 @@ TRAITS = TRANSPARENT, PALETTE, COLOUR_SPACE, SIXTEEN_BITS, TURNED, FRAMES = (
 
 
 class ImageFileError(UserError):
-    """A file that cannot be read as an image; the message names it and says why."""
+    """A file that cannot be read as an image; the message names the file and the reason."""
 
 
 def read_image(path: Path) -> Tensor:
     """Decode a file to uint8 RGB ``(3, H, W)``, upright.
 
-    The rule for what is not 8-bit RGB: EXIF orientation is applied; gray is repeated on three channels; palettes are
-    looked up; alpha is dropped, colours stay as stored; CMYK and other colour spaces are converted by Pillow without
-    a profile; 16-bit gray is divided by 257 and rounded, 16-bit colour keeps its high byte (Pillow decodes it so); of
-    an animation the first frame is read. Floating-point images are refused: their range is not known.
+    EXIF orientation is applied; gray is repeated on three channels; palettes are looked up; alpha is dropped, colours
+    stay as stored; CMYK and other colour spaces are converted by Pillow without a profile; 16-bit gray is divided by
+    257 and rounded, 16-bit colour keeps its high byte, as Pillow decodes it; of an animation the first frame is read.
+    Floating-point images are refused, since their range is unknown.
 
     Raises:
-        ImageFileError: if the file cannot be opened, is not an image, is cut off, too large, or floating point.
+        ImageFileError: if the file cannot be opened, is not an image, is truncated, too large, or floating point.
     """
     return _read(path, lambda *_: [])[0]
 
 
 def read_with_traits(path: Path) -> tuple[Tensor, list[str]]:
-    """`read_image`, and which of ``TRAITS`` the file has: what was converted or lost."""
+    """As `read_image`, with those of ``TRAITS`` that the file has."""
     return _read(path, _traits)
 
 
-def _read(path: Path, look: Callable[[Image.Image, str, bool], list[str]]) -> tuple[Tensor, list[str]]:
+def _read(path: Path, find_traits: Callable[[Image.Image, str, bool], list[str]]) -> tuple[Tensor, list[str]]:
     if path.suffix.lower() not in SUFFIXES:
         raise ImageFileError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))}): move it elsewhere")
     with opened(path, str(path)) as file:
-        tiles = str(file.tile)  # gone once it is loaded, as is the orientation of TIFF
+        tiles = str(file.tile)  # loading clears it, and the orientation of TIFF
         applied = remaining_orientation(file)
         file.load()
         orientation = remaining_orientation(file)
-        traits = look(file, tiles, max(applied, orientation) > 1)
+        traits = find_traits(file, tiles, max(applied, orientation) > 1)
         pixels = upright(_to_rgb(file, path), orientation)
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), traits
 
 
 def _traits(file: Image.Image, tiles: str, turned: bool) -> list[str]:
-    has = {
+    is_present = {
         TRANSPARENT: file.has_transparency_data and np.asarray(file.convert("RGBA"))[..., 3].min() < 255,
         PALETTE: file.mode in ("P", "PA"),
         COLOUR_SPACE: file.mode in ("CMYK", "LAB", "YCbCr", "HSV"),
@@ -85,7 +85,7 @@ def _traits(file: Image.Image, tiles: str, turned: bool) -> list[str]:
         TURNED: turned,
         FRAMES: has_several_frames(file),
     }
-    return [trait for trait in TRAITS if has[trait]]
+    return [trait for trait in TRAITS if is_present[trait]]
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -93,16 +93,16 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with opened(path, str(path)) as file:
             return file.height, file.width
-    except ImageFileError:  # read_image will say what is wrong with it
+    except ImageFileError:  # `read_image` reports the reason
         return 0, 0
 
 
 def is_gray(path: Path) -> bool:
-    """Whether a file holds one channel, by its header; False where it cannot be read."""
+    """Whether a file has a single channel, by its header; False if it cannot be read."""
     try:
         with opened(path, str(path)) as file:
             return file.mode in _GRAY_MODES
-    except ImageFileError:  # read_image will say what is wrong with it
+    except ImageFileError:  # `read_image` reports the reason
         return False
 
 
@@ -110,16 +110,16 @@ def is_gray(path: Path) -> bool:
 def opened(
     source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS, advice: str = ""
 ) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture, of which nothing is decoded yet; whatever a decoder raises inside becomes one line.
+    """Open an image without decoding its pixels; errors of decoders inside the ``with`` block become `ImageFileError`.
 
     Args:
         source: a path, or the file's content.
-        name: what errors call it.
-        max_pixels: refuse larger ones.
-        advice: what to do about one that is too large.
+        name: name of the image in errors.
+        max_pixels: refuse larger images.
+        advice: text added to the error for an image that is too large.
 
     Raises:
-        ImageFileError: if it is no regular file, no image, damaged, empty or too large.
+        ImageFileError: if it is not a regular file, not an image, damaged, empty or too large.
     """
     with io.BytesIO(source) if isinstance(source, bytes) else regular_file(source, name) as content:
         try:
@@ -133,19 +133,19 @@ def opened(
                 yield file
         except UserError:
             raise
-        except Exception as error:  # decoders of damaged files raise all kinds of errors
+        except Exception as error:  # decoders raise all kinds of errors on damaged files
             raise ImageFileError(f"{name}: cannot be read as an image ({line_of(error)}): replace the file") from error
 
 
 def regular_file(path: Path, name: str) -> IO[bytes]:
-    """Open a file, but no pipe that nobody may ever write to, and no device that never ends.
+    """Open a regular file; pipes and devices could block forever.
 
     Raises:
-        ImageFileError: if it is none, or cannot be opened.
+        ImageFileError: if it is not a regular file, or cannot be opened.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ImageFileError(f"{name}: is no regular file: copy its content into one")
+            raise ImageFileError(f"{name}: is not a regular file: copy its content into one")
         return path.open("rb")
     except (OSError, ValueError) as error:
         if isinstance(error, UserError):
@@ -154,12 +154,12 @@ def regular_file(path: Path, name: str) -> IO[bytes]:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """Uint8 ``(3, H, W)`` to a Pillow image."""
+    """Convert uint8 ``(3, H, W)`` to a Pillow image."""
     return Image.fromarray(image.cpu().permute(1, 2, 0).numpy())
 
 
 def from_pil(image: Image.Image) -> Tensor:
-    """An RGB Pillow image to uint8 ``(3, H, W)``."""
+    """Convert an RGB Pillow image to uint8 ``(3, H, W)``."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 

@@ -1,4 +1,4 @@
-"""Locks that end with the process that holds them, however it ends: who trains a run, who fills a cache."""
+"""File locks for run folders and caches, released when their process ends for any reason."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +11,14 @@ _POLL = 0.1  # seconds
 
 @contextmanager
 def hold(path: Path, wait: float = -1) -> Iterator[bool]:
-    """Hold the lock ``path`` inside a ``with`` block, which is told whether it was free within ``wait`` seconds.
+    """Hold a lock inside a ``with`` block; yields whether it was acquired.
 
-    The file stays, and is empty: the operating system knows who holds it, and no child of a process inherits it.
+    The lock file is empty and stays; the operating system keeps track of its holder, and child processes do not
+    inherit the lock.
 
     Args:
-        path: of the lock file, in a folder that exists.
-        wait: seconds; -1 waits for ever.
+        path: lock file, in an existing folder.
+        wait: timeout in seconds; -1 waits forever.
     """
     lock = FileLock(path, timeout=wait)
     try:
@@ -32,11 +33,11 @@ def hold(path: Path, wait: float = -1) -> Iterator[bool]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock; one that may not be asked about is believed to be held."""
+    """Whether a process holds the lock; also true if it cannot be opened."""
     if not path.is_file():
         return False
     try:
-        with hold(path, 0) as free:
-            return not free
+        with hold(path, 0) as acquired:
+            return not acquired
     except OSError:
         return True

@@ -1,4 +1,4 @@
-"""Values for the loggers, at once."""
+"""Log values without delay."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,10 @@ from lightning import Trainer
 
 
 def log_now(trainer: Trainer, values: Mapping[str, float], step: int) -> None:
-    """Hand values to the loggers of a trainer.
+    """Pass values to the loggers of a trainer immediately.
 
-    Lightning's own ``log`` writes them after the callbacks of a step or of an epoch: a kill between a checkpoint, which
-    one of these writes, and that moment would leave a hole in the curves.
+    Lightning's ``log`` writes them only after the callbacks of a step or an epoch. One of these saves the checkpoint,
+    so that a kill between the two would leave a gap in the curves.
     """
     for logger in trainer.loggers:
         logger.log_metrics({"epoch": trainer.current_epoch, **values}, step)

@@ -6,12 +6,12 @@ from hydra.utils import to_absolute_path
 
 
 def user_path(text: object) -> Path:
-    """Turn an option into a path: ``~`` is the home folder, and relative means from where the program was started.
+    """Turn an option into a path; ``~`` is the home folder, and relative paths start at the original working directory.
 
-    With ``hydra.job.chdir=true`` Hydra changes into the run's folder; otherwise a relative path stays relative.
+    The result is absolute only if Hydra has changed the working directory (``hydra.job.chdir=true``).
 
     Args:
-        text: a path, text, or number: YAML reads a folder named 2024 as one.
+        text: a path, a string, or a number, since YAML reads a folder named 2024 as one.
     """
     path = Path(str(text)).expanduser()
     absolute = Path(to_absolute_path(str(path)))

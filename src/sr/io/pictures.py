@@ -1,4 +1,4 @@
-"""Images with everything a file holds besides RGB: 16 bits, alpha, gray, colour profile; read and written in strips."""
+"""Read and write images with 16 bits, alpha, gray and colour profiles."""
 
 import io
 import struct
@@ -29,27 +29,27 @@ WRITABLE = {
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # of videos
 
 _NO_ALPHA = frozenset({"JPEG", "BMP"})
-_DEEP = frozenset({"PNG", "TIFF"})
+_SIXTEEN_BIT = frozenset({"PNG", "TIFF"})
 _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
     "TIFF": {"compression": "tiff_lzw"},
 }
 
-_PADDING = 128  # pixels that FFmpeg may add to a side
-_PNG_HEAD = b"\x89PNG\r\n\x1a\n"
-_PNG_COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}  # colour type by channels
-_PNG_UP = 2  # the filter that stores differences to the row above
+_PADDING = 128  # pixels that FFmpeg may add to each side length
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of channels
+_PNG_UP = 2  # filter type: difference from the row above
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture.
+    """A decoded image.
 
     Attributes:
-        pixels: ``(H, W, C)``, uint8 or uint16: gray, gray and alpha, RGB, or RGB and alpha, for C from 1 to 4.
-        profile: ICC colour profile, kept as it is.
-        note: what of the file is not in it, in a few words; empty for nothing.
+        pixels: ``(H, W, C)``, uint8 or uint16: gray, gray and alpha, RGB, or RGB and alpha.
+        profile: ICC colour profile, unchanged.
+        note: what was lost in reading the file, in a few words; empty if nothing.
     """
 
     pixels: Pixels
@@ -58,7 +58,7 @@ class Picture:
 
     @property
     def gray(self) -> bool:
-        """Whether it has no colours."""
+        """Whether it is gray."""
         return self.channels < 3
 
     @property
@@ -68,25 +68,25 @@ class Picture:
 
     @property
     def channels(self) -> int:
-        """1 to 4."""
+        """Number of channels, 1 to 4."""
         return int(self.pixels.shape[2])
 
 
 def read_picture(
     source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS, advice: str = ""
 ) -> Picture:
-    """Decode a file, upright; of an animation the first frame.
+    """Decode a file, upright; the first frame of an animation.
 
-    Palettes are looked up, CMYK and other colour spaces become RGB, PNG and TIFF keep 16 bits.
+    Palettes are looked up, CMYK and other colour spaces are converted to RGB, PNG and TIFF keep 16 bits.
 
     Args:
         source: a path, or the file's content.
-        name: what errors call it; a path's own by default.
-        max_pixels: refuse larger ones before they are decoded.
-        advice: what to do about one that is too large.
+        name: name of the image in errors; defaults to the path.
+        max_pixels: refuse larger images before decoding them.
+        advice: text added to the error for an image that is too large.
 
     Raises:
-        ImageFileError: if it is no image, cut off, too large, or floating point.
+        ImageFileError: if it is not an image, truncated, too large, or floating point.
     """
     name = name or (str(source) if isinstance(source, Path) else "the picture")
     if isinstance(source, Path):
@@ -106,32 +106,32 @@ def read_picture(
 
 
 def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
-    """Colours of 16 bits, which Pillow would cut to 8; None where there are none."""
+    """Pixels of a colour image with 16 bits, of which Pillow would keep 8; None for other images."""
     if file.format == "PNG" and content[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
         demuxer = "png_pipe"
     elif file.format == "TIFF" and file.mode in ("RGB", "RGBA") and set(file.tag_v2.get(258, ())) == {16}:  # type: ignore[attr-defined]
         demuxer = "tiff_pipe"
     else:
         return None
-    import av  # only where it is needed: it takes a moment
+    import av  # slow to import
 
     with av.open(io.BytesIO(content), format=demuxer) as container:
-        most = (file.width + _PADDING) * (file.height + _PADDING)
-        container.streams.video[0].codec_context.options = {"max_pixels": str(most)}
+        max_pixels = (file.width + _PADDING) * (file.height + _PADDING)
+        container.streams.video[0].codec_context.options = {"max_pixels": str(max_pixels)}
         frame = next(container.decode(video=0))  # type: ignore[union-attr]
-    gray = frame.format.name.startswith("ya")
-    pixels: Any = (frame.reformat(format="rgba64be") if gray else frame).to_ndarray()
+    gray_alpha = frame.format.name.startswith("ya")
+    pixels: Any = (frame.reformat(format="rgba64be") if gray_alpha else frame).to_ndarray()
     if pixels.dtype != np.uint16 or sorted(pixels.shape[:2]) != sorted(file.size):
-        raise ValueError("its parts contradict each other")
-    colours: Pixels = pixels[..., 2:] if gray else pixels
-    return colours
+        raise ValueError("its headers contradict each other")
+    colour_pixels: Pixels = pixels[..., 2:] if gray_alpha else pixels
+    return colour_pixels
 
 
 def pixels_of(image: Image.Image, name: str = "the image") -> Pixels:
-    """``(H, W, C)`` of a Pillow image: palettes looked up, other colour spaces as RGB; gray of 16 bits keeps them.
+    """Pixels ``(H, W, C)`` of a Pillow image; palettes and colour spaces become RGB, 16-bit gray stays so.
 
     Raises:
-        ImageFileError: for floating point.
+        ImageFileError: for a floating-point image.
     """
     if image.mode == "F":
         raise ImageFileError(f"{name}: is a floating-point image of unknown range: save it with 8 or 16 bits")
@@ -154,21 +154,21 @@ def write_strips(
     deep: bool = False,
     profile: bytes | None = None,
 ) -> str:
-    """Encode a picture that comes in strips of rows; PNG needs memory for one strip only.
+    """Encode an image from strips of rows; for PNG, only one strip is in memory at a time.
 
     Args:
-        file: written to in order.
-        suffix: of the format: a key of ``WRITABLE``.
-        strips: ``(rows, W, C)`` from the top.
-        shape: ``(H, W, C)`` of all of them.
-        deep: whether they are uint16, else uint8.
+        file: written sequentially.
+        suffix: selects the format; a key of ``WRITABLE``.
+        strips: ``(rows, W, C)``, from top to bottom.
+        shape: ``(H, W, C)`` of the whole image.
+        deep: whether the strips are uint16 instead of uint8.
         profile: ICC colour profile.
 
     Returns:
-        What the format cannot hold and was left out, in a few words; empty for nothing.
+        What the format cannot store and was left out, in a few words; empty if nothing.
 
     Raises:
-        UserError: if the format cannot hold a picture of this size.
+        UserError: if the format cannot store an image of this size.
     """
     kind = WRITABLE[suffix]
     if kind == "PNG":
@@ -179,7 +179,7 @@ def write_strips(
     if shape[2] in (2, 4) and kind in _NO_ALPHA:
         pixels = pixels[..., :-1]
         lost.append(f"transparency ({kind} has none)")
-    if deep and kind not in _DEEP:
+    if deep and kind not in _SIXTEEN_BIT:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         lost.append(f"16 bits ({kind} has 8)")
     if pixels.dtype == np.uint16:
@@ -197,7 +197,7 @@ def write_strips(
 def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None) -> None:
     import tifffile
 
-    if pixels.shape[2] == 2:  # gray of 16 bits with alpha: few programs read it
+    if pixels.shape[2] == 2:  # few programs read 16-bit gray with alpha
         pixels = pixels[..., [0, 0, 0, 1]]
     colours = "rgb" if pixels.shape[2] > 2 else "minisblack"
     alpha = ["unassalpha"] if pixels.shape[2] == 4 else None
@@ -216,24 +216,24 @@ def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None) -> None:
 def _write_png(
     file: IO[bytes], strips: Iterable[Pixels], shape: tuple[int, int, int], *, deep: bool, profile: bytes | None
 ) -> None:
-    """PNG as its specification (W3C, third edition) has it, every row stored as its difference to the one above."""
+    """Write PNG (W3C specification, third edition), each row as its difference from the one above."""
 
     def chunk(kind: bytes, data: bytes) -> None:
         file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
 
     height, width, channels = shape
-    file.write(_PNG_HEAD)
-    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16 if deep else 8, _PNG_COLOUR[channels], 0, 0, 0))
+    file.write(_PNG_SIGNATURE)
+    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16 if deep else 8, _PNG_COLOUR_TYPE[channels], 0, 0, 0))
     if profile:
         chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
-    packer = zlib.compressobj(6)
-    above = np.zeros((1, width * channels * (2 if deep else 1)), np.uint8)
+    compressor = zlib.compressobj(6)
+    row_above = np.zeros((1, width * channels * (2 if deep else 1)), np.uint8)
     for strip in strips:
         rows = np.ascontiguousarray(strip, ">u2" if deep else np.uint8).view(np.uint8).reshape(len(strip), -1)
-        lines = np.full((len(rows), rows.shape[1] + 1), _PNG_UP, np.uint8)
-        np.subtract(rows, np.concatenate([above, rows[:-1]]), out=lines[:, 1:])
-        above = rows[-1:]
-        if packed := packer.compress(lines.tobytes()):
-            chunk(b"IDAT", packed)
-    chunk(b"IDAT", packer.flush())
+        filtered = np.full((len(rows), rows.shape[1] + 1), _PNG_UP, np.uint8)
+        np.subtract(rows, np.concatenate([row_above, rows[:-1]]), out=filtered[:, 1:])
+        row_above = rows[-1:]
+        if compressed := compressor.compress(filtered.tobytes()):
+            chunk(b"IDAT", compressed)
+    chunk(b"IDAT", compressor.flush())
     chunk(b"IEND", b"")

@@ -1,4 +1,4 @@
-"""The files of a run folder, each named once."""
+"""The paths of the files in a run folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _FOLD = "fold_"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that holds a run, or is about to; nothing is read or made.
+    """Paths in the folder of a run, which need not exist; nothing is created.
 
     >>> RunFolder(Path("runs/a")).best.as_posix()
     'runs/a/checkpoints/best.ckpt'
@@ -19,7 +19,7 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        """What the run was and what it reached; see `sr.runs.schema`."""
+        """Record of the run and its scores; see `sr.runs.schema`."""
         return self.path / "result.json"
 
     @property
@@ -29,27 +29,27 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """A row an epoch."""
+        """Table with one row per epoch."""
         return self.path / "metrics.csv"
 
     @property
     def images(self) -> Path:
-        """A row a validation image, at the best epoch."""
+        """Table with one row per validation image, at the best epoch."""
         return self.path / "images.csv"
 
     @property
     def test_images(self) -> Path:
-        """A row a test image."""
+        """Table with one row per test image."""
         return self.path / "test_images.csv"
 
     @property
     def samples(self) -> Path:
-        """Squares of validation images: input, output and target."""
+        """Crops of validation images: input, output and target."""
         return self.path / "samples.png"
 
     @property
     def evaluations(self) -> Path:
-        """Folder of scores on other images, a JSON file each."""
+        """Folder of scores on other images, as JSON files."""
         return self.path / "evaluations"
 
     @property
@@ -69,12 +69,12 @@ class RunFolder:
 
     @property
     def previous(self) -> Path:
-        """The last checkpoint but one, should the last be torn."""
+        """The checkpoint before the last, in case that is damaged."""
         return self.checkpoints / "previous.ckpt"
 
     @property
     def step_tables(self) -> list[Path]:
-        """Tables of ``logger=csv``, one for each start of the run."""
+        """Tables of ``logger=csv``, one for each time the run was started."""
         return sorted(self.path.glob("steps/*/metrics.csv"))
 
     def fold(self, number: int) -> "RunFolder":
@@ -88,7 +88,7 @@ class RunFolder:
 
     @property
     def folds(self) -> list["RunFolder"]:
-        """The folders of all folds that were begun, in their order."""
+        """The folders of all folds that were started, in order."""
         numbers = [path.name.removeprefix(_FOLD) for path in self.path.glob(f"{_FOLD}*")]
         return [self.fold(number) for number in sorted(int(number) for number in numbers if number.isdecimal())]
 
@@ -98,16 +98,16 @@ class RunFolder:
         return any(self.path.glob("**/checkpoints/*.ckpt"))
 
     def written_by_training(self) -> Iterator[Path]:
-        """What training writes, apart from its folds and its logs as text: what a run that starts anew deletes."""
+        """Files written by training, without those of folds and text logs; ``retrain=true`` deletes them."""
         for pattern in (self.result.name, "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt"):
             yield from self.path.glob(pattern)
 
     @staticmethod
     def inside(folder: Path) -> list["RunFolder"]:
-        """The runs directly in a folder, by name."""
+        """The runs directly inside a folder, sorted by name."""
         return [RunFolder(path.parent) for path in sorted(folder.glob("*/result.json"))]
 
     @staticmethod
     def below(folder: Path) -> list["RunFolder"]:
-        """The runs at any depth of a folder and the folder itself, their folds included, by name."""
+        """The runs in a folder and at any depth below, folds included, sorted by name."""
         return [RunFolder(path.parent) for path in sorted(folder.rglob("result.json"))]

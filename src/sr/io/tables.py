@@ -10,7 +10,7 @@ from sr.io.atomic import write_text
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
-    """Write a CSV file whole; without ``columns`` they are those of the rows, in order of appearance."""
+    """Write a CSV file atomically; ``columns`` defaults to those of the rows, in order of appearance."""
     text = io.StringIO()
     columns = columns or list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -20,13 +20,13 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file, a dict a row; empty cells are empty strings."""
+    """Read a CSV file, one dict per row; empty cells are empty strings."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of texts as lines whose columns stand under each other.
+    """Format rows of strings as lines with aligned columns.
 
     >>> aligned([("a", "bb"), ("ccc", "")])
     ['a    bb', 'ccc']

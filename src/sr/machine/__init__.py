@@ -1,1 +1,1 @@
-"""The machine: devices, precision, cost of a network, versions, processes."""
+"""The machine: devices, precision, software versions, processes, and what a network costs on it."""

@@ -13,12 +13,12 @@ _PACKAGES = ("sr", "torch", "lightning", "torchmetrics", "hydra-core", "numpy", 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a run used.
+    """Software and hardware of a run.
 
     Attributes:
-        versions: of Python and of the packages that scores depend on.
-        machine: ``processor``, ``threads``, and ``gpu`` if there is one.
-        git_commit: of the source tree, ``-dirty`` behind it if files differ; None for an installed package.
+        versions: of Python, and of the packages that affect scores.
+        machine: ``processor``, ``threads``, and ``gpu`` if available.
+        git_commit: of the source tree, with ``-dirty`` if files were changed; None for an installed package.
     """
 
     versions: dict[str, str]
@@ -42,20 +42,20 @@ def environment() -> Environment:
 
 
 def _git_commit() -> str | None:
-    """Commit of the source tree, ``-dirty`` behind it if files differ; None for an installed package."""
-    here = Path(__file__).parent
+    """Commit of the source tree, with ``-dirty`` if files were changed; None for an installed package."""
+    folder = str(Path(__file__).parent)
     try:
-        tracked = subprocess.run(
-            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True, check=False
+        ls_files = subprocess.run(
+            ["git", "-C", folder, "ls-files", "--error-unmatch", __file__], capture_output=True, check=False
         )
-        if tracked.returncode:
+        if ls_files.returncode:
             return None
-        described = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+        describe = subprocess.run(
+            ["git", "-C", folder, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
             capture_output=True,
             text=True,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return described.stdout.strip()
+    return describe.stdout.strip()
