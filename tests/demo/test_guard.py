@@ -101,3 +101,39 @@ def test_the_cause_of_a_failure_is_only_logged(guarded_app: GuardedApp, caplog: 
     assert guarded_app(JOIN, [b"fail"]) == (500, "something went wrong; see the log of the server")
     assert "a secret" in caplog.text
     assert f"{JOIN} failed" in caplog.text
+
+
+@pytest.mark.parametrize(("path", "most"), [(UPLOAD, 1_100_000), (f"{UPLOAD}/", 1_100_000), (JOIN, 1_000_000)])
+def test_a_body_may_be_as_long_as_the_limit_and_no_longer(guarded_app: GuardedApp, path: str, most: int) -> None:
+    assert guarded_app(path, [bytes(most)])[0] == 200
+    assert guarded_app(path, [bytes(most + 1)])[0] == 413
+    assert guarded_app(path, [bytes(most)], length=str(most + 1).encode())[0] == 413
+
+
+def test_an_address_may_be_as_long_as_the_limit_and_no_longer(guarded_app: GuardedApp) -> None:
+    assert guarded_app("/" * 4096, method="GET")[0] == 200
+    assert guarded_app("/" * 4097, method="GET")[0] == 414
+
+
+def test_uploads_are_tidied_before_each_upload_alone(guarded_app: GuardedApp) -> None:
+    guarded_app(UPLOAD, [b"x"])
+    guarded_app(UPLOAD, [b"x"])
+    guarded_app(JOIN, [b"{}"])
+    guarded_app("/", method="GET")
+    assert guarded_app.tidy_calls == 2
+
+
+def test_what_is_no_request_over_http_passes_through() -> None:
+    scopes: list[Message] = []
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+
+    async def nothing() -> Message:
+        raise AssertionError("nobody reads")
+
+    async def silent(message: Message) -> None:
+        raise AssertionError("nobody answers")
+
+    asyncio.run(Guard(application, 1, lambda: None)({"type": "lifespan"}, nothing, silent))
+    assert scopes == [{"type": "lifespan"}]

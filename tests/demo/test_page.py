@@ -14,11 +14,17 @@ from PIL import Image
 from sr.demo import uploads
 from sr.demo.app import launch
 from sr.demo.choices import find_boards, find_models
-from sr.demo.page import Page
+from sr.demo.page import BOARD_COLUMNS, Page
 from sr.errors import UserError
+from sr.image import to_float
 from sr.inference.enlarger import Enlarger
+from sr.io.images import from_pil
 from sr.io.run_folder import RunFolder
+from sr.metrics import score
 from sr.nets.espcn import ESPCN
+from sr.report.board import leaderboard
+from sr.report.comparison import find_comparisons
+from sr.terms import Protocol
 from sr.weights import zoo
 from sr.weights.checkpoint import network_config
 from sr.weights.find import Model, find_model
@@ -170,6 +176,66 @@ def test_curves_and_leaderboard_come_from_the_report(page: Page, runs: Path) -> 
     rows, plots = page.board(str(runs / "grid"))
     assert [row[0] for row in rows if row[1] != "no model"] == ["espcn_mae_adam", "espcn_mse_adam"]
     assert plots.count("<img") == 1
+
+
+def test_names_and_notes_reach_the_browser_escaped(runs: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (runs / LABEL).rename(runs / "grid" / "<b>&")
+    page = Page(runs, device="cpu")
+    (bicubic, _), _, _ = page.enlarge("grid/<b>&", str(picture), None)
+    text = page.enlarge("grid/<b>&", str(picture), bicubic)[2]
+    assert "grid/&lt;b&gt;&amp;, y: PSNR" in text
+    assert "<" not in text
+    page.close()
+
+
+def test_a_note_on_the_picture_is_shown(page: Page, tmp_path: Path) -> None:
+    frames = [photograph(20, 30, seed) for seed in (1, 2)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    lines = page.enlarge(LABEL, str(tmp_path / "a.gif"), None)[2].split("\n\n")
+    assert lines[1:] == ["animation: its first frame"]
+
+
+def test_scores_are_those_of_the_target_under_both_protocols(page: Page, picture: Path, tmp_path: Path) -> None:
+    target = photograph(80, 100, seed=3)
+    target.save(tmp_path / "target.png")
+    (bicubic, big), _, text = page.enlarge(LABEL, str(picture), str(tmp_path / "target.png"))
+    expected = []
+    for name, path in (("bicubic", bicubic), (LABEL, big)):
+        sr, hr = (to_float(from_pil(Image.open(file)))[None] for file in (path, tmp_path / "target.png"))
+        for protocol in ("y", "rgb"):
+            scores = {key: float(value) for key, value in score(sr, hr, Protocol(protocol), 2).items()}
+            expected.append(f"{name}, {protocol}: PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f}")
+    assert text.split("\n\n")[1:] == expected
+
+
+def test_a_target_of_one_channel_is_compared_as_gray(page: Page, picture: Path, tmp_path: Path) -> None:
+    photograph(80, 100, seed=3).convert("L").save(tmp_path / "gray.png")
+    photograph(80, 100, seed=3).convert("L").convert("RGB").save(tmp_path / "colour.png")
+    texts = [page.enlarge(LABEL, str(picture), str(tmp_path / f"{name}.png"))[2] for name in ("gray", "colour")]
+    assert texts[0].split("\n\n")[1:] == texts[1].split("\n\n")[1:]
+
+
+def test_the_leaderboard_has_the_numbers_of_the_report(page: Page, runs: Path) -> None:
+    rows, _ = page.board(str(runs / "grid"))
+    (comparison,) = find_comparisons(runs / "grid").comparisons
+    expected = leaderboard(comparison)
+    assert len(BOARD_COLUMNS) == len(rows[0]) == 6
+    for cells, row in zip(rows, expected, strict=True):
+        assert cells[:2] == [row.name, row.verdict]
+        assert cells[2:5] == [f"{row.psnr.mean:.2f}", f"{row.ssim.mean:.4f}", f"{row.gain.mean:+.2f}"]
+        assert cells[5] == f"{row.interval.low:+.2f} to {row.interval.high:+.2f}"
+    assert rows[0][4] == "+0.65"
+
+
+def test_a_shipped_model_says_how_it_was_trained_instead_of_curves(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "small.safetensors").touch()
+    (tmp_path / "none" / "small.json").write_text('{"scales": [2], "command": "python -m sr.train a<b"}')
+    page = Page(runs, device="cpu")
+    assert "<code>python -m sr.train a&lt;b</code>" in page.curves("small")
+    page.close()
 
 
 @pytest.mark.slow

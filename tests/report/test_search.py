@@ -7,11 +7,13 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna import Trial, TrialPruned
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from plotly.graph_objects import Figure
 
 from hydra_plugins.sr_optuna._study import opened, place_of
 from sr.cli import main
 from sr.errors import UserError
+from sr.report import search
 from sr.report.search import FILE, write_search
 from tests.support.browser import Browser
 
@@ -71,6 +73,52 @@ def test_several_objectives_show_a_pareto_front(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "search", height_and_cost, "maximize", "minimize")
     assert {trial.number for trial in write_search(folder).best} == set(range(10))
     assert "Pareto-front Plot" in (folder / FILE).read_text()
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("maximize", -1), ("minimize", 1)])
+def test_complete_trials_come_first_the_best_on_top_then_the_others_by_number(
+    tmp_path: Path, direction: str, sign: int
+) -> None:
+    folder = make_study(tmp_path / "search", hill, direction)
+    write_search(folder)
+    with opened(place_of(folder, None, None)) as (study, _):
+        complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    expected = [trial.number for trial in sorted(complete, key=lambda trial: sign * trial.values[0])] + [3, 4, 5]
+    rows = re.findall(r"<tr><td>(\d+)</td><td>\w+</td>", (folder / FILE).read_text())
+    assert [int(number) for number in rows] == expected
+
+
+def test_hours_are_the_sum_of_all_trials(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "search", hill, "maximize")
+    with opened(place_of(folder, None, None)) as (study, _):
+        seconds = [trial.duration.total_seconds() for trial in study.trials if trial.duration]
+    assert len(seconds) == 10
+    assert write_search(folder).hours == pytest.approx(sum(seconds) / 3600)
+
+
+def test_nothing_is_saved_without_pruning(tmp_path: Path) -> None:
+    def reports(trial: Trial) -> float:
+        trial.report(1.0, trial.number)
+        return trial.suggest_float("x", 0, 1)
+
+    assert write_search(make_study(tmp_path / "search", reports, "maximize")).saved == 0
+
+
+def test_importances_are_those_for_reaching_the_better_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = []
+
+    def importances(study: optuna.Study, **options: Callable[[FrozenTrial], float]) -> Figure:
+        if "target" in options:
+            targets.append(options["target"](study.trials[1]))
+        return Figure()
+
+    monkeypatch.setattr("sr.report.search.visualization.plot_param_importances", importances)
+    monkeypatch.setattr(search, "_PLOTS", (importances,))
+    folder = make_study(tmp_path / "search", height_and_cost, "maximize", "minimize")
+    write_search(folder)
+    with opened(place_of(folder, None, None)) as (study, _):
+        height, cost = study.trials[1].values
+    assert targets == [-height, cost]
 
 
 @pytest.mark.slow
