@@ -31,20 +31,20 @@ def enlarger() -> Enlarger:
     return Enlarger(Model("small", 2, [network()]), device="cpu", precision="float32")
 
 
-def whole(enlarger: Enlarger, pixels: np.ndarray) -> np.ndarray:
+def enlarge_pixels(enlarger: Enlarger, pixels: np.ndarray) -> np.ndarray:
     return np.concatenate(list(enlarger.strips(pixels)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [ESPCN, Autoencoder])
-def test_strips_of_tiles_are_the_whole_picture(kind: type[nn.Module]) -> None:
+def test_strips_of_tiles_make_up_the_untiled_output(kind: type[nn.Module]) -> None:
     model = Model("small", 2, [network(kind)])
-    once = whole(Enlarger(model, tile=0, device="cpu"), PIXELS)
-    assert once.shape == (80, 114, 3)
+    untiled = enlarge_pixels(Enlarger(model, tile=0, device="cpu"), PIXELS)
+    assert untiled.shape == (80, 114, 3)
     strips = list(Enlarger(model, tile=12, device="cpu").strips(PIXELS))
     assert [len(strip) for strip in strips] == [24, 24, 24, 8]
-    assert np.abs(np.concatenate(strips).astype(int) - once).max() <= 1  # rounding of what differs by 1e-6
-    assert (np.concatenate(strips) != once).mean() < 1e-3
+    assert np.abs(np.concatenate(strips).astype(int) - untiled).max() <= 1  # rounding of differences of 1e-6
+    assert (np.concatenate(strips) != untiled).mean() < 1e-3
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -52,14 +52,14 @@ def test_strips_of_tiles_are_the_whole_picture(kind: type[nn.Module]) -> None:
 def test_bicubic_has_no_seams_between_tiles(scale: int, channels: int) -> None:
     pixels = np.concatenate([PIXELS, PIXELS[..., :1]], axis=2)[..., :channels]
     model = Model("bicubic", scale)
-    once = whole(Enlarger(model, tile=0, device="cpu"), pixels)
-    tiled = whole(Enlarger(model, tile=16, device="cpu"), pixels)
-    assert tiled.shape == once.shape == (40 * scale, 57 * scale, channels)
-    assert np.abs(tiled.astype(int) - once).max() <= 1  # rounding
-    assert (tiled != once).mean() < 1e-3
+    untiled = enlarge_pixels(Enlarger(model, tile=0, device="cpu"), pixels)
+    tiled = enlarge_pixels(Enlarger(model, tile=16, device="cpu"), pixels)
+    assert tiled.shape == untiled.shape == (40 * scale, 57 * scale, channels)
+    assert np.abs(tiled.astype(int) - untiled).max() <= 1  # rounding
+    assert (tiled != untiled).mean() < 1e-3
 
 
-def test_alpha_has_no_seams_with_a_network_that_looks_at_one_pixel() -> None:
+def test_alpha_has_no_seams_even_if_the_network_has_no_halo() -> None:
     class Nearest(nn.Module):
         halo = 0
 
@@ -67,12 +67,12 @@ def test_alpha_has_no_seams_with_a_network_that_looks_at_one_pixel() -> None:
             return nn.functional.interpolate(lr, scale_factor=2, mode="nearest")
 
     pixels = np.concatenate([PIXELS, PIXELS[..., :1]], axis=2)
-    once, tiled = (whole(Enlarger(Model("nearest", 2, [Nearest()]), tile=tile), pixels) for tile in (0, 16))
+    untiled, tiled = (enlarge_pixels(Enlarger(Model("nearest", 2, [Nearest()]), tile=tile), pixels) for tile in (0, 16))
     assert np.array_equal(tiled[..., :3], PIXELS.repeat(2, 0).repeat(2, 1))
-    assert np.abs(tiled[..., 3].astype(int) - once[..., 3]).max() <= 1
+    assert np.abs(tiled[..., 3].astype(int) - untiled[..., 3]).max() <= 1
 
 
-def test_tiles_lie_on_the_grids_of_all_networks() -> None:
+def test_tiles_are_aligned_for_all_networks() -> None:
     class Grid(nn.Module):
         halo = 0
 
@@ -84,91 +84,91 @@ def test_tiles_lie_on_the_grids_of_all_networks() -> None:
             return nn.functional.interpolate(lr, scale_factor=2, mode="nearest")
 
     enlarger = Enlarger(Model("folds", 2, [Grid(4), Grid(6)]), tile=10)
-    assert [len(strip) for strip in enlarger.strips(PIXELS)] == [24, 24, 24, 8]  # 12 is the first multiple of 4 and 6
-    assert np.array_equal(whole(enlarger, PIXELS), PIXELS.repeat(2, 0).repeat(2, 1))
+    assert [len(strip) for strip in enlarger.strips(PIXELS)] == [24, 24, 24, 8]  # 12: least common multiple of 4 and 6
+    assert np.array_equal(enlarge_pixels(enlarger, PIXELS), PIXELS.repeat(2, 0).repeat(2, 1))
 
 
 def test_values_outside_the_range_are_clamped() -> None:
-    class Wild(nn.Module):
+    class OutOfRange(nn.Module):
         halo = 0
 
         def forward(self, lr: torch.Tensor) -> torch.Tensor:
             return nn.functional.interpolate(3 * lr - 1, scale_factor=2, mode="nearest")
 
-    enlarger = Enlarger(Model("wild", 2, [Wild()]))
+    enlarger = Enlarger(Model("out of range", 2, [OutOfRange()]))
     ramp = np.arange(0, 256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
     expected = (3 * ramp.astype(int) - 255).clip(0, 255).repeat(2, 0).repeat(2, 1)
     assert np.abs(enlarger(ramp) - expected).max() == 0
     assert np.abs(255 * enlarger(ramp / np.float32(255)) - expected).max() < 1e-3
 
 
-def test_the_tile_is_chosen_by_the_memory_and_stays_small_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tile_fits_the_memory_and_stays_small_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model("small", 2, [network()])
     for free, tile in ((1 << 40, 256), (1, 32)):
         monkeypatch.setattr("sr.inference.enlarger.free_memory", lambda device, free=free: free)
         assert Enlarger(model, device="cpu").tile == tile
-        assert Enlarger(Model("bicubic", 2), device="cpu").tile == 256  # nothing to estimate from
+        assert Enlarger(Model("bicubic", 2), device="cpu").tile == 256  # there is no network to estimate from
     assert Enlarger(model, tile=0, device="cpu").tile == 0
 
 
-def test_gray_stays_gray_and_alpha_is_enlarged_beside_the_colours(enlarger: Enlarger) -> None:
+def test_gray_stays_gray_and_alpha_is_enlarged_bicubically(enlarger: Enlarger) -> None:
     net = enlarger.model.nets[0]
     tensor = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)[None] / 255
-    flat = PIXELS[..., :1]
+    gray_pixels = PIXELS[..., :1]
     with torch.inference_mode():
-        from_gray = gray(net(tensor[:, :1].expand(-1, 3, -1, -1)))
+        gray_output = gray(net(tensor[:, :1].expand(-1, 3, -1, -1)))
         alpha = resize(tensor[:, 2:], 2)
-    expected = [from_gray.clamp(0, 1).mul(255).round(), alpha.clamp(0, 1).mul(255).round()]
-    both = whole(enlarger, np.concatenate([flat, PIXELS[..., 2:]], axis=2))
-    assert np.array_equal(both[..., 0], expected[0][0, 0].numpy())
-    assert np.array_equal(both[..., 1], expected[1][0, 0].numpy())
-    assert np.array_equal(whole(enlarger, flat)[..., 0], both[..., 0])
-    four = whole(enlarger, np.concatenate([PIXELS, PIXELS[..., 2:]], axis=2))
-    assert np.array_equal(four[..., :3], whole(enlarger, PIXELS))
-    assert np.array_equal(four[..., 3], both[..., 1])
+    expected = [gray_output.clamp(0, 1).mul(255).round(), alpha.clamp(0, 1).mul(255).round()]
+    gray_alpha_output = enlarge_pixels(enlarger, np.concatenate([gray_pixels, PIXELS[..., 2:]], axis=2))
+    assert np.array_equal(gray_alpha_output[..., 0], expected[0][0, 0].numpy())
+    assert np.array_equal(gray_alpha_output[..., 1], expected[1][0, 0].numpy())
+    assert np.array_equal(enlarge_pixels(enlarger, gray_pixels)[..., 0], gray_alpha_output[..., 0])
+    rgba_output = enlarge_pixels(enlarger, np.concatenate([PIXELS, PIXELS[..., 2:]], axis=2))
+    assert np.array_equal(rgba_output[..., :3], enlarge_pixels(enlarger, PIXELS))
+    assert np.array_equal(rgba_output[..., 3], gray_alpha_output[..., 1])
 
 
-def test_sixteen_bits_give_what_eight_give_and_the_levels_between(enlarger: Enlarger) -> None:
-    deep = whole(enlarger, PIXELS.astype(np.uint16) * 257)
-    assert deep.dtype == np.uint16
-    assert np.abs(deep / 257 - whole(enlarger, PIXELS)).max() <= 0.51
-    assert len(np.unique(deep)) > 300
+def test_sixteen_bits_agree_with_eight_bits_and_keep_intermediate_levels(enlarger: Enlarger) -> None:
+    output_16_bit = enlarge_pixels(enlarger, PIXELS.astype(np.uint16) * 257)
+    assert output_16_bit.dtype == np.uint16
+    assert np.abs(output_16_bit / 257 - enlarge_pixels(enlarger, PIXELS)).max() <= 0.51
+    assert len(np.unique(output_16_bit)) > 300
 
 
-def test_networks_of_folds_are_averaged_and_none_is_bicubic(enlarger: Enlarger) -> None:
+def test_networks_of_folds_are_averaged_and_a_model_without_any_is_bicubic(enlarger: Enlarger) -> None:
     torch.manual_seed(1)
-    other = network()
-    nn.init.normal_(other.tail.weight, std=0.05)  # type: ignore[union-attr, arg-type]
+    other_net = network()
+    nn.init.normal_(other_net.tail.weight, std=0.05)  # type: ignore[union-attr, arg-type]
     lr = torch.rand(1, 3, 9, 8)
     with torch.inference_mode():
-        mean = (enlarger.model.nets[0](lr) + other(lr)) / 2
-    both = Enlarger(Model("folds", 2, [*enlarger.model.nets, other]), device="cpu")
-    torch.testing.assert_close(both(lr), mean.clamp(0, 1))
+        mean = (enlarger.model.nets[0](lr) + other_net(lr)) / 2
+    average = Enlarger(Model("folds", 2, [*enlarger.model.nets, other_net]), device="cpu")
+    torch.testing.assert_close(average(lr), mean.clamp(0, 1))
     bicubic = Enlarger(Model("bicubic", 3), device="cpu")
     torch.testing.assert_close(bicubic(lr), resize(lr, 3).clamp(0, 1))
 
 
-def test_every_kind_of_image_comes_back_as_its_own(enlarger: Enlarger, tmp_path: Path) -> None:
-    expected = whole(enlarger, PIXELS)
+def test_the_output_has_the_type_of_the_input(enlarger: Enlarger, tmp_path: Path) -> None:
+    expected = enlarge_pixels(enlarger, PIXELS)
     assert np.array_equal(enlarger(PIXELS), expected)
     assert np.array_equal(np.asarray(enlarger(Image.fromarray(PIXELS))), expected)
     tensor = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)
     assert np.array_equal(enlarger(tensor).permute(1, 2, 0).numpy(), expected)
     batch = enlarger(torch.stack([tensor, tensor.flip(-1)]))
     assert batch.shape == (2, 3, 80, 114)
-    assert (batch[0].int() - enlarger(tensor).int()).abs().max() <= 1  # sums differ in their last bit by alignment
-    halves = enlarger((tensor / 255).half())
-    assert halves.dtype == torch.float16
-    doubles = enlarger(PIXELS / 255)
-    assert doubles.dtype == np.float64
-    assert np.abs(doubles * 255 - expected).max() <= 0.51
+    assert (batch[0].int() - enlarger(tensor).int()).abs().max() <= 1  # the last bit of a sum depends on alignment
+    float16_output = enlarger((tensor / 255).half())
+    assert float16_output.dtype == torch.float16
+    float64_output = enlarger(PIXELS / 255)
+    assert float64_output.dtype == np.float64
+    assert np.abs(float64_output * 255 - expected).max() <= 0.51
     for mode in ("L", "LA", "RGB", "RGBA"):
-        big = enlarger(Image.fromarray(PIXELS).convert(mode))
-        assert (big.mode, big.size) == (mode, (114, 80))
+        output = enlarger(Image.fromarray(PIXELS).convert(mode))
+        assert (output.mode, output.size) == (mode, (114, 80))
     assert enlarger(Image.fromarray(PIXELS).convert("P")).mode == "RGB"
-    flat = enlarger(PIXELS[..., 0])
-    assert np.array_equal(flat, np.asarray(enlarger(Image.fromarray(PIXELS[..., 0]))))
-    for wrong in (
+    gray_output = enlarger(PIXELS[..., 0])
+    assert np.array_equal(gray_output, np.asarray(enlarger(Image.fromarray(PIXELS[..., 0]))))
+    for invalid_image in (
         "photo.png",
         PIXELS[None],
         np.zeros((4, 4, 5), np.uint8),
@@ -176,22 +176,24 @@ def test_every_kind_of_image_comes_back_as_its_own(enlarger: Enlarger, tmp_path:
         torch.zeros(3, 4, 4).int(),
     ):
         with pytest.raises(UserError):
-            enlarger(wrong)  # type: ignore[type-var]
+            enlarger(invalid_image)  # type: ignore[type-var]
 
 
-def test_bfloat16_is_for_pictures_of_eight_bits_where_it_is_faster(
+def test_bfloat16_is_used_for_eight_bit_pictures_only_and_where_it_is_faster(
     enlarger: Enlarger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sr.inference.enlarger.best_precision", lambda device: "bf16-mixed")
     auto = Enlarger(enlarger.model, device="cpu")
-    change = np.abs(whole(auto, PIXELS).astype(int) - whole(enlarger, PIXELS))
-    assert 0 < change.max() <= 3
-    assert np.array_equal(whole(auto, PIXELS), whole(Enlarger(enlarger.model, precision="bfloat16"), PIXELS))
-    deep, floats = PIXELS.astype(np.uint16) * 257, PIXELS / np.float32(255)
-    assert np.array_equal(auto(deep), enlarger(deep))
-    assert np.array_equal(auto(floats), enlarger(floats))
+    difference = np.abs(enlarge_pixels(auto, PIXELS).astype(int) - enlarge_pixels(enlarger, PIXELS))
+    assert 0 < difference.max() <= 3
+    assert np.array_equal(
+        enlarge_pixels(auto, PIXELS), enlarge_pixels(Enlarger(enlarger.model, precision="bfloat16"), PIXELS)
+    )
+    pixels_16_bit, float_pixels = PIXELS.astype(np.uint16) * 257, PIXELS / np.float32(255)
+    assert np.array_equal(auto(pixels_16_bit), enlarger(pixels_16_bit))
+    assert np.array_equal(auto(float_pixels), enlarger(float_pixels))
     monkeypatch.setattr("sr.inference.enlarger.best_precision", lambda device: "32-true")
-    assert np.array_equal(whole(auto, PIXELS), whole(enlarger, PIXELS))
+    assert np.array_equal(enlarge_pixels(auto, PIXELS), enlarge_pixels(enlarger, PIXELS))
     with pytest.raises(UserError, match="--precision must be one of auto, float32, bfloat16"):
         Enlarger(enlarger.model, precision="double")
 
@@ -200,17 +202,17 @@ def test_load_finds_a_model_by_its_path(tmp_path: Path) -> None:
     net = network()
     config = {"_target_": "sr.nets.espcn.ESPCN", "scale": 2}
     save_network(tmp_path / "net.safetensors", net, network_config(config, 2, "rgb"))
-    found = load(str(tmp_path / "net.safetensors"), tile=16, device="cpu")
-    assert (found.scale, found.tile) == (2, 16)
+    enlarger = load(str(tmp_path / "net.safetensors"), tile=16, device="cpu")
+    assert (enlarger.scale, enlarger.tile) == (2, 16)
     expected = Enlarger(Model("same", 2, [net]), tile=16, device="cpu")(PIXELS)
-    assert np.abs(found(PIXELS).astype(int) - expected).max() <= 1
+    assert np.abs(enlarger(PIXELS).astype(int) - expected).max() <= 1
     with pytest.raises(UserError, match="--tile must be an integer of 0 or more"):
         load(str(tmp_path / "net.safetensors"), tile=-1)
     with pytest.raises(UserError, match="--device nonsense"):
         load(str(tmp_path / "net.safetensors"), device="nonsense")
 
 
-def test_a_network_of_several_factors_has_to_be_told_which(tmp_path: Path) -> None:
+def test_a_network_for_several_scales_requires_a_choice(tmp_path: Path) -> None:
     config = {"_target_": "sr.nets.vdsr.VDSR", "scale": 1, "num_blocks": 1, "channels": 4}
     from sr.nets.vdsr import VDSR
 

@@ -27,7 +27,7 @@ Predict = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def predict(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Predict:
-    """Run ``sr predict`` with a network that has not been trained, in a folder with two photographs."""
+    """Run ``sr predict`` with an untrained network in a folder with two photographs."""
     config = {"_target_": "sr.nets.espcn.ESPCN", "scale": 2}
     save_network(tmp_path / "net.safetensors", ESPCN(scale=2), network_config(config, 2, "rgb"))
     monkeypatch.chdir(tmp_path)
@@ -39,21 +39,21 @@ def predict(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
         code = 0
         try:
             main(["predict", "-m", "net.safetensors", *arguments])
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
         return code, capsys.readouterr().err
 
     return run
 
 
-def test_one_picture_into_one_file(predict: Predict) -> None:
+def test_one_picture_is_written_to_one_file(predict: Predict) -> None:
     assert predict("in/a.png", "-o", "big.png") == (0, "")
     small = Image.open("in/a.png")
     expected = to_pil(to_uint8(resize(from_pil(small)[None] / 255, 2)[0]))  # untrained: the bicubic image
     assert np.array_equal(np.asarray(Image.open("big.png")), np.asarray(expected))
 
 
-def test_a_folder_keeps_its_names_and_gets_bicubic_beside(predict: Predict) -> None:
+def test_outputs_have_the_names_of_their_inputs_with_bicubic_next_to_them(predict: Predict) -> None:
     assert predict("in", "-o", "out/deep", "--compare") == (0, "")
     assert sorted(path.name for path in Path("out/deep").iterdir()) == [
         "a.png", "a_bicubic.png", "b.jpg", "b_bicubic.jpg"
@@ -61,12 +61,12 @@ def test_a_folder_keeps_its_names_and_gets_bicubic_beside(predict: Predict) -> N
     assert Image.open("out/deep/b.jpg").size == (48, 48)
 
 
-def test_patterns_and_several_files(predict: Predict) -> None:
+def test_patterns_and_several_files_are_accepted(predict: Predict) -> None:
     assert predict("in/*.png", "in/b.jpg", "-o", "out") == (0, "")
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
 
 
-def test_suffixes_may_be_in_capitals(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suffixes_may_be_in_upper_case(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
     photograph(12, 14, seed=3).save("in/IMG_1.JPG", "JPEG")
     (Path("in/folder.png")).mkdir()  # a folder is not a picture, whatever it is called
     assert predict("in", "-o", "OUT") == (0, "")
@@ -98,7 +98,7 @@ def test_a_format_that_cannot_be_written_becomes_png(predict: Predict) -> None:
         assert (image.format, image.size) == ("PNG", (28, 24))
 
 
-def test_failures_are_counted_inputs_sorted_and_notes_passed_on(predict: Predict) -> None:
+def test_failures_are_counted_inputs_sorted_and_notes_printed(predict: Predict) -> None:
     frames = [photograph(12, 14, seed=seed) for seed in (4, 5)]
     frames[0].save("in/z.gif", save_all=True, append_images=frames[1:])
     for name in ("aa.png", "c.png", "B.png"):
@@ -111,7 +111,7 @@ def test_failures_are_counted_inputs_sorted_and_notes_passed_on(predict: Predict
     assert predict_files(["in"], "out", enlarger, max_pixels=1000) == 3
 
 
-def test_x8_and_tiles_are_those_of_an_enlarger(predict: Predict) -> None:
+def test_x8_and_tiles_reach_the_enlarger(predict: Predict) -> None:
     torch.manual_seed(0)
     net = ESPCN(scale=2)
     torch.nn.init.normal_(net.tail.weight, std=0.1)
@@ -121,8 +121,8 @@ def test_x8_and_tiles_are_those_of_an_enlarger(predict: Predict) -> None:
     model = find_model("noisy.safetensors")
     options = ("-m", "noisy.safetensors", "--device", "cpu", "--precision", "float32")
     outputs = {}
-    for name, more in (("plain", ()), ("x8", ("--x8",)), ("tiled", ("--tile", "8"))):
-        assert predict("in/a.png", "-o", f"{name}.png", *options, *more) == (0, "")
+    for name, extra_options in (("plain", ()), ("x8", ("--x8",)), ("tiled", ("--tile", "8"))):
+        assert predict("in/a.png", "-o", f"{name}.png", *options, *extra_options) == (0, "")
         outputs[name] = np.asarray(Image.open(f"{name}.png")).astype(int)
     small = np.asarray(Image.open("in/a.png"))
     expected = Enlarger(model, ensemble=True, device="cpu", precision="float32")(small)
@@ -131,7 +131,7 @@ def test_x8_and_tiles_are_those_of_an_enlarger(predict: Predict) -> None:
     assert np.abs(outputs["tiled"] - outputs["plain"]).max() <= 1  # rounding
 
 
-def test_streams(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_and_output_are_supported(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("in/b.jpg").read_bytes())))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out))
@@ -140,7 +140,7 @@ def test_streams(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (image.format, image.size) == ("PNG", (48, 48))
 
 
-def test_nothing_is_written_over_unless_asked(predict: Predict) -> None:
+def test_files_are_overwritten_only_with_force_and_inputs_never(predict: Predict) -> None:
     Path("big.png").write_text("precious")
     code, text = predict("in/a.png", "-o", "big.png")
     assert code == 1
@@ -154,21 +154,21 @@ def test_nothing_is_written_over_unless_asked(predict: Predict) -> None:
     assert Path("in/a.png").read_bytes() == before
 
 
-def test_a_bad_file_is_named_and_the_rest_go_on(predict: Predict) -> None:
+def test_a_bad_file_is_reported_and_the_rest_are_enlarged(predict: Predict) -> None:
     Path("in/aa.png").write_text("no image")
     Path("other").mkdir()
     Path("other/b.jpg").write_bytes(Path("in/b.jpg").read_bytes())
-    code, text = predict("in", "other/b.jpg", "nothere.png", "-o", "out")
+    code, text = predict("in", "other/b.jpg", "missing.png", "-o", "out")
     assert code == 1
     assert text.splitlines() == [
         "error: in/aa.png: cannot be read as an image (not an image): replace the file",
         "error: other/b.jpg: would overwrite the output of in/b.jpg: use another folder",
-        "error: nothere.png: cannot be read (No such file or directory)",
+        "error: missing.png: cannot be read (No such file or directory)",
     ]
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
 
 
-def test_large_pictures_are_refused_until_allowed(predict: Predict) -> None:
+def test_large_pictures_are_refused_unless_allowed(predict: Predict) -> None:
     code, text = predict("in/a.png", "-o", "big.png", "--max-pixels", "599")
     assert code == 1
     assert "has 30x20 pixels, more than the 599 allowed (--max-pixels)" in text
@@ -176,11 +176,11 @@ def test_large_pictures_are_refused_until_allowed(predict: Predict) -> None:
     assert predict("in/a.png", "-o", "big.png", "--max-pixels", "600")[0] == 0
 
 
-def test_a_full_disk_leaves_nothing_half_written(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(number: int) -> None:
+def test_a_full_disk_leaves_no_partial_file(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_disk_full(number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", raise_disk_full)
     code, text = predict("in/a.png", "-o", "out")
     assert code == 1
     assert text == "error: in/a.png: [Errno 28] No space left on device\n"
@@ -198,7 +198,7 @@ def test_a_full_disk_leaves_nothing_half_written(predict: Predict, monkeypatch: 
         (["in/a.png", "-o", "big", "--scale", "3"], "net.safetensors: is a network for scale 2, not 3: --scale 2"),
     ],
 )
-def test_what_cannot_begin_ends_with_code_2(predict: Predict, arguments: list[str], message: str) -> None:
+def test_invalid_arguments_are_refused_with_code_2(predict: Predict, arguments: list[str], message: str) -> None:
     Path("out").mkdir()
     code, text = predict(*arguments)
     assert code == 2
@@ -206,7 +206,7 @@ def test_what_cannot_begin_ends_with_code_2(predict: Predict, arguments: list[st
     assert len(text.splitlines()) == 1
 
 
-def test_no_input_is_lost_to_another_ones_result(predict: Predict) -> None:
+def test_an_output_overwrites_neither_another_input_nor_another_output(predict: Predict) -> None:
     photograph(16, 16, seed=5).save("in/a.gif")
     before = Path("in/a.png").read_bytes()
     code, text = predict("in", "-o", "in", "--force")
@@ -219,13 +219,13 @@ def test_no_input_is_lost_to_another_ones_result(predict: Predict) -> None:
     assert Image.open("out/a_bicubic.png").size == (60, 40)
 
 
-def test_what_nobody_foresaw_costs_its_own_picture_only(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Enlarger.strips
+def test_an_unexpected_error_affects_its_own_picture_only(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    original_strips = Enlarger.strips
 
     def strips(self: Enlarger, pixels: Pixels) -> Iterator[Pixels]:
         if pixels.shape[1] == 30:
             raise MemoryError
-        return real(self, pixels)
+        return original_strips(self, pixels)
 
     monkeypatch.setattr(Enlarger, "strips", strips)
     assert predict("in", "-o", "out") == (1, "error: in/a.png: MemoryError\n")
@@ -238,22 +238,22 @@ def test_a_stream_can_be_compared(predict: Predict, monkeypatch: pytest.MonkeyPa
     assert Image.open("big_bicubic.png").size == (48, 48)
 
 
-def test_a_reader_that_has_ended_is_not_blamed_on_the_input(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "wb", buffering=0) as closed:
-        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=closed))
+def test_a_closed_pipe_is_not_blamed_on_the_input(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb", buffering=0) as closed_pipe:
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=closed_pipe))
         expected = "error: standard output: the program that reads it has exited\n"
         assert predict("in/b.jpg", "-o", "-") == (1, expected)
 
 
-def test_what_the_format_cannot_hold_is_said(predict: Predict) -> None:
+def test_a_note_says_what_the_format_cannot_store(predict: Predict) -> None:
     photograph(16, 16, seed=1).convert("RGBA").save("in/c.png")
     code, text = predict("in/c.png", "-o", "c.jpg")
     assert (code, text) == (0, "in/c.png: transparency (JPEG has none) left out of c.jpg\n")
 
 
-def test_videos_are_taken_by_their_suffix(predict: Predict) -> None:
+def test_videos_are_recognised_by_their_suffix(predict: Predict) -> None:
     Path("bad.mp4").write_text("no video")
     code, text = predict("bad.mp4", "-o", "out")
     assert code == 1

@@ -12,7 +12,7 @@ from sr.nets.vdsr import VDSR
 from tests.support.runs import Compose, config_names
 
 
-def test_the_ensemble_is_the_mean_of_eight_transforms_done_by_hand() -> None:
+def test_the_ensemble_is_the_mean_over_eight_transforms() -> None:
     torch.manual_seed(0)
     net = ESPCN(scale=2).eval()
     net.tail.weight.data.normal_(std=0.1)
@@ -20,15 +20,15 @@ def test_the_ensemble_is_the_mean_of_eight_transforms_done_by_hand() -> None:
     outputs = []
     for turns in range(4):
         for mirrored in (False, True):
-            turned = torch.rot90(lr.flip(-1) if mirrored else lr, turns, (-2, -1))
-            back = torch.rot90(net(turned.contiguous()), -turns, (-2, -1))
-            outputs.append(back.flip(-1) if mirrored else back)
+            transformed = torch.rot90(lr.flip(-1) if mirrored else lr, turns, (-2, -1))
+            restored = torch.rot90(net(transformed.contiguous()), -turns, (-2, -1))
+            outputs.append(restored.flip(-1) if mirrored else restored)
     expected = torch.stack(outputs).mean(0)
     assert torch.allclose(enlarge(net, lr, ensemble=True), expected, atol=1e-6)
     assert not torch.allclose(expected, net(lr), atol=1e-4)
 
 
-def test_without_an_ensemble_it_is_the_networks_output_and_needs_no_graph() -> None:
+def test_without_an_ensemble_the_output_is_the_networks_and_has_no_graph() -> None:
     lr = torch.rand(2, 3, 5, 4)
     out = enlarge(ESPCN(scale=3).eval(), lr)
     assert torch.equal(out, resize(lr, 3))
@@ -36,34 +36,37 @@ def test_without_an_ensemble_it_is_the_networks_output_and_needs_no_graph() -> N
 
 
 def assemble(parts: Iterable[tuple[int, int, Tensor]], size: torch.Size) -> Tensor:
-    whole = torch.full(size, float("nan"))
+    full_image = torch.full(size, float("nan"))
     for top, left, part in parts:
-        target = whole[..., top : top + part.shape[-2], left : left + part.shape[-1]]
+        target = full_image[..., top : top + part.shape[-2], left : left + part.shape[-1]]
         assert torch.isnan(target).all()
         target.copy_(part)
-    assert not torch.isnan(whole).any()
-    return whole
+    assert not torch.isnan(full_image).any()
+    return full_image
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", config_names("model"))
-def test_tiles_put_together_equal_the_whole_image(compose_config: Compose, name: str, scale: int) -> None:
+def test_assembled_tiles_equal_the_untiled_output(compose_config: Compose, name: str, scale: int) -> None:
     torch.manual_seed(0)
-    narrow = {"edsr": ["model.num_blocks=3", "model.channels=8"], "vdsr": ["model.num_blocks=6", "model.channels=8"]}
-    narrow["autoencoder"] = narrow["autoencoder_origin"] = ["model.channels=4"]
-    net = instantiate(compose_config([f"model={name}", f"scale={scale}", *narrow.get(name, [])]).model).eval()
+    small_options = {
+        "edsr": ["model.num_blocks=3", "model.channels=8"],
+        "vdsr": ["model.num_blocks=6", "model.channels=8"],
+    }
+    small_options["autoencoder"] = small_options["autoencoder_origin"] = ["model.channels=4"]
+    net = instantiate(compose_config([f"model={name}", f"scale={scale}", *small_options.get(name, [])]).model).eval()
     net.tail.weight.data.normal_(std=0.3)
     lr = torch.rand(1, 3, 75, 58)
-    whole = enlarge(net, lr)
-    tiled = assemble(enlarge_in_tiles(net, lr, scale, 20), whole.shape)
-    atol = 1e-5 * float(whole.abs().max())
-    assert torch.allclose(tiled, whole, atol=atol)
-    assert torch.allclose(assemble(enlarge_in_tiles(net, lr, scale, 0), whole.shape), whole, atol=atol)
+    full_image = enlarge(net, lr)
+    tiled = assemble(enlarge_in_tiles(net, lr, scale, 20), full_image.shape)
+    atol = 1e-5 * float(full_image.abs().max())
+    assert torch.allclose(tiled, full_image, atol=atol)
+    assert torch.allclose(assemble(enlarge_in_tiles(net, lr, scale, 0), full_image.shape), full_image, atol=atol)
 
 
 @pytest.mark.parametrize("name", config_names("model"))
-def test_the_margin_is_not_wider_than_it_has_to_be_by_much(compose_config: Compose, name: str) -> None:
+def test_the_margin_is_not_much_wider_than_necessary(compose_config: Compose, name: str) -> None:
     torch.manual_seed(0)
     net = instantiate(compose_config([f"model={name}", "scale=2"]).model).eval()
     net.tail.weight.data.normal_(std=0.3)
@@ -76,31 +79,31 @@ def test_the_margin_is_not_wider_than_it_has_to_be_by_much(compose_config: Compo
     assert net.halo - 8 <= reach <= net.halo
 
 
-def test_a_tile_too_large_for_the_memory_is_halved_and_the_rest_goes_on() -> None:
+def test_a_tile_too_large_for_the_memory_is_halved_and_the_rest_follows() -> None:
     net = ESPCN(scale=2).eval()
     net.tail.weight.data.normal_(std=0.1)
     lr = torch.rand(1, 3, 70, 90)
-    whole = enlarge(net, lr)
+    full_image = enlarge(net, lr)
     sizes = []
 
-    def refuse(module: nn.Module, given: tuple[Tensor]) -> None:
-        sizes.append(max(given[0].shape[-2:]))
+    def refuse(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        sizes.append(max(inputs[0].shape[-2:]))
         if sizes[-1] > 60:
             raise RuntimeError(
                 "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
             )
 
     handle = net.register_forward_pre_hook(refuse)
-    tiled = assemble(enlarge_in_tiles(net, lr, 2, 64), whole.shape)
+    tiled = assemble(enlarge_in_tiles(net, lr, 2, 64), full_image.shape)
     handle.remove()
     assert max(sizes) > 60
     assert sizes[-1] <= 60
-    assert torch.allclose(tiled, whole, atol=1e-5)
+    assert torch.allclose(tiled, full_image, atol=1e-5)
 
 
-def test_the_margin_keeps_to_the_grid_of_the_strides() -> None:
+def test_the_margin_is_aligned_to_the_strides() -> None:
     class Blocks(nn.Module):
-        """Each pixel becomes the mean of its block of 4 x 4 pixels, blocks being counted from the corner."""
+        """Replaces each pixel by the mean of its 4 x 4 block, counted from the top left corner."""
 
         halo, align = 3, 4
 
@@ -111,15 +114,17 @@ def test_the_margin_keeps_to_the_grid_of_the_strides() -> None:
     assert torch.allclose(assemble(enlarge_in_tiles(Blocks(), lr, 1, 8), lr.shape), Blocks()(lr), atol=1e-6)
 
 
-def test_tiles_come_row_by_row_from_the_top_left() -> None:
-    places = [(top, left) for top, left, _ in enlarge_in_tiles(ESPCN(scale=2).eval(), torch.rand(1, 3, 20, 30), 2, 16)]
-    assert places == [(0, 0), (0, 32), (32, 0), (32, 32)]
+def test_tiles_are_yielded_row_by_row_from_the_top_left() -> None:
+    positions = [
+        (top, left) for top, left, _ in enlarge_in_tiles(ESPCN(scale=2).eval(), torch.rand(1, 3, 20, 30), 2, 16)
+    ]
+    assert positions == [(0, 0), (0, 32), (32, 0), (32, 32)]
 
 
 @pytest.mark.parametrize(
     "error", [MemoryError(), torch.OutOfMemoryError("anything"), RuntimeError("CUDA error: out of memory")]
 )
-def test_every_lack_of_memory_halves_the_tile_but_not_below_32(error: Exception) -> None:
+def test_every_out_of_memory_error_halves_the_tile_but_not_below_32(error: Exception) -> None:
     net, sides = ESPCN(scale=2).eval(), []
 
     def refuse(module: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -132,8 +137,8 @@ def test_every_lack_of_memory_halves_the_tile_but_not_below_32(error: Exception)
     assert sides == [128, 64 + net.halo, 32 + net.halo]
 
 
-def test_a_tile_may_take_a_quarter_of_the_memory() -> None:
-    class Plain(nn.Module):
+def test_a_tile_may_use_a_quarter_of_the_memory() -> None:
+    class Multiply(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.weight = nn.Parameter(torch.ones(1))
@@ -141,15 +146,15 @@ def test_a_tile_may_take_a_quarter_of_the_memory() -> None:
         def forward(self, lr: Tensor) -> Tensor:
             return self.weight * lr
 
-    # 12 bytes come in and 12 go out for each pixel, and twice that is held: 48 bytes.
-    assert tile_for(Plain(), 4 * 48 * 96**2) == 96
-    assert tile_for(Plain(), 4 * 48 * 96**2 - 1000) == 64
-    assert tile_for(Plain(), 1 << 50) == 1024
+    # Each pixel has 12 bytes of input and 12 of output, and twice that is held: 48 bytes.
+    assert tile_for(Multiply(), 4 * 48 * 96**2) == 96
+    assert tile_for(Multiply(), 4 * 48 * 96**2 - 1000) == 64
+    assert tile_for(Multiply(), 1 << 50) == 1024
 
 
-def test_other_errors_of_a_network_are_not_taken_for_a_lack_of_memory() -> None:
+def test_other_errors_of_a_network_are_not_mistaken_for_a_lack_of_memory() -> None:
     net = ESPCN(scale=2).eval()
-    net.register_forward_pre_hook(lambda module, given: (_ for _ in ()).throw(RuntimeError("shapes")))
+    net.register_forward_pre_hook(lambda module, inputs: (_ for _ in ()).throw(RuntimeError("shapes")))
     with pytest.raises(RuntimeError, match="shapes"):
         list(enlarge_in_tiles(net, torch.rand(1, 3, 70, 90), 2, 64))
 

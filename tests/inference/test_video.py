@@ -13,11 +13,11 @@ from sr.inference.video import enlarge_video
 from sr.weights.find import Model
 
 FRAMES, RATE = 12, 24
-MOST = 10_000
+MAX_PIXELS = 10_000
 
 
 def images() -> list[np.ndarray]:
-    """A bright square that moves over a ramp of colours."""
+    """A bright square moving over a colour gradient."""
     base = np.zeros((34, 46, 3), np.uint8)
     base[..., 0], base[..., 2] = np.arange(46) * 4, 90
     frames = []
@@ -30,30 +30,33 @@ def images() -> list[np.ndarray]:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A video with a tone."""
+    """A video whose sound is a tone."""
     path = tmp_path / "clip.mp4"
-    made: Any
-    with av.open(str(path), "w") as made:
-        pictures, sound = made.add_stream("libx264", rate=RATE, options={"crf": "4"}), made.add_stream("aac", rate=8000)
+    writer: Any
+    with av.open(str(path), "w") as writer:
+        pictures, sound = (
+            writer.add_stream("libx264", rate=RATE, options={"crf": "4"}),
+            writer.add_stream("aac", rate=8000),
+        )
         pictures.height, pictures.width, pictures.pix_fmt = 34, 46, "yuv420p"
         for image in images():
-            made.mux(pictures.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        made.mux(pictures.encode(None))
+            writer.mux(pictures.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        writer.mux(pictures.encode(None))
         tone = np.sin(np.arange(4096, dtype=np.float32) / 9)[None]
         for number in range(0, 4096, 1024):
             part = av.AudioFrame.from_ndarray(tone[:, number : number + 1024].copy(), format="fltp", layout="mono")
             part.sample_rate, part.pts, part.time_base = 8000, number, Fraction(1, 8000)
-            made.mux(sound.encode(part))
-        made.mux(sound.encode(None))
+            writer.mux(sound.encode(part))
+        writer.mux(sound.encode(None))
     return path
 
 
 def decoded(path: Path) -> tuple[list[np.ndarray], list[float], list[bytes]]:
-    """Frames, their times, and the packets of sound."""
-    with av.open(str(path)) as given:
-        frames = [(frame.to_ndarray(format="rgb24"), float(frame.time or 0)) for frame in given.decode(video=0)]
-    with av.open(str(path)) as given:
-        sound = [bytes(packet) for packet in given.demux(audio=0) if packet.size]
+    """The frames, their times, and the audio packets."""
+    with av.open(str(path)) as container:
+        frames = [(frame.to_ndarray(format="rgb24"), float(frame.time or 0)) for frame in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        sound = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
     return [frame for frame, _ in frames], [time for _, time in frames], sound
 
 
@@ -63,17 +66,17 @@ def enlarger() -> Enlarger:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-def test_frames_are_enlarged_in_time_and_sound_is_copied(
+def test_frames_are_enlarged_at_their_times_and_sound_is_copied(
     clip: Path, tmp_path: Path, enlarger: Enlarger, suffix: str
 ) -> None:
-    shares: list[float] = []
+    progress: list[float] = []
     big = tmp_path / f"big{suffix}"
-    assert enlarge_video(clip, big, enlarger, max_pixels=MOST, advance=shares.append) == []
-    assert sum(shares) == pytest.approx(1)
+    assert enlarge_video(clip, big, enlarger, max_pixels=MAX_PIXELS, advance=progress.append) == []
+    assert sum(progress) == pytest.approx(1)
     small_frames, small_times, small_sound = decoded(clip)
     frames, times, sound = decoded(big)
     assert len(frames) == FRAMES
-    # Matroska has no times below zero, where AAC begins: it moves both streams.
+    # AAC begins before zero, which Matroska cannot represent: it shifts both streams.
     assert [time - times[0] for time in times] == pytest.approx(
         [time - small_times[0] for time in small_times], abs=2e-3
     )
@@ -84,37 +87,37 @@ def test_frames_are_enlarged_in_time_and_sound_is_copied(
 
 
 # Rows (a, b) and (c, d) of a track's matrix: a pixel (x, y) is shown at (a*x + c*y, b*x + d*y), y downwards (ISO/IEC
-# 14496-12, 6.2.2). Beside each the quarter turns to the left that make of the stored frame the one shown.
+# 14496-12, 6.2.2). The last number counts the quarter turns to the left from the stored to the displayed frame.
 TURNS = {"right": ((0, 1, -1, 0), -1), "upside down": ((-1, 0, 0, -1), 2), "left": ((0, -1, 1, 0), 1)}
 
 
 @pytest.mark.parametrize("turn", TURNS)
-def test_a_video_held_upright_on_a_phone_comes_out_upright(
+def test_a_rotated_video_of_a_phone_is_written_upright(
     clip: Path, tmp_path: Path, enlarger: Enlarger, turn: str
 ) -> None:
     (a, b, c, d), quarters = TURNS[turn]
     content = bytearray(clip.read_bytes())
-    matrix = content.index(b"tkhd") + 44  # of the first track; its width and height follow the nine numbers
+    matrix = content.index(b"tkhd") + 44  # of the first track
     assert struct.unpack(">9i", content[matrix : matrix + 36]) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
     content[matrix : matrix + 36] = struct.pack(
         ">9i", *(number << 16 for number in (a, b)), 0, *(number << 16 for number in (c, d)), 0, 0, 0, 1 << 30
     )
     phone = tmp_path / "phone.mp4"
     phone.write_bytes(content)
-    enlarge_video(phone, tmp_path / "big.mp4", enlarger, max_pixels=MOST)
+    enlarge_video(phone, tmp_path / "big.mp4", enlarger, max_pixels=MAX_PIXELS)
     frames = decoded(tmp_path / "big.mp4")[0]
-    shown = [np.rot90(enlarger(frame), quarters) for frame in decoded(clip)[0]]
-    assert len(frames) == len(shown) == FRAMES
-    for frame, expected in zip(frames, shown, strict=True):
+    displayed_frames = [np.rot90(enlarger(frame), quarters) for frame in decoded(clip)[0]]
+    assert len(frames) == len(displayed_frames) == FRAMES
+    for frame, expected in zip(frames, displayed_frames, strict=True):
         assert frame.shape == expected.shape
         assert np.abs(frame.astype(float) - expected).mean() < 3
     with av.open(str(tmp_path / "big.mp4")) as container:
-        assert next(container.decode(video=0)).rotation == 0  # else players would turn it again
+        assert next(container.decode(video=0)).rotation == 0  # otherwise players would rotate it again
 
 
-def test_colours_times_and_size_are_those_of_the_source(tmp_path: Path) -> None:
-    """A clip in full range of BT.709, with times of its own, subtitles' place taken by a second video stream."""
-    path, times = tmp_path / "own.mkv", [0, 40, 90, 100, 400]  # milliseconds
+def test_colour_tags_and_frame_times_of_the_source_are_kept(tmp_path: Path) -> None:
+    """The clip is full-range BT.709 with irregular frame times and a second video stream."""
+    path, times = tmp_path / "source.mkv", [0, 40, 90, 100, 400]  # milliseconds
     writer: Any
     with av.open(str(path), "w") as writer:
         streams = [writer.add_stream("libx264", rate=30, options={"crf": "4"}) for _ in range(2)]
@@ -136,8 +139,8 @@ def test_colours_times_and_size_are_those_of_the_source(tmp_path: Path) -> None:
     notes = enlarge_video(path, tmp_path / "big.mkv", enlarger, max_pixels=34 * 46)
     assert notes == ["all but the first video stream left out"]
     with av.open(str(tmp_path / "big.mkv")) as container:
-        shown_at = [float(frame.time or 0) for frame in container.decode(video=0)]
-    assert shown_at == pytest.approx([time / 1000 for time in times], abs=2e-3)
+        output_times = [float(frame.time or 0) for frame in container.decode(video=0)]
+    assert output_times == pytest.approx([time / 1000 for time in times], abs=2e-3)
     with av.open(str(tmp_path / "big.mkv")) as container:
         context = container.streams.video[0].codec_context
         tags = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
@@ -147,12 +150,12 @@ def test_colours_times_and_size_are_those_of_the_source(tmp_path: Path) -> None:
     assert np.abs(rgb.astype(float) - enlarger(images()[0])).mean() < 3
 
 
-def test_subtitles_are_left_out_and_named(tmp_path: Path, clip: Path, enlarger: Enlarger) -> None:
-    lines = tmp_path / "lines.srt"
-    lines.write_text("1\n00:00:00,000 --> 00:00:00,400\nhello\n\n")
-    path = tmp_path / "titled.mkv"
+def test_subtitles_are_left_out_with_a_note(tmp_path: Path, clip: Path, enlarger: Enlarger) -> None:
+    subtitles_path = tmp_path / "lines.srt"
+    subtitles_path.write_text("1\n00:00:00,000 --> 00:00:00,400\nhello\n\n")
+    path = tmp_path / "subtitled.mkv"
     writer: Any
-    with av.open(str(clip)) as pictures, av.open(str(lines)) as titles, av.open(str(path), "w") as writer:
+    with av.open(str(clip)) as pictures, av.open(str(subtitles_path)) as titles, av.open(str(path), "w") as writer:
         readers = [(pictures, pictures.streams.video[0]), (titles, titles.streams.subtitles[0])]
         copies = [writer.add_stream_from_template(stream) for _, stream in readers]
         for (reader, stream), copy in zip(readers, copies, strict=True):
@@ -160,22 +163,24 @@ def test_subtitles_are_left_out_and_named(tmp_path: Path, clip: Path, enlarger: 
                 if packet.dts is not None:
                     packet.stream = copy
                     writer.mux(packet)
-    assert enlarge_video(path, tmp_path / "big.mkv", enlarger, max_pixels=MOST) == ["subtitles left out"]
+    assert enlarge_video(path, tmp_path / "big.mkv", enlarger, max_pixels=MAX_PIXELS) == ["subtitles left out"]
 
 
-def test_odd_sides_are_made_even(tmp_path: Path, clip: Path) -> None:
+def test_odd_sides_are_padded_to_even_ones(tmp_path: Path, clip: Path) -> None:
     class Odd(Enlarger):
         def strips(self, pixels: Any) -> Any:
             yield pixels[:-1, :-1]
 
-    enlarge_video(clip, tmp_path / "odd.mkv", Odd(Model("bicubic", 3), device="cpu"), max_pixels=MOST)
+    enlarge_video(clip, tmp_path / "odd.mkv", Odd(Model("bicubic", 3), device="cpu"), max_pixels=MAX_PIXELS)
     frame = decoded(tmp_path / "odd.mkv")[0][0].astype(int)
     assert frame.shape == (34, 46, 3)
     for padded, last in ((frame[-1], frame[-2]), (frame[:, -1], frame[:, -2])):  # a repeated row and column, not black
         assert np.abs(padded - last).mean() < 12
 
 
-def test_what_cannot_be_done_is_said_and_leaves_nothing(tmp_path: Path, clip: Path, enlarger: Enlarger) -> None:
+def test_videos_that_cannot_be_converted_are_refused_and_leave_no_file(
+    tmp_path: Path, clip: Path, enlarger: Enlarger
+) -> None:
     bad, target = tmp_path / "bad.mp4", tmp_path / "out.mp4"
     for content, message in (
         (b"no video", "bad.mp4: cannot be converted to out.mp4"),
@@ -183,11 +188,11 @@ def test_what_cannot_be_done_is_said_and_leaves_nothing(tmp_path: Path, clip: Pa
     ):
         bad.write_bytes(content)
         with pytest.raises(UserError, match=message):
-            enlarge_video(bad, target, enlarger, max_pixels=MOST)
+            enlarge_video(bad, target, enlarger, max_pixels=MAX_PIXELS)
     with pytest.raises(UserError, match=r"cannot be converted to out\.mp4"):
-        enlarge_video(tmp_path / "none.mp4", target, enlarger, max_pixels=MOST)
+        enlarge_video(tmp_path / "none.mp4", target, enlarger, max_pixels=MAX_PIXELS)
     with pytest.raises(UserError, match=r"frames of 1564 pixels, more than the 1000 allowed"):
         enlarge_video(clip, target, enlarger, max_pixels=1000)
     with pytest.raises(UserError, match=r"webm cannot hold aac audio: write to \.mkv"):
-        enlarge_video(clip, tmp_path / "out.webm", enlarger, max_pixels=MOST)
+        enlarge_video(clip, tmp_path / "out.webm", enlarger, max_pixels=MAX_PIXELS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.mp4", "clip.mp4"]

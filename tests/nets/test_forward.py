@@ -1,4 +1,4 @@
-"""Every network against its forward pass written again with the functions of torch."""
+"""Every network agrees with a reimplementation of its forward pass."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ State = dict[str, Tensor]
 
 
 def randomised(net: nn.Module) -> State:
-    """Give every parameter a random value, biases and zero heads too, and return them."""
+    """Give every parameter, including biases and zero heads, a random value and return the state."""
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -47,7 +47,7 @@ def test_vdsr_is_a_chain_of_convolutions_and_relus_added_to_the_enlarged_image()
 
 
 @torch.no_grad()
-def test_edsr_adds_each_block_and_all_of_them_to_their_input() -> None:
+def test_edsr_has_a_skip_around_each_block_and_around_all_of_them() -> None:
     net = EDSR(scale=6, num_blocks=2, channels=4)
     state, lr = randomised(net), image()
     head = x = convolve(lr - 0.5, state, "head")
@@ -76,32 +76,32 @@ def test_espcn_shuffles_the_channels_of_its_last_convolution(activation: str, he
 @pytest.mark.parametrize("head", ["residual", "sigmoid"])
 @pytest.mark.parametrize("skips", [True, False])
 @torch.no_grad()
-def test_autoencoder_pools_twice_and_adds_what_was_there_before_each_pooling(skips: bool, head: str) -> None:
+def test_autoencoder_pools_twice_and_adds_the_features_before_each_pooling(skips: bool, head: str) -> None:
     net = Autoencoder(scale=2, channels=4, skips=skips, head=head)
-    state, lr = randomised(net), image(5, 7)  # 10x14 pixels enlarged, padded to 12x16
+    state, lr = randomised(net), image(5, 7)  # enlarged to 10x14 pixels, padded to 12x16
 
-    def pair(x: Tensor, layer: str) -> Tensor:
+    def two_convolutions(x: Tensor, layer: str) -> Tensor:
         return F.relu(convolve(F.relu(convolve(x, state, f"{layer}.0")), state, f"{layer}.2"))
 
     enlarged = resize(lr, 2)
     x = torch.cat([enlarged, enlarged[..., -1:, :].expand(-1, -1, 2, -1)], dim=-2)
     x = torch.cat([x, x[..., -1:].expand(-1, -1, -1, 2)], dim=-1)
-    full = pair(x - 0.5 if head == "residual" else x, "encoder.0")
-    half = pair(F.max_pool2d(full, 2), "encoder.1")
+    full = two_convolutions(x - 0.5 if head == "residual" else x, "encoder.0")
+    half = two_convolutions(F.max_pool2d(full, 2), "encoder.1")
     x = convolve(F.max_pool2d(half, 2), state, "bottleneck")
-    x = pair(x.repeat_interleave(2, -1).repeat_interleave(2, -2), "decoder.0")
+    x = two_convolutions(x.repeat_interleave(2, -1).repeat_interleave(2, -2), "decoder.0")
     x = x + half if skips else x
-    x = pair(x.repeat_interleave(2, -1).repeat_interleave(2, -2), "decoder.1")
+    x = two_convolutions(x.repeat_interleave(2, -1).repeat_interleave(2, -2), "decoder.1")
     out = convolve(x + full if skips else x, state, "tail")[..., :10, :14]
     assert close(net(lr), enlarged + out if head == "residual" else out.sigmoid())
 
 
 def test_autoencoder_drops_activations_after_its_first_pooling() -> None:
     net = Autoencoder(channels=4, dropout=0.3).train()
-    seen: list[tuple[Tensor, Tensor]] = []
-    net.dropout.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0], output)))
+    calls: list[tuple[Tensor, Tensor]] = []
+    net.dropout.register_forward_hook(lambda module, inputs, output: calls.append((inputs[0], output)))
     net(image(40, 40))
-    [(before, after)] = seen
+    [(before, after)] = calls
     assert before.shape == (2, 4, 20, 20)
     active = before != 0
     assert abs((after[active] == 0).float().mean().item() - 0.3) < 0.05
@@ -120,5 +120,5 @@ def test_autoencoder_is_aligned_to_a_multiple_of_four_enlarged_pixels(scale: int
     assert Autoencoder(scale=scale, channels=1).align == align
 
 
-def test_networks_that_serve_any_scale_say_so() -> None:
+def test_vdsr_and_autoencoder_support_any_scale() -> None:
     assert [getattr(net, "any_scale", False) for net in (VDSR, Autoencoder, ESPCN, EDSR)] == [True, True, False, False]

@@ -12,7 +12,7 @@ def off_centre_share(weight: torch.Tensor) -> float:
 def test_hidden_convolution_is_almost_orthogonal_at_the_centre_of_its_kernel() -> None:
     torch.manual_seed(0)
     weight = conv(64, 64).weight.detach()
-    # He's kernel at a tenth: a hundredth of the energy, spread evenly over nine pixels.
+    # The He kernel is scaled by 0.1: a hundredth of the energy, spread evenly over nine pixels.
     assert abs(off_centre_share(weight) - 0.01 * 8 / 9) < 0.001
     matrix = weight[:, :, 1, 1]
     assert torch.allclose(matrix @ matrix.T, 2 * torch.eye(64), atol=0.15)
@@ -28,7 +28,7 @@ def test_first_convolution_of_an_image_is_he_initialised() -> None:
 def test_hidden_convolution_and_relu_keep_the_second_moment() -> None:
     torch.manual_seed(0)
     x = F.relu(torch.randn(4, 64, 20, 20)) * 2**0.5
-    out = F.relu(conv(64, 64)(x))[..., 1:-1, 1:-1]  # the border sees zeros
+    out = F.relu(conv(64, 64)(x))[..., 1:-1, 1:-1]  # the border is affected by zero padding
     assert abs(out.square().mean().item() - 1) < 0.1
 
 

@@ -17,7 +17,7 @@ from tests.support.images import photograph
 from tests.support.runs import Compose, config_names
 
 MODELS = config_names("model")
-RESIDUAL = [name for name in MODELS if not name.endswith("_origin")]  # the origin's end in a sigmoid
+RESIDUAL = [name for name in MODELS if not name.endswith("_origin")]  # the original models end in a sigmoid
 
 
 def build(compose_config: Compose, name: str, scale: int) -> nn.Module:
@@ -26,8 +26,8 @@ def build(compose_config: Compose, name: str, scale: int) -> nn.Module:
     return net
 
 
-def wake(net: nn.Module) -> None:
-    """Move the zero weights of a residual head, as a first step of training does."""
+def randomise_head(net: nn.Module) -> None:
+    """Make the zero weights of a residual head nonzero, as the first training step does."""
     with torch.no_grad():
         net.tail.weight.normal_(std=0.01)  # type: ignore[union-attr, operator]
 
@@ -47,10 +47,10 @@ def test_network_multiplies_any_size_by_scale(
 @pytest.mark.parametrize("name", MODELS)
 def test_gradient_reaches_every_parameter(compose_config: Compose, name: str) -> None:
     net = build(compose_config, name, 2)
-    wake(net)
+    randomise_head(net)
     net(torch.rand(1, 3, 16, 16)).square().mean().backward()
-    silent = [key for key, parameter in net.named_parameters() if not parameter.grad.abs().sum() > 0]  # type: ignore[union-attr]
-    assert silent == []
+    without_gradient = [key for key, parameter in net.named_parameters() if not parameter.grad.abs().sum() > 0]  # type: ignore[union-attr]
+    assert without_gradient == []
 
 
 @pytest.mark.parametrize("name", RESIDUAL)
@@ -66,15 +66,15 @@ def test_network_can_overfit_two_images(compose_config: Compose, name: str) -> N
     hr = torch.stack([from_pil(photograph(16, 16, seed)) for seed in (1, 2)]) / 255
     lr = resize(resize(hr, 0.5), 2)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
-    first = torch.nn.functional.mse_loss(net(lr), hr).item()
+    initial_loss = torch.nn.functional.mse_loss(net(lr), hr).item()
     for _ in range(200):
         loss = torch.nn.functional.mse_loss(net(lr), hr)
-        if loss.item() < 0.5 * first:
+        if loss.item() < 0.5 * initial_loss:
             return
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    pytest.fail(f"the loss only went from {first:.2e} to {loss.item():.2e}")
+    pytest.fail(f"the loss only went from {initial_loss:.2e} to {loss.item():.2e}")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -98,7 +98,7 @@ def test_output_is_float32_and_residual_exact_under_bfloat16(compose_config: Com
         (VDSR(), 668_227),
     ],
 )
-def test_parameter_counts_are_the_origins(net: nn.Module, parameters: int) -> None:
+def test_parameter_counts_match_the_original_models(net: nn.Module, parameters: int) -> None:
     assert sum(parameter.numel() for parameter in net.parameters()) == parameters
 
 
@@ -111,7 +111,7 @@ def test_edsr_enlarges_in_stages(scale: int, upsampler: list[int]) -> None:
     stages = sum((width * 9 + 1) * width * factor**2 for factor in upsampler)
     expected = (3 * 9 + 1) * width + (2 * 16 + 1) * convolution + stages + (width * 9 + 1) * 3
     assert sum(parameter.numel() for parameter in EDSR(scale=scale).parameters()) == expected
-    assert scale != 2 or expected == 1_369_859  # the authors' own
+    assert scale != 2 or expected == 1_369_859  # the authors' count
 
 
 @pytest.mark.parametrize("num_blocks", [2, 3, 4])

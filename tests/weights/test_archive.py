@@ -17,20 +17,20 @@ VALUES: dict[str, Any] = {
 }
 
 
-def test_values_are_those_that_torch_reads(tmp_path: Path) -> None:
+def test_values_are_read_as_by_torch(tmp_path: Path) -> None:
     values = {**VALUES, "many": list(range(3000)), "texts by number": {number: str(number) for number in range(600)}}
     torch.save(values, tmp_path / "a")
     assert read_archive(tmp_path / "a") == torch.load(tmp_path / "a", weights_only=True)
 
 
-def test_tensors_are_those_that_torch_reads(tmp_path: Path) -> None:
-    whole = torch.randn(4, 6)
+def test_tensors_are_read_as_by_torch(tmp_path: Path) -> None:
+    base = torch.randn(4, 6)
     tensors = {
-        str(dtype): (whole * 50).to(dtype)
+        str(dtype): (base * 50).to(dtype)
         for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32)
     }
-    tensors |= {str(dtype): (whole > 0).to(dtype) for dtype in (torch.int16, torch.int8, torch.uint8, torch.bool)}
-    tensors |= {"view": whole[1:3, ::2], "turned": whole.T, "number": torch.tensor(7), "empty": torch.zeros(0, 3)}
+    tensors |= {str(dtype): (base > 0).to(dtype) for dtype in (torch.int16, torch.int8, torch.uint8, torch.bool)}
+    tensors |= {"view": base[1:3, ::2], "transposed": base.T, "number": torch.tensor(7), "empty": torch.zeros(0, 3)}
     torch.save({"tensors": tensors}, tmp_path / "a")
     for name, value in read_archive(tmp_path / "a")["tensors"].items():
         assert value.dtype == tensors[name].dtype
@@ -38,15 +38,15 @@ def test_tensors_are_those_that_torch_reads(tmp_path: Path) -> None:
         assert torch.equal(value, tensors[name])
 
 
-def test_two_views_of_one_storage_stay_so(tmp_path: Path) -> None:
-    whole = torch.zeros(5)
-    torch.save([whole, whole[2:]], tmp_path / "a")
-    one, other = read_archive(tmp_path / "a")
-    other += 1
-    assert one.tolist() == [0, 0, 1, 1, 1]
+def test_views_of_one_storage_keep_sharing_it(tmp_path: Path) -> None:
+    tensor = torch.zeros(5)
+    torch.save([tensor, tensor[2:]], tmp_path / "a")
+    tensor, view = read_archive(tmp_path / "a")
+    view += 1
+    assert tensor.tolist() == [0, 0, 1, 1, 1]
 
 
-def test_what_is_neither_a_value_nor_a_tensor_is_refused(tmp_path: Path) -> None:
+def test_anything_but_values_and_tensors_is_refused(tmp_path: Path) -> None:
     for value in (
         torch.nn.Linear(2, 2),
         {1, 2},
@@ -61,7 +61,7 @@ def test_what_is_neither_a_value_nor_a_tensor_is_refused(tmp_path: Path) -> None
             read_archive(tmp_path / "a")
 
 
-def test_a_changed_byte_is_found_by_its_checksum(tmp_path: Path) -> None:
+def test_a_changed_byte_is_detected_by_the_checksum(tmp_path: Path) -> None:
     path = tmp_path / "a"
     torch.save({"w": torch.arange(100.0)}, path)
     check_archive(path)

@@ -32,13 +32,13 @@ def test_a_checkpoint_alone_rebuilds_its_network(tmp_path: Path) -> None:
     assert config["scale"] == 2
 
 
-def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_checkpoint_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "new" / "last.ckpt"
     WholeCheckpointIO().save_checkpoint({"epoch": 1}, path)
     with pytest.raises(AttributeError):
         WholeCheckpointIO().save_checkpoint({"epoch": lambda: 2}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
-    assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
 class Bomb:
@@ -61,14 +61,14 @@ def test_a_pickle_bomb_is_refused_and_does_not_run(tmp_path: Path) -> None:
     "target",
     ["os.system", "sr.train.main", "sr.nets.espcn.torch.hub.load", "sr.nets.espcn.resize", "sr.nets.espcn.nn", 7],
 )
-def test_only_networks_of_ours_are_built(tmp_path: Path, target: object) -> None:
+def test_only_networks_of_this_package_are_built(tmp_path: Path, target: object) -> None:
     path = save(tmp_path / "a.ckpt", {"_target_": target, "command": f"touch {tmp_path / 'marker'}"})
     with pytest.raises(UserError, match="its config names"):
         load_network(path)
     assert not (tmp_path / "marker").exists()
 
 
-def test_files_that_do_not_fit_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_invalid_checkpoints_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.ckpt").write_text("hello")
     torch.save({"weights": torch.zeros(1)}, tmp_path / "foreign.ckpt")
     torch.save(torch.zeros(1), tmp_path / "tensor.ckpt")
@@ -76,7 +76,7 @@ def test_files_that_do_not_fit_are_refused_in_one_line(tmp_path: Path) -> None:
     save(tmp_path / "option.ckpt", {**MODEL, "depth": 3})
     save(tmp_path / "keys.ckpt", state_dict={})
     for name in ("none", "text", "foreign", "tensor", "shape", "option", "keys"):
-        with pytest.raises(UserError) as caught:
+        with pytest.raises(UserError) as error_info:
             load_network(tmp_path / f"{name}.ckpt")
-        assert f"{name}.ckpt" in str(caught.value)
-        assert "\n" not in str(caught.value)
+        assert f"{name}.ckpt" in str(error_info.value)
+        assert "\n" not in str(error_info.value)

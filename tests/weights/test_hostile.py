@@ -1,4 +1,4 @@
-"""Untrusted model files are refused in one line and run nothing."""
+"""Untrusted model files are refused in one line and run no code."""
 
 import random
 import warnings
@@ -21,12 +21,12 @@ from tests.support.hostile.files import MAKERS, hostile_files
 @pytest.mark.parametrize(
     "suffix", [pytest.param(suffix, marks=pytest.mark.slow if suffix == ".ckpt" else ()) for suffix in MAKERS]
 )
-def test_every_hostile_file_is_refused_in_one_line_and_runs_nothing(tmp_path: Path, suffix: str) -> None:
+def test_every_hostile_file_is_refused_in_one_line_and_runs_no_code(tmp_path: Path, suffix: str) -> None:
     if suffix == ".onnx":
         pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
     marker = tmp_path / "marker"
     accepted, count = [], 0
-    with warnings.catch_warnings(action="ignore"):  # torch's, of the tensors in the files
+    with warnings.catch_warnings(action="ignore"):  # torch warns of the tensors in the files
         for name, path in hostile_files(suffix, tmp_path, marker):
             try:
                 find_model(str(path))
@@ -43,7 +43,7 @@ def test_every_hostile_file_is_refused_in_one_line_and_runs_nothing(tmp_path: Pa
 
 
 @pytest.mark.parametrize("suffix", [".ckpt", ".safetensors"])
-def test_a_file_with_a_flipped_bit_is_refused_or_gives_the_same_kind_of_network(tmp_path: Path, suffix: str) -> None:
+def test_a_file_with_a_flipped_bit_is_refused_or_yields_the_same_kind_of_network(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     net = ESPCN(scale=2, channels=8)
     net.load_state_dict({name.removeprefix("net."): value for name, value in weights().items()})
@@ -51,25 +51,25 @@ def test_a_file_with_a_flipped_bit_is_refused_or_gives_the_same_kind_of_network(
         path.write_bytes(saved(checkpoint()))
     else:
         save_network(path, net, network_config(MODEL, 2, "rgb"))
-    good, draw = path.read_bytes(), random.Random(0)
+    intact, rng = path.read_bytes(), random.Random(0)
     refused = 0
     for _ in range(300):
-        content = bytearray(good)
-        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        content = bytearray(intact)
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         path.write_bytes(content)
         try:
-            read, config = load_network(path)
+            loaded_net, config = load_network(path)
         except UserError:
             refused += 1
             continue
         assert config["scale"] == 2
-        if suffix == ".ckpt":  # it has checksums, so what is accepted is what was written
-            assert all(torch.equal(value, read.state_dict()[name]) for name, value in net.state_dict().items())
+        if suffix == ".ckpt":  # checksums: an accepted file has unchanged weights
+            assert all(torch.equal(value, loaded_net.state_dict()[name]) for name, value in net.state_dict().items())
     assert refused > (250 if suffix == ".ckpt" else 5)
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"),
+    ("net_class", "options"),
     [
         (VDSR, {"num_blocks": 3, "channels": 4}),
         (EDSR, {"num_blocks": 2, "channels": 4}),
@@ -77,32 +77,32 @@ def test_a_file_with_a_flipped_bit_is_refused_or_gives_the_same_kind_of_network(
         (ESPCN, {"num_blocks": 3, "channels": 8, "activation": "tanh"}),
     ],
 )
-def test_our_networks_are_loaded_from_any_precision_and_layout(
-    tmp_path: Path, kind: type[torch.nn.Module], options: dict[str, object]
+def test_networks_are_loaded_from_any_precision_and_memory_layout(
+    tmp_path: Path, net_class: type[torch.nn.Module], options: dict[str, object]
 ) -> None:
-    net = kind(scale=3, **options)
-    model = {"_target_": f"{kind.__module__}.{kind.__name__}", "scale": 3, **options}
+    net = net_class(scale=3, **options)
+    model = {"_target_": f"{net_class.__module__}.{net_class.__name__}", "scale": 3, **options}
     for dtype in (torch.float32, torch.bfloat16, torch.float64):
-        converted = kind(scale=3, **options).to(dtype)
+        converted = net_class(scale=3, **options).to(dtype)
         converted.load_state_dict(net.state_dict())
         converted = converted.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         state = {f"net.{name}": value for name, value in converted.state_dict().items()}
         (tmp_path / "a.ckpt").write_bytes(saved(checkpoint(model, state, scale=3, scales=[3])))
-        read = load_network(tmp_path / "a.ckpt")[0].state_dict()
-        assert all(torch.equal(read[name], value.to(dtype).float()) for name, value in net.state_dict().items())
+        loaded_state = load_network(tmp_path / "a.ckpt")[0].state_dict()
+        assert all(torch.equal(loaded_state[name], value.to(dtype).float()) for name, value in net.state_dict().items())
 
 
-def test_one_tensor_under_two_names_is_not_an_attack(tmp_path: Path) -> None:
+def test_a_tensor_under_two_names_is_accepted(tmp_path: Path) -> None:
     state = weights()
     (tmp_path / "a.ckpt").write_bytes(saved(checkpoint(state={**state, "criterion.copy": state["net.tail.bias"]})))
     assert torch.equal(load_network(tmp_path / "a.ckpt")[0].state_dict()["tail.bias"], state["net.tail.bias"])
 
 
-def test_the_largest_scale_is_trained_and_read_alike(tmp_path: Path) -> None:
-    for scale, known in ((MOST_SCALE, True), (MOST_SCALE + 1, False)):
+def test_the_largest_scale_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    for scale, supported in ((MOST_SCALE, True), (MOST_SCALE + 1, False)):
         net = VDSR(scale=scale, num_blocks=1, channels=2)
         model = {"_target_": "sr.nets.vdsr.VDSR", "scale": scale, "num_blocks": 1, "channels": 2}
-        if known:
+        if supported:
             save_network(tmp_path / "a.safetensors", net, network_config(model, scale, "rgb"))
             assert load_network(tmp_path / "a.safetensors")[1]["scale"] == scale
         else:

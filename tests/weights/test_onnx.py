@@ -27,7 +27,7 @@ NETWORKS = {
 SMALL = {"vdsr.VDSR": {"num_blocks": 2, "channels": 8}, "edsr.EDSR": {"num_blocks": 2, "channels": 8}}
 
 
-def saved(folder: Path, name: str, scale: int, scales: list[int] | None = None) -> Path:
+def save_model(folder: Path, name: str, scale: int, scales: list[int] | None = None) -> Path:
     torch.manual_seed(0)
     net: nn.Module = NETWORKS[name](scale=scale, **SMALL.get(name, {}))
     nn.init.normal_(net.tail.weight, std=0.03)  # type: ignore[union-attr, arg-type]
@@ -52,33 +52,35 @@ def test_enlargement_of_any_size_is_bicubic(scale: int, size: tuple[int, int]) -
 )
 def test_an_exported_network_enlarges_any_size_as_torch_does(tmp_path: Path, name: str, scale: int) -> None:
     pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
-    source = saved(tmp_path, name, scale)
+    source = save_model(tmp_path, name, scale)
     assert export(source, tmp_path / "net.onnx") < 1e-5
     model = find_model(str(tmp_path / "net.onnx"))
     assert model.scale == scale
-    ours, theirs = load_network(source)[0], model.nets[0]
+    torch_net, onnx_net = load_network(source)[0], model.nets[0]
     for shape in ((1, 3, 8, 8), (2, 3, 37, 50), (1, 3, 2, 90)):
         lr = torch.rand(shape)
         with torch.inference_mode():
-            torch.testing.assert_close(theirs(lr), ours(lr), rtol=0, atol=1e-4)
+            torch.testing.assert_close(onnx_net(lr), torch_net(lr), rtol=0, atol=1e-4)
     pixels = np.asarray(photograph(50, 60, seed=1))
     assert load(str(tmp_path / "net.onnx")).tile == 256
-    assert theirs(torch.rand(1, 3, 1, 5)).shape == (1, 3, scale, 5 * scale)
-    big = load(str(tmp_path / "net.onnx"), tile=16)(pixels)  # in tiles: the file says how wide the margin is
-    assert np.abs(big.astype(int) - load(str(source), tile=0, device="cpu", precision="float32")(pixels)).max() <= 1
+    assert onnx_net(torch.rand(1, 3, 1, 5)).shape == (1, 3, scale, 5 * scale)
+    output = load(str(tmp_path / "net.onnx"), tile=16)(pixels)  # in tiles: the file states the width of the margin
+    assert np.abs(output.astype(int) - load(str(source), tile=0, device="cpu", precision="float32")(pixels)).max() <= 1
 
 
 def test_safetensors_carry_the_config(tmp_path: Path) -> None:
-    source = saved(tmp_path, "espcn.ESPCN", 2)
+    source = save_model(tmp_path, "espcn.ESPCN", 2)
     export(source, tmp_path / "copy.safetensors")
-    ours, theirs = load_network(source), load_network(tmp_path / "copy.safetensors")
-    assert ours[1] == theirs[1]
-    assert all(torch.equal(a, b) for a, b in zip(ours[0].parameters(), theirs[0].parameters(), strict=True))
+    original, copy = load_network(source), load_network(tmp_path / "copy.safetensors")
+    assert original[1] == copy[1]
+    assert all(torch.equal(a, b) for a, b in zip(original[0].parameters(), copy[0].parameters(), strict=True))
 
 
-def test_what_cannot_be_exported_or_opened_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_impossible_exports_and_unreadable_files_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
-    source = saved(tmp_path, "vdsr.VDSR", 1, [2, 3])
+    source = save_model(tmp_path, "vdsr.VDSR", 1, [2, 3])
     for target, message in (("net.onnx", "enlarges by 2, 3: choose with --scale"), ("net.pt", "unknown format")):
         with pytest.raises(UserError, match=message):
             export(source, tmp_path / target)

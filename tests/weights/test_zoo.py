@@ -20,7 +20,7 @@ SHIPPED = zoo.entries()
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A zoo of one made network for x2 and x3."""
+    """A zoo with one small network for x2 and x3."""
     monkeypatch.setattr(zoo, "FOLDER", tmp_path / "weights")
     zoo.FOLDER.mkdir()
     net = VDSR(num_blocks=1, channels=4)
@@ -28,12 +28,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = {"_target_": "sr.nets.vdsr.VDSR", "scale": 1, "num_blocks": 1, "channels": 4}
     save_network(zoo.FOLDER / "small.safetensors", net, network_config(model, 1, "y", [2, 3]))
     score = {"data": "Set5", "scale": 2, "protocol": "y", "psnr": 36.5, "ssim": 0.95, "bicubic_psnr": 33.66}
-    about = {"network": "VDSR", "parameters": 371, "scores": [score]}
-    (zoo.FOLDER / "small.json").write_text(json.dumps(about))
+    metadata = {"network": "VDSR", "parameters": 371, "scores": [score]}
+    (zoo.FOLDER / "small.json").write_text(json.dumps(metadata))
     return zoo.FOLDER
 
 
-def test_a_network_of_the_zoo_is_found_by_its_name_and_enlarges_by_what_it_was_trained_for(
+def test_a_network_of_the_zoo_is_found_by_its_name_and_enlarges_by_its_scales(
     folder: Path, make_folder: MakeFolder
 ) -> None:
     for scale in (2, 3):
@@ -50,33 +50,35 @@ def test_a_network_of_the_zoo_is_found_by_its_name_and_enlarges_by_what_it_was_t
         find_model("smal", 2)
 
 
-def test_the_list_shows_scores_beside_bicubic(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_shows_scores_next_to_bicubic(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["models"])
     line = capsys.readouterr().out.splitlines()[1]
     assert line.split() == ["small", "VDSR", "371", "Set5", "x2", "y", "36.50", "0.9500", "33.66"]
 
 
-def test_an_installation_without_its_weights_says_so(folder: Path) -> None:
+def test_missing_weights_are_reported(folder: Path) -> None:
     (folder / "small.safetensors").unlink()
     with pytest.raises(UserError, match=r"small\.safetensors: is missing: reinstall sr"):
         zoo.entries()
 
 
-def test_weights_come_back_as_they_were_saved(tmp_path: Path) -> None:
+def test_weights_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
     net = ESPCN(scale=3)
     config = network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 3}, 3, "y")
     save_network(tmp_path / "a.safetensors", net, config)
-    again, read = load_network(tmp_path / "a.safetensors")
-    assert read == config
-    assert all(torch.equal(value, again.state_dict()[name]) for name, value in net.state_dict().items())
+    loaded_net, loaded_config = load_network(tmp_path / "a.safetensors")
+    assert loaded_config == config
+    assert all(torch.equal(value, loaded_net.state_dict()[name]) for name, value in net.state_dict().items())
 
 
-def test_foreign_torn_and_hostile_safetensors_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_foreign_damaged_and_hostile_safetensors_are_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    good = safetensors.torch.save({"net.x": torch.zeros(1)}, {"sr": json.dumps({"model": {"_target_": "os.system"}})})
+    valid_content = safetensors.torch.save(
+        {"net.x": torch.zeros(1)}, {"sr": json.dumps({"model": {"_target_": "os.system"}})}
+    )
     for content, message in (
-        (good, "'os.system', which is not a network"),
-        (good[: len(good) - 2], "cannot be read as a checkpoint; no code in it was run"),
+        (valid_content, "'os.system', which is not a network"),
+        (valid_content[: len(valid_content) - 2], "cannot be read as a checkpoint; no code in it was run"),
         (b"\xff" * 64, "cannot be read as a checkpoint"),
         (safetensors.torch.save({"x": torch.zeros(1)}), "is not a checkpoint of sr"),
         (safetensors.torch.save({"x": torch.zeros(1)}, {"sr": "{"}), "cannot be read as a checkpoint"),
