@@ -133,3 +133,17 @@ def test_data_root_may_start_with_a_tilde(
     assert (code, "data.patch=3000 is larger than" in text) == (2, True), text
     code, text = command("data=isr", f"data.root={quote}~/nowhere{quote}")
     assert (code, text) == (2, f"error: {tmp_path}/nowhere: no such folder (data.root)\n")
+
+
+def test_files_that_are_skipped_on_request_do_not_stop_the_command_and_are_named_once(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=10, low_scale=2)
+    (root / "low_res" / "9.png").unlink()
+    settings = ("data=isr", f"data.root={root}", "scale=2", "trainer.max_epochs=1", f"hydra.run.dir={tmp_path / 'run'}")
+    code, text = command(*settings)
+    assert code == 2, text
+    assert "9.png: has no partner of that name in low_res/" in text
+    code, text = command(*settings, "data.on_bad_file=skip")
+    assert code == 0, text
+    assert text.count("9.png: has no partner of that name in low_res/") == 1

@@ -1,6 +1,7 @@
 """The folder of a run: nothing is written into it before the options and the data are in order."""
 
 import copy
+import logging
 import re
 import shutil
 import sys
@@ -109,8 +110,14 @@ def _find_images(data: Mapping[str, Any]) -> None:
         UserError: for a folder that does not exist or holds no images.
     """
     find = data.get("find")
-    if is_component(find):
-        instantiate(find)(data.get("root"))
+    if not is_component(find):
+        return
+    options = {"on_bad_file": "skip"} if data.get("on_bad_file") == "skip" else {}
+    logging.disable(logging.WARNING)  # the run will name the files that it skips
+    try:
+        instantiate(find)(data.get("root"), **options)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _check_writable(config: DictConfig, option: str) -> None:
