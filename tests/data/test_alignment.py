@@ -20,7 +20,7 @@ SHRINK = 2
 
 
 @pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     with one_thread():
         yield
 
@@ -59,7 +59,7 @@ def blurred(image: Tensor, radius: float) -> Tensor:
     return from_pil(to_pil(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
-SOUND: dict[str, Callable[[Tensor, int], Tensor]] = {
+DEGRADATIONS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "matlab": lambda hr, scale: derive_lr(hr, scale, SHRINK),
     "box": lambda hr, scale: pillow(hr, scale, Image.Resampling.BOX),
     "bilinear": lambda hr, scale: pillow(hr, scale, Image.Resampling.BILINEAR),
@@ -73,85 +73,85 @@ SOUND: dict[str, Callable[[Tensor, int], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("kind", SOUND)
+@pytest.mark.parametrize("kind", DEGRADATIONS)
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
-def test_usual_degradations_are_no_faults(kind: str, scale: int) -> None:
-    assert [fault(SOUND[kind](hr, scale), hr) for hr in PHOTOGRAPHS] == [None] * 9
+def test_usual_degradations_are_not_faults(kind: str, scale: int) -> None:
+    assert [fault(DEGRADATIONS[kind](hr, scale), hr) for hr in PHOTOGRAPHS] == [None] * 9
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
 @pytest.mark.parametrize(("down", "right"), [(1, 0), (0, -1), (2, -3), (-4, 4)])
-def test_whole_shifts_are_measured(scale: int, down: int, right: int) -> None:
+def test_shifts_by_whole_pixels_are_measured(scale: int, down: int, right: int) -> None:
     for hr in VIVID:
-        found = fault(derive_lr(hr, scale, SHRINK).roll((down, right), (1, 2)), hr)
-        assert found is not None
-        assert found.kind == MOVED
+        finding = fault(derive_lr(hr, scale, SHRINK).roll((down, right), (1, 2)), hr)
+        assert finding is not None
+        assert finding.kind == MOVED
         measured = {
-            word: float(number) for number, word in re.findall(r"(\d\.\d\d) pixels (?:to the )?(\w+)", found.text)
+            word: float(number) for number, word in re.findall(r"(\d\.\d\d) pixels (?:to the )?(\w+)", finding.text)
         }
         expected = {"down": down, "up": -down, "right": right, "left": -right}
         assert measured == pytest.approx({word: length for word, length in expected.items() if length > 0}, abs=0.03)
 
 
 @pytest.mark.parametrize("scale", [2, 3])
-def test_parts_of_a_pixel_are_shifts_too(scale: int) -> None:
+def test_shifts_by_parts_of_a_pixel_are_found(scale: int) -> None:
     for hr in VIVID:
-        found = fault(derive_lr(hr.roll((1, -1), (1, 2)), scale, SHRINK), hr)
-        assert found is not None
-        assert found.kind == SHIFTED
+        finding = fault(derive_lr(hr.roll((1, -1), (1, 2)), scale, SHRINK), hr)
+        assert finding is not None
+        assert finding.kind == SHIFTED
 
 
 def test_half_a_pixel_at_scale_one_is_a_shift() -> None:
     for hr in VIVID:
         half = to_uint8((to_float(hr) + to_float(hr.roll(1, 2))) / 2)
-        found = fault(half, hr)
-        assert found is not None
-        assert found.kind == SHIFTED
-        assert "0.5" in found.text
+        finding = fault(half, hr)
+        assert finding is not None
+        assert finding.kind == SHIFTED
+        assert "0.5" in finding.text
 
 
 def test_aligned_corners_make_an_image_too_narrow() -> None:
     for hr in VIVID:
-        found = fault(interpolated(hr, 2, "bicubic", True), hr)
-        assert found is not None
-        assert found.kind == SHIFTED
-        assert "narrower" in found.text
+        finding = fault(interpolated(hr, 2, "bicubic", True), hr)
+        assert finding is not None
+        assert finding.kind == SHIFTED
+        assert "narrower" in finding.text
 
 
 @pytest.mark.parametrize(
     ("mode", "scale"), [("nearest", 2), ("nearest", 3), ("nearest", 4), ("bicubic", 2), ("bicubic", 4), ("bilinear", 4)]
 )
-def test_low_resolution_without_antialiasing_is_found(mode: str, scale: int) -> None:
-    kinds = [found and found.kind for found in (fault(interpolated(hr, scale, mode), hr) for hr in VIVID)]
+def test_downscaling_without_antialiasing_is_found(mode: str, scale: int) -> None:
+    kinds = [finding and finding.kind for finding in (fault(interpolated(hr, scale, mode), hr) for hr in VIVID)]
     assert kinds == [ALIASED] * 8
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
-def test_another_photograph_is_not_the_same_picture(scale: int) -> None:
-    others = [*VIVID[1:], VIVID[0]]
-    found = [fault(derive_lr(other, scale, SHRINK), hr) for hr, other in zip(VIVID, others, strict=True)]
-    assert [one and one.kind for one in found] == [OTHER] * 8
+def test_another_photograph_is_found(scale: int) -> None:
+    other_images = [*VIVID[1:], VIVID[0]]
+    findings = [fault(derive_lr(other, scale, SHRINK), hr) for hr, other in zip(VIVID, other_images, strict=True)]
+    assert [finding and finding.kind for finding in findings] == [OTHER] * 8
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(1, "mirrored left to right"), (2, "mirrored top to bottom"), (3, "turned by 180 degrees"),
+    ("code", "phrase"), [(1, "mirrored left to right"), (2, "mirrored top to bottom"), (3, "turned by 180 degrees"),
                         (5, "turned by 90 degrees to the left"), (6, "turned by 90 degrees to the right")]
 )  # fmt: skip
-def test_flips_and_turns_are_named(code: int, words: str) -> None:
+def test_flips_and_rotations_are_named(code: int, phrase: str) -> None:
     for hr in VIVID:
-        found = fault(dihedral(derive_lr(hr, 2, SHRINK), code), hr)
-        assert found is not None
-        assert (found.kind, words in found.text) == (TURNED, True)
+        finding = fault(dihedral(derive_lr(hr, 2, SHRINK), code), hr)
+        assert finding is not None
+        assert (finding.kind, phrase in finding.text) == (TURNED, True)
 
 
-def test_swapped_channels_are_other_colours() -> None:
+def test_swapped_channels_are_found() -> None:
     hr = PHOTOGRAPHS[4]  # coffee
-    found = fault(derive_lr(hr, 2, SHRINK).flip(0), hr)
-    assert found is not None
-    assert found.kind == COLOURS
+    finding = fault(derive_lr(hr, 2, SHRINK).flip(0), hr)
+    assert finding is not None
+    assert finding.kind == COLOURS
 
 
-def test_what_shows_nothing_is_not_judged() -> None:
+def test_images_without_detail_are_not_judged() -> None:
     assert fault(torch.full((3, 32, 32), 90, dtype=torch.uint8), PHOTOGRAPHS[0][:, :64, :64]) is None
     assert fault(noisy(derive_lr(PHOTOGRAPHS[8], 2, SHRINK), 25), PHOTOGRAPHS[8]) is None  # mostly sky
     assert fault(torch.zeros(3, 8, 8, dtype=torch.uint8), PHOTOGRAPHS[0][:, :16, :16]) is None
@@ -162,12 +162,12 @@ def test_real_photographs_raise_no_false_alarm(shared: Path) -> None:
     paths = sorted((shared / "train291" / "high_res").iterdir())[::12] + sorted(
         (shared / "Set5" / "high_res").iterdir()
     )
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for scale in (1, 3):
         for path in paths:
             hr = crop_to_multiple(read_image(path), scale).contiguous()
             lr = derive_lr(hr, scale, SHRINK)
-            for version in (lr, jpeg(lr, 40), noisy(lr, 10), blurred(lr, 2)):
-                wrong = fault(version, hr)
-                found[wrong.kind if wrong else "sound"] += 1
-    assert found == {"sound": len(paths) * 8}
+            for degraded in (lr, jpeg(lr, 40), noisy(lr, 10), blurred(lr, 2)):
+                finding = fault(degraded, hr)
+                counts[finding.kind if finding else "sound"] += 1
+    assert counts == {"sound": len(paths) * 8}

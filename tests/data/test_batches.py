@@ -15,15 +15,15 @@ def store(make_folder: MakeFolder) -> PairStore:
     return PairStore(isr_folders(make_folder(count=4)), scale=2, shrink=2, kind="memory")
 
 
-STILL = Augment(flip=False, rotate90=False)
+NO_AUGMENTATION = Augment(flip=False, rotate90=False)
 
 
 def pairs(store: PairStore, seed: int = 23, augment: Augment | None = None) -> TrainingPairs:
     return TrainingPairs(store, [0, 1, 2, 3], scale=2, patch=16, augment=augment or Augment(), seed=seed)
 
 
-def test_crops_of_lr_and_hr_show_the_same_part(store: PairStore) -> None:
-    batch = pairs(store, augment=STILL)[[Draw(2, epoch, 0) for epoch in range(5)]]
+def test_crops_of_lr_and_hr_show_the_same_region(store: PairStore) -> None:
+    batch = pairs(store, augment=NO_AUGMENTATION)[[Draw(2, epoch, 0) for epoch in range(5)]]
     lr, hr = store[2]
     for small, large in zip(batch["lr"], batch["hr"], strict=True):
         assert (small.shape, large.shape) == ((3, 8, 8), (3, 16, 16))
@@ -36,7 +36,7 @@ def test_crops_of_lr_and_hr_show_the_same_part(store: PairStore) -> None:
         assert any(torch.equal(hr[:, 2 * top : 2 * top + 16, 2 * left : 2 * left + 16], large) for top, left in places)
 
 
-def test_an_example_depends_on_seed_epoch_and_image_alone(store: PairStore) -> None:
+def test_an_example_depends_only_on_seed_epoch_and_image(store: PairStore) -> None:
     alone = pairs(store)[[Draw(3, 7, 0)]]
     among = pairs(store)[[Draw(0, 7, 0), Draw(3, 7, 0), Draw(1, 2, 0)]]
     assert torch.equal(alone["hr"][0], among["hr"][1])
@@ -50,9 +50,9 @@ def test_crops_change_with_epoch_repeat_and_seed(store: PairStore) -> None:
     assert all(not torch.equal(crops[a], crops[b]) for a in range(4) for b in range(a))
 
 
-def test_a_patch_of_the_whole_image_is_the_image(make_folder: MakeFolder) -> None:
+def test_a_patch_of_the_size_of_the_image_is_the_image(make_folder: MakeFolder) -> None:
     store = PairStore(isr_folders(make_folder(count=1, size=(32, 32))), scale=2, shrink=2, kind="memory")
-    batch = TrainingPairs(store, [0], scale=2, patch=32, augment=STILL, seed=1)[[Draw(0, 0, 0)]]
+    batch = TrainingPairs(store, [0], scale=2, patch=32, augment=NO_AUGMENTATION, seed=1)[[Draw(0, 0, 0)]]
     assert torch.equal(batch["hr"][0], store[0][1])
 
 
@@ -65,7 +65,7 @@ def test_a_patch_of_the_whole_image_is_the_image(make_folder: MakeFolder) -> Non
         (Augment(flip=False, rotate90=False), {0}, {0}),
     ],
 )
-def test_augmentation_draws_every_move_it_allows(augment: Augment, square: set[int], oblong: set[int]) -> None:
+def test_augmentation_draws_every_transform_it_allows(augment: Augment, square: set[int], oblong: set[int]) -> None:
     assert {augment.code(number, square=True) for number in range(200)} == square
     assert {augment.code(number, square=False) for number in range(200)} == oblong
 
@@ -77,7 +77,7 @@ def test_codes_without_flips_are_rotations(code: int) -> None:
 
 
 @pytest.mark.parametrize(("size", "codes"), [((32, 32), 8), ((32, 48), 4)])
-def test_whole_images_are_flipped_and_turned_as_pairs(
+def test_whole_images_are_flipped_and_rotated_as_pairs(
     make_folder: MakeFolder, size: tuple[int, int], codes: int
 ) -> None:
     store = PairStore(isr_folders(make_folder(count=1, size=size)), scale=2, shrink=2, kind="memory")
@@ -93,17 +93,19 @@ def test_whole_images_are_flipped_and_turned_as_pairs(
 
 
 @pytest.mark.parametrize("patch", [16, None])
-def test_crops_cut_at_once_on_a_device_are_those_cut_one_by_one(make_folder: MakeFolder, patch: int | None) -> None:
+def test_crops_cut_in_a_batch_on_a_device_equal_those_cut_one_by_one(
+    make_folder: MakeFolder, patch: int | None
+) -> None:
     sources = isr_folders(make_folder(count=4, size=(48, 32) if patch else (32, 32)))
     alone, packed = (PairStore(sources, scale=2, shrink=2, kind=kind) for kind in ("memory", "device"))
     draws = [Draw(image, epoch, 0) for image in range(4) for epoch in range(20)]
-    ours, theirs = (
+    one_by_one, batched = (
         TrainingPairs(store, [0, 1, 2, 3], scale=2, patch=patch, augment=Augment(), seed=3)[draws]
         for store in (alone, packed)
     )
-    assert ours["name"] == theirs["name"]
-    assert torch.equal(ours["lr"], theirs["lr"])
-    assert torch.equal(ours["hr"], theirs["hr"])
+    assert one_by_one["name"] == batched["name"]
+    assert torch.equal(one_by_one["lr"], batched["lr"])
+    assert torch.equal(one_by_one["hr"], batched["hr"])
 
 
 def test_every_image_is_drawn_repeat_times_an_epoch_in_a_new_order() -> None:
@@ -113,9 +115,9 @@ def test_every_image_is_drawn_repeat_times_an_epoch_in_a_new_order() -> None:
         draws.set_epoch(epoch)
         batches = list(draws)
         assert len(batches) == len(draws) == 8
-        flat = [draw for batch in batches for draw in batch]
-        assert sorted(flat) == [Draw(image, epoch, repeat) for image in range(10) for repeat in range(3)]
-        epochs.append([(draw.image, draw.repeat) for draw in flat])
+        epoch_draws = [draw for batch in batches for draw in batch]
+        assert sorted(epoch_draws) == [Draw(image, epoch, repeat) for image in range(10) for repeat in range(3)]
+        epochs.append([(draw.image, draw.repeat) for draw in epoch_draws])
     assert epochs[0] != epochs[1]
     draws.set_epoch(0)
     assert [(draw.image, draw.repeat) for batch in draws for draw in batch] == epochs[0]
@@ -128,18 +130,18 @@ def test_the_same_epoch_can_be_drawn_again() -> None:
     assert list(draws) == first
 
 
-def test_batches_that_are_done_are_left_out() -> None:
+def test_finished_batches_are_left_out() -> None:
     whole = list(EpochDraws(10, batch_size=4, repeat=1, seed=1))
     assert list(EpochDraws(10, batch_size=4, repeat=1, seed=1, done=lambda: 2)) == whole[2:]
 
 
-def test_two_ranks_share_the_batches_of_one_with_the_doubled_size() -> None:
+def test_two_ranks_share_the_batches_of_one_rank_with_twice_the_batch_size() -> None:
     single = list(EpochDraws(16, batch_size=8, repeat=1, seed=1))
     first, second = (list(EpochDraws(16, batch_size=4, repeat=1, seed=1, rank=rank, ranks=2)) for rank in (0, 1))
     assert [sorted(a + b) for a, b in zip(first, second, strict=True)] == [sorted(batch) for batch in single]
 
 
-def test_whole_pairs_come_alone_and_unchanged(store: PairStore) -> None:
+def test_whole_pairs_come_unchanged_in_batches_of_one(store: PairStore) -> None:
     whole = WholePairs(store, [1, 3])
     assert len(whole) == 2
     batch = whole[1]
@@ -159,14 +161,14 @@ def test_loader_workers_change_nothing(store: PairStore, tmp_path: Path) -> None
     assert names_and_crops(0) == names_and_crops(2)
 
 
-def test_the_numbers_and_the_order_of_a_seed_are_the_same_in_every_version() -> None:
+def test_the_random_numbers_and_the_order_of_a_seed_stay_the_same_across_versions() -> None:
     assert _numbers(23, 0, 0, "a") == (12734148371832151904, 17106799145523571313, 8534683594630583238)
     assert _numbers(23, 1, 2, "photo 1") == (15428129792111422375, 9096312822380506243, 4236843234267274987)
     batches = list(EpochDraws(6, batch_size=4, repeat=1, seed=23))
     assert [[draw.image for draw in batch] for batch in batches] == [[3, 4, 0, 1], [5, 2]]
 
 
-def test_a_crop_lies_where_its_numbers_say(store: PairStore) -> None:
+def test_a_crop_is_placed_by_its_random_numbers(store: PairStore) -> None:
     name = store.sources[3].name
     number, top, left = _numbers(23, 5, 1, name)
     top, left = top % (24 - 8 + 1), left % (32 - 8 + 1)  # low-resolution pixels of images of 48x64
@@ -179,14 +181,14 @@ def test_a_crop_lies_where_its_numbers_say(store: PairStore) -> None:
 
 
 @pytest.mark.parametrize("done", [1, 2])
-def test_ranks_leave_out_the_batches_that_all_of_them_have_done(done: int) -> None:
+def test_ranks_leave_out_the_batches_that_all_of_them_have_finished(done: int) -> None:
     for rank in (0, 1):
         whole = list(EpochDraws(16, batch_size=4, repeat=1, seed=1, rank=rank, ranks=2))
         rest = list(EpochDraws(16, batch_size=4, repeat=1, seed=1, rank=rank, ranks=2, done=lambda: done))
         assert rest == whole[done:]
 
 
-def test_with_odd_counts_every_rank_gets_batches_of_one_size_and_no_image_is_left_out() -> None:
+def test_with_an_odd_count_every_rank_gets_batches_of_equal_size_and_no_image_is_left_out() -> None:
     first, second = (list(EpochDraws(11, batch_size=2, repeat=1, seed=1, rank=rank, ranks=2)) for rank in (0, 1))
     assert [len(batch) for batch in first] == [len(batch) for batch in second] == [2, 2, 2]
     drawn = [draw.image for batch in [*first, *second] for draw in batch]

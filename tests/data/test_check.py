@@ -17,7 +17,7 @@ FILES = sorted({source.hr for source in demo_photographs()})
 
 
 def picture(number: int) -> Image.Image:
-    """The middle of a photograph, 192x192; the last one is mostly sky."""
+    """The central 192x192 pixels of a photograph; the last one is mostly sky."""
     image = Image.open(FILES[number]).convert("RGB")
     left, top = (image.width - 192) // 2, (image.height - 192) // 2
     return image.crop((left, top, left + 192, top + 192))
@@ -25,7 +25,7 @@ def picture(number: int) -> Image.Image:
 
 @pytest.fixture
 def clean(tmp_path: Path) -> Path:
-    """Photographs with partners by MATLAB's bicubic at scale 2."""
+    """Photographs and their low resolution at scale 2, by MATLAB's bicubic."""
     root = tmp_path / "clean"
     for name in ("high_res", "low_res"):
         (root / name).mkdir(parents=True)
@@ -37,7 +37,7 @@ def clean(tmp_path: Path) -> Path:
 
 
 def kinds(report: Report) -> list[tuple[str, str, str]]:
-    return [(one.severity, one.kind, Path(one.file).name) for one in report.findings]
+    return [(finding.severity, finding.kind, Path(finding.file).name) for finding in report.findings]
 
 
 def test_a_clean_folder_has_no_findings(clean: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_clean_folder_has_no_findings(clean: Path) -> None:
     assert check([clean / "high_res"]).findings == []
 
 
-def test_real_folders_are_clean_but_for_what_is_so(shared: Path) -> None:
+def test_real_folders_have_only_their_known_findings(shared: Path) -> None:
     report = check([shared / "Set5", shared / "train291"])
     assert kinds(report) == [
         (ERROR, "copy across folders", "bsd200_302003.png"),  # Set5's woman, in BSD300's training set
@@ -59,60 +59,60 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2000])
 
 
-def alpha(path: Path) -> None:
+def with_alpha(path: Path) -> None:
     image = Image.open(path).convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
     image.save(path)
 
 
-def opaque(path: Path) -> None:
+def with_opaque_alpha(path: Path) -> None:
     Image.open(path).convert("RGBA").save(path)
 
 
-def turned(path: Path) -> None:
+def with_orientation(path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(path).rotate(90, expand=True).save(path, exif=exif)
 
 
-def sixteen_bits(path: Path) -> None:
+def to_sixteen_bits(path: Path) -> None:
     Image.fromarray(np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 257).save(path)
 
 
-def cmyk(path: Path) -> None:
+def to_cmyk(path: Path) -> None:
     Image.open(path).convert("CMYK").save(path.with_suffix(".jpg"), quality=95)
     path.unlink()
 
 
-def animation(path: Path) -> None:
+def to_animation(path: Path) -> None:
     image = Image.open(path)
     image.save(path, save_all=True, append_images=[ImageOps.mirror(image)])
 
 
-BROKEN: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], list[tuple[str, str]]]] = {
     "cut off": (truncate, [(ERROR, "unreadable")]),
     "no image": (lambda path: path.write_text("no"), [(ERROR, "unreadable")]),
     "other file": (lambda path: path.rename(path.with_suffix(".txt")), [(ERROR, "unreadable")]),
     "tiny": (lambda path: Image.open(path).crop((0, 0, 9, 9)).save(path), [(ERROR, "too small")]),
     "constant": (lambda path: Image.new("RGB", (192, 192), (9, 8, 7)).save(path), [(WARNING, "constant")]),
-    "transparent": (alpha, [(WARNING, "transparent")]),
-    "opaque": (opaque, []),
+    "transparent": (with_alpha, [(WARNING, "transparent")]),
+    "opaque": (with_opaque_alpha, []),
     "palette": (lambda path: Image.open(path).quantize(256).save(path), [(NOTE, "palette")]),
-    "cmyk": (cmyk, [(WARNING, "colour space")]),
-    "16 bits": (sixteen_bits, [(NOTE, "16 bits")]),
-    "orientation": (turned, [(NOTE, "EXIF orientation")]),
-    "animation": (animation, [(NOTE, "several frames")]),
+    "cmyk": (to_cmyk, [(WARNING, "colour space")]),
+    "16 bits": (to_sixteen_bits, [(NOTE, "16 bits")]),
+    "orientation": (with_orientation, [(NOTE, "EXIF orientation")]),
+    "animation": (to_animation, [(NOTE, "several frames")]),
     "gray": (lambda path: Image.open(path).convert("L").save(path), []),
 }
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_wrong_with_a_file_is_found(clean: Path, kind: str) -> None:
-    damage, expected = BROKEN[kind]
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_each_kind_of_damage_to_a_file_is_found(clean: Path, kind: str) -> None:
+    damage, expected = DAMAGES[kind]
     damage(clean / "high_res" / "3.png")
     report = check([clean / "high_res"])
-    assert [(one.severity, one.kind) for one in report.findings] == expected
-    assert all(Path(one.file).stem == "3" and one.message and one.fix for one in report.findings)
+    assert [(finding.severity, finding.kind) for finding in report.findings] == expected
+    assert all(Path(finding.file).stem == "3" and finding.message and finding.fix for finding in report.findings)
     assert report.exit_code == {ERROR: 2, WARNING: 1}.get(expected[0][0] if expected else NOTE, 0)
 
 
@@ -166,7 +166,7 @@ def test_pairs_that_do_not_belong_together_are_found(clean: Path) -> None:
     assert report.findings[3].message == "90x96 pixels do not fit 5.png of 192x192 at scale=2"
 
 
-def test_a_given_scale_is_held_against_all_pairs(clean: Path) -> None:
+def test_a_given_scale_is_checked_against_all_pairs(clean: Path) -> None:
     assert kinds(check([clean], 3)) == [(ERROR, "sizes", f"{number}.png") for number in range(9)]
 
 
@@ -183,10 +183,10 @@ def test_the_command_prints_a_table_and_writes_json(clean: Path, capsys: pytest.
     assert written == str(path)
     content = json.loads(path.read_text())
     assert content["counts"] == {"error": 1, "warning": 0, "note": 0}
-    assert [set(one) for one in content["findings"]] == [{"severity", "kind", "file", "message", "fix"}]
+    assert [set(finding) for finding in content["findings"]] == [{"severity", "kind", "file", "message", "fix"}]
 
 
-def test_many_findings_of_a_kind_are_cut_short(tmp_path: Path) -> None:
+def test_a_long_list_of_findings_is_truncated(tmp_path: Path) -> None:
     for number in range(14):
         (tmp_path / f"{number}.png").write_text("no image")
     lines = render(check([tmp_path])).splitlines()

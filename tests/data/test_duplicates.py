@@ -34,19 +34,19 @@ COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 @pytest.mark.parametrize("kind", COPIES)
-def test_planted_copies_are_found_and_nothing_else(kind: str) -> None:
+def test_exactly_the_planted_copies_are_found(kind: str) -> None:
     images = [photograph(96, 96, seed) for seed in range(12)]
     planted = [*images, COPIES[kind](images[4]), COPIES[kind](images[9])]
     assert near_identical(map(from_pil, planted)) == [[4, 12], [9, 13]]
 
 
-def test_chains_of_copies_are_one_group_and_no_images_none() -> None:
+def test_chained_copies_are_one_group_and_no_images_give_no_group() -> None:
     image = photograph(96, 96)
     assert near_identical(map(from_pil, [image, jpeg(image, 60), ImageOps.mirror(image)])) == [[0, 1, 2]]
     assert near_identical([]) == []
 
 
-def test_different_real_photographs_are_kept_apart(shared: Path) -> None:
+def test_different_real_photographs_are_not_grouped(shared: Path) -> None:
     paths = sorted((shared / "isr_like" / "high_res").iterdir())[:60]
     assert near_identical(from_pil(Image.open(path).convert("RGB")) for path in paths) == []
 
@@ -84,10 +84,10 @@ def test_grouping_can_be_switched_off(compose_config: Compose, make_folder: Make
 
 
 def hashes_at(distance: int, number: int) -> Hashes:
-    """Hashes of an image far from all others, the first ``distance`` bits off those of image ``number``."""
+    """Hashes that differ from those of image ``number`` in ``distance`` bits each and from all others in many."""
     random = np.random.default_rng(number)
-    eight = random.integers(0, 2**64, 8, np.uint64)
-    return eight ^ np.uint64(2**distance - 1)
+    eight_hashes = random.integers(0, 2**64, 8, np.uint64)
+    return eight_hashes ^ np.uint64(2**distance - 1)
 
 
 @pytest.mark.parametrize(("distance", "expected"), [(0, [[0, 1]]), (6, [[0, 1]]), (7, []), (12, [])])
@@ -95,7 +95,7 @@ def test_copies_differ_in_at_most_six_bits(distance: int, expected: list[list[in
     assert group([hashes_at(0, 5), hashes_at(distance, 5)]) == expected
 
 
-def test_copies_are_found_beyond_the_images_that_are_compared_at_a_time() -> None:
+def test_copies_are_found_across_comparison_chunks() -> None:
     hashed = [hashes_at(0, number) for number in range(300)]
     hashed[280], hashed[299] = hashes_at(3, 10), hashes_at(2, 270)
     assert group(hashed) == [[10, 280], [270, 299]]

@@ -13,10 +13,10 @@ SETTINGS = {"scale": 1, "shrink": 2, "kind": "memory"}
 
 
 class User:
-    """What asks for images: a data module."""
+    """Stands in for a data module, which requests images."""
 
 
-def test_equal_requests_share_what_was_decoded(make_folder: MakeFolder) -> None:
+def test_equal_requests_share_the_decoded_images(make_folder: MakeFolder) -> None:
     pool, users = ImageSetPool(), [User(), User()]
     sources = isr_folders(make_folder(count=2))
     first, second = (pool.acquire(user, sources, **SETTINGS) for user in users)
@@ -26,28 +26,28 @@ def test_equal_requests_share_what_was_decoded(make_folder: MakeFolder) -> None:
     assert pool.acquire(User(), sources, **SETTINGS) is first
 
 
-def test_what_nobody_uses_is_closed_before_others_are_decoded(
+def test_unused_images_are_closed_before_others_are_decoded(
     make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool, user = ImageSetPool(), User()
     first = pool.acquire(user, isr_folders(make_folder(count=2)), **SETTINGS)
     image = weakref.ref(first.store[0][1])
-    alive = []
+    first_is_alive = []
 
-    def watched(*args: object, **settings: object) -> object:
-        alive.append(image() is not None)
+    def load_and_watch(*args: object, **settings: object) -> object:
+        first_is_alive.append(image() is not None)
         return load_pair(*args, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store, "load_pair", watched)
+    monkeypatch.setattr(store, "load_pair", load_and_watch)
     pool.acquire(user, isr_folders(make_folder(count=2, name="other")), **SETTINGS)
-    assert alive == [False, False]
+    assert first_is_alive == [False, False]
     assert first.store.closed
     with pytest.raises(RuntimeError, match="was closed"):
         first.store[0]
     assert not pool.retain(user, first)
 
 
-def test_what_is_in_use_stays_open_until_its_user_is_gone(make_folder: MakeFolder) -> None:
+def test_images_stay_open_until_their_user_is_garbage_collected(make_folder: MakeFolder) -> None:
     pool, user = ImageSetPool(), User()
     first = pool.acquire(user, isr_folders(make_folder(count=2)), **SETTINGS)
     second = pool.acquire(User(), isr_folders(make_folder(count=2, name="b")), **SETTINGS)

@@ -14,40 +14,40 @@ from tests.support.images import photograph
 from tests.support.runs import MakeFolder
 
 
-def test_a_plain_folder_gives_its_images_sorted_by_name(make_folder: MakeFolder) -> None:
+def test_a_folder_without_low_res_lists_its_images_sorted_by_name(make_folder: MakeFolder) -> None:
     sources = isr_folders(make_folder(count=3))
     assert [source.name for source in sources] == ["0", "1", "2"]
     assert all(source.lr is None for source in sources)
 
 
-def test_low_res_is_paired_by_name_whatever_the_ending(make_folder: MakeFolder) -> None:
+def test_low_res_is_paired_by_name_whatever_the_suffix(make_folder: MakeFolder) -> None:
     root = make_folder(count=2, low_scale=2)
     (root / "low_res" / "1.png").rename(root / "low_res" / "1.bmp")
     assert [source.lr and source.lr.name for source in isr_folders(root)] == ["0.png", "1.bmp"]
 
 
-def test_the_archive_is_taken_as_it_unpacks(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_the_unpacked_archive_is_accepted_at_any_level(make_folder: MakeFolder, tmp_path: Path) -> None:
     inner = make_folder(count=2, low_scale=1, name="dataset/Raw Data")
     assert len(isr_folders(tmp_path)) == 2
     assert len(isr_folders(inner.parent)) == 2
     assert len(isr_folders(inner)) == 2
 
 
-def test_several_roots_keep_equal_names_apart(make_folder: MakeFolder) -> None:
+def test_equal_names_in_several_roots_are_kept_apart(make_folder: MakeFolder) -> None:
     roots = [str(make_folder(count=2, name=name)) for name in ("a", "b", "deep/b")]
     names = [source.name for source in isr_folders(roots)]
     assert len(set(names)) == 6
     assert {name.rpartition("/")[0] for name in names} == {"0_a", "1_b", "2_b"}
 
 
-def test_clutter_is_passed_over(make_folder: MakeFolder) -> None:
+def test_system_files_are_ignored(make_folder: MakeFolder) -> None:
     root = make_folder(count=2)
     for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
         (root / "high_res" / name).touch()
     assert len(isr_folders(root)) == 2
 
 
-def test_bad_folders_are_named_with_the_mend(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_bad_folders_are_named_with_how_to_fix_them(make_folder: MakeFolder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.root=FOLDER.*adityachandrasekhar/image-super-resolution"):
         isr_folders(None)
     with pytest.raises(UserError, match="no such folder"):
@@ -87,17 +87,17 @@ def test_demo_photographs_are_256_tiles_grouped_by_photograph() -> None:
 def test_low_resolution_is_derived_by_matlabs_bicubic_and_rounded(tmp_path: Path, scale: int) -> None:
     photograph(50, 61).save(tmp_path / "a.png")
     lr, hr = load_pair(Source("a", "a", tmp_path / "a.png"), scale, 2)
-    whole = read_image(tmp_path / "a.png")
-    assert torch.equal(hr, whole[:, : 50 // scale * scale, : 61 // scale * scale])
+    image = read_image(tmp_path / "a.png")
+    assert torch.equal(hr, image[:, : 50 // scale * scale, : 61 // scale * scale])
     assert torch.equal(lr, to_uint8(resize(to_float(hr).double(), 1 / scale)))
 
 
-def test_at_scale_1_the_input_is_shrunk_and_enlarged_by_pillow(tmp_path: Path) -> None:
+def test_at_scale_1_the_input_is_downscaled_and_upscaled_by_pillow(tmp_path: Path) -> None:
     image = photograph(48, 64)
     image.save(tmp_path / "a.png")
     lr, hr = load_pair(Source("a", "a", tmp_path / "a.png"), 1, 4)
-    soft = image.resize((16, 12), Image.Resampling.BICUBIC).resize((64, 48), Image.Resampling.BICUBIC)
-    assert torch.equal(lr, from_pil(soft))
+    expected = image.resize((16, 12), Image.Resampling.BICUBIC).resize((64, 48), Image.Resampling.BICUBIC)
+    assert torch.equal(lr, from_pil(expected))
     assert torch.equal(hr, from_pil(image))
 
 
@@ -125,7 +125,7 @@ def test_rotation_by_45_degrees_leaves_no_empty_corner(size: tuple[int, int], sc
     assert turned.shape[1] == turned.shape[2] == (int(side / 2**0.5) - 2) * scale
 
 
-def test_an_image_too_small_to_turn_is_named(tmp_path: Path) -> None:
+def test_an_image_too_small_to_rotate_is_named(tmp_path: Path) -> None:
     photograph(15, 40).save(tmp_path / "small.png")
     with pytest.raises(UserError, match=r"small\.png: 40x15 pixels are too few to turn"):
         load_pair(Source("a", "a", tmp_path / "small.png", rotated=True), 1, 2)
@@ -160,14 +160,14 @@ def test_stray_files_of_a_plain_folder_are_skipped_on_request(
     assert caplog.messages == [f"skipped {folder}/README.txt: not an image file"]
 
 
-def test_a_folder_may_be_named_by_a_number(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_name_may_be_a_number(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(make_folder(count=2, name="2024").parent)
     assert len(isr_folders(2024)) == 2  # type: ignore[arg-type]
 
 
-def test_rotated_pairs_show_the_same_part_of_the_image(make_folder: MakeFolder) -> None:
-    given = isr_folders(make_folder(count=1, size=(96, 128), low_scale=2))[0]
-    turned = Source("t", "t", given.hr, given.lr, rotated=True)
+def test_rotated_pairs_show_the_same_region_of_the_image(make_folder: MakeFolder) -> None:
+    source = isr_folders(make_folder(count=1, size=(96, 128), low_scale=2))[0]
+    turned = Source("t", "t", source.hr, source.lr, rotated=True)
     lr, hr = load_pair(turned, 2, 2)
     assert hr.shape[1:] == (2 * lr.shape[1], 2 * lr.shape[2])
     aligned = (to_float(derive_lr(hr, 2, 2)) - to_float(lr)).abs().mean()
@@ -175,7 +175,7 @@ def test_rotated_pairs_show_the_same_part_of_the_image(make_folder: MakeFolder) 
     assert aligned < 0.5 * shifted
 
 
-def test_the_rotated_copys_input_is_derived_anew(make_folder: MakeFolder) -> None:
+def test_the_input_of_a_rotated_copy_is_derived_from_it(make_folder: MakeFolder) -> None:
     source = isr_folders(make_folder(count=1, size=(96, 128)))[0]
     lr, hr = load_pair(Source("t", "t", source.hr, rotated=True), 1, 2)
     assert torch.equal(lr, derive_lr(hr, 1, 2))
@@ -183,12 +183,12 @@ def test_the_rotated_copys_input_is_derived_anew(make_folder: MakeFolder) -> Non
     assert torch.equal(hr[:, 32, 32], from_pil(middle)[:, (96 - 65) // 2 + 32, (128 - 65) // 2 + 32])
 
 
-def test_any_folder_of_images_will_do_and_one_with_high_res_is_taken_as_such(
+def test_any_folder_of_images_is_accepted_and_high_res_inside_it_is_recognised(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     root = make_folder(count=3, low_scale=2)
-    plain = image_folder(root / "high_res")
-    assert [(source.name, source.lr) for source in plain] == [("0", None), ("1", None), ("2", None)]
+    sources = image_folder(root / "high_res")
+    assert [(source.name, source.lr) for source in sources] == [("0", None), ("1", None), ("2", None)]
     assert all(source.lr for source in image_folder(root))
     assert {source.group for source in image_folder([root, root / "high_res"])} == {
         *(f"data/{number}" for number in range(3)),

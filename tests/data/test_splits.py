@@ -6,7 +6,7 @@ from sr.errors import UserError
 NAMES = [f"{number:03}" for number in range(855)]
 
 
-def test_proportions_are_the_origins() -> None:
+def test_default_proportions_are_those_of_the_original_project() -> None:
     split = split_groups(NAMES, seed=23)
     assert (len(split.train), len(split.val), len(split.test)) == (616, 68, 171)
 
@@ -17,13 +17,13 @@ def test_parts_are_disjoint_and_complete() -> None:
     assert len(split.train) + len(split.val) + len(split.test) == len(NAMES)
 
 
-def test_a_split_depends_on_the_names_and_the_seed_alone() -> None:
+def test_a_split_depends_only_on_the_names_and_the_seed() -> None:
     again = split_groups([*reversed(NAMES), *NAMES], seed=23)
     assert split_groups(NAMES, seed=23) == again
     assert split_groups(NAMES, seed=0) != again
 
 
-def test_folds_share_the_test_part_and_cover_the_rest_once() -> None:
+def test_folds_share_the_test_part_and_validate_the_rest_once() -> None:
     splits = [split_groups(NAMES, seed=23, folds=5, fold=fold) for fold in range(5)]
     assert len({split.test for split in splits}) == 1
     assert splits[0].test == split_groups(NAMES, seed=23).test
@@ -52,7 +52,7 @@ def test_impossible_splits_are_refused(count: int, options: dict[str, float], me
         split_groups(NAMES[:count], seed=23, **options)  # type: ignore[arg-type]
 
 
-def test_the_split_of_a_seed_is_the_same_in_every_version() -> None:
+def test_the_split_of_a_seed_stays_the_same_across_versions() -> None:
     split = split_groups("abcdefghij", seed=23)
     assert (sorted(split.train), sorted(split.val), sorted(split.test)) == (list("abcdegj"), ["f"], ["h", "i"])
     split = split_groups("abcdefghij", seed=23, folds=4, fold=1)

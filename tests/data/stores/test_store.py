@@ -20,13 +20,13 @@ from tests.support.runs import MakeFolder
 def test_every_kind_gives_the_same_pairs_and_fingerprint(make_folder: MakeFolder, tmp_path: Path, kind: str) -> None:
     sources = isr_folders(make_folder(count=5))
     store = PairStore(sources, scale=2, shrink=2, kind=kind, folder=tmp_path / "cache")
-    plain = PairStore(sources, scale=2, shrink=2, kind="memory")
+    in_memory = PairStore(sources, scale=2, shrink=2, kind="memory")
     assert len(store) == 5
-    assert store.fingerprint == plain.fingerprint
-    assert store.sizes == plain.sizes == [(48, 64)] * 5
+    assert store.fingerprint == in_memory.fingerprint
+    assert store.sizes == in_memory.sizes == [(48, 64)] * 5
     for number, source in enumerate(sources):
-        for ours, expected in zip(store[number], load_pair(source, 2, 2), strict=True):
-            assert torch.equal(ours, expected)
+        for stored, expected in zip(store[number], load_pair(source, 2, 2), strict=True):
+            assert torch.equal(stored, expected)
 
 
 def test_fingerprint_changes_with_a_pixel_and_with_a_name(make_folder: MakeFolder) -> None:
@@ -48,7 +48,9 @@ def test_fingerprint_is_of_the_data_not_of_augmentation(make_folder: MakeFolder)
     assert stores[0].fingerprint == stores[1].fingerprint
 
 
-def test_a_cache_without_one_readable_image_or_a_place_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_cache_without_a_readable_image_or_a_writable_folder_is_refused(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
     root = make_folder(count=1)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write the image cache .*data\.cache_dir"):
@@ -58,7 +60,7 @@ def test_a_cache_without_one_readable_image_or_a_place_is_refused(make_folder: M
         PairStore(isr_folders(root), scale=1, shrink=2, kind="disk", folder=tmp_path, on_bad_file="skip")
 
 
-def test_the_disk_cache_is_read_not_decoded_again(
+def test_the_disk_cache_is_read_instead_of_decoding_again(
     make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = isr_folders(make_folder(count=3))
@@ -71,7 +73,7 @@ def test_the_disk_cache_is_read_not_decoded_again(
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "index"])
-def test_a_torn_cache_is_recognised_named_and_made_again(
+def test_a_damaged_cache_is_detected_named_and_rebuilt(
     make_folder: MakeFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     sources = isr_folders(make_folder(count=3))
@@ -83,14 +85,14 @@ def test_a_torn_cache_is_recognised_named_and_made_again(
         data.with_suffix(".json").write_text("{")
     else:
         data.write_bytes(content[:-1] if damage == "cut" else content)
-    (tmp_path / "cache" / f".{data.name}.77.tmp").touch()  # of a process that was killed
-    again = PairStore(sources, scale=1, shrink=2, kind="disk", folder=tmp_path / "cache")
-    assert torch.equal(again[2][1], load_pair(sources[2], 1, 2)[1])
+    (tmp_path / "cache" / f".{data.name}.77.tmp").touch()  # left by a killed process
+    rebuilt = PairStore(sources, scale=1, shrink=2, kind="disk", folder=tmp_path / "cache")
+    assert torch.equal(rebuilt[2][1], load_pair(sources[2], 1, 2)[1])
     assert "the image cache is damaged, decoding the images again" in caplog.text
     assert not list((tmp_path / "cache").glob(".*.tmp"))
 
 
-def test_of_two_processes_that_need_a_cache_one_waits_for_the_other(
+def test_a_process_waits_while_another_fills_the_cache(
     make_folder: MakeFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sources = isr_folders(make_folder(count=3))
@@ -107,7 +109,7 @@ def test_of_two_processes_that_need_a_cache_one_waits_for_the_other(
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "none"])
-def test_bad_files_end_the_run_or_are_skipped_and_listed(
+def test_bad_files_are_an_error_or_are_skipped_and_listed(
     make_folder: MakeFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     root = make_folder(count=4)
@@ -122,7 +124,9 @@ def test_bad_files_end_the_run_or_are_skipped_and_listed(
     assert "1.png" in caplog.text
 
 
-def test_a_disk_cache_made_with_skipping_does_not_hide_bad_files(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_a_disk_cache_made_with_skipped_files_does_not_hide_them_from_other_runs(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
     root = make_folder(count=4)
     (root / "high_res" / "1.png").write_text("not an image")
     settings = {"scale": 1, "shrink": 2, "kind": "disk", "folder": tmp_path / "cache"}
@@ -138,7 +142,9 @@ def test_unknown_kinds_are_refused() -> None:
         PairStore([], scale=1, shrink=2, on_bad_file="ignore")
 
 
-def test_auto_takes_the_disk_when_memory_would_not_do(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_chooses_the_disk_when_memory_is_too_small(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = isr_folders(make_folder(count=2))
     device = torch.device("cpu")
     assert kinds.choose_kind(sources, 1, device) == "memory"
@@ -154,8 +160,8 @@ def test_a_disk_cache_is_not_read_by_a_run_with_other_settings(
     for scale, shrink in (first, second):
         cached = PairStore(sources, scale=scale, shrink=shrink, kind="disk", folder=tmp_path / "cache")
         for number, source in enumerate(sources):
-            for ours, expected in zip(cached[number], load_pair(source, scale, shrink), strict=True):
-                assert torch.equal(ours, expected)
+            for stored, expected in zip(cached[number], load_pair(source, scale, shrink), strict=True):
+                assert torch.equal(stored, expected)
     assert len(list((tmp_path / "cache").glob("*.bin"))) == 2
 
 
