@@ -27,18 +27,18 @@ def exif_of(orientation: int, order: str = ">") -> bytes:
     return exif.tobytes()
 
 
-def saved(kind: str, **options: object) -> bytes:
+def encoded(kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     PHOTO.save(file, kind, **options)
     return file.getvalue()
 
 
 def tiff(orientation: int, **options: object) -> bytes:
-    return saved("TIFF", tiffinfo={ORIENTATION: orientation}, **options)
+    return encoded("TIFF", tiffinfo={ORIENTATION: orientation}, **options)
 
 
 def png_with_exif_last(orientation: int) -> bytes:
-    content, data = saved("PNG"), exif_of(orientation).removeprefix(b"Exif\0\0")
+    content, data = encoded("PNG"), exif_of(orientation).removeprefix(b"Exif\0\0")
     chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
     return content[:-12] + chunk + content[-12:]
 
@@ -49,21 +49,21 @@ def png_by_imagemagick(orientation: int) -> bytes:
     data = exif_of(orientation)
     text = PngInfo()
     text.add_text("Raw profile type exif", f"\nexif\n{len(data):8}\n{data.hex()}\n", zip=True)
-    return saved("PNG", pnginfo=text)
+    return encoded("PNG", pnginfo=text)
 
 
 def jpeg_with_xmp(orientation: int) -> bytes:
-    return saved("JPEG", xmp=f'<x tiff:Orientation="{orientation}"/>'.encode())
+    return encoded("JPEG", xmp=f'<x tiff:Orientation="{orientation}"/>'.encode())
 
 
 FILES: dict[str, Callable[[int], bytes]] = {
-    "jpeg": lambda orientation: saved("JPEG", exif=exif_of(orientation)),
-    "jpeg, little-endian": lambda orientation: saved("JPEG", exif=exif_of(orientation, "<")),
+    "jpeg": lambda orientation: encoded("JPEG", exif=exif_of(orientation)),
+    "jpeg, little-endian": lambda orientation: encoded("JPEG", exif=exif_of(orientation, "<")),
     "jpeg, xmp": jpeg_with_xmp,
-    "png": lambda orientation: saved("PNG", exif=exif_of(orientation)),
+    "png": lambda orientation: encoded("PNG", exif=exif_of(orientation)),
     "png, exif last": png_with_exif_last,
     "png, by ImageMagick": png_by_imagemagick,
-    "webp": lambda orientation: saved("WEBP", exif=exif_of(orientation), lossless=True),
+    "webp": lambda orientation: encoded("WEBP", exif=exif_of(orientation), lossless=True),
     "tiff": tiff,
     "tiff, compressed": lambda orientation: tiff(orientation, compression="tiff_lzw"),
 }
@@ -71,7 +71,7 @@ FILES: dict[str, Callable[[int], bytes]] = {
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", FILES)
-def test_orientation_is_that_which_pillow_applies(name: str, orientation: int) -> None:
+def test_orientation_is_applied_as_by_pillow(name: str, orientation: int) -> None:
     content = FILES[name](orientation)
     with open_decoder(io.BytesIO(content)) as image:
         image.load()
@@ -83,40 +83,40 @@ def test_orientation_is_that_which_pillow_applies(name: str, orientation: int) -
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 5, 3), (5, 1, 3)])
-def test_a_single_row_or_column_that_was_turned_becomes_a_tensor(orientation: int, shape: tuple[int, ...]) -> None:
+def test_a_rotated_image_of_one_row_or_column_becomes_a_tensor(orientation: int, shape: tuple[int, ...]) -> None:
     pixels = np.arange(math.prod(shape), dtype=np.uint8).reshape(shape)
     turned = torch.from_numpy(upright(pixels, orientation))
     assert turned.shape == (shape if orientation < 5 else (shape[1], shape[0], 3))
 
 
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"II*\0", exif_of(6)[:20], exif_of(9), b"II*\0\xff\xff\xff\xff"])
-def test_exif_without_a_usable_orientation_leaves_the_picture_as_it_is(exif: bytes) -> None:
+def test_exif_without_a_usable_orientation_leaves_the_image_unchanged(exif: bytes) -> None:
     image = Image.new("RGB", (2, 3))
     image.info["exif"] = exif
     assert remaining_orientation(image) == 1
 
 
 @pytest.mark.parametrize("kind", ["MPO", "GIF", "PNG", "WEBP", "TIFF"])
-def test_several_frames_are_noticed(kind: str) -> None:
+def test_several_frames_are_detected(kind: str) -> None:
     second = photograph(10, 14, 2)
-    content = saved(kind, save_all=True, append_images=[second])
+    content = encoded(kind, save_all=True, append_images=[second])
     with open_decoder(io.BytesIO(content)) as image:
         assert getattr(Image.open(io.BytesIO(content)), "n_frames") == 2  # noqa: B009
         assert has_several_frames(image)
         assert image.size == (14, 10)
-    with open_decoder(io.BytesIO(saved(kind))) as image:
+    with open_decoder(io.BytesIO(encoded(kind))) as image:
         assert not has_several_frames(image)
 
 
-def test_a_gain_map_is_no_second_picture() -> None:
+def test_a_gain_map_is_not_a_second_frame() -> None:
     second = photograph(10, 14, 2)
-    content = saved("MPO", save_all=True, append_images=[second], xmp=b'<x hdrgm:Version="1.0"/>')
+    content = encoded("MPO", save_all=True, append_images=[second], xmp=b'<x hdrgm:Version="1.0"/>')
     with open_decoder(io.BytesIO(content)) as image:
         assert "mp" in image.info
         assert not has_several_frames(image)
 
 
-def test_tiff_of_many_strips_may_be_read_in_blocks_larger_than_a_strip() -> None:
+def test_a_tiff_of_many_strips_is_read_correctly() -> None:
     tall = photograph(3000, 8)
     file = io.BytesIO()
     tifffile.imwrite(file, np.asarray(tall), rowsperstrip=1, photometric="rgb")

@@ -1,4 +1,4 @@
-"""Whatever a file holds, it becomes an image or is refused in one line; `scripts.campaigns.fuzz_images` tries more."""
+"""Any file is read as an image or refused in one line; `scripts.campaigns.fuzz_images` tests more."""
 
 import io
 import os
@@ -18,17 +18,17 @@ from sr.io.images import ImageFileError, image_size, is_gray, read_image
 from sr.io.pictures import read_picture
 from tests.support.damaged_images import damaged, whole_images
 
-MOST = 1_000_000
+MAX_PIXELS = 1_000_000
 settings.register_profile("fuzz", derandomize=True, database=None, deadline=None, max_examples=150)
-LIKELY = settings(
+FUZZ = settings(
     settings.get_profile("fuzz"), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-WHOLE = whole_images()
+INTACT = whole_images()
 
 
 def check(content: bytes, path: Path) -> None:
     path.write_bytes(content)
-    for read in (lambda: read_image(path).shape, lambda: read_picture(path, None, MOST).pixels.shape):
+    for read in (lambda: read_image(path).shape, lambda: read_picture(path, None, MAX_PIXELS).pixels.shape):
         try:
             assert min(read()) > 0
         except ImageFileError as error:
@@ -41,10 +41,10 @@ def check(content: bytes, path: Path) -> None:
     is_gray(path)
 
 
-@pytest.mark.parametrize("name", [name for name in WHOLE if name != "tiff float"])
-def test_every_kind_of_file_is_read_in_both_ways_alike(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in INTACT if name != "tiff float"])
+def test_read_image_and_read_picture_agree_on_every_kind_of_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(WHOLE[name])
+    path.write_bytes(INTACT[name])
     picture = read_picture(path)
     assert read_image(path).shape[1:] == picture.pixels.shape[:2]
     assert picture.note == {
@@ -53,22 +53,22 @@ def test_every_kind_of_file_is_read_in_both_ways_alike(tmp_path: Path, name: str
     }.get(name, "")
 
 
-@LIKELY
-@given(seed=st.integers(0, 2**32), name=st.sampled_from(list(WHOLE)))
-def test_a_damaged_file_is_an_image_or_refused_in_one_line(tmp_path: Path, seed: int, name: str) -> None:
-    content = damaged({name: WHOLE[name]}, random.Random(seed))[1]
+@FUZZ
+@given(seed=st.integers(0, 2**32), name=st.sampled_from(list(INTACT)))
+def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path: Path, seed: int, name: str) -> None:
+    content = damaged({name: INTACT[name]}, random.Random(seed))[1]
     check(content, tmp_path / "a.tif")
 
 
-@LIKELY
-@given(head=st.sampled_from(list(WHOLE)), kept=st.integers(0, 60), rest=st.binary(max_size=300))
-def test_anything_behind_a_true_beginning_is_an_image_or_refused(
+@FUZZ
+@given(head=st.sampled_from(list(INTACT)), kept=st.integers(0, 60), rest=st.binary(max_size=300))
+def test_any_content_after_a_valid_start_is_read_or_refused_in_one_line(
     tmp_path: Path, head: str, kept: int, rest: bytes
 ) -> None:
-    check(WHOLE[head][:kept] + rest, tmp_path / "a.jpg")
+    check(INTACT[head][:kept] + rest, tmp_path / "a.jpg")
 
 
-def test_a_format_that_is_not_ours_is_refused_whatever_its_name(tmp_path: Path) -> None:
+def test_an_unsupported_format_is_refused_whatever_its_suffix(tmp_path: Path) -> None:
     for kind in ("PPM", "TGA", "ICO", "PCX", "EPS", "JPEG2000"):
         path = tmp_path / f"{kind}.png"
         Image.new("RGB", (20, 20)).save(path, kind)  # Pillow would read each, EPS by starting Ghostscript
@@ -78,7 +78,7 @@ def test_a_format_that_is_not_ours_is_refused_whatever_its_name(tmp_path: Path) 
 
 
 def test_pipes_devices_and_folders_are_refused_at_once(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.png")  # nobody will ever write to it
+    os.mkfifo(tmp_path / "pipe.png")  # nothing ever writes to it
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "endless.png").symlink_to("/dev/zero")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
@@ -90,8 +90,8 @@ def test_pipes_devices_and_folders_are_refused_at_once(tmp_path: Path) -> None:
         assert (image_size(path), is_gray(path)) == ((0, 0), False)
 
 
-def directory(length: int, count: int) -> bytes:
-    """TIFF or EXIF of some bytes: tags that each claim to be all of it."""
+def overclaiming_tags(length: int, count: int) -> bytes:
+    """TIFF or EXIF data of this length whose tags each claim all of it as their value."""
     tags = b"".join(struct.pack("<HHII", 1000 + number, 1, length - 8, 8) for number in range(count))
     return (b"II*\0" + struct.pack("<IH", 8, count) + tags + bytes(4)).ljust(length, b"\0")
 
@@ -101,13 +101,13 @@ def jpeg_with_exif(data: bytes) -> bytes:
     Image.new("RGB", (16, 16)).save(file, "JPEG")
     parts = [data[start : start + 65_000] for start in range(0, len(data), 65_000)]
     segments = [b"\xff\xe1" + struct.pack(">H", 8 + len(part)) + b"Exif\0\0" + part for part in parts]
-    return b"\xff\xd8" + b"".join(segments) + file.getvalue()[20:]  # without JFIF, which would say the resolution
+    return b"\xff\xd8" + b"".join(segments) + file.getvalue()[20:]  # without JFIF, which would give the resolution
 
 
 def jpeg_of_several_pictures(_: bytes) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (16, 16)).save(file, "JPEG")
-    part = directory(65_000, 5_000)
+    part = overclaiming_tags(65_000, 5_000)
     return (
         file.getvalue()[:20] + b"\xff\xe2" + struct.pack(">H", 6 + len(part)) + b"MPF\0" + part + file.getvalue()[20:]
     )
@@ -125,7 +125,7 @@ def test_tags_that_claim_more_than_their_file_holds_are_not_read(
     tmp_path: Path, make: Callable[[bytes], bytes]
 ) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(make(directory(3_000_000, 60_000)))  # Pillow alone would copy 180 GB
+    path.write_bytes(make(overclaiming_tags(3_000_000, 60_000)))  # Pillow alone would copy 180 GB
     tracemalloc.start()
     try:
         for read in (lambda: read_image(path).shape, lambda: read_picture(path).pixels.shape):
@@ -142,14 +142,14 @@ def test_tags_that_claim_more_than_their_file_holds_are_not_read(
 @pytest.mark.parametrize(
     "error", [MemoryError, RecursionError, OverflowError("x\ny"), struct.error, zlib.error, SyntaxError, StopIteration]
 )
-def test_whatever_a_decoder_raises_becomes_one_line(
+def test_any_error_of_a_decoder_becomes_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
     path = tmp_path / "a.png"
-    path.write_bytes(WHOLE["png"])
+    path.write_bytes(INTACT["png"])
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
     for read in (read_image, read_picture):
         with pytest.raises(ImageFileError, match=r"a\.png: cannot be read as an image \([^\n]*\): replace the file$"):

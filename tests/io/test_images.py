@@ -32,7 +32,7 @@ def test_gray_is_repeated_on_three_channels(tmp_path: Path) -> None:
     assert all(np.array_equal(channel.numpy(), np.array(gray)) for channel in pixels)
 
 
-def test_palette_is_looked_up(tmp_path: Path) -> None:
+def test_a_palette_becomes_its_colours(tmp_path: Path) -> None:
     palette = photograph(20, 30).quantize(16)
     pixels = read_image(save(tmp_path / "a.png", palette))
     assert np.array_equal(pixels.permute(1, 2, 0).numpy(), np.array(palette.convert("RGB")))
@@ -60,18 +60,18 @@ def test_16_bit_gray_is_rounded_to_8_bits_not_clipped(tmp_path: Path) -> None:
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     image = photograph(20, 30)
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees
+    exif[0x0112] = 6  # rotated by 90 degrees
     image.save(tmp_path / "a.png", exif=exif)
     pixels = read_image(tmp_path / "a.png")
     assert np.array_equal(pixels.permute(1, 2, 0).numpy(), np.rot90(np.array(image), -1))
 
 
-def test_files_that_are_no_images_are_named_in_one_line(tmp_path: Path) -> None:
+def test_files_that_are_not_images_are_refused_in_one_line_with_their_path(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").touch()
     (tmp_path / "notes.txt").write_text("hello")
-    whole = save(tmp_path / "cut.png", photograph(60, 60)).read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    content = save(tmp_path / "cut.png", photograph(60, 60)).read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
     Image.fromarray(np.zeros((9, 9), dtype=np.float32)).save(tmp_path / "float.tif")
     for name in ("text.png", "empty.png", "notes.txt", "cut.png", "float.tif", "missing.png"):
         with pytest.raises(ImageFileError) as caught:
@@ -89,7 +89,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
         read_image(path)
 
 
-def test_decoding_in_threads_leaves_the_warnings_of_the_process_alone(tmp_path: Path) -> None:
+def test_decoding_in_threads_leaves_the_warning_filters_unchanged(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", photograph(20, 30))
     before = list(warnings.filters)
     for _ in range(20):
@@ -100,8 +100,8 @@ def test_decoding_in_threads_leaves_the_warnings_of_the_process_alone(tmp_path: 
         warnings.warn("still shown", stacklevel=1)
 
 
-def test_an_image_on_any_device_becomes_a_picture() -> None:
-    class Elsewhere(torch.Tensor):
+def test_to_pil_accepts_an_image_on_any_device() -> None:
+    class GpuTensor(torch.Tensor):
         """Stands in for a tensor on a GPU: only its copy on the CPU has numpy values."""
 
         def numpy(self, *, force: bool = False) -> NoReturn:
@@ -111,16 +111,16 @@ def test_an_image_on_any_device_becomes_a_picture() -> None:
             return self.as_subclass(torch.Tensor)
 
     image = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
-    assert torch.equal(from_pil(to_pil(image.as_subclass(Elsewhere))), image)
+    assert torch.equal(from_pil(to_pil(image.as_subclass(GpuTensor))), image)
 
 
-def test_size_comes_from_the_header(tmp_path: Path) -> None:
+def test_the_size_is_read_from_the_header(tmp_path: Path) -> None:
     assert image_size(save(tmp_path / "a.png", photograph(20, 30))) == (20, 30)
     assert image_size(tmp_path / "none.png") == (0, 0)
 
 
 @pytest.mark.parametrize("name", ["a.PNG", "IMG_1.JPG", "b.Tiff"])
-def test_suffixes_are_read_whatever_their_case(tmp_path: Path, name: str) -> None:
+def test_files_are_read_whatever_the_case_of_their_suffix(tmp_path: Path, name: str) -> None:
     assert read_image(save(tmp_path / name, photograph(12, 14))).shape == (3, 12, 14)
 
 

@@ -17,7 +17,7 @@ with hold(Path(sys.argv[1])):
 """
 
 
-def test_a_lock_ends_with_its_process_though_its_children_live(tmp_path: Path) -> None:
+def test_a_lock_is_released_when_its_process_ends_though_its_children_live(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert not is_held(path)
     holder = subprocess.Popen(
@@ -27,12 +27,12 @@ def test_a_lock_ends_with_its_process_though_its_children_live(tmp_path: Path) -
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         assert is_held(path)
-        with hold(path, 0.2) as free:
-            assert not free
+        with hold(path, 0.2) as acquired:
+            assert not acquired
         holder.kill()
         holder.wait()
-        with hold(path, 5) as free:
-            assert free
+        with hold(path, 5) as acquired:
+            assert acquired
             assert is_held(path)
         assert not is_held(path)
     finally:

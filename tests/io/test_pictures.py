@@ -28,7 +28,7 @@ def encoded(pixels: Pixels, suffix: str = ".png", cuts: tuple[int, ...] = (), pr
     return file.getvalue()
 
 
-def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+def pil_encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -37,20 +37,20 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_lossless_formats_keep_channels_bits_and_profile(channels: int, deep: bool, suffix: str) -> None:
+def test_lossless_formats_keep_channels_bit_depth_and_profile(channels: int, deep: bool, suffix: str) -> None:
     pixels = noise(channels, deep=deep)
-    back = read_picture(encoded(pixels, suffix, profile=PROFILE))
-    if (channels, deep, suffix) == (2, True, ".tif"):  # few programs read that: written with colours
+    decoded = read_picture(encoded(pixels, suffix, profile=PROFILE))
+    if (channels, deep, suffix) == (2, True, ".tif"):  # few programs read gray with alpha of 16 bits: written as RGBA
         pixels = pixels[..., [0, 0, 0, 1]]
-    assert back.pixels.dtype == pixels.dtype
-    assert np.array_equal(back.pixels, pixels)
-    assert back.profile == PROFILE
-    assert (back.gray, back.alpha) == (pixels.shape[2] < 3, pixels.shape[2] in (2, 4))
-    assert back.note == ""
+    assert decoded.pixels.dtype == pixels.dtype
+    assert np.array_equal(decoded.pixels, pixels)
+    assert decoded.profile == PROFILE
+    assert (decoded.gray, decoded.alpha) == (pixels.shape[2] < 3, pixels.shape[2] in (2, 4))
+    assert decoded.note == ""
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_a_png_in_strips_is_the_picture_for_pillow_too(channels: int) -> None:
+def test_pillow_reads_a_png_written_in_strips(channels: int) -> None:
     pixels = noise(channels)
     image = Image.open(io.BytesIO(encoded(pixels, cuts=(1, 20, 49))))
     image.load()
@@ -64,41 +64,41 @@ def test_orientation_is_applied_at_any_depth(orientation: int, deep: bool) -> No
     pixels = noise(3, size=(5, 7))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    upright = read_picture(saved(Image.fromarray(pixels), exif=exif)).pixels
+    upright = read_picture(pil_encoded(Image.fromarray(pixels), exif=exif)).pixels
     if deep:
         file = encoded(pixels.astype(np.uint16) * 257)
         data = exif.tobytes().removeprefix(b"Exif\0\0")
         chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
-        got = read_picture(file[:33] + chunk + file[33:]).pixels
-        assert got.dtype == np.uint16
-        assert np.array_equal(got // 257, upright)
+        decoded = read_picture(file[:33] + chunk + file[33:]).pixels
+        assert decoded.dtype == np.uint16
+        assert np.array_equal(decoded // 257, upright)
     else:
         turned = [pixels, pixels.swapaxes(0, 1)][orientation > 4]
         assert upright.shape == turned.shape
 
 
-def test_palettes_and_colour_spaces_become_gray_or_rgb_with_alpha_where_there_is_any() -> None:
+def test_palettes_and_colour_spaces_become_gray_or_rgb_with_any_alpha() -> None:
     colours = Image.fromarray(noise(3))
     palette = colours.convert("P", palette=Image.Palette.ADAPTIVE)
-    assert read_picture(saved(palette)).pixels.shape[2] == 3
-    assert read_picture(saved(palette, transparency=0)).pixels.shape[2] == 4
-    assert read_picture(saved(Image.fromarray(noise(1)[..., 0]), transparency=7)).pixels.shape[2] == 2
-    cmyk = read_picture(saved(colours.convert("CMYK"), "JPEG", icc_profile=PROFILE))
+    assert read_picture(pil_encoded(palette)).pixels.shape[2] == 3
+    assert read_picture(pil_encoded(palette, transparency=0)).pixels.shape[2] == 4
+    assert read_picture(pil_encoded(Image.fromarray(noise(1)[..., 0]), transparency=7)).pixels.shape[2] == 2
+    cmyk = read_picture(pil_encoded(colours.convert("CMYK"), "JPEG", icc_profile=PROFILE))
     assert cmyk.pixels.shape[2] == 3
     assert cmyk.profile is None
     assert "CMYK" in cmyk.note
     assert pixels_of(Image.fromarray(noise(1)[..., 0]).convert("1")).shape[2] == 1
 
 
-def test_of_an_animation_the_first_frame_is_taken_and_said() -> None:
+def test_the_first_frame_of_an_animation_is_read_with_a_note() -> None:
     frames = [Image.fromarray(noise(channels)[..., :1].repeat(3, 2)) for channels in (1, 2)]
-    picture = read_picture(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    picture = read_picture(pil_encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert picture.note == "animation: its first frame"
     assert np.array_equal(picture.pixels[..., 0], np.asarray(frames[0])[..., 0])
 
 
 @pytest.mark.parametrize(
-    ("suffix", "channels", "deep", "lost"),
+    ("suffix", "channels", "deep", "dropped"),
     [
         (".jpg", 4, False, "transparency (JPEG has none)"),
         (".bmp", 3, True, "16 bits (BMP has 8)"),
@@ -106,27 +106,27 @@ def test_of_an_animation_the_first_frame_is_taken_and_said() -> None:
         (".webp", 4, False, ""),
     ],
 )
-def test_what_a_format_cannot_hold_is_said(suffix: str, channels: int, deep: bool, lost: str) -> None:
+def test_what_a_format_drops_is_returned(suffix: str, channels: int, deep: bool, dropped: str) -> None:
     file = io.BytesIO()
     pixels = noise(channels, deep=deep)
-    assert write_strips(file, suffix, [pixels], pixels.shape, deep=deep) == lost
+    assert write_strips(file, suffix, [pixels], pixels.shape, deep=deep) == dropped
     assert read_picture(file.getvalue()).pixels.dtype == np.uint8
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
-def test_lossy_formats_are_written_nearly_without_loss(suffix: str) -> None:
+def test_lossy_formats_are_written_with_high_quality(suffix: str) -> None:
     rows, columns = np.mgrid[0:64, 0:64]
     smooth = np.stack([rows * 4, columns * 4, (rows + columns) * 2], -1).astype(np.uint8)
     smooth[20:40, 20:40] = (200, 30, 60)
-    back = read_picture(encoded(smooth, suffix)).pixels
-    mse = float(((back.astype(float) - smooth) ** 2).mean())
-    assert 10 * np.log10(255**2 / mse) > 35  # quality 30 with halved colours: below 30 dB
+    decoded = read_picture(encoded(smooth, suffix)).pixels
+    mse = float(((decoded.astype(float) - smooth) ** 2).mean())
+    assert 10 * np.log10(255**2 / mse) > 35  # quality 30 with chroma subsampling: below 30 dB
 
 
-def test_a_jpeg_keeps_all_its_colours_and_has_quality_95() -> None:
+def test_a_jpeg_has_quality_95_without_chroma_subsampling() -> None:
     image = Image.open(io.BytesIO(encoded(noise(3), ".jpg")))
-    assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # type: ignore[attr-defined] # no channel is halved
-    # The IJG's scaling of the table in the standard (ITU-T T.81, K.1): at quality 95 a tenth, rounded.
+    assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # type: ignore[attr-defined] # no channel is subsampled
+    # The standard's table (ITU-T T.81, K.1) scaled as the IJG does: at quality 95 to a tenth, rounded.
     assert image.quantization[0][:4] == [2, 1, 1, 2]  # type: ignore[attr-defined] # from 16, 11, 10, 16
 
 
@@ -136,17 +136,17 @@ def test_a_picture_too_large_for_its_format_is_refused() -> None:
         encoded(pixels, ".webp")
 
 
-def test_large_pictures_are_refused_by_their_header() -> None:
-    head = encoded(noise(1))
-    bomb = head[:16] + struct.pack(">II", 100_000, 100_000) + head[24:29]
-    bomb += struct.pack(">I", zlib.crc32(bomb[12:])) + head[33:]
+def test_too_large_pictures_are_refused_by_their_header() -> None:
+    content = encoded(noise(1))
+    bomb = content[:16] + struct.pack(">II", 100_000, 100_000) + content[24:29]
+    bomb += struct.pack(">I", zlib.crc32(bomb[12:])) + content[33:]
     with pytest.raises(ImageFileError, match=r"bomb: has 100000x100000 pixels, more than the 1000 allowed"):
         read_picture(bomb, "bomb", max_pixels=1000)
-    assert read_picture(head, max_pixels=50 * 31).pixels.shape == (50, 31, 1)
+    assert read_picture(content, max_pixels=50 * 31).pixels.shape == (50, 31, 1)
 
 
 @pytest.mark.parametrize("options", [{"planarconfig": "separate"}, {"predictor": True, "compression": "zlib"}])
-def test_sixteen_bit_tiff_is_read_however_it_is_laid_out(options: dict[str, Any]) -> None:
+def test_a_sixteen_bit_tiff_is_read_in_any_layout(options: dict[str, Any]) -> None:
     pixels = noise(3, deep=True)
     file = io.BytesIO()
     planes = pixels.transpose(2, 0, 1) if "planarconfig" in options else pixels
@@ -154,7 +154,7 @@ def test_sixteen_bit_tiff_is_read_however_it_is_laid_out(options: dict[str, Any]
     assert np.array_equal(read_picture(file.getvalue()).pixels, pixels)
 
 
-def test_a_sixteen_bit_tiff_may_be_turned() -> None:
+def test_the_orientation_of_a_sixteen_bit_tiff_is_applied() -> None:
     pixels = noise(3, deep=True)
     file = io.BytesIO()
     tifffile.imwrite(file, pixels, photometric="rgb", extratags=[(0x0112, "H", 1, 6, True)])
@@ -163,8 +163,8 @@ def test_a_sixteen_bit_tiff_may_be_turned() -> None:
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_broken_files_are_refused_in_one_line(tmp_path: Path, deep: bool) -> None:
-    whole = encoded(noise(3, deep=deep, size=(80, 80)))
-    for number, content in enumerate([b"", b"no image", whole[: len(whole) // 2], whole[:40]]):
+    intact = encoded(noise(3, deep=deep, size=(80, 80)))
+    for number, content in enumerate([b"", b"no image", intact[: len(intact) // 2], intact[:40]]):
         path = tmp_path / f"{number}.png"
         path.write_bytes(content)
         with pytest.raises(
@@ -175,4 +175,4 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path, deep: bool) -> Non
     with pytest.raises(ImageFileError, match=r"none\.png: cannot be read \(No such file"):
         read_picture(tmp_path / "none.png")
     with pytest.raises(ImageFileError, match="floating-point image"):
-        read_picture(saved(Image.new("F", (4, 4)), "TIFF"))
+        read_picture(pil_encoded(Image.new("F", (4, 4)), "TIFF"))
