@@ -1,16 +1,14 @@
 """Run folders with known scores, written without training."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from sr.io.run_folder import RunFolder
+from sr.io.samples import Crops, Square, write_samples
 from sr.io.tables import write_table
 from sr.runs.schema import RunResult, Status, write_result
 from sr.runs.scores import over_images
@@ -79,7 +77,7 @@ class RunFolders:
         result = _result(folder.path.name, images, "all" if folds else 0)
         write_result(folder.path, replace(result, **changes))
         if output_gray is not None:
-            _write_samples(folder.samples, [row["name"] for row in images], output_gray)
+            write_samples(folder.samples, _gray_samples([row["name"] for row in images], output_gray))
         return folder.path
 
 
@@ -106,17 +104,11 @@ def _result(name: str, images: Sequence[Mapping[str, Any]], fold: int | str) -> 
     )
 
 
-def _write_samples(path: Path, names: Sequence[str], output_gray: int) -> None:
-    """A sheet as `sr.callbacks.pictures.SampleCrops` lays it out: rows of input, output and target, in gray."""
-    height = max(TILE_SIDES)
-    sheet = np.zeros((height * len(names), 3 * height, 3), np.uint8)
+def _gray_samples(names: Sequence[str], output_gray: int) -> list[tuple[Square, Crops]]:
     rows = []
     for number, name in enumerate(names):
         side = TILE_SIDES[number % len(TILE_SIDES)]
-        for column, gray in enumerate((INPUT_GRAY, output_gray, TARGET_GRAY)):
-            rectangle = slice(number * height, number * height + side), slice(column * side, (column + 1) * side)
-            sheet[rectangle] = gray + number
-        rows.append({"name": name, "top": 0, "left": 0, "side": side})
-    text = PngInfo()
-    text.add_text("sr", json.dumps({"side": height, "rows": rows}))
-    Image.fromarray(sheet).save(path, pnginfo=text)
+        grays = (INPUT_GRAY, output_gray, TARGET_GRAY)
+        crops = Crops(*(np.full((side, side, 3), gray + number, np.uint8) for gray in grays))
+        rows.append((Square(name, 0, 0, side), crops))
+    return rows

@@ -1,23 +1,19 @@
 """Sample pictures of validation images: whole images in TensorBoard, crops for the report."""
 
-import json
 from pathlib import Path
-from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from sr.callbacks.checkpoints import epoch_is_best
 from sr.errors import check_at_least
 from sr.image import quantise, resize, to_uint8
-from sr.io.atomic import whole_file
-from sr.io.images import to_pil
 from sr.io.run_folder import RunFolder
+from sr.io.samples import Crops, Square, write_samples
 from sr.terms import Batch, Part, StepOutput
 
 
@@ -66,20 +62,10 @@ def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor
     return quantise(torch.cat([enlarged, sr.float(), hr, error], dim=-1))
 
 
-class _Layout(TypedDict):
-    """Where the square of an image lies, in pixels."""
-
-    name: str
-    top: int
-    left: int
-    side: int
-
-
 class SampleCrops(Callback):
     """Write ``samples.png`` at the best epoch: a row per validation image, with columns input, output and target.
 
-    Each row shows the square in which the input is worst, so every model shows the same one. The PNG text chunk ``sr``
-    holds the names of the rows and the position and side of each square, as JSON.
+    Each row shows the square in which the input is worst, so every model shows the same one.
     """
 
     def __init__(self, side: int = 96, images: int = 64) -> None:
@@ -87,7 +73,7 @@ class SampleCrops(Callback):
         check_at_least("callbacks: side", side, 1)
         check_at_least("callbacks: images", images, 0)
         self.side, self.images = side, images
-        self._rows: list[tuple[float, _Layout, Tensor]] = []
+        self._rows: list[tuple[float, Square, Crops]] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the squares of the previous validation."""
@@ -110,19 +96,18 @@ class SampleCrops(Callback):
             enlarged = resize(batch["lr"][position].float(), hr.shape[-1] / batch["lr"].shape[-1])
             top, left, side = worst_square(enlarged, hr, self.side)
             square = (slice(None), slice(top, top + side), slice(left, left + side))
-            strip = torch.cat(
-                [to_uint8(image[square]) for image in (enlarged, outputs["sr"][position].float(), hr)], -1
-            )
-            layout: _Layout = {"name": name, "top": top, "left": left, "side": side}
-            self._rows.append((float(outputs["scores"]["input_psnr"][position]), layout, strip.cpu()))
-        self._rows = sorted(self._rows, key=lambda row: (row[0], row[1]["name"]))[: self.images]
+            images = (enlarged, outputs["sr"][position].float(), hr)
+            crops = Crops(*(to_uint8(image[square]).permute(1, 2, 0).cpu().numpy() for image in images))
+            input_psnr = float(outputs["scores"]["input_psnr"][position])
+            self._rows.append((input_psnr, Square(name, top, left, side), crops))
+        self._rows = sorted(self._rows, key=lambda row: (row[0], row[1].name))[: self.images]
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file if this epoch is the best so far."""
         rows, self._rows = self._rows, []
         if rows and epoch_is_best(trainer):
-            _write_samples(RunFolder(Path(trainer.default_root_dir)).samples, rows)
+            write_samples(RunFolder(Path(trainer.default_root_dir)).samples, [row[1:] for row in rows])
 
 
 def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int]:
@@ -137,15 +122,3 @@ def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int
     means = F.avg_pool2d(error, side, step)
     row, column = divmod(int(means.argmax()), means.shape[-1])
     return row * step, column * step, side
-
-
-def _write_samples(path: Path, rows: list[tuple[float, _Layout, Tensor]]) -> None:
-    """Write the strips below one another as one picture, narrower ones padded with black."""
-    side = max(layout["side"] for _, layout, _ in rows)
-    sheet = torch.zeros(3, side * len(rows), 3 * side, dtype=torch.uint8)
-    for number, (_, _, strip) in enumerate(rows):
-        sheet[:, number * side : number * side + strip.shape[1], : strip.shape[2]] = strip
-    text = PngInfo()
-    text.add_text("sr", json.dumps({"side": side, "rows": [layout for _, layout, _ in rows]}))
-    with whole_file(path) as file:
-        to_pil(sheet).save(file, "PNG", pnginfo=text)

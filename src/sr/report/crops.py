@@ -2,17 +2,14 @@
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from sr.io.run_folder import RunFolder
+from sr.io.samples import Crop, Crops, read_samples
 from sr.report.board import Row
 from sr.report.run import Run
 
@@ -20,8 +17,6 @@ ERROR_GAIN = 4  # amplification of the error images
 
 _MAX_IMAGES = 4
 _MAX_RUNS = 5
-
-Pixels: TypeAlias = NDArray[np.uint8]  # (side, side, 3)
 
 
 @dataclass(frozen=True)
@@ -41,14 +36,6 @@ class Strip:
     name: str
     spread: float
     tiles: list[Tile]
-
-
-class Crops(NamedTuple):
-    """The crops that a run kept of an image."""
-
-    source: Pixels
-    output: Pixels
-    target: Pixels
 
 
 def strips(rows: Sequence[Row], problems: list[str]) -> list[Strip]:
@@ -89,22 +76,9 @@ def _read(run: Run, problems: list[str]) -> dict[str, Crops]:
     folders = [part for folder in map(RunFolder, run.folders) for part in (folder, *folder.folds)]
     for path in sorted(folder.samples for folder in folders if folder.samples.exists()):
         try:
-            crops |= _cut(path)
+            crops |= read_samples(path)
         except (OSError, ValueError, KeyError, TypeError, Image.DecompressionBombError) as error:
             problems.append(f"{path}: left out, it is damaged ({' '.join(str(error).split())})")
-    return crops
-
-
-def _cut(path: Path) -> dict[str, Crops]:
-    """Cut a sheet of samples into its crops; see `sr.callbacks.pictures.SampleCrops` for its layout."""
-    with Image.open(path, formats=("PNG",)) as picture:
-        layout = json.loads(picture.info["sr"])
-        sheet: Pixels = np.asarray(picture.convert("RGB"))
-    crops = {}
-    for number, place in enumerate(layout["rows"]):
-        top, side = number * layout["side"], place["side"]
-        strip = sheet[top : top + side]
-        crops[place["name"]] = Crops(*(strip[:, column * side : (column + 1) * side] for column in range(3)))
     return crops
 
 
@@ -117,12 +91,12 @@ def _strip(name: str, spread: float, runs: Sequence[Run], crops: Sequence[Crops]
     return Strip(name, spread, [*tiles, Tile("target", _uri(target))])
 
 
-def _error(output: Pixels, target: Pixels) -> str:
+def _error(output: Crop, target: Crop) -> str:
     difference = np.abs(output.astype(np.int16) - target.astype(np.int16)) * ERROR_GAIN
     return _uri(difference.clip(0, 255).astype(np.uint8))
 
 
-def _uri(pixels: Pixels) -> str:
+def _uri(pixels: Crop) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

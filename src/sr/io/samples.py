@@ -1,0 +1,67 @@
+"""``samples.png`` of a run: crops of its validation images.
+
+A row per image with the columns input, output and target, narrower rows padded with black. The PNG text chunk ``sr``
+holds the side of the rows and, for each, the name of the image and where the crop lies in it, as JSON.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from sr.io.atomic import whole_file
+
+Crop: TypeAlias = NDArray[np.uint8]  # (side, side, 3)
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square of an image, in pixels."""
+
+    name: str
+    top: int
+    left: int
+    side: int
+
+
+class Crops(NamedTuple):
+    """The square of an image before, after and as the network should have enlarged it."""
+
+    source: Crop
+    output: Crop
+    target: Crop
+
+
+def write_samples(path: Path, rows: Sequence[tuple[Square, Crops]]) -> None:
+    """Write at least one row."""
+    side = max(square.side for square, _ in rows)
+    sheet = np.zeros((side * len(rows), 3 * side, 3), np.uint8)
+    for number, (square, crops) in enumerate(rows):
+        sheet[number * side : number * side + square.side, : 3 * square.side] = np.concatenate(crops, axis=1)
+    text = PngInfo()
+    text.add_text("sr", json.dumps({"side": side, "rows": [asdict(square) for square, _ in rows]}))
+    with whole_file(path) as file:
+        Image.fromarray(sheet).save(file, "PNG", pnginfo=text)
+
+
+def read_samples(path: Path) -> dict[str, Crops]:
+    """Read the crops by the names of their images.
+
+    Raises:
+        OSError: if the file is missing or damaged, as also ValueError, KeyError and TypeError.
+    """
+    with Image.open(path, formats=("PNG",)) as picture:
+        layout = json.loads(picture.info["sr"])
+        sheet = np.asarray(picture.convert("RGB"))
+    crops = {}
+    for number, square in enumerate(layout["rows"]):
+        top, side = number * layout["side"], square["side"]
+        row = sheet[top : top + side]
+        crops[square["name"]] = Crops(*(row[:, column * side : (column + 1) * side] for column in range(3)))
+    return crops
