@@ -10,7 +10,7 @@ from optuna import Trial, TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 from plotly.graph_objects import Figure
 
-from hydra_plugins.sr_optuna._study import opened, place_of
+from hydra_plugins.sr_optuna._study import open_study, study_config
 from sr.cli import main
 from sr.errors import UserError
 from sr.report import search
@@ -42,7 +42,7 @@ def make_study(folder: Path, objective: Callable[[Trial], float | tuple[float, .
     """A search folder as written by the sweeper."""
     folder.mkdir()
     (folder / "multirun.yaml").write_text("hydra: {sweeper: {storage: null, study_name: null}}")
-    with opened(place_of(folder, None, None), directions=list(directions)) as (study, _):
+    with open_study(study_config(folder, None, None), directions=list(directions)) as (study, _):
         study.sampler = optuna.samplers.RandomSampler(seed=0)
         study.optimize(objective, n_trials=10, catch=ValueError)
     return folder
@@ -81,7 +81,7 @@ def test_complete_trials_come_first_the_best_on_top_then_the_others_by_number(
 ) -> None:
     folder = make_study(tmp_path / "search", hill, direction)
     write_search(folder)
-    with opened(place_of(folder, None, None)) as (study, _):
+    with open_study(study_config(folder, None, None)) as (study, _):
         complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     expected = [trial.number for trial in sorted(complete, key=lambda trial: sign * trial.values[0])] + [3, 4, 5]
     rows = re.findall(r"<tr><td>(\d+)</td><td>\w+</td>", (folder / FILE).read_text())
@@ -90,7 +90,7 @@ def test_complete_trials_come_first_the_best_on_top_then_the_others_by_number(
 
 def test_hours_are_the_sum_of_all_trials(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "search", hill, "maximize")
-    with opened(place_of(folder, None, None)) as (study, _):
+    with open_study(study_config(folder, None, None)) as (study, _):
         seconds = [trial.duration.total_seconds() for trial in study.trials if trial.duration]
     assert len(seconds) == 10
     assert write_search(folder).hours == pytest.approx(sum(seconds) / 3600)
@@ -116,7 +116,7 @@ def test_importances_are_those_for_reaching_the_better_end(tmp_path: Path, monke
     monkeypatch.setattr(search, "_PLOTS", (importances,))
     folder = make_study(tmp_path / "search", height_and_cost, "maximize", "minimize")
     write_search(folder)
-    with opened(place_of(folder, None, None)) as (study, _):
+    with open_study(study_config(folder, None, None)) as (study, _):
         height, cost = study.trials[1].values
     assert targets == [-height, cost]
 
@@ -155,7 +155,7 @@ def test_a_folder_without_a_search_or_a_study_is_refused_in_one_line(
     with pytest.raises(SystemExit) as exit_info:
         main(["search", str(tmp_path)])
     assert exit_info.value.code == 2
-    assert re.fullmatch(r"error: .*: no search in it: name the folder of one .*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"error: .*: contains no search: give the hydra.sweep.dir .*\n", capsys.readouterr().err)
     (tmp_path / "multirun.yaml").write_text("hydra: {sweeper: {storage: null, study_name: null}}")
     with pytest.raises(UserError, match="the study of this search is missing"):
         write_search(tmp_path)

@@ -1,4 +1,4 @@
-"""How the commands that a search prints name the program; tests/search/conftest.py sets that for all other tests."""
+"""The program in the commands that a search prints; tests/search/conftest.py replaces it in the other tests."""
 
 import sys
 from importlib.machinery import ModuleSpec
@@ -11,7 +11,7 @@ from hydra_plugins.sr_optuna import _best
 program = _best._program  # before the fixture replaces it
 
 
-def test_the_program_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_commands_use_the_program_as_started(monkeypatch: pytest.MonkeyPatch) -> None:
     main = ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)
     main.__spec__ = ModuleSpec("sr.train", None)

@@ -1,4 +1,4 @@
-"""The Optuna sweeper on functions with known optima, and on what can happen to a search."""
+"""The Optuna sweeper on functions with known optima: samplers, pruners, failures, kills and shared studies."""
 
 import importlib
 import signal
@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from hydra_plugins.sr_optuna import errors
 from hydra_plugins.sr_optuna._space import grid_points, parse_space
-from hydra_plugins.sr_optuna._study import JOURNAL, make_sampler, opened, place_of
+from hydra_plugins.sr_optuna._study import JOURNAL, make_sampler, open_study, study_config
 from hydra_plugins.sr_optuna.errors import SearchError
 from tests.support import postgres, search_app
 from tests.support.searches import study_of
@@ -28,32 +28,32 @@ RunSearch = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunSearch:
-    """Run a search of the small app in this process; its exit code and what it printed."""
+    """Run a search of the test app in this process; returns the exit code and the output."""
 
     def run(*overrides: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["search_app", *_line(tmp_path, overrides)])
+        monkeypatch.setattr(sys, "argv", ["search_app", *_arguments(tmp_path, overrides)])
         code = 0
         try:
             search_app.task()
-        except SystemExit as end:
-            code = int(end.code or 0)
+        except SystemExit as error:
+            code = int(error.code or 0)
         captured = capfd.readouterr()
         return code, captured.out + captured.err
 
     return run
 
 
-def _line(folder: Path, overrides: Sequence[str]) -> list[str]:
+def _arguments(folder: Path, overrides: Sequence[str]) -> list[str]:
     return ["-m", "hydra/sweeper=optuna", f"hydra.sweep.dir={folder / 'search'}", *overrides]
 
 
 def _start(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
-    line = [sys.executable, "-m", "tests.support.search_app", *_line(folder, overrides)]
-    return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = [sys.executable, "-m", "tests.support.search_app", *_arguments(folder, overrides)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def calls_of(folder: Path) -> Counter[str]:
-    """How often each trial began and came to its end."""
+    """How often each trial began and ended."""
     return Counter((folder / "search" / "calls").read_text().splitlines())
 
 
@@ -72,7 +72,7 @@ def calls_of(folder: Path) -> Counter[str]:
         ("x=true,null,'a b',[1,2]", CategoricalDistribution([True, None, "'a b'", "[1,2]"])),
     ],
 )
-def test_hydras_grammar_becomes_a_distribution(text: str, expected: object) -> None:
+def test_hydra_sweeps_become_distributions(text: str, expected: object) -> None:
     space = parse_space(OverridesParser.create().parse_overrides(["z=1", text]))
     assert dict(space.distributions) == {"x": expected}
     assert space.fixed == ["z=1"]
@@ -87,7 +87,7 @@ def test_hydras_grammar_becomes_a_distribution(text: str, expected: object) -> N
         ("x=tag(log,range(1,9))", "cannot be logarithmic"),
     ],
 )
-def test_a_space_with_nothing_in_it_is_refused_by_its_name(text: str, message: str) -> None:
+def test_an_invalid_space_raises_an_error_that_names_it(text: str, message: str) -> None:
     with pytest.raises(SearchError, match=message) as error:
         parse_space(OverridesParser.create().parse_overrides([text]))
     assert text in str(error.value)
@@ -102,18 +102,18 @@ def test_a_grid_is_the_product_of_choices_and_ranges() -> None:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "nsgaii"])
-def test_the_points_of_a_search_depend_on_seed_and_number_alone(sampler: str) -> None:
+def test_points_depend_only_on_seed_and_trial_number(sampler: str) -> None:
     space: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
 
     def points(seed: int) -> list[tuple[float, ...]]:
         study = optuna.create_study()
-        chosen = []
+        sampled = []
         for number in range(40):
             study.sampler = make_sampler(sampler, None, seed, number)
             trial = study.ask(space)
             study.tell(trial, (trial.params["x"] - 0.3) ** 2 + (trial.params["y"] - 0.7) ** 2)
-            chosen.append(tuple(trial.params.values()))
-        return chosen
+            sampled.append(tuple(trial.params.values()))
+        return sampled
 
     first = points(0)
     assert len(set(first)) == 40
@@ -122,8 +122,8 @@ def test_the_points_of_a_search_depend_on_seed_and_number_alone(sampler: str) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sampler", "within"), [("tpe", 0.5), ("random", 2.0), ("cmaes", 0.5), ("nsgaii", 2.0)])
-def test_each_sampler_climbs_the_hill(search: RunSearch, tmp_path: Path, sampler: str, within: float) -> None:
+@pytest.mark.parametrize(("sampler", "tolerance"), [("tpe", 0.5), ("random", 2.0), ("cmaes", 0.5), ("nsgaii", 2.0)])
+def test_each_sampler_approaches_the_optimum(search: RunSearch, tmp_path: Path, sampler: str, tolerance: float) -> None:
     space = ["x=interval(-8,8)", "y=int(interval(0,6))"]
     options = ["hydra.sweeper.sampler_options={population_size: 8}"] if sampler == "nsgaii" else []
     code, text = search(
@@ -135,41 +135,41 @@ def test_each_sampler_climbs_the_hill(search: RunSearch, tmp_path: Path, sampler
     assert code == 0, text
     study = study_of(tmp_path)
     assert len(study.trials) == 40
-    assert study.best_value > -(within**2) - 1
+    assert study.best_value > -(tolerance**2) - 1
     assert f"best: trial {study.best_trial.number}" in text
 
 
-def test_minimizing_is_a_direction(search: RunSearch, tmp_path: Path) -> None:
+def test_direction_minimize(search: RunSearch, tmp_path: Path) -> None:
     code, text = search("hydra.sweeper.direction=minimize", "hydra.sweeper.n_trials=10", "x=interval(2,8)")
     assert code == 0, text
     assert study_of(tmp_path).best_value == min(value for trial in study_of(tmp_path).trials for value in trial.values)
 
 
-def test_a_grid_visits_every_point_once_and_the_same_command_adds_none(search: RunSearch, tmp_path: Path) -> None:
-    line = ["hydra.sweeper.sampler=grid", "x=choice(0,2)", "y=range(2,4)", "kind=a,b"]
-    code, text = search(*line)
+def test_a_grid_visits_every_point_once_even_if_repeated(search: RunSearch, tmp_path: Path) -> None:
+    overrides = ["hydra.sweeper.sampler=grid", "x=choice(0,2)", "y=range(2,4)", "kind=a,b"]
+    code, text = search(*overrides)
     assert code == 0, text
     trials = study_of(tmp_path).trials
     assert len(trials) == len({tuple(trial.params.values()) for trial in trials}) == 8
     best = study_of(tmp_path).best_trial
     assert best.params == {"x": 2, "y": 3, "kind": "a"}
-    code, text = search(*line)
+    code, text = search(*overrides)
     assert code == 0, text
     assert "8 of 8 trials: 8 complete" in text
     assert sum(calls_of(tmp_path).values()) == 16
 
 
 @pytest.mark.slow
-def test_a_function_may_make_the_space_depend_on_choices(search: RunSearch, tmp_path: Path) -> None:
+def test_a_search_space_function_can_be_conditional(search: RunSearch, tmp_path: Path) -> None:
     target = "hydra.sweeper.search_space={_target_: tests.support.search_app.conditional}"
     code, text = search("hydra.sweeper.n_trials=12", target, "x=interval(0,1)")
     assert code == 0, text
     trials = study_of(tmp_path).trials
     assert {("y" in trial.params) == (trial.params["kind"] == "deep") for trial in trials} == {True}
     assert {trial.params["kind"] for trial in trials} == {"flat", "deep"}
-    flat = next(trial for trial in trials if trial.params["kind"] == "flat")
-    assert flat.user_attrs["overrides"][-1] == "x=7.0"
-    assert flat.value == pytest.approx(-25 - 9)
+    flat_trial = next(trial for trial in trials if trial.params["kind"] == "flat")
+    assert flat_trial.user_attrs["overrides"][-1] == "x=7.0"
+    assert flat_trial.value == pytest.approx(-25 - 9)
 
 
 @pytest.mark.slow
@@ -182,10 +182,10 @@ def test_two_objectives_give_the_pareto_front(search: RunSearch, tmp_path: Path)
     front = {trial.number for trial in study.best_trials}
     points = {trial.number: trial.values for trial in study.trials}
     dominated = {
-        one
-        for one, (gain, cost) in points.items()
-        for other, (more, less) in points.items()
-        if (more >= gain and less <= cost) and (more, less) != (gain, cost)
+        number
+        for number, (gain, cost) in points.items()
+        for other_gain, other_cost in points.values()
+        if (other_gain >= gain and other_cost <= cost) and (other_gain, other_cost) != (gain, cost)
     }
     assert front == set(points) - dominated
     assert text.count("Pareto front: trial") == len(front)
@@ -194,7 +194,7 @@ def test_two_objectives_give_the_pareto_front(search: RunSearch, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
-def test_a_pruner_ends_hopeless_trials_early(search: RunSearch, tmp_path: Path, pruner: str) -> None:
+def test_a_pruner_stops_unpromising_trials_early(search: RunSearch, tmp_path: Path, pruner: str) -> None:
     options = {"median": "n_startup_trials: 3", "halving": "min_resource: 1", "hyperband": "max_resource: 9"}[pruner]
     code, text = search(
         f"hydra.sweeper.pruner={pruner}",
@@ -214,7 +214,7 @@ def test_a_pruner_ends_hopeless_trials_early(search: RunSearch, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("how", "reason"), [("raise", "ValueError: planted failure"), ("infinite", "inf"), ("none", "None")]
 )
-def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(
+def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_continues(
     search: RunSearch, tmp_path: Path, how: str, reason: str
 ) -> None:
     code, text = search("hydra.sweeper.n_trials=5", "x=interval(0,4)", "bad=[1,3]", f"how={how}")
@@ -226,17 +226,17 @@ def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(
     assert "5 of 5 trials: 3 complete, 2 fail" in text
 
 
-def test_failures_in_a_row_end_the_search_with_one_line(search: RunSearch, tmp_path: Path) -> None:
+def test_consecutive_failures_end_the_search(search: RunSearch, tmp_path: Path) -> None:
     code, text = search(
         "hydra.sweeper.n_trials=9", "hydra.sweeper.max_failures=3", "x=interval(0,4)", "bad=[1,2,3,4,5]"
     )
     assert code == 1
-    assert "error: the last 3 trials failed, the last because: ValueError: planted failure" in text
+    assert "error: the last 3 trials failed, most recently with ValueError: planted failure" in text
     assert len(study_of(tmp_path).trials) == 4
 
 
 @pytest.mark.slow
-def test_a_completed_trial_restarts_the_count_of_failures(search: RunSearch, tmp_path: Path) -> None:
+def test_a_completed_trial_resets_the_failure_count(search: RunSearch, tmp_path: Path) -> None:
     code, text = search(
         "hydra.sweeper.n_trials=10", "hydra.sweeper.max_failures=5", "x=interval(0,4)", "bad=[0,1,2,3,5,6,7,8]"
     )
@@ -245,20 +245,20 @@ def test_a_completed_trial_restarts_the_count_of_failures(search: RunSearch, tmp
     assert states == ["FAIL"] * 4 + ["COMPLETE"] + ["FAIL"] * 4 + ["COMPLETE"]
 
 
-def test_the_failure_that_reaches_the_limit_is_the_last(search: RunSearch, tmp_path: Path) -> None:
+def test_the_search_stops_at_the_failure_that_reaches_the_limit(search: RunSearch, tmp_path: Path) -> None:
     code, _ = search("hydra.sweeper.n_trials=9", "hydra.sweeper.max_failures=1", "x=interval(0,4)", "bad=[1]")
     assert code == 1
     assert [trial.state.name for trial in study_of(tmp_path).trials] == ["COMPLETE", "FAIL"]
 
 
-def test_errors_stay_the_same_classes_when_hydra_loads_the_plugin_again() -> None:
-    before = errors.SearchError
-    assert importlib.reload(errors).SearchError is before
+def test_error_classes_survive_a_reload_of_the_plugin() -> None:
+    class_before = errors.SearchError
+    assert importlib.reload(errors).SearchError is class_before
     with pytest.raises(errors.SearchError):
         make_sampler("no", None, 0)
 
 
-def test_a_job_that_changes_its_folder_reaches_its_study(
+def test_a_job_that_changes_the_working_directory_finds_its_study(
     search: RunSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -268,7 +268,7 @@ def test_a_job_that_changes_its_folder_reaches_its_study(
     assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.journal")] == [Path("search/study.journal")]
 
 
-def test_a_job_that_cannot_be_composed_fails_alone(search: RunSearch, tmp_path: Path) -> None:
+def test_a_job_that_cannot_be_composed_fails_only_its_trial(search: RunSearch, tmp_path: Path) -> None:
     code, text = search("hydra.sweeper.sampler=grid", "x=choice(1,'${nosuch:}',2)", "y=${x}")
     assert code == 0, text
     states = [trial.state.name for trial in study_of(tmp_path).trials]
@@ -276,39 +276,39 @@ def test_a_job_that_cannot_be_composed_fails_alone(search: RunSearch, tmp_path: 
     assert "nosuch" in study_of(tmp_path).trials[1].user_attrs["reason"]
 
 
-def test_equal_points_of_a_grid_are_one(search: RunSearch, tmp_path: Path) -> None:
+def test_a_grid_has_no_duplicate_points(search: RunSearch, tmp_path: Path) -> None:
     code, text = search("hydra.sweeper.sampler=grid", "x=choice(1,1,2)")
     assert code == 0, text
     assert "2 of 2 trials" in text
 
 
 @pytest.mark.slow
-def test_a_process_that_finds_nothing_to_take_ends_well(search: RunSearch, tmp_path: Path) -> None:
-    first = _start(tmp_path, "hydra.sweeper.n_trials=1", "x=interval(0,1)", "seconds=3")
-    _wait_for(tmp_path / "search" / "calls", "begin 0", first)
+def test_a_process_without_trials_left_to_run_exits_normally(search: RunSearch, tmp_path: Path) -> None:
+    first_process = _start(tmp_path, "hydra.sweeper.n_trials=1", "x=interval(0,1)", "seconds=3")
+    _wait_for(tmp_path / "search" / "calls", "begin 0", first_process)
     code, text = search("hydra.sweeper.n_trials=1", "x=interval(0,1)", "seconds=3")
     assert code == 0, text
     assert "1 of 1 trials: 1 running" in text
-    assert first.wait(timeout=60) == 0
+    assert first_process.wait(timeout=60) == 0
 
 
-def test_a_line_torn_while_others_write_is_cut_before_the_next(tmp_path: Path) -> None:
-    place = place_of(tmp_path, None, None)
-    with opened(place, directions=["maximize"]) as (study, _):
+def test_a_partial_journal_line_is_removed_before_the_next_write(tmp_path: Path) -> None:
+    config = study_config(tmp_path, None, None)
+    with open_study(config, directions=["maximize"]) as (study, _):
         study.ask()
         with (tmp_path / JOURNAL).open("ab") as file:
             file.write(b'{"op_code": 4, "wor')
         assert study.ask().number == 1
-    with opened(place) as (study, _):
+    with open_study(config) as (study, _):
         assert len(study.trials) == 2
 
 
 @pytest.mark.slow
-def test_a_trial_that_kills_its_process_at_every_start_fails_in_the_end(tmp_path: Path) -> None:
-    line = ["hydra.sweeper.n_trials=2", "x=interval(0,4)", "bad=[0]", "how=kill"]
+def test_a_trial_that_always_kills_its_process_eventually_fails(tmp_path: Path) -> None:
+    overrides = ["hydra.sweeper.n_trials=2", "x=interval(0,4)", "bad=[0]", "how=kill"]
     codes: list[int] = []
     while len(codes) < 9:
-        codes.append(_start(tmp_path, *line).wait(timeout=60))
+        codes.append(_start(tmp_path, *overrides).wait(timeout=60))
         if codes[-1] == 0:
             break
     assert codes == [-signal.SIGKILL] * 5 + [0]
@@ -332,15 +332,15 @@ def test_a_trial_that_kills_its_process_at_every_start_fails_in_the_end(tmp_path
             ["x=interval(0,1)", "hydra.sweeper.direction=[maximize,minimize]", "hydra.sweeper.pruner=median"],
             "one objective",
         ),
-        (["x=interval(0,1)", "hydra.sweeper.storage=study.txt"], "*.journal or a URL"),
+        (["x=interval(0,1)", "hydra.sweeper.storage=study.txt"], "*.journal file or a database URL"),
         (["x=interval(0,1)", "hydra.sweeper.storage='postgresql://me:secret@127.0.0.1:1/no'"], "127.0.0.1"),
         (
             ["x=interval(0,1)", "hydra.sweeper.storage='nosuch://x'"],
-            "use a file *.journal, sqlite:///FILE, or PostgreSQL",
+            "use a *.journal file, sqlite:///FILE or PostgreSQL",
         ),
         (
             ["x=interval(0,1)", "hydra.sweeper.storage='postgresql://me:p@se:secret@h/x'"],
-            "is not the URL of a database",
+            "not a database URL",
         ),
         (["x=interval(0,1)", "hydra.sweeper.storage='postgresql://127.0.0.1:1/x?password=secret'"], "127.0.0.1"),
         (
@@ -354,7 +354,7 @@ def test_a_trial_that_kills_its_process_at_every_start_fails_in_the_end(tmp_path
         (["hydra.sweeper.search_space={_target_: tests.support.search_app.no}"], "tests.support.search_app.no"),
     ],
 )
-def test_a_wrong_option_gets_one_clear_line(search: RunSearch, options: list[str], message: str) -> None:
+def test_an_invalid_option_prints_one_line(search: RunSearch, options: list[str], message: str) -> None:
     code, text = search(*options)
     assert code == 2, text
     assert message in text
@@ -363,20 +363,23 @@ def test_a_wrong_option_gets_one_clear_line(search: RunSearch, options: list[str
     assert text.count("\n") == 1
 
 
-def test_a_folder_holds_one_search(search: RunSearch) -> None:
+def test_a_folder_with_a_different_search_is_rejected(search: RunSearch) -> None:
     assert search("hydra.sweeper.n_trials=2", "x=interval(0,1)")[0] == 0
     code, text = search("hydra.sweeper.n_trials=2", "x=interval(0,2)")
     assert code == 2
-    assert "holds a search with another space" in text
+    assert "holds a different search, with space" in text
     code, text = search("hydra.sweeper.n_trials=2", "x=interval(0,1)", "y=1")
     assert code == 2
-    assert "holds a search with another fixed" in text
+    assert "holds a different search, with fixed [] instead of ['y=1']" in text
+    code, text = search("hydra.sweeper.n_trials=2", "x=interval(0,1)", "hydra.sweeper.direction=minimize")
+    assert code == 2
+    assert "holds a different search, with direction ['maximize'] instead of ['minimize']" in text
     code, text = search("hydra.sweeper.n_trials=3", "x=interval(0,1)")
     assert code == 0
     assert "3 of 3 trials" in text
 
 
-def test_a_journal_torn_by_a_kill_is_read_up_to_its_last_whole_line(search: RunSearch, tmp_path: Path) -> None:
+def test_a_journal_with_a_partial_last_line_is_readable(search: RunSearch, tmp_path: Path) -> None:
     assert search("hydra.sweeper.n_trials=3", "x=interval(0,1)")[0] == 0
     with (tmp_path / "search" / JOURNAL).open("ab") as file:
         file.write(b'{"op_code": 4, "wor')
@@ -386,18 +389,18 @@ def test_a_journal_torn_by_a_kill_is_read_up_to_its_last_whole_line(search: RunS
 
 
 @pytest.mark.slow
-def test_a_search_is_the_same_whether_interrupted_or_not(search: RunSearch, tmp_path: Path) -> None:
+def test_an_interrupted_search_equals_an_uninterrupted_one(search: RunSearch, tmp_path: Path) -> None:
     assert search("hydra.sweeper.n_trials=14", "x=interval(0,9)")[0] == 0
-    whole = [trial.params for trial in study_of(tmp_path).trials]
-    (tmp_path / "search").rename(tmp_path / "whole")
+    expected = [trial.params for trial in study_of(tmp_path).trials]
+    (tmp_path / "search").rename(tmp_path / "uninterrupted")
     for count in (5, 6, 14):
         assert search(f"hydra.sweeper.n_trials={count}", "x=interval(0,9)")[0] == 0
-    assert [trial.params for trial in study_of(tmp_path).trials] == whole
+    assert [trial.params for trial in study_of(tmp_path).trials] == expected
 
 
-def _wait_for(path: Path, words: str, process: "subprocess.Popen[str]") -> None:
+def _wait_for(path: Path, text: str, process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + 60
-    while not (path.is_file() and words in path.read_text()):
+    while not (path.is_file() and text in path.read_text()):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -405,17 +408,17 @@ def _wait_for(path: Path, words: str, process: "subprocess.Popen[str]") -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "grid"])
-def test_a_search_killed_in_the_middle_goes_on_to_the_exact_total(tmp_path: Path, sampler: str) -> None:
-    line = [f"hydra.sweeper.sampler={sampler}", "hydra.sweeper.n_trials=8", "x=range(0,20)", "seconds=0.3"]
-    first = _start(tmp_path, *line)
-    _wait_for(tmp_path / "search" / "calls", "begin 3", first)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+def test_a_killed_search_resumes_and_runs_the_exact_total(tmp_path: Path, sampler: str) -> None:
+    overrides = [f"hydra.sweeper.sampler={sampler}", "hydra.sweeper.n_trials=8", "x=range(0,20)", "seconds=0.3"]
+    killed = _start(tmp_path, *overrides)
+    _wait_for(tmp_path / "search" / "calls", "begin 3", killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
     assert [trial.state for trial in study_of(tmp_path).trials].count(TrialState.RUNNING) == 1
 
-    again = _start(tmp_path, *line)
-    text, _ = again.communicate(timeout=100)
-    assert again.returncode == 0, text
+    resumed = _start(tmp_path, *overrides)
+    text, _ = resumed.communicate(timeout=100)
+    assert resumed.returncode == 0, text
     assert [trial.state for trial in study_of(tmp_path).trials] == [TrialState.COMPLETE] * 8
     calls = calls_of(tmp_path)
     assert [calls[f"end {number}"] for number in range(8)] == [1] * 8
@@ -423,22 +426,22 @@ def test_a_search_killed_in_the_middle_goes_on_to_the_exact_total(tmp_path: Path
     assert sum(count for call, count in calls.items() if call.startswith("begin")) == 9
 
 
-def _share(folder: Path, *options: str) -> None:
-    """Two processes work on one study to its end."""
-    line = ["hydra.sweeper.n_trials=12", "x=range(0,40)", "seconds=0.1", *options]
-    both = [_start(folder, *line) for _ in range(2)]
-    for process in both:
+def _run_two_processes(folder: Path, *options: str) -> None:
+    """Run a search in two processes that share its study; each trial must run exactly once."""
+    overrides = ["hydra.sweeper.n_trials=12", "x=range(0,40)", "seconds=0.1", *options]
+    processes = [_start(folder, *overrides) for _ in range(2)]
+    for process in processes:
         text, _ = process.communicate(timeout=150)
         assert process.returncode == 0, text
     calls = calls_of(folder)
-    assert [calls[f"{word} {number}"] for number in range(12) for word in ("begin", "end")] == [1] * 24
+    assert [calls[f"{event} {number}"] for number in range(12) for event in ("begin", "end")] == [1] * 24
     assert sum(calls.values()) == 24
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["random", "grid"])
-def test_two_processes_share_a_journal_and_run_no_trial_twice(tmp_path: Path, sampler: str) -> None:
-    _share(tmp_path, f"hydra.sweeper.sampler={sampler}")
+def test_two_processes_share_a_journal(tmp_path: Path, sampler: str) -> None:
+    _run_two_processes(tmp_path, f"hydra.sweeper.sampler={sampler}")
     study = study_of(tmp_path)
     assert len(study.trials) == 12
     assert len({trial.user_attrs["sweeper"] for trial in study.trials}) == 2
@@ -448,11 +451,11 @@ def test_two_processes_share_a_journal_and_run_no_trial_twice(tmp_path: Path, sa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
-def test_launchers_of_other_processes_run_trials(tmp_path: Path, launcher: str) -> None:
-    more = ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
-    pytest.importorskip(f"hydra_plugins.hydra_{'joblib' if more else 'submitit'}_launcher")
+def test_launchers_run_trials_in_other_processes(tmp_path: Path, launcher: str) -> None:
+    options = ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
     process = _start(
-        tmp_path, f"hydra/launcher={launcher}", *more, "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=4",
+        tmp_path, f"hydra/launcher={launcher}", *options, "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=4",
         "x=interval(0,4)", "bad=[1]",
     )  # fmt: skip
     text, _ = process.communicate(timeout=150)
@@ -463,7 +466,7 @@ def test_launchers_of_other_processes_run_trials(tmp_path: Path, launcher: str) 
 
 
 @pytest.mark.slow
-def test_a_trial_whose_process_dies_fails_alone_and_costs_no_other(tmp_path: Path) -> None:
+def test_a_trial_whose_process_dies_does_not_affect_others(tmp_path: Path) -> None:
     process = _start(
         tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_trials=4", "x=interval(0,4)",
         "bad=[1]", "how=kill", "seconds=0.3",
@@ -476,17 +479,17 @@ def test_a_trial_whose_process_dies_fails_alone_and_costs_no_other(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_sweeper_is_an_ordinary_hydra_plugin(search: RunSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = [sys.executable, "-m", "tests.support.search_app", "hydra/sweeper=optuna"]
-    plugins = subprocess.run([*line, "--info", "plugins"], cwd=ROOT, capture_output=True, text=True, check=True)
+def test_hydra_lists_the_sweeper_and_its_options(search: RunSearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [sys.executable, "-m", "tests.support.search_app", "hydra/sweeper=optuna"]
+    plugins = subprocess.run([*command, "--info", "plugins"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "OptunaSweeper" in plugins.stdout
-    options = subprocess.run([*line, "--cfg", "hydra"], cwd=ROOT, capture_output=True, text=True, check=True)
+    options = subprocess.run([*command, "--cfg", "hydra"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "max_failures: 5" in options.stdout
-    light = "import sys, hydra_plugins.sr_optuna.sweeper; assert 'optuna' not in sys.modules"
-    subprocess.run([sys.executable, "-c", light], cwd=ROOT, check=True)
+    code = "import sys, hydra_plugins.sr_optuna.sweeper; assert 'optuna' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_the_study_opens_with_plain_optuna(search: RunSearch, tmp_path: Path) -> None:
+def test_the_study_opens_in_optuna(search: RunSearch, tmp_path: Path) -> None:
     assert search("hydra.sweeper.n_trials=2", "x=interval(0,1)")[0] == 0
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "search" / JOURNAL))
     study = optuna.load_study(study_name="search", storage=optuna.storages.JournalStorage(backend))
@@ -495,35 +498,35 @@ def test_the_study_opens_with_plain_optuna(search: RunSearch, tmp_path: Path) ->
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    """URL of a PostgreSQL server that lives as long as this file's tests."""
+    """URL of a PostgreSQL server that runs during the tests of this module."""
     with postgres.server() as url:
         yield url
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_study_in_postgresql_and_run_no_trial_twice(
+def test_two_processes_share_a_study_in_postgresql(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDY", database)
-    _share(tmp_path, "hydra.sweeper.storage=$STUDY", "hydra.sweeper.study_name=shared")
+    _run_two_processes(tmp_path, "hydra.sweeper.storage=$STUDY", "hydra.sweeper.study_name=shared")
     assert all(b"postgresql" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    with opened(place_of(tmp_path / "search", database, "shared")) as (study, _):
+    with open_study(study_config(tmp_path / "search", database, "shared")) as (study, _):
         assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 12
         assert len({trial.user_attrs["sweeper"] for trial in study.trials}) == 2
 
 
 @pytest.mark.slow
-def test_a_killed_search_in_postgresql_goes_on_from_another_folder(tmp_path: Path, database: str) -> None:
-    line = [f"hydra.sweeper.storage='{database}'", "hydra.sweeper.study_name=killed", "hydra.sweeper.n_trials=6"]
-    line += ["x=range(0,20)", "seconds=0.3"]
-    first = _start(tmp_path / "here", *line)
-    _wait_for(tmp_path / "here" / "search" / "calls", "begin 2", first)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    again = _start(tmp_path / "there", *line)
-    text, _ = again.communicate(timeout=100)
-    assert again.returncode == 0, text
-    calls = calls_of(tmp_path / "here") + calls_of(tmp_path / "there")
+def test_a_killed_search_in_postgresql_resumes_from_another_folder(tmp_path: Path, database: str) -> None:
+    overrides = [f"hydra.sweeper.storage='{database}'", "hydra.sweeper.study_name=killed", "hydra.sweeper.n_trials=6"]
+    overrides += ["x=range(0,20)", "seconds=0.3"]
+    killed = _start(tmp_path / "killed", *overrides)
+    _wait_for(tmp_path / "killed" / "search" / "calls", "begin 2", killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    resumed = _start(tmp_path / "resumed", *overrides)
+    text, _ = resumed.communicate(timeout=100)
+    assert resumed.returncode == 0, text
+    calls = calls_of(tmp_path / "killed") + calls_of(tmp_path / "resumed")
     assert [calls[f"end {number}"] for number in range(6)] == [1] * 6
-    with opened(place_of(tmp_path, database, "killed")) as (study, _):
+    with open_study(study_config(tmp_path, database, "killed")) as (study, _):
         assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6

@@ -1,4 +1,4 @@
-"""Searches over real trainings, small enough for a laptop."""
+"""Searches with small, real trainings."""
 
 import re
 import shlex
@@ -17,23 +17,25 @@ from tests.support.runs import Command, MakeFolder, result_of
 from tests.support.searches import study_of
 
 
-def settings(folder: Path, root: Path, *more: str) -> list[str]:
+def search_overrides(folder: Path, data_root: Path, *options: str) -> list[str]:
     return [
         "hydra.mode=MULTIRUN", "hydra/sweeper=optuna", f"hydra.sweep.dir={folder / 'search'}", "data=isr",
-        f"data.root={root}", "logger=none", "data.repeat=4", "scheduler=constant", *more,
+        f"data.root={data_root}", "logger=none", "data.repeat=4", "scheduler=constant", *options,
     ]  # fmt: skip
 
 
 @pytest.mark.slow
-def test_a_diverged_trial_fails_with_its_reason_and_the_best_is_ready_to_train(
+def test_a_diverged_trial_fails_and_the_best_trial_can_be_trained(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
-    code, text = command(*line, "optimizer=sgd", "trainer.gradient_clip_val=null", "optimizer.lr=choice(1e-3,1e30)")
+    overrides = search_overrides(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
+    code, text = command(
+        *overrides, "optimizer=sgd", "trainer.gradient_clip_val=null", "optimizer.lr=choice(1e-3,1e30)"
+    )
     assert code == 0, text
     good, bad = study_of(tmp_path).trials
     assert (good.state, bad.state) == (TrialState.COMPLETE, TrialState.FAIL)
-    reason = bad.user_attrs["reason"]  # which of the two is first depends on the processor
+    reason = bad.user_attrs["reason"]  # which of the two comes first depends on the processor
     assert re.match(r"DivergedError: the (loss|gradient) is not finite at step \d+ \(learning rate", reason)
     assert {cell.name: cell.status for cell in find_cells(tmp_path / "search")} == {
         "trial_0000": "done",
@@ -45,22 +47,26 @@ def test_a_diverged_trial_fails_with_its_reason_and_the_best_is_ready_to_train(
         or abs(good.value - result["scores"]["val"]["psnr"]["mean"]) < 1e-4
     )
 
-    trained = shlex.split(text.partition("train it: ")[2].splitlines()[0])
-    assert trained[-1] == "experiment=best"
-    code, text = command(trained[-1], flags=trained[-3:-1])
+    train_command = shlex.split(text.partition("train it: ")[2].splitlines()[0])
+    assert train_command[-1] == "experiment=best"
+    code, text = command(train_command[-1], flags=train_command[-3:-1])
     assert code == 0, text
-    again = result_of(tmp_path / "run")
-    assert again["choices"]["optimizer"] == "sgd"
-    assert again["config"]["optimizer"]["lr"] == 1e-3
-    assert again["scores"]["val"]["psnr"]["mean"] == result["scores"]["val"]["psnr"]["mean"]
+    retrained = result_of(tmp_path / "run")
+    assert retrained["choices"]["optimizer"] == "sgd"
+    assert retrained["config"]["optimizer"]["lr"] == 1e-3
+    assert retrained["scores"]["val"]["psnr"]["mean"] == result["scores"]["val"]["psnr"]["mean"]
 
 
 @pytest.mark.slow
-def test_a_hopeless_trial_ends_within_its_first_fold(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
-    line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=2", "data.folds=2")
+def test_an_unpromising_trial_is_pruned_in_its_first_fold(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    overrides = search_overrides(
+        tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=2", "data.folds=2"
+    )
     code, text = command(
-        *line, "data.fold=all", "hydra.sweeper.pruner=median", "hydra.sweeper.pruner_options={n_startup_trials: 1}",
-        "model.head=choice(residual,sigmoid)",
+        *overrides, "data.fold=all", "hydra.sweeper.pruner=median",
+        "hydra.sweeper.pruner_options={n_startup_trials: 1}", "model.head=choice(residual,sigmoid)",
     )  # fmt: skip
     assert code == 0, text
     good, bad = study_of(tmp_path).trials
@@ -75,10 +81,10 @@ def test_a_hopeless_trial_ends_within_its_first_fold(command: Command, make_fold
 
 
 @pytest.mark.slow
-def test_quality_and_cost_are_two_objectives(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
-    line = settings(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
+def test_two_objectives(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    overrides = search_overrides(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
     code, text = command(
-        *line, "objectives=[val/psnr,parameters]", "hydra.sweeper.direction=[maximize,minimize]",
+        *overrides, "objectives=[val/psnr,parameters]", "hydra.sweeper.direction=[maximize,minimize]",
         "model.channels=choice(16,32)",
     )  # fmt: skip
     assert code == 0, text
@@ -87,11 +93,9 @@ def test_quality_and_cost_are_two_objectives(command: Command, make_folder: Make
     assert 0 in {trial.number for trial in study_of(tmp_path).best_trials}
 
 
-def test_an_unknown_objective_is_named_beside_those_that_exist(
-    command: Command, make_folder: MakeFolder, tmp_path: Path
-) -> None:
-    line = settings(tmp_path, make_folder(), "hydra.sweeper.n_trials=1", "trainer.max_epochs=1")
-    code, text = command(*line, "objectives=[val/best]", "optimizer.lr=interval(1e-4,1e-3)")
+def test_an_unknown_objective_lists_the_known_ones(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+    overrides = search_overrides(tmp_path, make_folder(), "hydra.sweeper.n_trials=1", "trainer.max_epochs=1")
+    code, text = command(*overrides, "objectives=[val/best]", "optimizer.lr=interval(1e-4,1e-3)")
     assert code == 1
     assert "objectives: no 'val/best' in a result: use val/psnr, val/ssim" in text
     assert "Traceback" not in text
@@ -99,9 +103,7 @@ def test_an_unknown_objective_is_named_beside_those_that_exist(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["espcn_search", "espcn_tpe"])
-def test_the_searches_that_ship_begin(
-    command: Command, make_folder: MakeFolder, tmp_path: Path, experiment: str
-) -> None:
+def test_bundled_searches_run(command: Command, make_folder: MakeFolder, tmp_path: Path, experiment: str) -> None:
     code, text = command(
         f"experiment={experiment}", "data=isr", f"data.root={make_folder()}", "logger=none", "trainer.max_epochs=1",
         "hydra.sweeper.n_trials=2", f"hydra.sweep.dir={tmp_path / 'search'}",
@@ -129,29 +131,29 @@ def test_the_searches_that_ship_begin(
         ["~callbacks.search", "seed=choice(1,2)"],
     ],
 )
-def test_what_is_printed_composes_to_the_best_trials_config(tmp_path: Path, overrides: list[str]) -> None:
+def test_the_printed_command_composes_to_the_config_of_the_best_trial(tmp_path: Path, overrides: list[str]) -> None:
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        master = compose("train", ["hydra/sweeper=optuna"], return_hydra_config=True)
+        sweep_config = compose("train", ["hydra/sweeper=optuna"], return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
         fixed = [re.sub(r"=(choice|interval)\(([^,]+),.*\)", r"=\2", override) for override in overrides]
         trial = create_trial(value=1.0, user_attrs={"overrides": fixed})
-        (command,) = write_best(tmp_path, [trial], master, loader)
-        wanted = OmegaConf.to_container(loader.load_sweep_config(master, fixed))
-    words = shlex.split(command)[3:]
-    flags, given = (words[:2], words[2:]) if words[0] == "--config-dir" else ([], words)
+        (command,) = write_best(tmp_path, [trial], sweep_config, loader)
+        expected = OmegaConf.to_container(loader.load_sweep_config(sweep_config, fixed))
+    arguments = shlex.split(command)[3:]
+    flags, printed = (arguments[:2], arguments[2:]) if arguments[0] == "--config-dir" else ([], arguments)
     assert bool(flags) == (not fixed[0].startswith(("debug", "~")))
-    path = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]"] if flags else []
+    search_path = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]"] if flags else []
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        composed = OmegaConf.to_container(compose("train", [*path, *given], return_hydra_config=True))
-    assert isinstance(wanted, dict)
+        composed = OmegaConf.to_container(compose("train", [*search_path, *printed], return_hydra_config=True))
+    assert isinstance(expected, dict)
     assert isinstance(composed, dict)
     assert composed["hydra"]["mode"].name == "RUN"
-    assert {**composed, "hydra": 0} == {**wanted, "hydra": 0}
+    assert {**composed, "hydra": 0} == {**expected, "hydra": 0}
 
 
-def test_a_direction_against_the_mode_is_refused(command: Command, tmp_path: Path) -> None:
-    line = settings(tmp_path, tmp_path, "monitor=val/loss", "mode=min", "optimizer.lr=interval(1e-4,1e-3)")
-    code, text = command(*line)
+def test_a_direction_that_contradicts_the_mode_is_rejected(command: Command, tmp_path: Path) -> None:
+    overrides = search_overrides(tmp_path, tmp_path, "monitor=val/loss", "mode=min", "optimizer.lr=interval(1e-4,1e-3)")
+    code, text = command(*overrides)
     assert code == 2
     assert "error: hydra.sweeper.direction=maximize contradicts mode=min" in text
     assert not (tmp_path / "search").exists()

@@ -1,4 +1,4 @@
-"""A Hydra app with known optima, which can fail in every way a job can."""
+"""A Hydra app with known optima, whose jobs fail on request."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from optuna import Trial, TrialPruned
 
-from hydra_plugins.sr_optuna._job import NUMBER
+from hydra_plugins.sr_optuna._job import TRIAL_VARIABLE
 from hydra_plugins.sr_optuna.reporting import reporter
 
 ConfigStore.instance().store(
@@ -21,7 +21,7 @@ ConfigStore.instance().store(
 
 
 def conditional(config: DictConfig, trial: Trial) -> dict[str, float] | None:
-    """Depth only for deep ones."""
+    """A space in which ``y`` is searched only if ``kind`` is deep."""
     if trial.suggest_categorical("kind", ["flat", "deep"]) == "deep":
         trial.suggest_int("y", 2, 4)
         return None
@@ -30,8 +30,8 @@ def conditional(config: DictConfig, trial: Trial) -> dict[str, float] | None:
 
 @hydra.main(version_base="1.3", config_path=None, config_name="search_app")
 def task(config: DictConfig) -> float | list[float] | None:
-    """The height of a hill at x=2, y=3, or two values that cannot both be had."""
-    number = int(os.environ[NUMBER])
+    """A function with its maximum at x=2, y=3, or two conflicting objectives."""
+    number = int(os.environ[TRIAL_VARIABLE])
     hydra_config = HydraConfig.get()
     calls = Path(hydra_config.runtime.cwd, hydra_config.sweep.dir, "calls")
     with calls.open("a") as file:

@@ -1,1 +1,1 @@
-"""Hydra sweeper on today's Optuna: it resumes, prunes, survives failures and runs on any launcher."""
+"""Hydra sweeper for current Optuna versions, with resuming, pruning and failed trials, on any launcher."""

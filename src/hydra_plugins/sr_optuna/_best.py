@@ -1,4 +1,4 @@
-"""The best trials as commands and experiments that are ready to be trained."""
+"""The best trials of a search as experiments and as commands that train them."""
 
 import os
 import shlex
@@ -19,89 +19,91 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial
 
 _GROUP = "experiment"
-_RUN = "hydra.mode=RUN"  # a base experiment may ask for many runs
+_SINGLE_RUN = "hydra.mode=RUN"  # the experiment of the search may set MULTIRUN
 
 
 def write_best(folder: Path, trials: Sequence[FrozenTrial], config: DictConfig, loader: ConfigLoader) -> list[str]:
     """Write ``conf/experiment/best.yaml`` into a sweep's folder, or ``best_N.yaml`` for each of several trials.
 
-    A file is written only if it composes to the config of its trial; where no experiment can say that, the command
-    names the trial's own options instead.
+    An experiment is kept only if it composes to the config of its trial. Otherwise the command lists the overrides of
+    the trial instead.
 
     Returns:
-        The command that trains each.
+        The command that trains each trial.
     """
-    own = folder / "conf"
-    for path in (own / _GROUP).glob("best*.yaml"):
+    config_dir = folder / "conf"
+    for path in (config_dir / _GROUP).glob("best*.yaml"):
         path.unlink()
     commands = []
     for trial in trials:
         overrides = trial.user_attrs["overrides"]
-        command = [*_program(), *overrides, _RUN]
+        command = [*_program(), *overrides, _SINGLE_RUN]
         name = "best" if len(trials) == 1 else f"best_{trial.number}"
-        wanted = loader.load_sweep_config(config, overrides)
-        while name == wanted.hydra.runtime.choices.get(_GROUP):  # a search around the best of another one
+        trial_config = loader.load_sweep_config(config, overrides)
+        while name == trial_config.hydra.runtime.choices.get(_GROUP):  # the search itself ran with experiment=best
             name += "_next"
-        path = own / _GROUP / f"{name}.yaml"
-        short = [*_program(), "--config-dir", str(_near(own)), f"{_GROUP}={name}"]
+        path = config_dir / _GROUP / f"{name}.yaml"
+        short_command = [*_program(), "--config-dir", str(_relative_to_cwd(config_dir)), f"{_GROUP}={name}"]
         values = ", ".join(f"{value:.6g}" for value in trial.values)
-        about = f"# Trial {trial.number}: {values}. Train it: {shlex.join(short)}\n"
-        _write(path, f"# @package _global_\n{about}{_as_experiment(overrides, loader)}")
-        if _task(_composed(own, f"{_GROUP}={name}", config, loader)) == _task(wanted):
-            command = short
+        comment = f"# Trial {trial.number}: {values}. Train it: {shlex.join(short_command)}\n"
+        _write(path, f"# @package _global_\n{comment}{_experiment_yaml(overrides, loader)}")
+        experiment_config = _compose_experiment(config_dir, f"{_GROUP}={name}", config, loader)
+        if _without_hydra(experiment_config) == _without_hydra(trial_config):
+            command = short_command
         else:
             path.unlink()
         commands.append(shlex.join(command))
     return commands
 
 
-def _as_experiment(overrides: Sequence[str], loader: ConfigLoader) -> str:
-    """Overrides as an experiment's YAML, on top of the experiment that they name."""
-    first: list[Any] = []
-    then: list[Any] = []
+def _experiment_yaml(overrides: Sequence[str], loader: ConfigLoader) -> str:
+    """The YAML of an experiment with these overrides, based on the experiment that they name, if any."""
+    defaults: list[Any] = []
+    group_overrides: list[Any] = []
     values = OmegaConf.create({})
     for override in OverridesParser.create(config_loader=loader).parse_overrides(list(overrides)):
         group, value = override.key_or_group, override.value()
         is_group = not isinstance(value, dict) and bool(loader.get_group_options(group))
         if group == _GROUP:
-            first.insert(0, value)
+            defaults.insert(0, value)
         elif is_group and override.is_add():
-            first.append({f"/{override.get_key_element().lstrip('+')}": value})
+            defaults.append({f"/{override.get_key_element().lstrip('+')}": value})
         elif is_group:
-            then.append({f"override /{override.get_key_element()}": value})
+            group_overrides.append({f"override /{override.get_key_element()}": value})
         elif not override.is_delete():
             OmegaConf.update(values, group, value, force_add=True)
-    merged = OmegaConf.merge({"defaults": [*first, *then, "_self_"], "hydra": {"mode": "RUN"}}, values)
-    return OmegaConf.to_yaml(merged)
+    header = {"defaults": [*defaults, *group_overrides, "_self_"], "hydra": {"mode": "RUN"}}
+    return OmegaConf.to_yaml(OmegaConf.merge(header, values))
 
 
-def _composed(own: Path, override: str, config: DictConfig, loader: ConfigLoader) -> DictConfig | None:
-    """What the command with the experiment composes; None if nothing."""
+def _compose_experiment(config_dir: Path, override: str, config: DictConfig, loader: ConfigLoader) -> DictConfig | None:
+    """The config composed from an experiment in ``config_dir``; None if that fails."""
     path = ConfigSearchPathImpl()
     path.config_search_path = list(loader.get_search_path().get_path())
-    path.config_search_path.insert(-1, SearchPathElement("command-line", f"file://{own}"))  # the last has to stay it
+    element = SearchPathElement("command-line", f"file://{config_dir}")
+    path.config_search_path.insert(-1, element)  # Hydra's schema source must stay last
     try:
         return ConfigLoaderImpl(path).load_configuration(config.hydra.job.config_name, [override], RunMode.RUN)
     except (HydraException, OmegaConfBaseException, RecursionError):
         return None
 
 
-def _task(config: DictConfig | None) -> Any:
-    """A config without Hydra's own part, as plain values."""
-    plain = OmegaConf.to_container(config, resolve=False) if config is not None else {}
-    assert isinstance(plain, dict)
-    return {key: value for key, value in plain.items() if key != "hydra"}
+def _without_hydra(config: DictConfig | None) -> Any:
+    """The config as a dict, without the key ``hydra``."""
+    config_dict = OmegaConf.to_container(config, resolve=False) if config is not None else {}
+    assert isinstance(config_dict, dict)
+    return {key: value for key, value in config_dict.items() if key != "hydra"}
 
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    temporary_path = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary_path.write_text(text, encoding="utf-8")
+    temporary_path.replace(path)
 
 
-def _near(path: Path) -> Path:
-    """A path as one would type it here."""
+def _relative_to_cwd(path: Path) -> Path:
+    """The path relative to the working directory if it is inside it, else unchanged."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

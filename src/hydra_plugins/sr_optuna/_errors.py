@@ -1,4 +1,4 @@
-"""Errors of a search, each a message of one line for the user."""
+"""Errors of a search. Each message is a single line for the user."""
 
 
 class SearchError(Exception):
@@ -6,4 +6,4 @@ class SearchError(Exception):
 
 
 class SearchFailedError(SearchError):
-    """The search started but gave no result, or had to stop."""
+    """The search started, but had to stop or has no result."""

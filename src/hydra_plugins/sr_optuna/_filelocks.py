@@ -1,4 +1,4 @@
-"""A lock on a file that ends with the process that holds it, however it ends."""
+"""A file lock that is released when its process ends, even if the process is killed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,22 +6,23 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-_POLL = 0.1  # seconds
+_POLL_SECONDS = 0.1
 
 
 @contextmanager
-def hold(path: Path, wait: float = -1) -> Iterator[bool]:
-    """Hold the lock ``path`` inside a ``with`` block, which is told whether it was free within ``wait`` seconds.
+def hold(path: Path, timeout: float = -1) -> Iterator[bool]:
+    """Hold the lock on ``path`` inside a ``with`` block; yields whether it was acquired within ``timeout`` seconds.
 
-    The file stays, and says nothing: the operating system knows who holds it, and no child of a process inherits it.
+    Afterwards the file remains, which does not mean that the lock is held: the operating system keeps track of that.
+    Child processes do not inherit the lock.
 
     Args:
-        path: of the lock file, in a folder that exists.
-        wait: -1 for ever.
+        path: the lock file, in an existing folder.
+        timeout: -1 waits forever.
     """
-    lock = FileLock(path, timeout=wait)
+    lock = FileLock(path, timeout=timeout)
     try:
-        lock.acquire(poll_interval=_POLL)
+        lock.acquire(poll_interval=_POLL_SECONDS)
     except Timeout:
         yield False
         return

@@ -1,4 +1,4 @@
-"""Named locks that vanish with the process that holds them, however it ends: they tell who is alive."""
+"""Named locks that are released when their process ends, even if it is killed: they show which processes are alive."""
 
 import contextlib
 import hashlib
@@ -11,68 +11,68 @@ from sqlalchemy import Connection, Engine, text
 
 from hydra_plugins.sr_optuna._filelocks import hold
 
-_POLL = 0.1  # seconds
+_POLL_SECONDS = 0.1
 
 
 class Locks(Protocol):
     """Locks by name."""
 
-    def hold(self, name: str, wait: float) -> contextlib.AbstractContextManager[bool]:
-        """Hold one inside a ``with`` block, which is told whether it was free within ``wait`` seconds (-1: ever)."""
+    def hold(self, name: str, timeout: float) -> contextlib.AbstractContextManager[bool]:
+        """Hold a lock inside a ``with`` block; yields whether it was acquired in ``timeout`` seconds (-1: no limit)."""
 
     def is_held(self, name: str) -> bool:
-        """Whether someone holds it."""
+        """Whether any process holds the lock."""
 
 
 class FileLocks:
-    """Locks of the operating system on files of a folder, for processes that share it."""
+    """Locks on files of a folder, for processes that share it."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep the files in ``folder``."""
+        """Keep the lock files in ``folder``."""
         self._folder = folder
 
-    def hold(self, name: str, wait: float) -> contextlib.AbstractContextManager[bool]:
+    def hold(self, name: str, timeout: float) -> contextlib.AbstractContextManager[bool]:
         """See `Locks.hold`."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        return hold(self._folder / name, wait)
+        return hold(self._folder / name, timeout)
 
     def is_held(self, name: str) -> bool:
         """See `Locks.is_held`."""
-        with self.hold(name, 0) as free:
-            return not free
+        with self.hold(name, 0) as acquired:
+            return not acquired
 
 
 class PostgresLocks:
-    """Advisory locks of a PostgreSQL server, for processes on any machine; they end with their connection."""
+    """Advisory locks of a PostgreSQL server, for processes on any machine; released when the connection ends."""
 
-    def __init__(self, engine: Engine, space: str) -> None:
-        """Ask the server behind ``engine``; equal names in two spaces are two locks."""
-        self._engine, self._space = engine, space
+    def __init__(self, engine: Engine, namespace: str) -> None:
+        """Use the server of ``engine``; the same name in two namespaces means two locks."""
+        self._engine, self._namespace = engine, namespace
 
     @contextlib.contextmanager
-    def hold(self, name: str, wait: float) -> Iterator[bool]:
+    def hold(self, name: str, timeout: float) -> Iterator[bool]:
         """See `Locks.hold`."""
-        key = int.from_bytes(hashlib.sha256(f"{self._space}/{name}".encode()).digest()[:8], signed=True)
-        deadline = time.monotonic() + wait
+        key = int.from_bytes(hashlib.sha256(f"{self._namespace}/{name}".encode()).digest()[:8], signed=True)
+        deadline = time.monotonic() + timeout
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            while not (mine := _ask(connection, "pg_try_advisory_lock", key)):
-                if wait >= 0 and time.monotonic() >= deadline:
+            while not (acquired := _call(connection, "pg_try_advisory_lock", key)):
+                if timeout >= 0 and time.monotonic() >= deadline:
                     break
-                time.sleep(_POLL)
-            if mine:  # a machine that lost power is noticed within two minutes
+                time.sleep(_POLL_SECONDS)
+            if acquired:  # the server then notices within two minutes if this machine loses power
                 for setting in ("idle = 60", "interval = 15", "count = 4"):
                     connection.execute(text(f"SET tcp_keepalives_{setting}"))
             try:
-                yield mine
+                yield acquired
             finally:
-                if mine:
-                    _ask(connection, "pg_advisory_unlock", key)
+                if acquired:
+                    _call(connection, "pg_advisory_unlock", key)
 
     def is_held(self, name: str) -> bool:
         """See `Locks.is_held`."""
-        with self.hold(name, 0) as free:
-            return not free
+        with self.hold(name, 0) as acquired:
+            return not acquired
 
 
-def _ask(connection: Connection, function: str, key: int) -> bool:
+def _call(connection: Connection, function: str, key: int) -> bool:
     return bool(connection.execute(text(f"SELECT {function}(:key)"), {"key": key}).scalar())

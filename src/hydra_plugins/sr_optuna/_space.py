@@ -1,4 +1,4 @@
-"""Search spaces: Hydra's sweep grammar as Optuna's distributions, and values back as overrides."""
+"""Search spaces: from Hydra's sweep grammar to Optuna's distributions, and from values back to overrides."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -22,34 +22,35 @@ from hydra_plugins.sr_optuna._errors import SearchError
 
 @dataclass(frozen=True)
 class Space:
-    """What a search varies and what it holds.
+    """The options that a search varies and those that it fixes.
 
     Attributes:
         distributions: by option.
-        fixed: overrides that every trial has.
+        fixed: overrides common to all trials.
     """
 
     distributions: Mapping[str, BaseDistribution]
     fixed: Sequence[str]
 
     def describe(self) -> dict[str, Any]:
-        """As plain values, to tell whether a study is of this search."""
+        """JSON values that tell whether a stored study belongs to the same search."""
+        distributions = sorted(self.distributions.items())
         return {
-            "space": {name: distribution_to_json(one) for name, one in sorted(self.distributions.items())},
+            "space": {name: distribution_to_json(distribution) for name, distribution in distributions},
             "fixed": sorted(self.fixed),
         }
 
 
 def parse_space(overrides: Sequence[Override]) -> Space:
-    """Split overrides into what varies and what is fixed; a later one of the same option replaces an earlier one.
+    """Split overrides into distributions and fixed values; of several overrides of an option, the last one counts.
 
     Raises:
-        SearchError: for a range or interval that is empty, and sweeps that are none of a search.
+        SearchError: for an empty range or interval, and for sweeps that cannot be searched.
     """
-    last = {override.get_key_element(): override for override in overrides}
+    override_by_key = {override.get_key_element(): override for override in overrides}
     distributions: dict[str, BaseDistribution] = {}
     fixed = []
-    for key, override in last.items():
+    for key, override in override_by_key.items():
         if override.is_sweep_override():
             try:
                 distributions[key] = _distribution(override)
@@ -64,17 +65,16 @@ def parse_space(overrides: Sequence[Override]) -> Space:
 def _distribution(override: Override) -> BaseDistribution:
     sweep = override.value()
     if isinstance(sweep, ChoiceSweep):
-        return CategoricalDistribution([_plain(value) for value in sweep.list])
+        return CategoricalDistribution([_to_choice(value) for value in sweep.list])
     log = isinstance(sweep, RangeSweep | IntervalSweep) and "log" in sweep.tags
     if isinstance(sweep, RangeSweep):
         values = list(sweep.range())
         if not values:
-            raise ValueError("this range is empty")
-        whole = all(isinstance(value, int) for value in values)
+            raise ValueError("the range is empty")
         low, high = min(values), max(values)
         if log:
-            raise ValueError("a range cannot be logarithmic: use tag(log,interval(a,b)), or int(...) around interval")
-        if whole:
+            raise ValueError("a range cannot be logarithmic: use tag(log,interval(a,b)) or tag(log,int(interval(a,b)))")
+        if all(isinstance(value, int) for value in values):
             return IntDistribution(int(low), int(high), step=abs(int(sweep.step)))
         return FloatDistribution(float(low), float(high), step=abs(float(sweep.step)))
     if isinstance(sweep, IntervalSweep):
@@ -83,18 +83,18 @@ def _distribution(override: Override) -> BaseDistribution:
         if isinstance(sweep.start, int) and isinstance(sweep.end, int):
             return IntDistribution(sweep.start, sweep.end, log=log)
         return FloatDistribution(sweep.start, sweep.end, log=log)
-    raise ValueError("is no search space: use choice(), range() or interval()")
+    raise ValueError("not a search space: use choice(), range() or interval()")
 
 
-def _plain(value: Any) -> CategoricalChoiceType:
-    """A choice as Optuna keeps it; what it cannot keep as Hydra would write it."""
+def _to_choice(value: Any) -> CategoricalChoiceType:
+    """A choice in a type that Optuna can store; other types become text in Hydra's grammar."""
     if isinstance(value, bool | int | float) or value is None:
         return value
     return str(Override._get_value_element_as_str(value))
 
 
 def to_override(name: str, value: CategoricalChoiceType) -> str:
-    """One option and its value in Hydra's grammar.
+    """The override that sets an option to a value, in Hydra's grammar.
 
     >>> to_override("optimizer.lr", 1e-05), to_override("model.skips", True), to_override("model", None)
     ('optimizer.lr=1e-05', 'model.skips=True', 'model=null')
@@ -103,40 +103,46 @@ def to_override(name: str, value: CategoricalChoiceType) -> str:
 
 
 def sample_point(distributions: Mapping[str, BaseDistribution]) -> list[str]:
-    """Some point of a space, as overrides."""
-    return [
-        to_override(name, one.choices[0] if isinstance(one, CategoricalDistribution) else getattr(one, "low", 0))
-        for name, one in distributions.items()
-    ]
+    """One point of a space, as overrides."""
+    values = {
+        name: distribution.choices[0]
+        if isinstance(distribution, CategoricalDistribution)
+        else getattr(distribution, "low", 0)
+        for name, distribution in distributions.items()
+    }
+    return [to_override(name, value) for name, value in values.items()]
 
 
 def suggest(trial: Trial, distributions: Mapping[str, BaseDistribution]) -> None:
-    """Let a trial choose; one that was interrupted keeps what it has chosen already."""
-    for name, one in distributions.items():
-        if isinstance(one, CategoricalDistribution):
-            trial.suggest_categorical(name, one.choices)
-        elif isinstance(one, IntDistribution):
-            trial.suggest_int(name, one.low, one.high, step=one.step, log=one.log)
-        elif isinstance(one, FloatDistribution):
-            trial.suggest_float(name, one.low, one.high, step=one.step, log=one.log)
+    """Sample the parameters of a trial; an interrupted trial keeps the values that it already has."""
+    for name, distribution in distributions.items():
+        if isinstance(distribution, CategoricalDistribution):
+            trial.suggest_categorical(name, distribution.choices)
+        elif isinstance(distribution, IntDistribution):
+            trial.suggest_int(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+        elif isinstance(distribution, FloatDistribution):
+            trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
 
 
 def grid_points(distributions: Mapping[str, BaseDistribution]) -> list[dict[str, CategoricalChoiceType]]:
-    """Every combination of a space of choices and ranges.
+    """All combinations of the values of choices and ranges.
 
     Raises:
-        SearchError: for an interval, which has no end of points.
+        SearchError: for an interval, whose values cannot be enumerated.
     """
-    axes = [[(name, value) for value in dict.fromkeys(_values(name, one))] for name, one in distributions.items()]
+    axes = [
+        [(name, value) for value in dict.fromkeys(_values(name, distribution))]
+        for name, distribution in distributions.items()
+    ]
     return [dict(point) for point in itertools.product(*axes)]
 
 
-def _values(name: str, one: BaseDistribution) -> Sequence[CategoricalChoiceType]:
-    if isinstance(one, CategoricalDistribution):
-        return one.choices
-    if isinstance(one, IntDistribution) and not one.log:
-        return range(one.low, one.high + 1, one.step)
-    if isinstance(one, FloatDistribution) and one.step:
-        count = round((one.high - one.low) / one.step) + 1
-        return [one.low + number * one.step for number in range(count)]
+def _values(name: str, distribution: BaseDistribution) -> Sequence[CategoricalChoiceType]:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    if isinstance(distribution, IntDistribution) and not distribution.log:
+        return range(distribution.low, distribution.high + 1, distribution.step)
+    if isinstance(distribution, FloatDistribution) and distribution.step:
+        count = round((distribution.high - distribution.low) / distribution.step) + 1
+        return [distribution.low + index * distribution.step for index in range(count)]
     raise SearchError(f"sampler=grid needs choice() or range(): {name} is an interval")

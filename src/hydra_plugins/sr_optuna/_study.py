@@ -1,4 +1,4 @@
-"""A study that outlives its processes: where it is stored, who works on it, how it samples and prunes."""
+"""The study of a search: its storage, the locks of its processes, its samplers and pruners."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ _SAMPLERS: dict[str, type[BaseSampler]] = {
     "random": RandomSampler,
     "cmaes": CmaEsSampler,
     "nsgaii": NSGAIISampler,
-    GRID: RandomSampler,  # its points are enqueued in turn: Optuna's own sampler cannot be resumed
+    GRID: RandomSampler,  # the sweeper enqueues the grid's points, as Optuna's GridSampler cannot resume
 }
 _PRUNERS: dict[str, type[BasePruner]] = {
     "none": NopPruner,
@@ -46,14 +46,14 @@ _PRUNERS: dict[str, type[BasePruner]] = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a study is and how its trials are pruned: all that a job needs, on whichever machine it runs.
+class StudyConfig:
+    """Where a study is stored and how its trials are pruned, as needed by jobs on any machine.
 
     Attributes:
-        storage: absolute path of a journal, URL of a database, or ``$NAME`` of an environment variable with one.
-        study: its name there.
+        storage: absolute path of a journal, URL of a database, or ``$NAME`` of an environment variable with a URL.
+        study: name of the study in the storage.
         pruner: name of the pruner.
-        pruner_options: its arguments.
+        pruner_options: arguments of the pruner.
     """
 
     storage: str
@@ -62,82 +62,86 @@ class Place:
     pruner_options: Mapping[str, Any] | None = None
 
     def to_text(self) -> str:
-        """As one line, for an environment variable."""
+        """A single line, for an environment variable."""
         return json.dumps(asdict(self))
 
     @staticmethod
-    def from_text(line: str) -> "Place":
-        """What `to_text` gave."""
-        return Place(**json.loads(line))
+    def from_text(line: str) -> "StudyConfig":
+        """The inverse of `to_text`."""
+        return StudyConfig(**json.loads(line))
 
 
-def place_of(folder: Path, storage: str | None, study: str | None) -> Place:
-    """The place of the study of a sweep's folder, by the sweeper's options."""
+def study_config(folder: Path, storage: str | None, study_name: str | None) -> StudyConfig:
+    """The study of the sweep in ``folder``, by the options of the sweeper."""
     folder = folder.absolute()
-    where = storage or str(folder / JOURNAL)
-    if "://" in _resolved(where):
-        return Place(where, study or folder.name)
-    where = os.path.abspath(_resolved(where))  # noqa: PTH100 - a lock on a relative path would depend on the folder
-    if not where.endswith(_SUFFIX):
-        raise SearchError(f"hydra.sweeper.storage={storage}: give a file *{_SUFFIX} or a URL of a database")
-    return Place(where, study or "search")  # whatever the folder is called: it may be moved
+    location = storage or str(folder / JOURNAL)
+    if "://" in _resolve_variable(location):
+        return StudyConfig(location, study_name or folder.name)
+    location = os.path.abspath(_resolve_variable(location))  # noqa: PTH100 - jobs may run in another folder
+    if not location.endswith(_SUFFIX):
+        raise SearchError(f"hydra.sweeper.storage={storage}: must be a *{_SUFFIX} file or a database URL")
+    return StudyConfig(location, study_name or "search")  # not the folder's name: the folder may be moved
 
 
 @contextlib.contextmanager
-def opened(place: Place, *, directions: list[str] | None = None) -> Iterator[tuple[Study, Locks]]:
-    """Open the study, creating it if ``directions`` are given.
+def open_study(config: StudyConfig, *, directions: list[str] | None = None) -> Iterator[tuple[Study, Locks]]:
+    """Open the study, or create it if ``directions`` are given.
 
     Raises:
-        SearchError: if there is none, or the database does not answer.
+        SearchError: if the study does not exist, or the database cannot be reached.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage, locks = _connect(place)
-    pruner = make_pruner(place.pruner, place.pruner_options)
+    storage, locks = _connect(config)
+    pruner = make_pruner(config.pruner, config.pruner_options)
     try:
         if directions is None:
-            study = optuna.load_study(study_name=place.study, storage=storage, pruner=pruner)
+            study = optuna.load_study(study_name=config.study, storage=storage, pruner=pruner)
         else:
-            ways = [StudyDirection[direction.upper()] for direction in directions]
             study = optuna.create_study(
-                study_name=place.study, storage=storage, pruner=pruner, directions=ways, load_if_exists=True
+                study_name=config.study,
+                storage=storage,
+                pruner=pruner,
+                directions=[StudyDirection[direction.upper()] for direction in directions],
+                load_if_exists=True,
             )
     except KeyError as error:
-        raise SearchError(f"{_shown(_resolved(place.storage))}: has no study {place.study!r}") from error
+        location = _without_credentials(_resolve_variable(config.storage))
+        raise SearchError(f"{location}: no study named {config.study!r}") from error
     try:
         yield study, locks
     finally:
-        if isinstance(storage, RDBStorage):  # give the connections back to the server
+        if isinstance(storage, RDBStorage):  # close the connections to the server
             storage.remove_session()
             storage.engine.dispose()
 
 
-def _connect(place: Place) -> tuple[BaseStorage, Locks]:
-    where = _resolved(place.storage)
-    if "://" not in where:
-        path = Path(where)
+def _connect(config: StudyConfig) -> tuple[BaseStorage, Locks]:
+    location = _resolve_variable(config.storage)
+    if "://" not in location:
+        path = Path(location)
         path.parent.mkdir(parents=True, exist_ok=True)
         journal = JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))
-        return journal, FileLocks(_beside(path, place.study))
-    url = _url(where)
+        return journal, FileLocks(_lock_folder(path, config.study))
+    url = _database_url(location)
     locks: Locks
     try:
         if url.get_backend_name() == "postgresql":
             engine = create_engine(url, poolclass=NullPool)
-            locks = PostgresLocks(engine, place.study)
-            tables: Locks = PostgresLocks(engine, "")
+            locks = PostgresLocks(engine, config.study)
+            table_locks: Locks = PostgresLocks(engine, "")
         else:
-            locks = FileLocks(_beside(Path(str(url.database)).absolute(), place.study))
-            tables = locks
-        with tables.hold("tables", -1):
+            locks = FileLocks(_lock_folder(Path(str(url.database)).absolute(), config.study))
+            table_locks = locks
+        with table_locks.hold("tables", -1):
             storage = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs={"pool_pre_ping": True})
     except (SQLAlchemyError, ImportError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise SearchError(f"{_shown(where)}: {reason}") from error
+        raise SearchError(f"{_without_credentials(location)}: {reason}") from error
     return storage, locks
 
 
-def _resolved(storage: str) -> str:
-    """The storage that an environment variable names, which no file then has to hold."""
+def _resolve_variable(storage: str) -> str:
+    """The storage, read from an environment variable if given as ``$NAME``, which keeps passwords out of files."""
     if not storage.startswith("$"):
         return storage
     if storage[1:] not in os.environ:
@@ -145,27 +149,25 @@ def _resolved(storage: str) -> str:
     return os.environ[storage[1:]]
 
 
-def _beside(path: Path, study: str) -> Path:
-    """The folder of the locks of a study in a file."""
+def _lock_folder(path: Path, study: str) -> Path:
+    """The folder of the locks of a study that is stored in the file ``path``."""
     return path.parent / ".locks" / f"{path.name}.{quote(study, safe='')}"
 
 
-def _url(storage: str) -> URL:
-    """The URL of a database whose processes can tell who of them lives."""
+def _database_url(storage: str) -> URL:
+    """The URL of a database with locks that show which processes are alive."""
     try:
         url = make_url(storage)
-    except (SQLAlchemyError, ValueError) as error:  # their texts may hold the password
-        raise SearchError(
-            "hydra.sweeper.storage: is not the URL of a database, driver://user:word@host/name"
-        ) from error
-    if url.drivername == "postgresql":  # whichever driver SQLAlchemy would choose: the one we ask for
+    except (SQLAlchemyError, ValueError) as error:  # their messages may contain the password
+        raise SearchError("hydra.sweeper.storage: not a database URL (driver://user:password@host/name)") from error
+    if url.drivername == "postgresql":  # psycopg 3, not the default driver of SQLAlchemy
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() != "postgresql" and not (url.drivername == "sqlite" and url.database):
-        raise SearchError(f"{_shown(storage)}: use a file *{_SUFFIX}, sqlite:///FILE, or PostgreSQL")
+        raise SearchError(f"{_without_credentials(storage)}: use a *{_SUFFIX} file, sqlite:///FILE or PostgreSQL")
     return url
 
 
-def _shown(storage: str) -> str:
+def _without_credentials(storage: str) -> str:
     """A storage without user, password and options, safe to print."""
     if "://" not in storage:
         return storage
@@ -174,23 +176,23 @@ def _shown(storage: str) -> str:
 
 
 class _JournalLock(BaseJournalFileLock):
-    """The operating system's, which a kill releases; Optuna's own would be waited for."""
+    """A lock that the operating system releases when its process is killed, unlike Optuna's own lock."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, FileLock(f"{path}.lock")
 
     def acquire(self) -> bool:
-        """Wait for the lock, then cut what a killed writer left, before anything is written behind it."""
+        """Wait for the lock, then remove a partial line that a killed writer left, before new lines are appended."""
         self._lock.acquire(poll_interval=0.01)
-        _cut_torn_line(self._path)
+        _remove_partial_line(self._path)
         return True
 
     def release(self) -> None:
         self._lock.release()
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Drop what stands behind the last whole line, which Optuna could not read past."""
+def _remove_partial_line(path: Path) -> None:
+    """Truncate the file after its last complete line, since Optuna cannot read past a partial one."""
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         if not size:
@@ -202,16 +204,15 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def make_sampler(name: str, options: Mapping[str, Any] | None, seed: int, number: int = 0) -> BaseSampler:
-    """A sampler for one trial: what it proposes depends on seed, number and study alone.
+    """A sampler for one trial; its proposals depend only on the seed, the trial's number and the study.
 
-    So a search that was resumed repeats nothing, and two processes of one search propose different points.
+    This way a resumed search does not repeat points, and two processes of one search propose different points.
 
     Raises:
-        SearchError: for an unknown name or options that the class does not take.
+        SearchError: for an unknown name, or options that the class does not accept.
     """
-    kind = _known("sampler", name, _SAMPLERS)
-    mixed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    sampler: BaseSampler = _built("sampler", name, kind, {**(options or {}), "seed": mixed})
+    trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    sampler: BaseSampler = _instantiate("sampler", name, _SAMPLERS, {**(options or {}), "seed": trial_seed})
     return sampler
 
 
@@ -219,20 +220,16 @@ def make_pruner(name: str, options: Mapping[str, Any] | None) -> BasePruner:
     """A pruner by name.
 
     Raises:
-        SearchError: for an unknown name or options that the class does not take.
+        SearchError: for an unknown name, or options that the class does not accept.
     """
-    pruner: BasePruner = _built("pruner", name, _known("pruner", name, _PRUNERS), options or {})
+    pruner: BasePruner = _instantiate("pruner", name, _PRUNERS, options or {})
     return pruner
 
 
-def _known(what: str, name: str, kinds: Mapping[str, Any]) -> Any:
-    if name not in kinds:
-        raise SearchError(f"hydra.sweeper.{what} must be one of {', '.join(kinds)}, not {name!r}")
-    return kinds[name]
-
-
-def _built(what: str, name: str, kind: Any, options: Mapping[str, Any]) -> Any:
+def _instantiate(option: str, name: str, classes: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+    if name not in classes:
+        raise SearchError(f"hydra.sweeper.{option} must be one of {', '.join(classes)}, not {name!r}")
     try:
-        return kind(**options)
+        return classes[name](**arguments)
     except (TypeError, ValueError) as error:
-        raise SearchError(f"hydra.sweeper.{what}_options: {name}: {error}") from error
+        raise SearchError(f"hydra.sweeper.{option}_options: {name}: {error}") from error

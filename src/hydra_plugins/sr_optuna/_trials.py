@@ -1,4 +1,4 @@
-"""Which trials a process works on: those whose process is gone first, then new ones, never more than asked for."""
+"""Which trials a process works on: first those whose process died, then new ones, never more than requested."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hydra_plugins.sr_optuna._job import NUMBER, STARTS, fail, lock_of
+from hydra_plugins.sr_optuna._job import STARTS_ATTR, TRIAL_VARIABLE, fail_trial, lock_name
 from hydra_plugins.sr_optuna._locks import Locks
 
-_STARTS = 5  # of a trial's process without a report between them, before the trial counts as failed
-_SWEEPER = "sweeper"  # attribute of a trial: the lock of the process that launches it
+_MAX_STARTS = 5  # a trial fails if its process died that often without a report in between
+_SWEEPER_ATTR = "sweeper"  # attribute of a trial: name of the lock of the process that launches it
 
 
 @dataclass(frozen=True)
 class Job:
-    """A trial and the overrides of its job; None if it cannot be composed, and has failed."""
+    """A trial and the overrides of its job; None if they could not be composed, and the trial has failed."""
 
     number: int
     overrides: list[str] | None
@@ -31,41 +31,41 @@ class Trials:
 
     Attributes:
         study: shared with other processes.
-        locks: tell who of them lives.
-        myself: the lock that this process holds.
-        total: trials in all.
-        sampler: makes the sampler of the trial of a number.
-        choose: lets a trial choose, and returns the overrides of its job.
-        compose: raises if overrides make no job.
-        grid: the points to visit, if they are to be visited in turn.
-        suspects: trials that ran in a batch whose process died: they are tried again one by one.
+        locks: show which of these processes are alive.
+        sweeper_lock: name of the lock that this process holds.
+        total: number of trials in total.
+        make_sampler: returns the sampler for the trial with the given number.
+        suggest_overrides: samples the parameters of a trial and returns the overrides of its job.
+        compose: raises if a job's overrides cannot be composed.
+        grid: the points to visit in order; empty for samplers other than grid.
+        suspects: trials that ran in a batch in which a process died; they are retried one at a time.
     """
 
     study: Study
     locks: Locks
-    myself: str
+    sweeper_lock: str
     total: int
-    sampler: Callable[[int], BaseSampler]
-    choose: Callable[[Trial], list[str]]
+    make_sampler: Callable[[int], BaseSampler]
+    suggest_overrides: Callable[[Trial], list[str]]
     compose: Callable[[Sequence[str]], object]
     grid: Sequence[dict[str, Any]] = ()
     suspects: set[int] = field(default_factory=set)
 
     def take(self, count: int) -> list[Job]:
-        """The next trials, at most ``count``; none if there is nothing left to take.
+        """The next trials, at most ``count``; empty if none are left.
 
-        All processes of a study take in turn, so that none takes what another has, or one too many.
+        A lock ensures that two processes never take the same trial, nor more trials than requested.
         """
         with self.locks.hold("study", -1):
-            lost = [trial for trial in self._running() if not self._is_alive(trial)]
-            alone = [trial for trial in lost if trial.number in self.suspects]
-            jobs = [self._again(trial) for trial in (alone[:1] if alone else lost[:count])]
-            while not alone and len(jobs) < count and (job := self._next()):
+            dead_trials = [trial for trial in self._running() if not self._is_alive(trial)]
+            suspects = [trial for trial in dead_trials if trial.number in self.suspects]
+            jobs = [self._retry(trial) for trial in (suspects[:1] if suspects else dead_trials[:count])]
+            while not suspects and len(jobs) < count and (job := self._next_job()):
                 jobs.append(job)
             return jobs
 
-    def left_behind(self) -> bool:
-        """Whether jobs still run whose launching process is gone: they may end without a word."""
+    def has_orphans(self) -> bool:
+        """Whether jobs still run whose launching process is gone: they may die without recording a result."""
         with self.locks.hold("study", -1):
             return any(self._is_orphan(trial) for trial in self._running())
 
@@ -73,44 +73,48 @@ class Trials:
         return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def _is_alive(self, trial: FrozenTrial) -> bool:
-        """Whether its job runs, or another process that lives is about to launch it."""
-        launcher = trial.user_attrs.get(_SWEEPER, self.myself)
-        queued = launcher != self.myself and self.locks.is_held(launcher)
-        return queued or self.locks.is_held(lock_of(trial.number))
+        """Whether the job of the trial runs, or another live process is about to launch it."""
+        launcher = trial.user_attrs.get(_SWEEPER_ATTR, self.sweeper_lock)
+        is_queued = launcher != self.sweeper_lock and self.locks.is_held(launcher)
+        return is_queued or self.locks.is_held(lock_name(trial.number))
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
-        launcher = trial.user_attrs.get(_SWEEPER, self.myself)
-        return launcher == self.myself or not self.locks.is_held(launcher)
+        launcher = trial.user_attrs.get(_SWEEPER_ATTR, self.sweeper_lock)
+        return launcher == self.sweeper_lock or not self.locks.is_held(launcher)
 
-    def _again(self, trial: FrozenTrial) -> Job:
-        starts = trial.user_attrs.get(STARTS, 0)
-        if starts >= _STARTS:
-            fail(self.study, trial.number, f"its process died {starts} times without a report")
+    def _retry(self, trial: FrozenTrial) -> Job:
+        starts = trial.user_attrs.get(STARTS_ATTR, 0)
+        if starts >= _MAX_STARTS:
+            fail_trial(self.study, trial.number, f"its process died {starts} times without a report")
             return Job(trial.number, None)
-        self.study.sampler = self.sampler(trial.number)
-        return self._job(Trial(self.study, trial._trial_id))
+        self.study.sampler = self.make_sampler(trial.number)
+        return self._make_job(Trial(self.study, trial._trial_id))
 
-    def _next(self) -> Job | None:
-        """A trial that waits in the study, or a new one; None if there are enough."""
+    def _next_job(self) -> Job | None:
+        """The job of a trial that is enqueued in the study, or of a new one; None if there are enough trials."""
         trials = self.study.get_trials(deepcopy=False)
-        waiting = any(trial.state == TrialState.WAITING for trial in trials)
-        if not waiting and len(trials) >= self.total:
+        is_enqueued = any(trial.state == TrialState.WAITING for trial in trials)
+        if not is_enqueued and len(trials) >= self.total:
             return None
-        if self.grid and not waiting:
-            tried = [trial.system_attrs.get("fixed_params") for trial in trials]
-            self.study.enqueue_trial(next(point for point in self.grid if point not in tried))
-        self.study.sampler = self.sampler(len(trials))
-        return self._job(self.study.ask())
+        if self.grid and not is_enqueued:
+            visited = [trial.system_attrs.get("fixed_params") for trial in trials]
+            self.study.enqueue_trial(next(point for point in self.grid if point not in visited))
+        self.study.sampler = self.make_sampler(len(trials))
+        return self._make_job(self.study.ask())
 
-    def _job(self, trial: Trial) -> Job:
-        """Make a trial this process's, let it choose, and see whether its job can be composed."""
-        trial.set_user_attr(_SWEEPER, self.myself)
+    def _make_job(self, trial: Trial) -> Job:
+        """Claim a trial for this process, sample its parameters, and check that its job can be composed."""
+        trial.set_user_attr(_SWEEPER_ATTR, self.sweeper_lock)
         try:
-            overrides = self.choose(trial)
+            overrides = self.suggest_overrides(trial)
             trial.set_user_attr("overrides", overrides)
-            own = [f"hydra.sweep.subdir=trial_{trial.number:04d}", f"++hydra.job.env_set.{NUMBER}='{trial.number}'"]
-            self.compose([*overrides, *own])
+            job_overrides = [
+                *overrides,
+                f"hydra.sweep.subdir=trial_{trial.number:04d}",
+                f"++hydra.job.env_set.{TRIAL_VARIABLE}='{trial.number}'",
+            ]
+            self.compose(job_overrides)
         except (HydraException, OmegaConfBaseException) as error:
-            fail(self.study, trial.number, str(error).splitlines()[0])
+            fail_trial(self.study, trial.number, str(error).splitlines()[0])
             return Job(trial.number, None)
-        return Job(trial.number, [*overrides, *own])
+        return Job(trial.number, job_overrides)

@@ -1,7 +1,7 @@
-"""The errors of a search, importable from outside the sweeper.
+"""Public import path of the errors of a search.
 
-Hydra runs the public modules of a plugin again whenever it looks for plugins. Classes defined here would then exist
-twice, and an ``except`` clause could miss the one that was raised.
+The classes are defined in a private module because Hydra reloads the public modules of a plugin whenever it searches
+for plugins. Reloaded here, they would exist twice, and an ``except`` clause could miss an error.
 """
 
 from hydra_plugins.sr_optuna._errors import SearchError, SearchFailedError

@@ -1,14 +1,14 @@
-"""What a job may know of its trial; imports Optuna only inside one."""
+"""How a job reports to its trial. Optuna is imported only inside a trial."""
 
 import os
 from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Takes intermediate values."""
+    """Receives intermediate values."""
 
     def report(self, value: float, step: int) -> bool:
-        """Report a value at a step; whether the pruner would stop here."""
+        """Report a value at a step; returns whether to prune the trial."""
 
 
 def in_trial() -> bool:
@@ -17,7 +17,7 @@ def in_trial() -> bool:
 
 
 def reporter() -> Reporter:
-    """The link to the study of the running trial."""
+    """A reporter for the running trial."""
     from hydra_plugins.sr_optuna._job import Reporter
 
     return Reporter()

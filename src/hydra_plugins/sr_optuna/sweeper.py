@@ -1,4 +1,4 @@
-"""What Hydra looks for: the sweeper named ``optuna`` and its options; read at every start, so nothing heavy here."""
+"""The Hydra sweeper ``optuna`` and its options. Hydra imports this at every start, so heavy imports are deferred."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 log = logging.getLogger(__name__)
 
-_STOPPED, _BAD_INPUT = 1, 2
+_EXIT_FAILED, _EXIT_BAD_OPTIONS = 1, 2
 
 
 @dataclass
@@ -23,19 +23,20 @@ class OptunaSweeperConf:
     Attributes:
         params: search space and fixed values by option, in Hydra's grammar: ``choice(2,3)``, ``range(1,9,step=2)``,
             ``interval(0,1)``, ``int(interval(1,9))``, ``tag(log,interval(1e-5,1e-2))``.
-        search_space: a function by ``_target_`` for conditional spaces, called with (config, trial): each
-            ``trial.suggest_*`` names an option; a dict that it returns adds overrides that are no parameters.
-        n_trials: trials in all, over every start of the command; null: each point of a grid, else 50.
-        n_jobs: trials given to the launcher at a time; null: as many as it runs at once if it says so, else 1.
-        max_failures: failures in a row that end the search.
-        direction: ``maximize``, ``minimize``, or a list of them if the job returns several values.
+        search_space: ``_target_`` of a function for conditional spaces, called with (config, trial). Each
+            ``trial.suggest_*`` in it sets an option; it may return a dict of further overrides.
+        n_trials: total number of trials, including those of earlier runs of the command; null: all points of a grid,
+            or 50 with other samplers.
+        n_jobs: number of trials passed to the launcher at a time; null: ``hydra.launcher.n_jobs`` if set, else 1.
+        max_failures: number of consecutive failures that end the search.
+        direction: ``maximize``, ``minimize``, or a list with one direction per objective.
         sampler: tpe, grid, random, cmaes or nsgaii.
-        sampler_options: arguments of Optuna's class, such as ``{n_startup_trials: 5}``.
+        sampler_options: arguments of Optuna's sampler class, such as ``{n_startup_trials: 5}``.
         pruner: none, median, halving or hyperband.
-        pruner_options: arguments of Optuna's class.
-        seed: of the sampler; each trial's is derived from it and the trial's number.
-        storage: null for a journal in the sweep's folder, a file ``*.journal``, or a URL of a database.
-        study_name: null for ``search`` in a journal, and for the name of the sweep's folder in a database.
+        pruner_options: arguments of Optuna's pruner class.
+        seed: seed of the search; the sampler of each trial is seeded from it and the trial's number.
+        storage: null for a journal in the sweep's folder, a ``*.journal`` file, or a database URL.
+        study_name: null: ``search`` in a journal, the name of the sweep's folder in a database.
     """
 
     _target_: str = "hydra_plugins.sr_optuna.sweeper.OptunaSweeper"
@@ -55,7 +56,7 @@ class OptunaSweeperConf:
     study_name: Optional[str] = None  # noqa: UP045
 
     def directions(self) -> List[str]:  # noqa: UP006
-        """One direction an objective."""
+        """One direction per objective."""
         return list(self.direction) if isinstance(self.direction, list) else [str(self.direction)]
 
 
@@ -63,21 +64,21 @@ ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSw
 
 
 class OptunaSweeper(Sweeper):
-    """Runs one job a trial until the study has as many as asked for."""
+    """Runs one job per trial until the study has the requested number of trials."""
 
     def __init__(self, **options: Any) -> None:
         """Take the options of `OptunaSweeperConf`."""
         self.options = options
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Remember what Hydra hands over."""
-        self._given = hydra_context, task_function, config
+        """Store the arguments until `sweep`."""
+        self._setup_arguments = hydra_context, task_function, config
 
     def sweep(self, arguments: List[str]) -> Any:  # noqa: UP006
-        """Search; bad options end with one line and exit code 2, too many failures with 1.
+        """Search; exits with one line and code 2 for bad options, or code 1 if the search fails.
 
         Returns:
-            The values of the best trial, or of the Pareto front's.
+            The value of the best trial, or the values of each trial on the Pareto front.
         """
         from hydra_plugins.sr_optuna._errors import SearchError, SearchFailedError
         from hydra_plugins.sr_optuna._search import Search
@@ -85,10 +86,10 @@ class OptunaSweeper(Sweeper):
         try:
             options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(OptunaSweeperConf), self.options))
             assert isinstance(options, OptunaSweeperConf)
-            return Search(options, *self._given, arguments).run()
+            return Search(options, *self._setup_arguments, arguments).run()
         except SearchFailedError as error:
             log.error("error: %s", error)
-            sys.exit(_STOPPED)
+            sys.exit(_EXIT_FAILED)
         except (SearchError, OmegaConfBaseException) as error:
             log.error("error: %s", str(error).partition("\n")[0])
-            sys.exit(_BAD_INPUT)
+            sys.exit(_EXIT_BAD_OPTIONS)

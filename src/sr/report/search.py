@@ -1,4 +1,4 @@
-"""The page of a search: Optuna's plots of its study, and a table of all trials."""
+"""The report on a search: Optuna's plots of its study, and a table of all trials."""
 
 import warnings
 from collections import Counter
@@ -36,9 +36,9 @@ class SearchSummary:
 
     Attributes:
         counts: number of trials by state.
-        best: the best trial, or the trials on the Pareto front; empty before one is complete.
+        best: the best trial, or the trials on the Pareto front; empty if none is complete.
         hours: total duration of all trials.
-        saved: share of the epochs saved by pruning, from 0 to 1; 0 without pruning.
+        saved: fraction of the epochs saved by pruning; 0 without pruning.
     """
 
     counts: dict[str, int]
@@ -48,13 +48,13 @@ class SearchSummary:
 
 
 def write_search(folder: Path) -> SearchSummary:
-    """Write ``search.html`` into the folder of a search: a single file that loads nothing else.
+    """Write ``search.html``, a self-contained page, into the folder of a search.
 
     Raises:
-        UserError: if the folder holds no search, or its study cannot be read.
+        UserError: if the folder does not contain a search, or its study cannot be read.
     """
     try:
-        with open_search(folder) as study, _quiet():
+        with open_search(folder) as study, _quiet_optuna():
             summary = _summary(study)
             page = (
                 templates()
@@ -65,7 +65,7 @@ def write_search(folder: Path) -> SearchSummary:
                     figures=_figures(study),
                     directions=[direction.name.lower() for direction in study.directions],
                     parameters=sorted({name for trial in study.trials for name in trial.params}),
-                    trials=sorted(study.trials, key=_order(study)),
+                    trials=sorted(study.trials, key=_sort_key(study)),
                 )
             )
     except SearchError as error:
@@ -81,16 +81,16 @@ def _summary(study: Study) -> SearchSummary:
     last_step = max((trial.last_step or 0 for trial in complete), default=0)
     steps = sum(min(trial.last_step or 0, last_step) for trial in [*complete, *pruned])
     steps_without_pruning = last_step * (len(complete) + len(pruned))
-    several = len(study.directions) > 1
+    is_multi_objective = len(study.directions) > 1
     return SearchSummary(
         counts=dict(Counter(trial.state.name.lower() for trial in trials)),
-        best=study.best_trials if several else [study.best_trial] if complete else [],
+        best=study.best_trials if is_multi_objective else [study.best_trial] if complete else [],
         hours=sum(trial.duration.total_seconds() for trial in trials if trial.duration) / 3600,
         saved=1 - steps / steps_without_pruning if steps_without_pruning and pruned else 0.0,
     )
 
 
-def _order(study: Study) -> Callable[[FrozenTrial], tuple[float, int]]:
+def _sort_key(study: Study) -> Callable[[FrozenTrial], tuple[float, int]]:
     """Sort key: complete trials first, the best by the first objective on top, then the others by number."""
     sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
 
@@ -102,38 +102,41 @@ def _order(study: Study) -> Callable[[FrozenTrial], tuple[float, int]]:
 
 
 def _figures(study: Study) -> list[str]:
-    """Plots as HTML, the first one with the code of plotly; plots that need more trials are left out."""
-    pages: list[str] = []
+    """Plots as HTML, the first including plotly.js; plots that need more trials are left out."""
+    figures: list[str] = []
     for plot in _plots(study):
         try:
             figure = plot()
-        except (ValueError, RuntimeError):  # a parameter that never varied, a single trial
+        except (ValueError, RuntimeError):  # a constant parameter, a single trial
             continue
         if figure.data:
-            with_code = not pages
-            pages.append(figure.to_html(full_html=False, include_plotlyjs=with_code, config={"displaylogo": False}))
-    return pages
+            include_plotlyjs = not figures
+            html = figure.to_html(full_html=False, include_plotlyjs=include_plotlyjs, config={"displaylogo": False})
+            figures.append(html)
+    return figures
 
 
 def _plots(study: Study) -> Iterator[Callable[[], Figure]]:
-    several = len(study.directions) > 1
-    yield partial(visualization.plot_pareto_front if several else visualization.plot_intermediate_values, study)
-    for number, direction in enumerate(study.directions):
+    is_multi_objective = len(study.directions) > 1
+    first_plot = visualization.plot_pareto_front if is_multi_objective else visualization.plot_intermediate_values
+    yield partial(first_plot, study)
+    for index, direction in enumerate(study.directions):
         for plot in _PLOTS:
-            # Importances are those for reaching a low value, whatever the direction.
-            negated = plot is visualization.plot_param_importances and direction == StudyDirection.MAXIMIZE
-            target = partial(_value, number, -1 if negated else 1)
-            yield partial(plot, study, **({"target": target, "target_name": f"value {number}"} if several else {}))
+            # Optuna computes the importances for low values, whatever the direction.
+            is_negated = plot is visualization.plot_param_importances and direction == StudyDirection.MAXIMIZE
+            target = partial(_value, index, -1 if is_negated else 1)
+            options = {"target": target, "target_name": f"value {index}"} if is_multi_objective else {}
+            yield partial(plot, study, **options)
 
 
-def _value(number: int, sign: int, trial: FrozenTrial) -> float:
-    """An objective of a trial, or its negative."""
-    return float(sign * trial.values[number])
+def _value(index: int, sign: int, trial: FrozenTrial) -> float:
+    """The value of an objective, times ``sign``."""
+    return float(sign * trial.values[index])
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Optuna's advice about plots that need more trials, and about the direction of importances."""
+def _quiet_optuna() -> Iterator[None]:
+    """Silence Optuna's messages about plots that need more trials and about the direction of importances."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
