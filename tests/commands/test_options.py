@@ -95,8 +95,8 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
 
 def test_check_data_passes_every_option_on_and_exits_with_the_code_of_the_report(record: Record) -> None:
     report = SimpleNamespace(exit_code=0)
-    record("sr.data.check.render", "")
-    check_calls, write_calls = record("sr.data.check.check", report), record("sr.data.check.write_json")
+    record("sr.data.findings.render", "")
+    check_calls, write_calls = record("sr.data.check.check", report), record("sr.data.findings.write_json")
     main(["check-data", "a", "b"])
     main(["check-data", "a", "--scale", "4", "--json", "f.json"])
     assert [arguments for arguments, _ in check_calls] == [([Path("a"), Path("b")], None), ([Path("a")], 4)]

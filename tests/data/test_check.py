@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from sr.cli import main
-from sr.data.check import ERROR, NOTE, WARNING, Report, check, render
+from sr.data.check import check
+from sr.data.findings import ERROR, NOTE, WARNING, Report, render
 from sr.data.pairs import derive_lr
 from sr.data.sources import demo_photographs
 from sr.errors import UserError
@@ -162,7 +163,7 @@ def test_pairs_that_do_not_belong_together_are_found(clean: Path) -> None:
         (ERROR, "sizes", "5.png"),
         (WARNING, "aliased", "4.png"),
     ]
-    assert report.findings[2].message == "lies off 3.png by 2.00 pixels to the left"
+    assert report.findings[2].message == "is misaligned with 3.png: 2.00 pixels too far left"
     assert report.findings[3].message == "90x96 pixels do not fit 5.png of 192x192 at scale=2"
 
 
@@ -202,7 +203,7 @@ def test_bad_input_is_one_line(clean: Path, tmp_path: Path) -> None:
     for folders, scale, message in (
         ([tmp_path / "none"], None, "no such folder"),
         ([tmp_path / "empty"], None, "no images in it"),
-        ([clean, clean / "../clean"], None, "one folder is named twice"),
+        ([clean, clean / "../clean"], None, "a folder is named twice"),
         ([clean], 0, "--scale must be an integer of 1 or more"),
     ):
         with pytest.raises(UserError, match=message):

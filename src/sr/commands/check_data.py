@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the findings; exit with the code of the report if anything is wrong."""
-    from sr.data.check import check, render, write_json
+    from sr.data.check import check
+    from sr.data.findings import render, write_json
 
     report = check(options.folders, options.scale)
     sys.stdout.write(render(report))

@@ -1,12 +1,11 @@
-"""What is wrong with folders of images, found before anything is trained or scored on them."""
+"""Find problems in folders of images before training or scoring on them."""
 
 import hashlib
-import json
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,102 +17,57 @@ from torch import Tensor
 from sr.data import alignment
 from sr.data.alignment import fault, one_thread
 from sr.data.duplicates import Hashes, group, hashes
+from sr.data.findings import ERROR, NOTE, SEVERITIES, WARNING, Finding, Report
 from sr.data.pairs import MIN_SIDE
 from sr.data.sources import files_in, find_base
 from sr.errors import UserError, check_at_least
 from sr.image import crop_to_multiple, is_constant
 from sr.io import images
-from sr.io.atomic import write_text
 from sr.io.images import SUFFIXES, ImageFileError, read_with_traits
-from sr.io.tables import aligned
 
-ERROR, WARNING, NOTE = SEVERITIES = ("error", "warning", "note")  # a run ends or is spoilt; scores suffer; good to know
-
-_AHEAD = 256  # images decoded before the first of them is looked at
-_QUIET_BELOW = 200  # images that take about a second show no progress bar
-_SHOWN = 10  # findings of a kind that are printed
+_CHUNK = 256  # images submitted to the threads at a time
+_QUIET_BELOW = 200  # no progress bar for fewer images, which take about a second
 
 _DERIVE = "or remove low_res/ to derive all low-resolution images"
 _PAIRS = {
     alignment.OTHER: (ERROR, f"pair the files that belong together, {_DERIVE}"),
-    alignment.TURNED: (ERROR, f"turn it back, {_DERIVE}"),
-    alignment.MOVED: (ERROR, f"cut both to the same part, {_DERIVE}"),
-    alignment.SHIFTED: (WARNING, f"shrink it anew with pixel centres aligned, {_DERIVE}"),
-    alignment.ALIASED: (WARNING, f"shrink it anew with an antialiased filter, {_DERIVE}"),
-    alignment.COLOURS: (WARNING, f"convert both alike, {_DERIVE}"),
+    alignment.TURNED: (ERROR, f"flip or rotate it to match, {_DERIVE}"),
+    alignment.MOVED: (ERROR, f"crop both to the same area, {_DERIVE}"),
+    alignment.SHIFTED: (WARNING, f"downscale it again with aligned pixel centres, {_DERIVE}"),
+    alignment.ALIASED: (WARNING, f"downscale it again with antialiasing, {_DERIVE}"),
+    alignment.COLOURS: (WARNING, f"convert both in the same way, {_DERIVE}"),
 }
 _TRAITS = {
-    images.TRANSPARENT: (WARNING, "is transparent in places, where hidden colours show", "put it on a background"),
+    images.TRANSPARENT: (WARNING, "is partly transparent, and alpha is dropped", "flatten it onto a background"),
     images.PALETTE: (NOTE, "has a palette of at most 256 colours", "use the original if there is one"),
-    images.COLOUR_SPACE: (WARNING, "is not RGB and converted without its colour profile", "save it as sRGB"),
-    images.SIXTEEN_BITS: (NOTE, "has 16 bits, of which 8 are kept", "nothing, if 8 are enough"),
-    images.TURNED: (NOTE, "is turned as its EXIF orientation says", "save it upright if other programs read it too"),
-    images.FRAMES: (NOTE, "has several frames, of which the first is taken", "save the others as files of their own"),
+    images.COLOUR_SPACE: (WARNING, "is not RGB, and is converted without its colour profile", "save it as sRGB"),
+    images.SIXTEEN_BITS: (NOTE, "has 16 bits, of which 8 are kept", "nothing if 8 bits are enough"),
+    images.TURNED: (NOTE, "is rotated by its EXIF orientation", "save it upright if other programs read it too"),
+    images.FRAMES: (NOTE, "has several frames, of which only the first is used", "save the others as separate files"),
 }
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What is wrong, where, and how to fix it.
+class _Files:
+    """An image of a folder, and its low-resolution partner if there is one."""
 
-    Attributes:
-        severity: one of ``SEVERITIES``.
-        kind: a word or two, the same for all findings alike.
-        file: path of the file.
-        message: what is wrong with it.
-        fix: what to do.
-    """
-
-    severity: str
-    kind: str
-    file: str
-    message: str
-    fix: str
-
-
-@dataclass
-class Report:
-    """What was looked at and found.
-
-    Attributes:
-        images: number of high-resolution images.
-        scales: the factor between the pairs of each folder; None where it has no pairs that fit.
-        findings: the worst first.
-    """
-
-    images: int
-    scales: dict[str, int | None]
-    findings: list[Finding]
-
-    def count(self, severity: str) -> int:
-        """Number of findings of a severity."""
-        return sum(finding.severity == severity for finding in self.findings)
-
-    @property
-    def exit_code(self) -> int:
-        """2 with errors, as bad input has it everywhere, 1 with warnings, else 0."""
-        return 2 if self.count(ERROR) else 1 if self.count(WARNING) else 0
-
-
-@dataclass(frozen=True)
-class _Item:
     folder: Path
     hr: Path
     lr: Path | None = None
 
 
 @dataclass
-class _Seen:
-    """What is kept of an image once it was looked at.
+class _CheckedImage:
+    """The result of checking one image.
 
     Attributes:
-        sizes: width and height of the image and of its partner; None where there is none or it cannot be read.
-        scale: the factor between them, if they fit one.
-        digest: hash of the pixels; empty for an image that shows nothing.
+        sizes: those of the image and of its partner, as text; None unless both could be read.
+        scale: factor between the two, if there is one.
+        digest: hash of the pixels; empty for an image of one colour.
         hashes: see `sr.data.duplicates.hashes`.
     """
 
-    item: _Item
+    files: _Files
     findings: list[Finding] = field(default_factory=list)
     sizes: tuple[str, str] | None = None
     scale: int | None = None
@@ -122,11 +76,11 @@ class _Seen:
 
 
 def check(folders: Sequence[Path], scale: int | None = None) -> Report:
-    """Look at every image and pair of some folders, and for copies inside and across them.
+    """Check every image and pair of some folders, and search for copies within and across folders.
 
     Args:
-        folders: plain, or with ``high_res/`` and optionally ``low_res/``.
-        scale: factor between the sides of a pair; by default what most pairs of a folder have.
+        folders: each contains images, or ``high_res/`` and optionally ``low_res/``.
+        scale: factor between the sides of a pair; defaults to that of most pairs in a folder.
 
     Raises:
         UserError: for a folder that does not exist or holds no images.
@@ -134,39 +88,41 @@ def check(folders: Sequence[Path], scale: int | None = None) -> Report:
     if scale is not None:
         check_at_least("--scale", scale, 1)
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise UserError(f"one folder is named twice: {', '.join(map(str, folders))}")
+        raise UserError(f"a folder is named twice: {', '.join(map(str, folders))}")
     findings: list[Finding] = []
-    items = [item for folder in folders for item in _list(folder, findings)]
-    seen = list(_look_at_all(items, scale))
+    files = [image for folder in folders for image in _list_files(folder, findings)]
+    checked = list(_check_all(files, scale))
     scales: dict[str, int | None] = {}
     for folder in folders:
-        inside = [one for one in seen if one.item.folder == folder]
-        common = scale or _common(inside)
-        scales[str(folder)] = common
-        findings += [_misfit(one, common) for one in inside if one.sizes and one.scale != common]
-        findings += [finding for one in inside for finding in one.findings]
-    findings += _copies([one for one in seen if one.hashes is not None])
-    findings.sort(key=lambda one: (SEVERITIES.index(one.severity), one.kind, one.file))
-    return Report(len(items), scales, findings)
+        in_folder = [image for image in checked if image.files.folder == folder]
+        folder_scale = scale or _most_common_scale(in_folder)
+        scales[str(folder)] = folder_scale
+        findings += [
+            _wrong_size(image, folder_scale) for image in in_folder if image.scale != folder_scale and image.sizes
+        ]
+        findings += [finding for image in in_folder for finding in image.findings]
+    findings += _copies([image for image in checked if image.hashes is not None])
+    findings.sort(key=lambda finding: (SEVERITIES.index(finding.severity), finding.kind, finding.file))
+    return Report(len(files), scales, findings)
 
 
-def _list(folder: Path, findings: list[Finding]) -> list[_Item]:
-    """The images of a folder with their partners; files without one become findings."""
+def _list_files(folder: Path, findings: list[Finding]) -> list[_Files]:
+    """List the images of a folder with their partners; add a finding for each file without one."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     base = find_base(folder)
-    place = base / "high_res" if base else folder
-    high = _by_stem(place, findings)
+    high_folder = base / "high_res" if base else folder
+    high = _by_stem(high_folder, findings)
     if not high:
-        raise UserError(f"{place}: no images in it ({', '.join(sorted(SUFFIXES))})")
+        raise UserError(f"{high_folder}: no images in it ({', '.join(sorted(SUFFIXES))})")
     if base is None or not (base / "low_res").is_dir():
-        return [_Item(folder, path) for path in high.values()]
+        return [_Files(folder, path) for path in high.values()]
     low = _by_stem(base / "low_res", findings)
-    for here, there, side in ((high, low, "low_res"), (low, high, "high_res")):
-        for stem in sorted(set(here) - set(there)):
-            message = f"has no partner of that name in {side}/"
-            findings.append(Finding(ERROR, "unpaired", str(here[stem]), message, f"add it, {_DERIVE}"))
-    return [_Item(folder, path, low.get(stem)) for stem, path in high.items()]
+    for paths, partners, partner_folder in ((high, low, "low_res"), (low, high, "high_res")):
+        for stem in sorted(set(paths) - set(partners)):
+            message = f"has no partner of that name in {partner_folder}/"
+            findings.append(Finding(ERROR, "unpaired", str(paths[stem]), message, f"add it, {_DERIVE}"))
+    return [_Files(folder, path, low.get(stem)) for stem, path in high.items()]
 
 
 def _by_stem(folder: Path, findings: list[Finding]) -> dict[str, Path]:
@@ -174,41 +130,44 @@ def _by_stem(folder: Path, findings: list[Finding]) -> dict[str, Path]:
     for path in files_in(folder):
         first = paths.setdefault(path.stem, path)
         if first != path:
-            findings.append(Finding(ERROR, "same name", str(path), f"is named as {first.name}", "rename one of them"))
+            findings.append(
+                Finding(ERROR, "same name", str(path), f"has the same name as {first.name}", "rename one of them")
+            )
     return paths
 
 
-def _look_at_all(items: Sequence[_Item], scale: int | None) -> Iterator[_Seen]:
-    """Decode in threads (Pillow and torch release the interpreter lock), in order, so many at a time."""
-    starts = range(0, len(items), _AHEAD)
+def _check_all(files: Sequence[_Files], scale: int | None) -> Iterator[_CheckedImage]:
+    """Check images in threads, since Pillow and torch release the interpreter lock."""
+    starts = range(0, len(files), _CHUNK)
     with one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        looked = (pool.map(partial(_look, scale=scale), items[start : start + _AHEAD]) for start in starts)
-        seen = chain.from_iterable(looked)
-        quiet = len(items) < _QUIET_BELOW
-        bar = Console(stderr=True)  # the findings alone go to standard output
-        yield from track(seen, "checking images", len(items), console=bar, transient=True, disable=quiet)
+        chunks = (pool.map(partial(_check_image, scale=scale), files[start : start + _CHUNK]) for start in starts)
+        checked = chain.from_iterable(chunks)
+        quiet = len(files) < _QUIET_BELOW
+        console = Console(stderr=True)  # standard output is for the findings
+        yield from track(checked, "checking images", len(files), console=console, transient=True, disable=quiet)
 
 
-def _look(item: _Item, scale: int | None) -> _Seen:
-    seen = _Seen(item)
-    hr = _read(item.hr, seen.findings)
-    lr = _read(item.lr, seen.findings) if item.lr else None
+def _check_image(files: _Files, scale: int | None) -> _CheckedImage:
+    checked = _CheckedImage(files)
+    hr = _read(files.hr, checked.findings)
+    lr = _read(files.lr, checked.findings) if files.lr else None
     if hr is None:
-        return seen
+        return checked
     if min(hr.shape[1:]) < MIN_SIDE:
         message = f"has {_size(hr)} pixels, at least {MIN_SIDE} a side are needed"
-        seen.findings.append(Finding(ERROR, "too small", str(item.hr), message, "remove it"))
-    if not is_constant(hr):  # else it is like every other such image
-        seen.digest, seen.hashes = hashlib.sha256(hr.numpy().tobytes()).hexdigest(), hashes(hr)
+        checked.findings.append(Finding(ERROR, "too small", str(files.hr), message, "remove it"))
+    if not is_constant(hr):  # all of these would count as copies
+        checked.digest, checked.hashes = hashlib.sha256(hr.numpy().tobytes()).hexdigest(), hashes(hr)
     if lr is not None:
-        seen.sizes = _size(hr), _size(lr)
-        seen.scale = _scale(hr, lr)
-        if seen.scale and seen.scale == (scale or seen.scale):
-            wrong = fault(lr, crop_to_multiple(hr, seen.scale))
-            if wrong:
-                severity, fix = _PAIRS[wrong.kind]
-                seen.findings.append(Finding(severity, wrong.kind, str(item.lr), wrong.text.format(item.hr.name), fix))
-    return seen
+        checked.sizes = _size(hr), _size(lr)
+        checked.scale = _scale(hr, lr)
+        if checked.scale and scale in (None, checked.scale):
+            mismatch = fault(lr, crop_to_multiple(hr, checked.scale))
+            if mismatch:
+                severity, fix = _PAIRS[mismatch.kind]
+                message = mismatch.text.format(files.hr.name)
+                checked.findings.append(Finding(severity, mismatch.kind, str(files.lr), message, fix))
+    return checked
 
 
 def _read(path: Path, findings: list[Finding]) -> Tensor | None:
@@ -222,12 +181,12 @@ def _read(path: Path, findings: list[Finding]) -> Tensor | None:
         severity, message, fix = _TRAITS[trait]
         findings.append(Finding(severity, trait, str(path), message, fix))
     if is_constant(image):
-        findings.append(Finding(WARNING, "constant", str(path), "is of one colour", "remove it"))
+        findings.append(Finding(WARNING, "constant", str(path), "has a single colour", "remove it"))
     return image
 
 
 def _scale(hr: Tensor, lr: Tensor) -> int | None:
-    """The factor between the sides of a pair, the larger image cut to a multiple of it; None if there is none."""
+    """The factor between the sides of a pair, after cropping hr to a multiple of it; None if there is none."""
     scale = max(1, hr.shape[1] // lr.shape[1])
     fits = all(large // scale == small for large, small in zip(hr.shape[1:], lr.shape[1:], strict=True))
     return scale if fits else None
@@ -237,71 +196,31 @@ def _size(image: Tensor) -> str:
     return f"{image.shape[2]}x{image.shape[1]}"
 
 
-def _common(seen: Sequence[_Seen]) -> int | None:
-    counts = Counter(image.scale for image in seen if image.scale)
+def _most_common_scale(checked: Sequence[_CheckedImage]) -> int | None:
+    counts = Counter(image.scale for image in checked if image.scale)
     return counts.most_common(1)[0][0] if counts else None
 
 
-def _misfit(seen: _Seen, scale: int | None) -> Finding:
-    assert seen.sizes
-    at = f"scale={scale}" if scale else "any scale"
-    message = f"{seen.sizes[1]} pixels do not fit {seen.item.hr.name} of {seen.sizes[0]} at {at}"
-    return Finding(ERROR, "sizes", str(seen.item.lr), message, "fix the pair, or name the factor with --scale")
+def _wrong_size(image: _CheckedImage, scale: int | None) -> Finding:
+    assert image.sizes
+    at_scale = f"scale={scale}" if scale else "any scale"
+    message = f"{image.sizes[1]} pixels do not fit {image.files.hr.name} of {image.sizes[0]} at {at_scale}"
+    return Finding(ERROR, "sizes", str(image.files.lr), message, "fix the pair, or set the factor with --scale")
 
 
-def _copies(seen: Sequence[_Seen]) -> Iterator[Finding]:
-    """Of every group of copies all but the first, each with the worst of those before it."""
-    for members in group([one.hashes for one in seen if one.hashes is not None]):
-        for place, member in enumerate(members[1:], 1):
-            this = seen[member]
-            others = [seen[other] for other in members[:place]]
-            other = max(others, key=lambda one: (one.item.folder != this.item.folder, one.digest == this.digest))
-            exact = other.digest == this.digest
-            message = f"{'has the pixels of' if exact else 'shows the photograph of'} {other.item.hr}"
-            if other.item.folder != this.item.folder:
-                fix = "remove one: what was trained on cannot be scored on"
-                yield Finding(ERROR, "copy across folders", str(this.item.hr), message, fix)
+def _copies(images: Sequence[_CheckedImage]) -> Iterator[Finding]:
+    """Yield a finding for each image but the first of a group of copies, with the worst match among those before it."""
+    for group_indices in group([image.hashes for image in images if image.hashes is not None]):
+        for place, index in enumerate(group_indices[1:], 1):
+            image, earlier = images[index], [images[other] for other in group_indices[:place]]
+            folder = image.files.folder
+            other = max(earlier, key=lambda other: (other.files.folder != folder, other.digest == image.digest))
+            exact = other.digest == image.digest
+            message = f"{'has the pixels of' if exact else 'shows the photograph of'} {other.files.hr}"
+            if other.files.folder != folder:
+                severity, kind, fix = ERROR, "copy across folders", "remove one: do not score on training images"
             elif exact:
-                yield Finding(WARNING, "copy", str(this.item.hr), message, "remove one")
+                severity, kind, fix = WARNING, "copy", "remove one"
             else:
-                fix = "nothing: runs keep both on one side of a split"
-                yield Finding(NOTE, "near copy", str(this.item.hr), message, fix)
-
-
-def render(report: Report) -> str:
-    """The findings as a text table, at most ten of a kind, and a line that sums up."""
-    lines, more = [], ""
-    kinds: dict[tuple[str, str], list[Finding]] = defaultdict(list)
-    for one in report.findings:
-        kinds[one.severity, one.kind].append(one)
-    for (severity, kind), found in kinds.items():
-        lines += [(severity, kind, f"{one.file}: {one.message}: {one.fix}") for one in found[:_SHOWN]]
-        if len(found) > _SHOWN:
-            lines.append((severity, kind, f"and {len(found) - _SHOWN} more"))
-            more = "; --json FILE lists all"
-    counts = ", ".join(_plural(report.count(severity), severity) for severity in SEVERITIES)
-    scales = sorted({scale for scale in report.scales.values() if scale})
-    at = f" at scale {', '.join(map(str, scales))}" if scales else ""
-    return "".join(f"{line}\n" for line in [*aligned(lines), f"{_plural(report.images, 'image')}{at}: {counts}{more}"])
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def write_json(report: Report, path: Path) -> None:
-    """Write all findings.
-
-    Raises:
-        UserError: if the file cannot be written.
-    """
-    content = {
-        "images": report.images,
-        "scales": report.scales,
-        "counts": {severity: report.count(severity) for severity in SEVERITIES},
-        "findings": [asdict(one) for one in report.findings],
-    }
-    try:
-        write_text(path, json.dumps(content, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+                severity, kind, fix = NOTE, "near copy", "nothing: runs keep both on the same side of the split"
+            yield Finding(severity, kind, str(image.files.hr), message, fix)
