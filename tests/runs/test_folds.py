@@ -1,14 +1,21 @@
 import json
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig, OmegaConf
 
+from sr.errors import DivergedError, UserError
 from sr.io.tables import read_table
+from sr.runs import folds
+from sr.runs.schema import Monitor, Status, read_result
 from sr.runs.scores import over_folds_by_epoch
-from tests.support.runs import Command, MakeFolder, result_of
+from sr.terms import Part
+from tests.support.run_folders import RunFolders
+from tests.support.runs import Command, Compose, MakeFolder, result_of
 
 SETTINGS = ("data=isr", "data.folds=3", "data.fold=all", "trainer.max_epochs=2")
 
@@ -27,6 +34,122 @@ def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
         },
         {"epoch": 1, "folds": 1, "val/psnr": 31.0},
     ]
+
+
+class FakeFit:
+    """Stands in for the training of a fold: writes its result and tables, and notes the config it was given."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.fails_at, self.configs, self.changes = fails_at, [], []  # type: ignore[var-annotated]
+
+    def __call__(self, config: DictConfig, changes: dict[str, Any], start: Callable[[], None]) -> float:
+        start()
+        self.configs.append(config)
+        self.changes.append(changes)
+        fold = int(config.data.fold)
+        if fold == self.fails_at:
+            raise DivergedError("the loss is not finite at step 7")
+        folder = Path(config.run_dir)
+        gains, names = [0.1 + fold, 0.3 + fold], ["ab", "cd"][fold]
+        RunFolders(folder.parent)(
+            f"espcn_mse_adam{fold}",
+            gains,
+            names=names,
+            folds=None,
+            seconds=10.0 + fold,
+            train_seconds=5.0 + fold,
+            images_per_second=100.0 + 10 * fold,
+            wait_share=0.1 * (fold + 1),
+            ms_per_image=None if fold else 8.0,
+            peak_memory_bytes=1000 - fold,
+            monitor=Monitor("val/psnr", 30.0 + fold),
+            config=OmegaConf.to_container(config, resolve=True),
+        ).rename(folder)
+        return 30.0 + fold
+
+
+TWO_FOLDS = ["data.folds=2", "data.fold=all"]
+
+
+def test_folds_are_joined_into_one_result_and_one_set_of_tables(
+    compose_config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeFit()
+    monkeypatch.setattr(folds, "fit", fake)
+    config = compose_config(TWO_FOLDS)
+    assert folds.run(config) == 30.5
+    folder = Path(config.run_dir)
+    result = read_result(folder)
+    assert result
+    assert (result.status, result.reason) == (Status.DONE, "")
+    assert (result.seconds, result.train_seconds) == (21.0, 11.0)
+    assert result.images_per_second == 105.0
+    assert result.wait_share == pytest.approx(0.15)
+    assert result.ms_per_image == 8.0  # of the folds that were timed
+    assert result.peak_memory_bytes == 1000
+    assert result.monitor == Monitor("val/psnr", 30.5)
+    assert (result.epochs, result.steps, result.parameters, result.loss) == (2, 100, 24_195, "mse")
+    assert [fold.seconds for fold in result.folds] == [10.0, 11.0]
+    gains = [fold.scores[Part.VAL]["gain"].mean for fold in result.folds]
+    assert gains == pytest.approx([0.2, 1.2])
+    assert result.scores[Part.VAL]["gain"].mean == pytest.approx(0.7)
+    assert result.scores[Part.VAL]["gain"].sd == pytest.approx(0.5**0.5)
+    rows = [(row["name"], row["fold"], float(row["gain"])) for row in read_table(folder / "images.csv")]
+    assert rows == [("a", "0", 0.1), ("b", "0", 0.3), ("c", "1", 1.1), ("d", "1", 1.3)]
+    assert [float(row["val/gain"]) for row in read_table(folder / "metrics.csv")] == pytest.approx([0.35, 0.7])
+
+
+def test_each_fold_has_its_seed_and_folder_and_the_split_stays(
+    compose_config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeFit()
+    monkeypatch.setattr(folds, "fit", fake)
+    config = compose_config([*TWO_FOLDS, "seed=40"])
+    folds.run(config)
+    assert [config.seed for config in fake.configs] == [40, 41]
+    assert [config.data.seed for config in fake.configs] == [config.data.seed] * 2
+    assert [Path(config.run_dir).name for config in fake.configs] == ["fold_0", "fold_1"]
+    assert fake.changes[1] == {"data.fold": 1, "data.seed": config.data.seed, "seed": 41}
+
+
+def test_a_fold_that_diverges_is_named_and_the_folds_before_it_stay(
+    compose_config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "fit", FakeFit(fails_at=1))
+    config = compose_config(TWO_FOLDS)
+    with pytest.raises(DivergedError):
+        folds.run(config)
+    result = read_result(Path(config.run_dir))
+    assert result
+    assert result.status is Status.DIVERGED
+    assert result.reason == "fold 1: the loss is not finite at step 7"
+    assert result.folds == []
+    assert read_result(Path(config.run_dir) / "fold_0")
+
+
+def test_a_finished_cross_validation_is_not_repeated(
+    compose_config: Compose, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeFit()
+    monkeypatch.setattr(folds, "fit", fake)
+    config = compose_config(TWO_FOLDS)
+    folds.run(config)
+    caplog.set_level("INFO")
+    assert folds.run(config) == 30.5
+    assert len(fake.configs) == 2
+    assert "done before" in caplog.text
+
+
+def test_objectives_are_read_from_the_joined_result(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folds, "fit", FakeFit())
+    config = compose_config([*TWO_FOLDS, "objectives=[val/gain,parameters]"])
+    assert folds.run(config) == [pytest.approx(0.7), 24_195]
+
+
+@pytest.mark.parametrize("count", [1, 0, "null"])
+def test_one_fold_is_no_cross_validation(compose_config: Compose, count: int | str) -> None:
+    with pytest.raises(UserError, match=r"data\.fold"):
+        folds.run(compose_config([f"data.folds={count}", "data.fold=all"]))
 
 
 @pytest.mark.slow
