@@ -1,8 +1,8 @@
-"""Small data sets and configs that tests share."""
+"""Fixtures: small data sets, configs, the training command and a browser."""
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch: tests run beside each other; child processes inherit it
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: tests run in parallel; child processes inherit it
 
 import shutil
 import sys
@@ -21,7 +21,7 @@ from tests.support.browser import Browser
 from tests.support.images import photograph
 from tests.support.runs import SMALL, Command, Compose, MakeFolder
 
-# Data beside the project; a clone without it skips the tests that need it.
+# Data next to the repository; without it, the tests that need it are skipped.
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 torch.set_num_threads(1)
@@ -31,7 +31,7 @@ _CTRL_C = 130  # exit code
 
 @pytest.fixture(scope="session", autouse=True)
 def home_of_this_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Point the home folder at an empty one, so that neither a user's caches nor another worker's change a test."""
+    """Set HOME to an empty folder, so that no cache of the user or of another worker affects a test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
@@ -41,7 +41,7 @@ def home_of_this_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 def shared() -> Path:
     """The folder of real images and MATLAB's output."""
     if not SHARED.is_dir():
-        pytest.skip("needs the data folder beside the project")
+        pytest.skip("needs the data folder next to the repository")
     return SHARED
 
 
@@ -69,7 +69,7 @@ def make_folder(tmp_path: Path) -> MakeFolder:
 
 @pytest.fixture
 def compose_config(tmp_path: Path) -> Compose:
-    """Compose the train config with overrides, its run folder in a temporary place."""
+    """Compose the training config with overrides and a temporary run folder."""
 
     def make(overrides: Sequence[str] = ()) -> DictConfig:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
@@ -80,9 +80,9 @@ def compose_config(tmp_path: Path) -> Compose:
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run ``python -m sr.train`` in this process; its exit code and what it printed.
+    """Run ``python -m sr.train`` in this process and return its exit code and output.
 
-    A test that presses Ctrl-C itself says so by ``interrupted=True``; otherwise the key ends pytest, as it should.
+    A test that sends Ctrl-C itself passes ``interrupted=True``; any other Ctrl-C stops pytest.
     """
 
     def run(

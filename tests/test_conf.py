@@ -1,4 +1,4 @@
-"""Every file of conf/ composes and builds what it names."""
+"""Every file of conf/ composes, and what it names can be instantiated."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def test_every_folder_of_conf_is_tested() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_a_network_states_the_rate_it_needs_where_it_is_seen_and_gives_way_to_the_command_line(
+def test_a_model_sets_its_learning_rate_and_the_command_line_overrides_it(
     compose_config: Compose, optimizer: str
 ) -> None:
     config = compose_config(["model=vdsr", f"optimizer={optimizer}"])
@@ -40,20 +40,20 @@ def test_a_network_states_the_rate_it_needs_where_it_is_seen_and_gives_way_to_th
     assert compose_config(["model=vdsr", "optimizer=sgd"]).optimizer.lr == 5.0
 
 
-def test_nothing_applies_that_is_not_chosen() -> None:
+def test_only_the_local_config_is_applied_without_being_chosen() -> None:
     config = OmegaConf.load(config_dir() / "train.yaml")
     optional = [entry for entry in config.defaults if any(str(key).startswith("optional") for key in entry)]
-    assert optional == [{"optional local": "default"}]  # a user's own paths
+    assert optional == [{"optional local": "default"}]  # the user's paths
 
 
-def test_a_users_own_paths_are_read_from_a_file_of_his_own(tmp_path: Path) -> None:
+def test_a_users_paths_are_read_from_local_default_yaml(tmp_path: Path) -> None:
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "default.yaml").write_text("# @package _global_\ndata:\n  cache_dir: /elsewhere\n")
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        own = compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "run_dir=run"])
-        assert own.data.cache_dir == "/elsewhere"
-        with_option = compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "run_dir=run", "data.cache_dir=/here"])
-        assert with_option.data.cache_dir == "/here"
+        config = compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "run_dir=run"])
+        assert config.data.cache_dir == "/elsewhere"
+        overridden = compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "run_dir=run", "data.cache_dir=/here"])
+        assert overridden.data.cache_dir == "/here"
 
 
 @pytest.mark.parametrize("choice", ["experiment=espcn_x5", "model=espcn_orgin", "optimizer=adam_orgin", "debug=smal"])
@@ -63,7 +63,7 @@ def test_a_mistyped_choice_is_refused(compose_config: Compose, choice: str) -> N
 
 
 @pytest.mark.parametrize("loss", ["mse", "vgg", "weighted", "vgg_origin"])
-def test_one_option_says_where_vggs_weights_come_from_whatever_the_loss(compose_config: Compose, loss: str) -> None:
+def test_vgg_weights_applies_to_every_loss_with_vgg_features(compose_config: Compose, loss: str) -> None:
     config: Any = OmegaConf.to_container(compose_config([f"loss={loss}", "vgg_weights=random"]), resolve=True)
     parts = [config["loss"], *config["loss"].get("terms", {}).values()]
     weights = [part["weights"] for part in parts if part["_target_"].endswith("VGGLoss")]
@@ -72,12 +72,12 @@ def test_one_option_says_where_vggs_weights_come_from_whatever_the_loss(compose_
 
 @pytest.mark.parametrize(("recipe", "side"), [("espcn", 24), ("edsr", 48), ("autoencoder", 32)])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_one_recipe_serves_every_scale(compose_config: Compose, recipe: str, side: int, scale: int) -> None:
+def test_a_recipe_supports_every_scale(compose_config: Compose, recipe: str, side: int, scale: int) -> None:
     config = compose_config([f"experiment={recipe}", f"scale={scale}"])
     assert (config.scale, config.model.scale, config.data.patch) == (scale, scale, side * scale)
 
 
-def test_jobs_for_slurm_compose() -> None:
+def test_the_slurm_launcher_composes() -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         launcher = compose("train", ["hydra/launcher=slurm"], return_hydra_config=True).hydra.launcher
@@ -86,16 +86,16 @@ def test_jobs_for_slurm_compose() -> None:
 
 
 @pytest.mark.parametrize("choice", choices())
-def test_every_choice_composes_to_plain_values(compose_config: Compose, choice: str) -> None:
-    plain: Any = OmegaConf.to_container(compose_config([choice]), resolve=True, throw_on_missing=True)
-    assert plain["model"]["_target_"].startswith("sr.nets.")
+def test_every_choice_composes_without_missing_values(compose_config: Compose, choice: str) -> None:
+    config_dict: Any = OmegaConf.to_container(compose_config([choice]), resolve=True, throw_on_missing=True)
+    assert config_dict["model"]["_target_"].startswith("sr.nets.")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", config_names("model"))
 @pytest.mark.parametrize("loss", config_names("loss"))
 @pytest.mark.parametrize("optimizer", config_names("optimizer"))
-def test_every_combination_takes_a_step(compose_config: Compose, model: str, loss: str, optimizer: str) -> None:
+def test_every_combination_trains_a_step(compose_config: Compose, model: str, loss: str, optimizer: str) -> None:
     config = compose_config([f"model={model}", f"loss={loss}", f"optimizer={optimizer}", "vgg_weights=random"])
     net, criterion = instantiate(config.model), instantiate(config.loss)
     steps = instantiate(config.optimizer)(net.parameters())
@@ -109,7 +109,7 @@ def test_every_combination_takes_a_step(compose_config: Compose, model: str, los
 
 
 @pytest.mark.parametrize("name", config_names("scheduler"))
-def test_every_schedule_builds_on_any_optimizer(compose_config: Compose, name: str) -> None:
+def test_every_scheduler_builds(compose_config: Compose, name: str) -> None:
     config = compose_config([f"scheduler={name}"])
     optimizer = instantiate(config.optimizer)([torch.zeros(1, requires_grad=True)])
     schedule = instantiate(config.scheduler)(optimizer, total_steps=10)
@@ -119,7 +119,7 @@ def test_every_schedule_builds_on_any_optimizer(compose_config: Compose, name: s
 @pytest.mark.parametrize("model", ["espcn_origin", "autoencoder_origin", "vdsr"])
 @pytest.mark.parametrize("optimizer", ["adam_origin", "sgd_origin", "rmsprop_origin"])
 @pytest.mark.parametrize("experiment", ["origin", "origin_grid"])
-def test_experiment_origin_has_the_origins_settings(
+def test_experiment_origin_has_the_settings_of_the_original_project(
     compose_config: Compose, model: str, optimizer: str, experiment: str
 ) -> None:
     config = compose_config([f"experiment={experiment}", f"model={model}", f"optimizer={optimizer}", "loss=vgg_origin"])
@@ -144,13 +144,13 @@ def test_experiment_origin_has_the_origins_settings(
     instantiate(config.optimizer)(instantiate(config.model).parameters())
 
 
-def test_experiment_origin_alone_is_one_of_the_origins_runs(compose_config: Compose) -> None:
+def test_experiment_origin_without_other_choices_is_a_run_of_the_original_project(compose_config: Compose) -> None:
     config = compose_config(["experiment=origin"])
     assert (config.model.activation, config.model.head) == ("tanh", "sigmoid")
     assert list(config.optimizer.betas) == [0.9, 0.999]
     assert config.loss._target_ == "torch.nn.MSELoss"
 
 
-def test_the_seed_of_the_splits_is_the_origins(compose_config: Compose) -> None:
+def test_the_default_seed_of_the_splits_is_that_of_the_original_project(compose_config: Compose) -> None:
     assert compose_config(["data=isr"]).data.seed == 23
     assert compose_config(["data=isr", "seed=0"]).data.seed == 0

@@ -1,4 +1,4 @@
-"""Ctrl-C on pytest ends pytest, though the runs that tests start handle it themselves."""
+"""Ctrl-C stops pytest, although the runs that tests start handle it themselves."""
 
 import signal
 import subprocess
@@ -24,11 +24,11 @@ def test_must_not_begin():
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_a_test_trains_ends_the_whole_session(tmp_path: Path) -> None:
+def test_ctrl_c_while_a_test_trains_ends_the_session(tmp_path: Path) -> None:
     (tmp_path / "test_generated.py").write_text(TESTS)
-    line = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"]
-    line += ["-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tmp'}", str(tmp_path / "test_generated.py")]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    argv = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}"]
+    argv += ["-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tmp'}", str(tmp_path / "test_generated.py")]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("tmp/**/metrics.csv")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -39,15 +39,15 @@ def test_loaders_give_disjoint_images(compose_config: Compose, make_folder: Make
     assert module.counts() == {"train": 14, "val": 2, "test": 4}
 
 
-def test_tiles_and_turned_copies_of_a_photograph_stay_on_one_side(compose_config: Compose) -> None:
+def test_tiles_and_rotated_copies_of_a_photograph_stay_in_one_part_of_the_split(compose_config: Compose) -> None:
     module = instantiate(compose_config(["data=demo", "data.augment.rotate45=true", "data.repeat=1"]).data)
     module.setup()
     group = {source.name: source.group for source in demo_photographs()}
     train = names(module.train_dataloader())
     assert any(name.endswith("@45") for name in train)
-    sides = [train, names(module.val_dataloader()[0]), names(module.test_dataloader())]
-    assert not any(name.endswith("@45") for name in sides[1] | sides[2])
-    groups = [{group[name.removesuffix("@45")] for name in side} for side in sides]
+    parts = [train, names(module.val_dataloader()[0]), names(module.test_dataloader())]
+    assert not any(name.endswith("@45") for name in parts[1] | parts[2])
+    groups = [{group[name.removesuffix("@45")] for name in part} for part in parts]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 9
 
 
@@ -114,31 +114,31 @@ def test_whole_images_of_several_sizes_need_batches_of_one(compose_config: Compo
     assert len({batch["hr"].shape for batch in module.train_dataloader()}) > 1
 
 
-def test_without_test_images_the_test_loader_says_so(compose_config: Compose, make_folder: MakeFolder) -> None:
+def test_the_test_loader_is_refused_without_test_images(compose_config: Compose, make_folder: MakeFolder) -> None:
     module = build(compose_config, f"data.root={make_folder()}", "data.patch=32", "data.test_share=0")
     module.setup()
     with pytest.raises(UserError, match="no test images are held out"):
         module.test_dataloader()
 
 
-def test_several_factors_give_each_image_once_for_each_on_one_side_of_the_split(make_folder: MakeFolder) -> None:
+def test_several_scales_give_each_image_once_per_scale_in_one_part_of_the_split(make_folder: MakeFolder) -> None:
     root = make_folder(count=8, size=(50, 62))
     data = ISRDataModule(image_folder, str(root), scales=[2, 3], patch=24, batch_size=4)
     data.setup()
     assert len(data.store) == 16
     assert not data.duplicates
-    sides = [{data.store.sources[index].group for index in data._indices(part)} for part in Part]
-    assert sum(len(side) for side in sides) == 8
-    index = next(place for place, source in enumerate(data.store.sources) if source.name == "3@x3")
+    parts = [{data.store.sources[index].group for index in data._indices(part)} for part in Part]
+    assert sum(len(groups) for groups in parts) == 8
+    index = next(index for index, source in enumerate(data.store.sources) if source.name == "3@x3")
     lr, hr = data.store[index]
-    whole = read_image(root / "high_res" / "3.png")
+    image = read_image(root / "high_res" / "3.png")
     assert lr.shape == hr.shape == (3, 48, 60)
-    assert torch.equal(hr, whole[:, :48, :60])
+    assert torch.equal(hr, image[:, :48, :60])
     small = to_float(derive_lr(hr, 3, 2)).double()[None]
     assert torch.equal(lr, to_uint8(resize(small, 3)[0]))
 
 
-def test_several_factors_need_scale_1_and_no_given_low_resolution(make_folder: MakeFolder) -> None:
+def test_several_scales_need_scale_1_and_no_low_res_folder(make_folder: MakeFolder) -> None:
     for scale, scales in ((2, [2]), (1, []), (1, [1])):
         with pytest.raises(UserError, match=r"data\.scales"):
             ISRDataModule(image_folder, "x", patch=24, scale=scale, scales=scales)
@@ -147,7 +147,7 @@ def test_several_factors_need_scale_1_and_no_given_low_resolution(make_folder: M
         data.setup()
 
 
-def test_training_images_smaller_than_a_crop_are_left_out_on_request(
+def test_training_images_smaller_than_a_patch_are_skipped_on_request(
     make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = make_folder(count=10)
@@ -165,7 +165,7 @@ def test_training_images_smaller_than_a_crop_are_left_out_on_request(
         ISRDataModule(image_folder, str(root), on_small_image="skip", **{**settings, "patch": 96}).setup()
 
 
-def test_doubtful_images_are_warned_of_before_a_run(
+def test_suspicious_images_are_warned_about_before_a_run(
     compose_config: Compose, make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = make_folder(count=8, size=(96, 96), low_scale=2)
@@ -181,16 +181,14 @@ def test_doubtful_images_are_warned_of_before_a_run(
     ]
 
 
-def test_sound_images_are_not_warned_of(
+def test_clean_images_cause_no_warning(
     compose_config: Compose, make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     build(compose_config, f"data.root={make_folder(low_scale=2)}", "scale=2", "data.patch=24").setup()
     assert "check-data" not in caplog.text
 
 
-def test_seeds_change_the_split_and_the_crops_and_nothing_else(
-    compose_config: Compose, make_folder: MakeFolder
-) -> None:
+def test_the_seed_changes_only_the_split_and_the_crops(compose_config: Compose, make_folder: MakeFolder) -> None:
     root = make_folder(count=20)
     settings = (f"data.root={root}", "data.patch=32", "data.batch_size=64", "data.repeat=1")
     modules = [build(compose_config, *settings, f"data.seed={seed}") for seed in (1, 2, 1)]

@@ -19,7 +19,7 @@ def test_resize_and_luma_agree_with_matlab_to_1e_9(shared: Path, name: str) -> N
     assert (enlarged[0, 0] - torch.from_numpy(data["bicubic_y_255"])).abs().max() < 1e-9
 
 
-def test_enlarging_a_step_by_two_gives_the_weights_worked_out_by_hand() -> None:
+def test_upscaling_an_edge_by_two_gives_weights_computed_by_hand() -> None:
     # Keys' kernel (a = -0.5) at distances 1.75, 1.25, 0.75 and 0.25 from the output's centre.
     far, mid, near, close = -0.0234375, -0.0703125, 0.2265625, 0.8671875
     step = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 1.0]).double().view(1, 1, 1, 6)
@@ -27,32 +27,32 @@ def test_enlarging_a_step_by_two_gives_the_weights_worked_out_by_hand() -> None:
     assert row == pytest.approx([0, 0, 0, far, mid, near + far, close + mid, 1 - mid, 1 - far, 1, 1, 1])
 
 
-def test_shrinking_is_close_to_pillows_antialiased_bicubic() -> None:
+def test_downscaling_is_close_to_pillows_antialiased_bicubic() -> None:
     hr = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
-    ours = resize(hr, 0.5)
+    resized = resize(hr, 0.5)
     channels = [Image.fromarray(channel.numpy()).resize((28, 20), Image.Resampling.BICUBIC) for channel in hr[0]]
-    theirs = torch.stack([torch.from_numpy(np.array(channel)) for channel in channels])[None]
+    by_pillow = torch.stack([torch.from_numpy(np.array(channel)) for channel in channels])[None]
     inner = (..., slice(3, -3), slice(3, -3))  # borders are handled differently
-    assert (ours[inner] - theirs[inner]).abs().max() < 1e-5
+    assert (resized[inner] - by_pillow[inner]).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(("kernel", "pillow"), [("lanczos", "LANCZOS"), ("nearest", "NEAREST"), ("bicubic", "BICUBIC")])
-def test_each_kernel_enlarges_as_pillow_does_away_from_the_border(kernel: str, pillow: str) -> None:
+def test_each_kernel_upscales_like_pillow_away_from_the_border(kernel: str, pillow: str) -> None:
     image = torch.rand(20, 28, generator=torch.Generator().manual_seed(0))
     for scale in (2, 3, 4):
-        ours = resize(image, scale, kernel)
-        theirs = Image.fromarray(image.numpy()).resize((28 * scale, 20 * scale), Image.Resampling[pillow])
+        resized = resize(image, scale, kernel)
+        by_pillow = Image.fromarray(image.numpy()).resize((28 * scale, 20 * scale), Image.Resampling[pillow])
         inner = (slice(3 * scale, -3 * scale),) * 2
-        assert (ours[inner] - torch.from_numpy(np.array(theirs))[inner]).abs().max() < 1e-5
+        assert (resized[inner] - torch.from_numpy(np.array(by_pillow))[inner]).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("scale", [0.25, 1 / 3, 0.5, 1, 2, 3, 4])
 def test_resize_keeps_constants_dtype_and_rounds_sizes_up(scale: float) -> None:
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
-        out = resize(torch.full((2, 3, 13, 7), 0.5, dtype=dtype), scale)
-        assert out.dtype == dtype
-        assert out.shape == (2, 3, int(np.ceil(13 * scale)), int(np.ceil(7 * scale)))
-        assert (out - 0.5).abs().max() < (1e-2 if dtype == torch.bfloat16 else 1e-6)
+        resized = resize(torch.full((2, 3, 13, 7), 0.5, dtype=dtype), scale)
+        assert resized.dtype == dtype
+        assert resized.shape == (2, 3, int(np.ceil(13 * scale)), int(np.ceil(7 * scale)))
+        assert (resized - 0.5).abs().max() < (1e-2 if dtype == torch.bfloat16 else 1e-6)
 
 
 def test_resize_is_differentiable() -> None:
@@ -81,7 +81,7 @@ def test_luma_of_black_white_and_red_is_matlabs() -> None:
 
 
 @pytest.mark.parametrize("code", range(8))
-def test_dihedral_codes_are_eight_different_moves_that_numpy_makes_too(code: int) -> None:
+def test_dihedral_codes_are_eight_different_transforms_that_agree_with_numpy(code: int) -> None:
     image = torch.arange(6).view(1, 2, 3)
     expected = image.numpy()
     expected = expected[..., ::-1] if code & 1 else expected
@@ -92,21 +92,21 @@ def test_dihedral_codes_are_eight_different_moves_that_numpy_makes_too(code: int
     assert len({tuple(dihedral(square, other).flatten().tolist()) for other in range(8)}) == 8
 
 
-def test_quantise_equals_a_trip_through_uint8() -> None:
+def test_quantise_equals_a_round_trip_through_uint8() -> None:
     image = torch.rand(2, 3, 9, 9) * 1.4 - 0.2
     assert torch.equal(quantise(image), to_float(to_uint8(image)))
     assert torch.equal(to_uint8(to_float(torch.arange(256).byte())), torch.arange(256).byte())
 
 
-def test_shave_and_crop_cut_what_they_say() -> None:
+def test_shave_and_crop_to_multiple_give_the_right_sizes() -> None:
     image = torch.zeros(1, 3, 11, 14)
     assert shave(image, 2).shape == (1, 3, 7, 10)
     assert shave(image, 0).shape == image.shape
     assert crop_to_multiple(image, 4).shape == (1, 3, 8, 12)
 
 
-def test_an_image_resized_without_gradients_first_can_be_trained_on_afterwards() -> None:
-    size = (1, 3, 13, 17)  # of no other test: what is made for it is kept
+def test_resize_has_gradients_after_a_first_call_in_inference_mode() -> None:
+    size = (1, 3, 13, 17)  # used by no other test: the weights for a size are cached
     with torch.inference_mode():
         resize(torch.rand(size), 3)
     image = torch.rand(size, requires_grad=True)

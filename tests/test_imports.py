@@ -1,4 +1,4 @@
-"""The arrows of the design: which folder may import which."""
+"""Which folder may import which."""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import sr
 
 ROOT = Path(sr.__file__).parent
 
-# A row a folder, or a module beside the folders: what it may import apart from itself, only names of rows above it.
+# A row for each folder and top-level module: what it may import besides itself, all from rows above it.
 # A dotted name allows one module of a folder.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -64,7 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"commands", "errors", "train"},
 }
 
-# What answers at once: it is imported before anyone knows whether torch is needed.
+# Modules that must be quick to import: they are loaded before it is known whether torch is needed.
 LIGHT = (
     *("cli", "commands", "errors", "io.atomic", "io.locks", "io.run_folder", "io.tables", "machine.processes", "terms"),
     *("launch", "options", "runs.migration", "runs.schema", "runs.scores", "runs.status"),
@@ -88,8 +88,8 @@ def imports_of(path: Path, *, at_start: bool = False) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own_imports_of(path: Path) -> Iterator[tuple[str, str]]:
-    """(row, row and module) of everything of `sr` that a file imports."""
+def sr_imports_of(path: Path) -> Iterator[tuple[str, str]]:
+    """(row, row and module) of each import from `sr` in a file."""
     for name in imports_of(path):
         package, *rest = name.split(".")
         if package == "sr":
@@ -102,22 +102,22 @@ def test_every_folder_and_module_has_a_row() -> None:
     assert parts == set(ALLOWED)
 
 
-def test_rows_name_only_rows_above_them_so_there_is_no_circle() -> None:
+def test_rows_name_only_rows_above_them_so_imports_are_acyclic() -> None:
     rows = list(ALLOWED)
     for number, (row, allowed) in enumerate(ALLOWED.items()):
         assert {name.split(".")[0] for name in allowed} <= set(rows[:number]), row
 
 
 @pytest.mark.parametrize("row", ALLOWED)
-def test_no_folder_imports_against_the_arrows(row: str) -> None:
+def test_no_folder_imports_more_than_its_row_allows(row: str) -> None:
     for path in modules_of(row):
-        for part, module in own_imports_of(path):
+        for part, module in sr_imports_of(path):
             allowed = part == row or part in ALLOWED[row] or module in ALLOWED[row]
             assert allowed, f"{path.relative_to(ROOT)} must not import sr.{module}"
 
 
 @pytest.mark.parametrize("module", LIGHT)
-def test_what_answers_at_once_imports_nothing_heavy(module: str) -> None:
+def test_light_modules_import_nothing_heavy(module: str) -> None:
     for path in modules_of(module):
         for name in imports_of(path, at_start=True):
             assert name.split(".")[0] not in {"torch", "lightning", "numpy", "PIL"}, path
@@ -125,14 +125,14 @@ def test_what_answers_at_once_imports_nothing_heavy(module: str) -> None:
                 assert any(f"{name}.".startswith(f"sr.{light}.") for light in LIGHT), f"{path} imports {name}"
 
 
-def test_the_sweeper_imports_nothing_of_ours_and_we_nothing_private_of_it() -> None:
-    plugin = sorted((ROOT.parent / "hydra_plugins").rglob("*.py"))
-    assert len(plugin) > 5
-    for path in plugin:
+def test_the_sweeper_does_not_import_sr_and_sr_imports_nothing_private_of_it() -> None:
+    plugin_paths = sorted((ROOT.parent / "hydra_plugins").rglob("*.py"))
+    assert len(plugin_paths) > 5
+    for path in plugin_paths:
         assert not [name for name in imports_of(path) if name.split(".")[0] == "sr"], path
-    ours = [*ROOT.rglob("*.py"), *(ROOT.parents[1] / "scripts").rglob("*.py")]
-    assert len(ours) > 50
-    for path in ours:
+    paths = [*ROOT.rglob("*.py"), *(ROOT.parents[1] / "scripts").rglob("*.py")]
+    assert len(paths) > 50
+    for path in paths:
         private = [name for name in imports_of(path) if name.startswith("hydra_plugins.sr_optuna._")]
         assert not private, path
 

@@ -1,4 +1,4 @@
-"""What a run steps and logs, compared with formulas."""
+"""The steps and logged values of a run, compared with formulas."""
 
 import math
 from collections.abc import Callable
@@ -24,7 +24,7 @@ STEPS_AN_EPOCH, EPOCHS = 2, 3
 
 @pytest.fixture
 def files(command: Command, make_folder: MakeFolder, tmp_path: Path) -> RunFolder:
-    """A run of 7 training images in batches of 4 and 3, every step of it logged."""
+    """A run of 7 training images in batches of 4 and 3, with every step logged."""
     code, text = command(
         *("data=isr", f"data.root={make_folder(count=10)}", f"trainer.max_epochs={EPOCHS}", "logger=csv"),
         *("trainer.log_every_n_steps=1", "scheduler.warmup=0.34", "scheduler.final=0.1", "optimizer.lr=1e-3"),
@@ -33,7 +33,7 @@ def files(command: Command, make_folder: MakeFolder, tmp_path: Path) -> RunFolde
     return RunFolder(tmp_path / "run")
 
 
-def test_a_run_steps_its_schedule_once_a_step_and_records_the_mean_loss_of_each_epoch(files: RunFolder) -> None:
+def test_a_run_steps_its_scheduler_once_per_step_and_records_the_mean_loss_of_each_epoch(files: RunFolder) -> None:
     (table,) = [read_table(path) for path in files.step_tables]
     steps = {int(row["step"]): row for row in table if row["train/loss_step"]}
     total = STEPS_AN_EPOCH * EPOCHS
@@ -75,7 +75,7 @@ class Brighter(nn.Module):
 
 
 class ScaledError(nn.Module):
-    """A loss with a parameter of its own, which is not trained."""
+    """A loss with a parameter, which is not trained."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,21 +145,21 @@ def test_steps_are_logged_at_their_interval_and_only_when_the_optimizer_steps(
     for number in range(4):
         trainer.global_step, trainer.current_epoch = number // accumulated, number
         assert module.training_step(batch, number).item() == pytest.approx(0.75)
-    assert [metrics["epoch"] for metrics, _ in logger.logged] == expected  # here the number of the batch
+    assert [metrics["epoch"] for metrics, _ in logger.logged] == expected  # set to the index of the batch
     for metrics, step in logger.logged:
         assert step == metrics["epoch"] // accumulated
         assert metrics["lr"] == 0.5
         assert metrics["train/loss_step"] == pytest.approx(0.75)
 
 
-def fitting(steps: int) -> Any:
-    """A trainer that is about to take a number of steps."""
+def trainer_with_steps(steps: int) -> Any:
+    """A trainer that will take this number of steps."""
     return SimpleNamespace(estimated_stepping_batches=float(steps), fit_loop=SimpleNamespace(_combined_loader=object()))
 
 
-def test_the_network_alone_is_trained_and_its_schedule_covers_all_steps() -> None:
+def test_only_the_network_is_trained_and_its_schedule_covers_all_steps() -> None:
     module = lit_module()
-    trainer = module._trainer = fitting(10)
+    trainer = module._trainer = trainer_with_steps(10)
     built: Any = module.configure_optimizers()
     (group,) = built["optimizer"].param_groups
     assert [id(parameter) for parameter in group["params"]] == [id(module.net.shift)]
@@ -171,7 +171,7 @@ def test_the_network_alone_is_trained_and_its_schedule_covers_all_steps() -> Non
         built["lr_scheduler"]["scheduler"].step()
     assert rates[:3] == pytest.approx([1.0, 2.0, 2.0])
     assert rates[-1] == pytest.approx(0.02)
-    assert trainer.fit_loop._combined_loader is None  # prefetched from the start of the epoch
+    assert trainer.fit_loop._combined_loader is None  # this loader would start at the first batch of the epoch
 
 
 @pytest.mark.parametrize(("compile_from", "compiles"), [(None, False), (11, False), (10, True)])
@@ -186,16 +186,16 @@ def test_long_runs_compile_their_training_steps(
 
     monkeypatch.setattr(torch, "compile", compile_brighter)
     module = lit_module(compile_from=compile_from)
-    module._trainer = fitting(10)
+    module._trainer = trainer_with_steps(10)
     module.configure_optimizers()
     assert compiled == ([module.forward] if compiles else [])
     module._trainer = SimpleNamespace(log_every_n_steps=0, accumulate_grad_batches=1)  # type: ignore[assignment]
     loss = module.training_step(batch_of(), 0).item()
     assert loss == pytest.approx(3 * (0.75 if compiles else 0.25))
-    assert torch.equal(module(batch_of()["lr"]), batch_of()["lr"] + 0.25)  # scoring stays as it was
+    assert torch.equal(module(batch_of()["lr"]), batch_of()["lr"] + 0.25)  # scoring is not compiled
 
 
-def test_a_checkpoint_carries_what_rebuilds_the_network() -> None:
+def test_a_checkpoint_holds_the_config_that_rebuilds_the_network() -> None:
     checkpoint: dict[str, Any] = {}
     config = NetworkConfig(model={"scale": 1}, scale=1, scales=[1], protocol="y")
     lit_module(config).on_save_checkpoint(checkpoint)

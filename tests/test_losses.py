@@ -70,7 +70,7 @@ def test_vgg_loss_is_zero_on_equal_images_and_positive_on_others() -> None:
     assert loss(sr, hr).item() > 0
 
 
-def test_target_branch_has_no_graph_and_the_features_are_frozen() -> None:
+def test_the_target_gets_no_gradient_and_the_features_are_frozen() -> None:
     loss = VGGLoss(weights="random")
     sr, hr = (image.requires_grad_() for image in images())
     loss(sr, hr).backward()
@@ -81,24 +81,24 @@ def test_target_branch_has_no_graph_and_the_features_are_frozen() -> None:
     assert all(not buffer.requires_grad for buffer in loss.buffers())
 
 
-@pytest.mark.parametrize(("float32", "away", "least"), [(True, 0.002, 0.999), (False, 0.1, 0.9)])
-def test_bfloat16_does_not_drown_the_loss(float32: bool, away: float, least: float) -> None:
+@pytest.mark.parametrize(("float32", "distance", "min_similarity"), [(True, 0.002, 0.999), (False, 0.1, 0.9)])
+def test_bfloat16_keeps_the_direction_of_the_gradient(float32: bool, distance: float, min_similarity: float) -> None:
     loss = VGGLoss(weights="random", float32=float32)
     sr, hr = images()
-    near = (hr + away * (sr - hr)).requires_grad_()
+    near = (hr + distance * (sr - hr)).requires_grad_()
     gradients = []
     for enabled in (False, True):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
             gradients.append(torch.autograd.grad(loss(near, hr), near)[0].flatten())
     assert torch.equal(*gradients) == float32
-    assert F.cosine_similarity(gradients[0], gradients[1], dim=0) > least
+    assert F.cosine_similarity(gradients[0], gradients[1], dim=0) > min_similarity
 
 
-def test_features_are_kept_out_of_checkpoints_and_only_used_layers_in_memory() -> None:
+def test_features_are_kept_out_of_checkpoints_and_unused_layers_out_of_memory() -> None:
     loss = VGGLoss(weights="random")
     assert loss.state_dict() == {}
-    held = sum(buffer.numel() for buffer in loss.buffers())
-    assert held == sum(parameter.numel() for parameter in reference_vgg().parameters()) + 6
+    value_count = sum(buffer.numel() for buffer in loss.buffers())
+    assert value_count == sum(parameter.numel() for parameter in reference_vgg().parameters()) + 6
 
 
 def test_random_features_are_the_same_every_time_and_labelled() -> None:
@@ -110,7 +110,7 @@ def test_random_features_are_the_same_every_time_and_labelled() -> None:
     assert "random" in first.label
 
 
-def test_resize_brings_both_images_to_one_side() -> None:
+def test_resize_sets_the_side_of_the_images() -> None:
     loss = VGGLoss(weights="random", resize=32)
     assert [feature.shape[-1] for feature in loss.features(images()[0])] == [32, 16, 8, 4]
 
@@ -140,7 +140,7 @@ def test_random_features_are_he_initialised_from_seed_0() -> None:
     assert not any(loss.get_buffer(f"bias{number}").any() for number in range(10))
 
 
-def test_float16_does_not_reach_the_features() -> None:
+def test_features_are_not_computed_in_float16() -> None:
     loss = VGGLoss(weights="random")
     sr, hr = images()
     expected = loss(sr, hr)
@@ -148,7 +148,7 @@ def test_float16_does_not_reach_the_features() -> None:
         assert torch.equal(loss(sr, hr), expected)
 
 
-def test_a_file_of_half_precision_in_the_home_folder_is_read_and_labelled(
+def test_a_half_precision_file_in_the_home_folder_is_read_and_labelled(
     vgg_file: tuple[Path, nn.Sequential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -181,9 +181,7 @@ def test_imagenet_weights_come_from_the_hub_cache_and_are_checked(
         VGGLoss()
 
 
-def test_without_network_one_message_names_url_place_and_choices(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_network_the_error_names_url_cache_and_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         raise URLError("no network")
 
@@ -197,22 +195,22 @@ def test_without_network_one_message_names_url_place_and_choices(
         assert part in message
 
 
-def test_a_download_is_kept_whole_and_only_with_the_published_hash(
+def test_a_download_is_kept_only_with_the_published_hash(
     vgg_file: tuple[Path, nn.Sequential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = vgg_file[0].read_bytes()
     name = f"vgg16-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    answers = iter([content[:-1], content])
+    responses = iter([content[:-1], content])
     timeouts: list[float | None] = []
 
-    def answer(url: str, timeout: float | None = None) -> io.BytesIO:
+    def respond(url: str, timeout: float | None = None) -> io.BytesIO:
         assert url.endswith(name)
         timeouts.append(timeout)
-        return io.BytesIO(next(answers))
+        return io.BytesIO(next(responses))
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(losses, "VGG16_URL", f"https://download.pytorch.org/models/{name}")
-    monkeypatch.setattr(losses, "urlopen", answer)
+    monkeypatch.setattr(losses, "urlopen", respond)
     with pytest.raises(UserError, match="its hash differs: the download is damaged"):
         VGGLoss()
     assert list((tmp_path / "checkpoints").iterdir()) == []
@@ -220,8 +218,8 @@ def test_a_download_is_kept_whole_and_only_with_the_published_hash(
     assert VGGLoss()(sr, hr).item() == VGGLoss(weights=str(vgg_file[0]))(sr, hr).item()
     assert (tmp_path / "checkpoints" / name).read_bytes() == content
     assert timeouts == [30.0, 30.0]
-    assert socket.getdefaulttimeout() is None  # of the process: it is not ours
-    VGGLoss()  # from the cache: the answers are used up
+    assert socket.getdefaulttimeout() is None  # the default of the process is unchanged
+    VGGLoss()  # from the cache: no responses are left
 
 
 def test_files_that_are_not_vgg16_are_refused(tmp_path: Path) -> None:
@@ -243,7 +241,7 @@ def test_vgg16_of_another_width_is_refused(vgg_file: tuple[Path, nn.Sequential],
         VGGLoss(weights=str(tmp_path / "narrow.pth"))
 
 
-def test_weighted_sum_adds_what_its_weights_say() -> None:
+def test_weighted_sum_adds_its_terms_by_their_weights() -> None:
     sr, hr = images()
     loss = WeightedSum({"mse": nn.MSELoss(), "mae": nn.L1Loss()}, {"mse": 2.0, "mae": 0.5})
     assert loss(sr, hr).item() == pytest.approx(2 * F.mse_loss(sr, hr).item() + 0.5 * F.l1_loss(sr, hr).item())
@@ -260,7 +258,7 @@ def test_a_weighted_sum_is_labelled_with_the_features_of_its_terms() -> None:
 
 
 @pytest.mark.parametrize("name", config_names("loss"))
-def test_every_loss_config_is_least_on_equal_images_and_has_a_gradient(compose_config: Compose, name: str) -> None:
+def test_every_loss_config_is_minimal_on_equal_images_and_has_a_gradient(compose_config: Compose, name: str) -> None:
     small = ["loss.resize=32"] if name == "vgg_origin" else []
     loss = instantiate(compose_config([f"loss={name}", "vgg_weights=random", *small]).loss)
     sr, hr = images()
@@ -278,7 +276,7 @@ def test_any_losses_can_be_summed_from_the_command_line(compose_config: Compose)
     assert set(loss.terms) == {"mae", "vgg", "mse"}
 
 
-def test_charbonnier_is_the_square_root_of_square_and_eps() -> None:
+def test_charbonnier_is_the_square_root_of_squared_error_plus_squared_eps() -> None:
     sr, hr = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.3)
     assert CharbonnierLoss(eps=0.4)(sr, hr).item() == pytest.approx(0.5)
     assert CharbonnierLoss(eps=0.4)(hr, hr).item() == pytest.approx(0.4)

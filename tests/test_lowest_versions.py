@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def lowest_versions(*options: str) -> subprocess.CompletedProcess[str]:
-    """Run the script."""
+    """Run ``scripts.release.lowest_versions``."""
     command = [sys.executable, "-m", "scripts.release.lowest_versions", *options]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
@@ -32,12 +32,12 @@ def test_every_requirement_is_pinned_to_its_lower_bound(project: Path) -> None:
 
 def test_a_requirement_without_a_lower_bound_is_refused(project: Path) -> None:
     project.write_text(project.read_text().replace("torch>=2.8", "torch"))
-    ended = lowest_versions("--project", str(project))
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "error: torch: has no lower bound: write torch>=VERSION\n"
+    completed = lowest_versions("--project", str(project))
+    assert (completed.returncode, completed.stdout) == (1, "")
+    assert completed.stderr == "error: torch: has no lower bound: write torch>=VERSION\n"
 
 
-def test_the_projects_own_requirements_all_have_a_lower_bound() -> None:
+def test_all_requirements_of_the_project_have_a_lower_bound() -> None:
     metadata = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [
         requirement for requirements in metadata["optional-dependencies"].values() for requirement in requirements

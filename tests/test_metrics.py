@@ -13,7 +13,7 @@ from sr.terms import Protocol
 
 
 def pair(height: int = 40, width: int = 33, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Two images that differ a little, already in 8 bits."""
+    """Two slightly different images, already quantised to 8 bits."""
     generator = torch.Generator().manual_seed(seed)
     hr = resize(torch.rand(2, 3, height // 4 + 1, width // 4 + 1, generator=generator, dtype=torch.float64), 4)
     hr = quantise(hr[..., :height, :width])
@@ -40,13 +40,13 @@ def test_psnr_and_ssim_agree_with_scikit_image(size: tuple[int, int]) -> None:
 def test_protocol_y_scores_8_bit_luma_without_the_border() -> None:
     sr, hr = pair()
     scores = score(sr, hr, "y", border=3)
-    ours, theirs = (quantise(luma(image))[..., 3:-3, 3:-3] for image in (sr, hr))
-    error = ((ours - theirs) ** 2).mean(dim=(1, 2, 3))
+    sr_values, hr_values = (quantise(luma(image))[..., 3:-3, 3:-3] for image in (sr, hr))
+    error = ((sr_values - hr_values) ** 2).mean(dim=(1, 2, 3))
     assert scores["psnr"].tolist() == pytest.approx((-10 * torch.log10(error)).tolist())
-    assert scores["ssim"][0].item() == pytest.approx(skimage_ssim(ours[0], theirs[0]), abs=1e-9)
+    assert scores["ssim"][0].item() == pytest.approx(skimage_ssim(sr_values[0], hr_values[0]), abs=1e-9)
 
 
-def test_psnr_of_a_uniform_error_is_computable_by_hand() -> None:
+def test_psnr_of_a_uniform_error_equals_the_formula() -> None:
     hr = torch.zeros(1, 3, 16, 16)
     sr = torch.full_like(hr, 51 / 255)
     assert score(sr, hr)["psnr"].item() == pytest.approx(-20 * math.log10(0.2))
@@ -69,13 +69,13 @@ def test_one_wrong_value_in_a_large_image_stays_below_the_cap() -> None:
     assert -10 * math.log10((1 / 255) ** 2 / (3 * 4000 * 3000)) < PSNR_CAP
 
 
-def test_scores_are_means_per_image_not_pooled() -> None:
+def test_scores_are_per_image_not_pooled() -> None:
     hr = torch.zeros(2, 3, 16, 16)
     sr = torch.stack([torch.full((3, 16, 16), 0.2), torch.full((3, 16, 16), 0.6)])
     assert score(sr, hr)["psnr"].tolist() == pytest.approx([-20 * math.log10(0.2), -20 * math.log10(0.6)])
 
 
-def test_scorer_puts_the_bicubic_input_beside_each_score() -> None:
+def test_scorer_adds_the_scores_of_the_bicubic_input() -> None:
     sr, hr = pair(40, 32)
     lr = quantise(resize(hr, 0.5))
     scorer = Scorer(scale=2)
@@ -88,7 +88,7 @@ def test_scorer_puts_the_bicubic_input_beside_each_score() -> None:
     assert torch.equal(again["input_psnr"], expected["psnr"].flip(0))
 
 
-def test_nearest_and_lanczos_are_scored_where_the_input_is_enlarged() -> None:
+def test_nearest_and_lanczos_are_scored_when_the_input_is_upscaled() -> None:
     sr, hr = pair(40, 32)
     lr = quantise(resize(hr, 0.5))
     scores = Scorer(scale=2)(sr, lr, hr, ["a", "b"])
@@ -97,7 +97,7 @@ def test_nearest_and_lanczos_are_scored_where_the_input_is_enlarged() -> None:
     assert torch.equal(scores["lanczos_ssim"], score(resize(lr, 2, "lanczos"), hr)["ssim"])
 
 
-def test_an_untouched_input_of_scale_1_gains_nothing_and_is_the_only_baseline() -> None:
+def test_at_scale_1_the_unprocessed_input_has_no_gain_and_is_the_only_baseline() -> None:
     sr, hr = pair()
     scores = Scorer(scale=1)(sr, sr, hr, ["a", "b"])
     assert scores["gain"].tolist() == [0, 0]
@@ -126,7 +126,7 @@ def test_bicubic_on_set5_is_the_published_value(shared: object) -> None:
     assert np.mean(values) == pytest.approx(33.66, abs=0.03)  # from 8-bit RGB files, see the protocol
 
 
-def test_under_y_outputs_and_baselines_are_scored_as_y_with_the_border_of_the_scale() -> None:
+def test_protocol_y_applies_to_outputs_and_baselines_with_a_border_of_the_scale() -> None:
     generator = torch.Generator().manual_seed(1)
     hr = torch.rand(2, 3, 40, 48, generator=generator)
     lr = resize(hr, 0.5)
@@ -144,7 +144,7 @@ def test_under_y_outputs_and_baselines_are_scored_as_y_with_the_border_of_the_sc
     assert not torch.equal(without_border["psnr"], expected["psnr"])
 
 
-def test_baselines_are_scored_once_for_each_image_and_kept_by_name() -> None:
+def test_baselines_are_scored_once_per_image_and_cached_by_name() -> None:
     hr = torch.rand(1, 3, 24, 24)
     lr = resize(hr, 0.5)
     scorer = Scorer(2)
@@ -155,11 +155,11 @@ def test_baselines_are_scored_once_for_each_image_and_kept_by_name() -> None:
     assert not torch.equal(first, other)
 
 
-def test_gray_files_are_scored_by_their_values_under_y_alone() -> None:
+def test_only_protocol_y_scores_gray_files_by_their_stored_values() -> None:
     sr, hr = (image[:, :1].expand(-1, 3, -1, -1) for image in pair())
     scores = score(sr, hr, "y", 2, stored_gray=True)
-    ours, theirs = (image[:, :1, 2:-2, 2:-2] for image in (sr, hr))
-    error = ((ours - theirs) ** 2).mean(dim=(1, 2, 3))
+    sr_values, hr_values = (image[:, :1, 2:-2, 2:-2] for image in (sr, hr))
+    error = ((sr_values - hr_values) ** 2).mean(dim=(1, 2, 3))
     assert scores["psnr"].tolist() == pytest.approx((-10 * torch.log10(error)).tolist(), abs=5e-6)
     as_luma = score(sr, hr, "y", 2)["psnr"]
     assert (as_luma - scores["psnr"]).tolist() == pytest.approx([20 * math.log10(255 / 219)] * 2, abs=0.05)
@@ -177,14 +177,14 @@ def test_scores_are_in_float64_whatever_the_precision_of_the_run(protocol: str) 
         assert torch.equal(values, expected[name])
 
 
-def test_under_rgb_no_border_is_cut() -> None:
+def test_protocol_rgb_cuts_no_border() -> None:
     sr, hr = pair()
     assert torch.equal(score(sr, hr, "rgb", 5)["psnr"], score(sr, hr)["psnr"])
     scores = Scorer(2)(sr[..., :32], resize(hr[..., :32], 0.5), hr[..., :32], ["a", "b"])
     assert torch.equal(scores["psnr"], score(sr[..., :32], hr[..., :32])["psnr"])
 
 
-def test_protocols_are_enums_or_their_names() -> None:
+def test_protocols_may_be_enums_or_names() -> None:
     sr, hr = pair()
     assert torch.equal(score(sr, hr, Protocol.Y, 2)["psnr"], score(sr, hr, "y", 2)["psnr"])
     assert torch.equal(score(sr, hr)["psnr"], score(sr, hr, Protocol.RGB)["psnr"])

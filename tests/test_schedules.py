@@ -38,11 +38,11 @@ def test_cosine_rises_to_the_rate_and_ends_at_its_final_share() -> None:
 
 
 @pytest.mark.parametrize("total", [1, 2, 3])
-def test_cosine_survives_very_short_runs(total: int) -> None:
+def test_cosine_works_for_very_short_runs(total: int) -> None:
     assert all(0 < value <= 2 for value in rates(schedules.cosine(sgd(), total_steps=total), total))
 
 
-def test_step_divides_after_each_quarter_of_the_run() -> None:
+def test_step_divides_the_rate_after_each_quarter_of_the_run() -> None:
     values = rates(schedules.step(sgd(), total_steps=80), 80)
     assert [values[at] for at in (0, 19, 20, 40, 60, 79)] == pytest.approx([2, 2, 0.2, 0.02, 0.002, 0.002])
 
@@ -56,11 +56,11 @@ def test_shares_outside_the_run_are_refused() -> None:
         schedules.step(sgd(), 10, every=0)
 
 
-def test_by_default_a_twentieth_of_a_run_warms_up_and_it_ends_at_a_hundredth() -> None:
+def test_by_default_cosine_warms_up_for_a_twentieth_of_the_run_and_ends_at_a_hundredth() -> None:
     values = rates(schedules.cosine(sgd(), total_steps=100), 100)
     assert values[:6] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0])
     assert values[99] == pytest.approx(0.02)
 
 
-def test_a_step_after_the_whole_run_keeps_the_rate() -> None:
+def test_step_with_the_interval_of_the_whole_run_keeps_the_rate() -> None:
     assert rates(schedules.step(sgd(), total_steps=4, every=1), 4) == [2.0] * 4
