@@ -5,7 +5,8 @@ that is meaningful, and keeps the device and dtype of its input.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -202,6 +203,23 @@ def keep_out_of_graphs() -> None:
     """Have torch.compile call `resize` as it is, instead of tracing how its matrices are computed."""
     global _resize_dim
     _resize_dim = torch.compiler.disable(_resize_dim)  # a decorator would import the whole compiler
+
+
+@contextmanager
+def resizing_skipped() -> Iterator[None]:
+    """Let `resize` return zeros of the right size, while what else a network computes is counted."""
+    global _resize_dim
+
+    def zeros(image: Tensor, dim: int, scale: float, kernel: str) -> Tensor:
+        size = list(image.shape)
+        size[dim] = math.ceil(size[dim] * scale)
+        return image.new_zeros(size)
+
+    before, _resize_dim = _resize_dim, zeros
+    try:
+        yield
+    finally:
+        _resize_dim = before
 
 
 @lru_cache(maxsize=256)

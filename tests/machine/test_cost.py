@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from sr.image import resize
 from sr.machine import environment as environment_module
 from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
 from sr.machine.environment import environment
@@ -32,6 +33,67 @@ def test_multiply_adds_count_pooling_and_scale() -> None:
     assert multiply_adds(Autoencoder(), 1) == sum(9 * a * b * 65536 // shrink for a, b, shrink in layers)
     assert multiply_adds(VDSR(scale=2), 2) == multiply_adds(VDSR(), 1)
     assert multiply_adds(ESPCN(scale=2), 2) == (3 * 64 * 25 + 64 * 32 * 9 + 32 * 12 * 9) * 128 * 128
+
+
+class Linear(nn.Module):
+    """A matrix product at each pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        pixels: Tensor = self.linear(lr.permute(0, 2, 3, 1))
+        return pixels.permute(0, 3, 1, 2)
+
+
+class WindowAttention(nn.Module):
+    """Attention inside windows of ``side`` x ``side`` pixels, its two products without any weights."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, lr: Tensor) -> Tensor:
+        windows = lr.unfold(2, self.side, self.side).unfold(3, self.side, self.side)
+        tokens = windows.permute(0, 2, 3, 4, 5, 1).reshape(-1, self.side**2, 3)
+        tokens = torch.softmax(torch.bmm(tokens, tokens.transpose(1, 2)), -1) @ tokens
+        return lr + tokens.mean()
+
+
+class WindowAttentionByValue(WindowAttention):
+    """Looks at a value, so it has to be computed."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(lr) if lr.sum().item() < 1 else lr
+
+
+class EnlargedFirst(nn.Module):
+    """A 1x1 convolution of the enlarged input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        enlarged: Tensor = self.conv(resize(lr, 2))
+        return enlarged
+
+
+@pytest.mark.parametrize(
+    ("net", "scale", "expected"),
+    [
+        (Linear(), 1, 589_824),  # 3 * 3 weights at 65,536 pixels
+        (WindowAttention(2), 1, 2 * 4 * 3 * 65_536),  # each pixel meets the 4 of its window, twice
+        (WindowAttentionByValue(2), 1, 2 * 4 * 3 * 65_536),
+        (EnlargedFirst(), 2, 589_824),  # what resizes the input does not count
+    ],
+)
+def test_matrix_products_count_and_resizing_does_not(net: nn.Module, scale: int, expected: int) -> None:
+    assert multiply_adds(net, scale) == expected
+    lr = torch.rand(1, 3, 8, 8)
+    assert torch.equal(resize(lr, 2), resize(lr.clone(), 2))
+    assert resize(lr, 2).any()
 
 
 def test_measuring_leaves_the_network_unchanged() -> None:

@@ -4,16 +4,19 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-# Sides of the counted input and of the output that multiply-adds are stated for; they are proportional to the area.
-_COUNTED_SIDE, _OUTPUT_SIDE = 64, 256
+from sr.image import resizing_skipped
+
+_OUTPUT_SIDE = 256  # that multiply-adds and times are stated for
+_SMALL_SIDE = 64  # of the input of networks that have to be run to be counted
 _TIMED_PASSES = 5
-_RESIZE_OPERATIONS = frozenset({"aten.mm", "aten.bmm"})
 
 
 def count_parameters(net: nn.Module) -> int:
@@ -22,18 +25,33 @@ def count_parameters(net: nn.Module) -> int:
 
 
 def multiply_adds(net: nn.Module, scale: int) -> int:
-    """Multiply-adds of one forward pass with a 256x256 output, extrapolated from a smaller one.
+    """Multiply-adds of the convolutions and matrix products of one forward pass with a 256x256 output.
 
-    Convolutions, linear layers and attention count. Plain matrix products do not: `sr.image.resize` uses them.
+    `sr.image.resize` does not count: what every model enlarges its input with is part of no model. Nothing is computed,
+    unless a network looks at values: such a one is run on a small image, and its count extrapolated by the area.
     """
-    lr = torch.zeros(1, 3, _COUNTED_SIDE, _COUNTED_SIDE)
     training = net.training
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net.eval()(lr)
-    net.train(training)
-    counts = counter.get_flop_counts()["Global"]
-    flops: int = sum(count for operation, count in counts.items() if str(operation) not in _RESIZE_OPERATIONS)
-    return round(flops / 2 * (_OUTPUT_SIDE / (_COUNTED_SIDE * scale)) ** 2)
+    net.eval()
+    tensors = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    on_meta = {name: tensor.to("meta") for name, tensor in tensors.items()}
+    side = _OUTPUT_SIDE // scale
+    try:
+        try:
+            flops = _flops(lambda: functional_call(net, on_meta, (torch.zeros(1, 3, side, side, device="meta"),)))
+        except (RuntimeError, NotImplementedError, ValueError):
+            side = _SMALL_SIDE
+            device = next(iter(tensors.values())).device if tensors else "cpu"
+            flops = _flops(lambda: net(torch.zeros(1, 3, side, side, device=device)))
+    finally:
+        net.train(training)
+    return round(flops / 2 * (_OUTPUT_SIDE / (side * scale)) ** 2)
+
+
+def _flops(forward: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), resizing_skipped():
+        forward()
+    flops: int = counter.get_total_flops()
+    return flops
 
 
 def milliseconds_per_image(net: nn.Module, scale: int, context: AbstractContextManager[object]) -> float:
