@@ -107,7 +107,7 @@ def test_whole_images_of_several_sizes_need_batches_of_one(compose_config: Compo
     root = make_folder(count=10)
     for number in range(10):
         photograph(40 + number, 64, seed=number).save(root / "high_res" / f"{number}.png")
-    with pytest.raises(UserError, match=r"cannot be batched whole: set data\.patch=N"):
+    with pytest.raises(UserError, match=r"cannot form batches: set data\.patch=N"):
         build(compose_config, f"data.root={root}", "data.patch=null").setup()
     module = build(compose_config, f"data.root={root}", "data.patch=null", "data.batch_size=1")
     module.setup()
@@ -175,9 +175,9 @@ def test_suspicious_images_are_warned_about_before_a_run(
     Image.new("RGB", (96, 96)).save(root / "high_res" / "2.png")
     build(compose_config, f"data.root={root}", "scale=2", "data.patch=24").setup()
     assert [record.message for record in caplog.records if "check-data" in record.message] == [
-        "1 of 8 images: of one colour, such as 2 (sr check-data says more)",
-        "1 of 8 pairs looked at: moved, such as 0 (sr check-data says more)",
-        "1 of 8 pairs looked at: another picture, such as 1 (sr check-data says more)",
+        "1 of 8 images: of a single colour, such as 2 (sr check-data says more)",
+        "1 of 8 pairs checked: moved, such as 0 (sr check-data says more)",
+        "1 of 8 pairs checked: another picture, such as 1 (sr check-data says more)",
     ]
 
 

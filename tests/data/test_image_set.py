@@ -42,7 +42,7 @@ def test_unused_images_are_closed_before_others_are_decoded(
     pool.acquire(user, isr_folders(make_folder(count=2, name="other")), **SETTINGS)
     assert first_is_alive == [False, False]
     assert first.store.closed
-    with pytest.raises(RuntimeError, match="was closed"):
+    with pytest.raises(RuntimeError, match="is closed"):
         first.store[0]
     assert not pool.retain(user, first)
 

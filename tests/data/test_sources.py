@@ -56,7 +56,7 @@ def test_bad_folders_are_named_with_how_to_fix_them(make_folder: MakeFolder, tmp
     with pytest.raises(UserError, match="no folder high_res/"):
         isr_folders(tmp_path / "bare")
     (tmp_path / "bare" / "high_res").mkdir()
-    with pytest.raises(UserError, match=r"name the folder above it: data\.root=.*bare$"):
+    with pytest.raises(UserError, match=r"choose its parent folder: data\.root=.*bare$"):
         isr_folders(tmp_path / "bare" / "high_res")
     with pytest.raises(UserError, match="no images in it"):
         isr_folders(tmp_path / "bare")
@@ -127,7 +127,7 @@ def test_rotation_by_45_degrees_leaves_no_empty_corner(size: tuple[int, int], sc
 
 def test_an_image_too_small_to_rotate_is_named(tmp_path: Path) -> None:
     photograph(15, 40).save(tmp_path / "small.png")
-    with pytest.raises(UserError, match=r"small\.png: 40x15 pixels are too few to turn"):
+    with pytest.raises(UserError, match=r"small\.png: 40x15 pixels are too few to rotate"):
         load_pair(Source("a", "a", tmp_path / "small.png", rotated=True), 1, 2)
 
 

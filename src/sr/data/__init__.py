@@ -1,1 +1,1 @@
-"""From image files to batches: sources, degradation, storage, splits, and checks."""
+"""From image files to batches: sources, degradation, storage, splits and checks."""

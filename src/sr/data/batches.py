@@ -1,4 +1,4 @@
-"""What a training batch holds and in which order: crops and draws as pure functions of (seed, epoch, image)."""
+"""Contents and order of training batches: crops and draws are pure functions of (seed, epoch, image)."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from sr.data.stores.store import PairStore
 from sr.image import DIHEDRAL_CODES, ROTATIONS, SWAP_SIDES, dihedral_view
 from sr.terms import Batch
 
-# Codes of `sr.image.dihedral` by (flip, rotate90). Their order is part of what a seed draws.
+# Codes of `sr.image.dihedral` by (flip, rotate90). The order determines what a seed draws.
 _CODES: dict[tuple[bool, bool], Sequence[int]] = {
     (False, False): (0,),
     (True, False): [code for code in DIHEDRAL_CODES if not code & SWAP_SIDES],
@@ -26,13 +26,13 @@ _CODES: dict[tuple[bool, bool], Sequence[int]] = {
 
 @dataclass(frozen=True)
 class Augment:
-    """How training images are varied.
+    """Augmentation of training images.
 
     Attributes:
-        flip: left-right and top-bottom.
-        rotate90: by quarter turns; whole images that are not square by half turns only.
-        rotate45: adds a copy of each training image rotated by 45 degrees. The copies are slightly blurred by the
-            rotation, so this is off by default.
+        flip: flips left-right and top-bottom.
+        rotate90: quarter turns; only half turns for whole images that are not square.
+        rotate45: adds a copy of each training image rotated by 45 degrees. Off by default, since the rotation slightly
+            blurs the copies.
     """
 
     flip: bool = True
@@ -40,13 +40,13 @@ class Augment:
     rotate45: bool = False
 
     def code(self, number: int, *, square: bool) -> int:
-        """Map a random number to a code of `sr.image.dihedral`; an image that is not square keeps its shape."""
+        """Map a random number to a code of `sr.image.dihedral`; images that are not square keep their shape."""
         codes = [code for code in _CODES[self.flip, self.rotate90] if square or not code & SWAP_SIDES]
         return codes[number % len(codes)]
 
 
 class Draw(NamedTuple):
-    """One training example: which image, in which epoch, and how many times it was drawn before in that epoch."""
+    """One training example: an image, the epoch, and how many times the image was drawn before in this epoch."""
 
     image: int
     epoch: int
@@ -59,7 +59,7 @@ class TrainingPairs(Dataset[Batch]):
     def __init__(
         self, store: PairStore, indices: Sequence[int], *, scale: int, patch: int | None, augment: Augment, seed: int
     ) -> None:
-        """Crop ``patch`` HR pixels a side (None: whole images) from the images of the store at ``indices``."""
+        """Crop squares of ``patch`` HR pixels (None: whole images) from the images of the store at ``indices``."""
         self.store, self.indices = store, indices
         self.scale, self.patch, self.augment, self.seed = scale, patch, augment, seed
 
@@ -67,7 +67,7 @@ class TrainingPairs(Dataset[Batch]):
         """Return uint8 ``lr`` ``(N, 3, p/scale, p/scale)``, ``hr`` ``(N, 3, p, p)`` and ``name``."""
         crops = [self._crop_of(draw) for draw in draws]
         if packed := self.store.packed:
-            lr, hr = (self._cut_at_once(packed, crops, part) for part in (0, 1))
+            lr, hr = (self._cut_batch(packed, crops, part) for part in (0, 1))
         else:
             pairs = [self._cut(crop) for crop in crops]
             lr, hr = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
@@ -93,7 +93,7 @@ class TrainingPairs(Dataset[Batch]):
             pair.append(dihedral_view(image[:, top : top + height, left : left + width].numpy(), crop.code))
         return pair
 
-    def _cut_at_once(self, packed: PackedPairs, crops: "list[_Crop]", part: int) -> Tensor:
+    def _cut_batch(self, packed: PackedPairs, crops: "list[_Crop]", part: int) -> Tensor:
         """Cut the crops of a batch out of lr (part 0) or hr (1)."""
         images, tops, lefts, heights, widths, codes = np.array(crops).T
         scale = self.scale if part else 1
@@ -102,7 +102,7 @@ class TrainingPairs(Dataset[Batch]):
 
 
 class _Crop(NamedTuple):
-    """A rectangle of an image, in pixels of lr, and the code of `sr.image.dihedral` that is applied to it."""
+    """A rectangle of an image, in pixels of lr, and the code for `sr.image.dihedral`."""
 
     image: int
     top: int
@@ -119,7 +119,7 @@ def _numbers(seed: int, epoch: int, repeat: int, name: str) -> tuple[int, int, i
 
 
 class EpochDraws(Sampler[list[Draw]]):
-    """Batches of draws in an order that depends on (seed, epoch) alone; each rank takes its share of each batch."""
+    """Batches of draws in an order that depends only on (seed, epoch); each batch is shared between the ranks."""
 
     def __init__(
         self,
@@ -139,11 +139,11 @@ class EpochDraws(Sampler[list[Draw]]):
             images: number of images.
             batch_size: draws per batch and rank.
             repeat: draws of each image in an epoch.
-            seed: of the order.
+            seed: determines the order.
             rank: the rank that this sampler is for.
             ranks: number of ranks.
-            same_every_epoch: repeat the draws of the first epoch in every epoch.
-            done: returns how many batches of the epoch were trained before it was interrupted; these are skipped.
+            same_every_epoch: repeat the draws of the first epoch.
+            done: returns the number of batches to skip: those trained before an interruption of the epoch.
         """
         self.images, self.batch_size, self.repeat, self.seed = images, batch_size, repeat, seed
         self.rank, self.ranks, self.done = rank, ranks, done
@@ -159,7 +159,7 @@ class EpochDraws(Sampler[list[Draw]]):
         return -(-self.images * self.repeat // (self.batch_size * self.ranks))
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        """Yield the batches of the epoch that were not trained yet."""
+        """Yield the remaining batches of the epoch."""
         random = np.random.Generator(np.random.Philox(key=_numbers(self.seed, self.epoch, 0, "order")[:2]))
         order = random.permutation(self.images * self.repeat)
         total = self.batch_size * self.ranks
@@ -167,12 +167,12 @@ class EpochDraws(Sampler[list[Draw]]):
             chunk = order[start : start + total]
             if len(chunk) < total and self.ranks > 1:  # every rank needs an equal share
                 chunk = np.resize(chunk, -(-len(chunk) // self.ranks) * self.ranks)
-            mine = chunk[self.rank :: self.ranks]
-            yield [Draw(int(number) % self.images, self.epoch, int(number) // self.images) for number in mine]
+            share = chunk[self.rank :: self.ranks]
+            yield [Draw(int(number) % self.images, self.epoch, int(number) // self.images) for number in share]
 
 
 class WholePairs(Dataset[Batch]):
-    """Batches of one whole, unchanged image: for validation, test, and the training images that are scored."""
+    """Batches of one whole image without augmentation, for validation and testing."""
 
     def __init__(self, store: PairStore, indices: Sequence[int]) -> None:
         """Select the images of the store at ``indices``."""

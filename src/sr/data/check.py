@@ -63,7 +63,7 @@ class _CheckedImage:
     Attributes:
         sizes: those of the image and of its partner, as text; None unless both could be read.
         scale: factor between the two, if there is one.
-        digest: hash of the pixels; empty for an image of one colour.
+        digest: hash of the pixels; empty for an image of a single colour.
         hashes: see `sr.data.duplicates.hashes`.
     """
 

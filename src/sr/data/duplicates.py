@@ -16,9 +16,9 @@ from sr.io.images import to_pil
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 
 # How many of the 64 bits of a perceptual hash (Zauner 2010: signs of the low DCT frequencies) may differ. Copies at
-# JPEG quality 50 or half the size differ in at most 4 bits, the closest two of 200 different photographs in 12.
+# JPEG quality 50 or half the size differ in at most 4 bits, different photographs (200 compared) in at least 12.
 _MAX_DISTANCE = 6
-_SIDE = 32  # of the thumbnail that is hashed
+_SIDE = 32  # of the hashed thumbnail
 _BLOCK = 256  # images compared with all others at a time
 
 _ORIENTATIONS = (None, *Image.Transpose)  # the eight flips and quarter turns
@@ -31,7 +31,7 @@ def near_identical(images: Iterable[Tensor]) -> list[list[int]]:
         images: uint8 ``(3, H, W)``, of any sizes.
 
     Returns:
-        Groups of two and more indices, ascending; images without a copy are in none.
+        Groups of two or more indices, in ascending order; images without copies are left out.
     """
     with ThreadPoolExecutor() as pool:
         return group(list(pool.map(hashes, images)))
@@ -64,24 +64,24 @@ def group(hashed: Sequence[Hashes]) -> list[list[int]]:
 
 
 def _near_pairs(hashed: Hashes) -> Iterable[tuple[int, int]]:
-    """Pairs of indices whose hashes ``(N, 8)``, one in any orientation, differ in at most _MAX_DISTANCE bits."""
+    """Pairs of indices whose hashes ``(N, 8)`` differ in at most _MAX_DISTANCE bits in some orientation."""
     for start in range(0, len(hashed), _BLOCK):
         block, others = hashed[start : start + _BLOCK], hashed[start:, 0]
-        distance = np.min([np.bitwise_count(column[:, None] ^ others) for column in block.T], axis=0)
-        for first, second in np.argwhere(distance <= _MAX_DISTANCE).tolist():
+        distances = np.min([np.bitwise_count(column[:, None] ^ others) for column in block.T], axis=0)
+        for first, second in np.argwhere(distances <= _MAX_DISTANCE).tolist():
             if first < second:
                 yield start + first, start + second
 
 
 def join_groups(groups: Sequence[str], near: Sequence[Sequence[int]]) -> list[str]:
-    """Give groups that near-identical images connect one name.
+    """Merge groups that contain near-identical images.
 
     Args:
         groups: group of each image.
-        near: groups of indices, as of `near_identical`.
+        near: groups of indices from `near_identical`.
 
     Returns:
-        Group of each image.
+        Merged group of each image.
 
     >>> join_groups(["a", "b", "b", "c"], [[0, 2]])
     ['a', 'a', 'a', 'c']

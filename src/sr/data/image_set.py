@@ -1,4 +1,4 @@
-"""An open store with what was found out about its images, and the pool that shares it between runs of a process."""
+"""An open store with the results of checking its images, and the pool that shares it between runs of a process."""
 
 import gc
 import weakref
@@ -13,29 +13,29 @@ from sr.data.stores.store import PairStore
 
 
 class ImageSet:
-    """A store, and the results of looking at all of its images once."""
+    """A store, and cached results of checking its images."""
 
     def __init__(self, store: PairStore) -> None:
-        """Take over the store, which `close` closes."""
+        """Take ownership of the store."""
         self.store = store
 
     @property
     def originals(self) -> list[int]:
-        """Indices without copies: those rotated by 45 degrees, or degraded by another factor."""
+        """Indices of all images except copies that are rotated by 45 degrees or degraded by a further factor."""
         sources = self.store.sources
         first = min((source.factor for source in sources if source.factor), default=None)
         return [index for index, source in enumerate(sources) if not source.rotated and source.factor == first]
 
     @cached_property
     def near_identical(self) -> list[list[int]]:
-        """Groups of two and more originals that show the same photograph; copies share the group of their original."""
+        """Groups of two or more originals that show the same photograph; copies have the group of their original."""
         originals = self.originals
         groups = near_identical(self.store[index][1] for index in originals)
-        return [[originals[place] for place in group] for group in groups]
+        return [[originals[position] for position in group] for group in groups]
 
     @cached_property
     def warnings(self) -> list[str]:
-        """What makes training worse without ending it, see `sr.data.quality.quality_warnings`."""
+        """See `sr.data.quality.quality_warnings`."""
         return quality_warnings(self.store, self.originals)
 
     def close(self) -> None:
@@ -44,11 +44,11 @@ class ImageSet:
 
 
 class ImageSetPool:
-    """Owns the image sets of a process, so that the folds of a run and the cells of a sweep decode images once.
+    """The image sets of a process, which the folds of a run and the cells of a sweep share, to decode images only once.
 
-    A set stays open after its last user has released it, for the next run that asks for the same. A request for another
-    set closes all that nobody uses before anything is decoded: at no time does memory hold a set that no run needs, and
-    what ``data.cache=auto`` chooses does not depend on the runs before.
+    A set stays open after its last user has released it, for the next run with the same data. A request for different
+    data first closes all unused sets: their memory is free before anything is decoded, so that the choice of
+    ``data.cache=auto`` does not depend on earlier runs.
     """
 
     def __init__(self) -> None:
@@ -56,10 +56,10 @@ class ImageSetPool:
         self._entries: list[_Entry] = []
 
     def acquire(self, user: object, sources: Sequence[Source], **settings: Any) -> ImageSet:
-        """Return the open set of these sources and settings, or decode it.
+        """Return the set with these sources and settings; decode it unless it is open.
 
         Args:
-            user: keeps the set open until it is passed to `release`, or is garbage.
+            user: keeps the set open until it is passed to `release`, or garbage collected.
             sources: see `PairStore`.
             settings: see `PairStore`.
         """
@@ -74,7 +74,7 @@ class ImageSetPool:
         return entry.images
 
     def retain(self, user: object, images: ImageSet) -> bool:
-        """Make ``user`` a user of a set again; False if it was closed in the meantime."""
+        """Make ``user`` a user of a set again; False if the set was closed in the meantime."""
         for entry in self._entries:
             if entry.images is images:
                 entry.users.add(user)
@@ -82,19 +82,19 @@ class ImageSetPool:
         return False
 
     def release(self, user: object) -> None:
-        """Let go of what ``user`` acquired; the set stays open until another one is needed."""
+        """Stop using a set; it stays open until a different one is requested."""
         for entry in self._entries:
             entry.users.discard(user)
 
     def close(self) -> None:
-        """Close every set, whoever uses it."""
+        """Close all sets, including those in use."""
         for entry in self._entries:
             entry.images.close()
         self._entries = []
 
     def _close_unused(self) -> None:
         if any(entry.users for entry in self._entries):
-            gc.collect()  # a run that failed released nothing, and refers to itself in circles
+            gc.collect()  # a failed run has not released its set, and may be in a reference cycle
         for entry in self._entries:
             if not entry.users:
                 entry.images.close()
@@ -102,12 +102,12 @@ class ImageSetPool:
 
 
 class _Entry:
-    """A set, what it was asked for with, and who uses it."""
+    """A set, the request that it answers, and its users."""
 
     def __init__(self, request: tuple[tuple[Source, ...], dict[str, Any]], images: ImageSet) -> None:
         self.request, self.images = request, images
         self.users: weakref.WeakSet[object] = weakref.WeakSet()
 
 
-# The pool of all data modules of this process: each acquires in `setup` and releases in `teardown`.
+# Shared by all data modules of this process.
 shared_pool = ImageSetPool()

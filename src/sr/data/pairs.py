@@ -8,29 +8,29 @@ from sr.errors import UserError
 from sr.image import crop_to_multiple, resize, to_float, to_uint8
 from sr.io.images import from_pil, read_image, to_pil
 
-MIN_SIDE = 11  # SSIM's window
+MIN_SIDE = 11  # the window of SSIM
 
 
 def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
     """Decode a source to ``lr`` ``(3, h, w)`` and ``hr`` ``(3, scale*h, scale*w)``, uint8.
 
-    Where no low-resolution file is given it is derived from the whole image and rounded to 8 bits: by MATLAB's bicubic
-    for ``scale`` 2 and more, by Pillow's bicubic down by ``shrink`` and up again for scale 1.
+    Without a low-resolution file, ``lr`` is derived from the whole image and rounded to 8 bits: by MATLAB's bicubic for
+    scales of 2 or more, and for scale 1 by downscaling by ``shrink`` and upscaling again with Pillow's bicubic.
 
     Raises:
         ImageFileError: for a file that cannot be read.
-        UserError: for an image smaller than SSIM's window, and for sizes that do not fit the scale.
+        UserError: for an image smaller than the window of SSIM, or sizes that do not fit the scale.
     """
-    whole = read_image(source.hr)
+    image = read_image(source.hr)
     if source.box:
         left, top, right, bottom = source.box
-        whole = whole[:, top:bottom, left:right].contiguous()
-    hr = crop_to_multiple(whole, source.factor or scale)
-    height, width = whole.shape[1:]
+        image = image[:, top:bottom, left:right].contiguous()
+    hr = crop_to_multiple(image, source.factor or scale)
+    height, width = image.shape[1:]
     if min(hr.shape[1:]) < MIN_SIDE:
         raise UserError(f"{source.hr}: {width}x{height} pixels, at least {MIN_SIDE} a side are needed: remove it")
-    if source.rotated and _turned_side(hr.shape[1] // scale, hr.shape[2] // scale) * scale < MIN_SIDE:
-        raise UserError(f"{source.hr}: {width}x{height} pixels are too few to turn: data.augment.rotate45=false")
+    if source.rotated and _rotated_side(hr.shape[1] // scale, hr.shape[2] // scale) * scale < MIN_SIDE:
+        raise UserError(f"{source.hr}: {width}x{height} pixels are too few to rotate: set data.augment.rotate45=false")
     if source.factor:
         hr = rotate45(hr, source.factor) if source.rotated else hr
         small = to_float(derive_lr(hr, source.factor, shrink)).double()
@@ -48,31 +48,31 @@ def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
 
 
 def derive_lr(hr: Tensor, scale: int, shrink: int) -> Tensor:
-    """Degrade a whole uint8 image ``(3, H, W)``, its sides multiples of ``scale``; see `load_pair`."""
+    """Degrade a uint8 image ``(3, H, W)`` whose sides are multiples of ``scale``; see `load_pair`."""
     if scale > 1:
         return to_uint8(resize(to_float(hr).double()[None], 1 / scale)[0])
     image = to_pil(hr)
     small = (max(1, image.width // shrink), max(1, image.height // shrink))
-    soft = image.resize(small, Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
-    return from_pil(soft)
+    blurred = image.resize(small, Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
+    return from_pil(blurred)
 
 
 def rotate45(image: Tensor, scale: int) -> Tensor:
-    """Turn uint8 ``(3, H, W)`` by 45 degrees and keep the largest centred square without an empty corner.
+    """Rotate uint8 ``(3, H, W)`` by 45 degrees and crop the largest centred square without empty corners.
 
-    The square's side is cut so that the same turn of an image ``scale`` times smaller shows the same part.
+    The size is chosen so that rotating an image ``scale`` times smaller shows the same area.
     """
     height, width = image.shape[1] // scale, image.shape[2] // scale
-    side = _turned_side(height, width)
+    side = _rotated_side(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    turned = from_pil(to_pil(image).rotate(45, Image.Resampling.BICUBIC))
-    return turned[:, top * scale : (top + side) * scale, left * scale : (left + side) * scale].contiguous()
+    rotated = from_pil(to_pil(image).rotate(45, Image.Resampling.BICUBIC))
+    return rotated[:, top * scale : (top + side) * scale, left * scale : (left + side) * scale].contiguous()
 
 
-def _turned_side(height: int, width: int) -> int:
-    """Side of the largest centred square inside a rectangle turned by 45 degrees.
+def _rotated_side(height: int, width: int) -> int:
+    """Side of the largest centred square inside a rectangle rotated by 45 degrees.
 
-    A square of side s spans s * sqrt(2) across the rectangle's shorter side; one pixel at each side is left out, where
-    the bicubic kernel would reach over the edge.
+    The diagonal of the square, s * sqrt(2), equals the shorter side of the rectangle. One pixel at each side is left
+    out, where the bicubic kernel would extend beyond the edge.
     """
     return int(min(height, width) / 2**0.5) - 2

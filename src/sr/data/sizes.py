@@ -1,4 +1,4 @@
-"""Whether crops fit into the training images, and whole images into one batch."""
+"""Check that crops fit into the training images, and that whole images can be batched."""
 
 import logging
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ log = logging.getLogger(__name__)
 
 
 def smaller_than_patch(store: PairStore, indices: Sequence[int], patch: int) -> frozenset[int]:
-    """Find the training images that no crop of ``patch`` HR pixels fits into, and log their number.
+    """Find the training images that are smaller than ``patch`` HR pixels, and log their number.
 
     Raises:
-        UserError: if none of them is large enough.
+        UserError: if all of them are too small.
     """
     small = frozenset(index for index in indices if min(store.sizes[index]) < patch)
     if len(small) == len(indices):
         raise UserError(f"data.patch={patch} is larger than every training image: lower it")
     if small:
         log.info(
-            "%d of %d training images are smaller than data.patch=%d and left out", len(small), len(indices), patch
+            "%d of %d training images are smaller than data.patch=%d and are left out", len(small), len(indices), patch
         )
     return small
 
@@ -29,7 +29,7 @@ def check_crops_fit(store: PairStore, indices: Sequence[int], *, patch: int, sca
     """Refuse training images smaller than ``patch`` HR pixels.
 
     Raises:
-        UserError: naming the first of them, and the largest patch that fits it.
+        UserError: with the first of them, and the largest patch that fits it.
     """
     for index in indices:
         height, width = store.sizes[index]
@@ -49,5 +49,5 @@ def check_whole_images_fit(store: PairStore, indices: Sequence[int], batch_size:
     sizes = {store.sizes[index] for index in indices}
     if batch_size > 1 and len(sizes) > 1:
         raise UserError(
-            f"images of {len(sizes)} sizes cannot be batched whole: set data.patch=N (crops), or data.batch_size=1"
+            f"whole images of {len(sizes)} sizes cannot form batches: set data.patch=N (crops), or data.batch_size=1"
         )

@@ -1,4 +1,4 @@
-"""Where image pairs come from: folders, or the photographs inside scikit-image."""
+"""List image pairs: those in folders, or the photographs in scikit-image."""
 
 import importlib.util
 import logging
@@ -15,10 +15,10 @@ from sr.io.paths import user_path
 log = logging.getLogger(__name__)
 
 _ISR_SET = "adityachandrasekhar/image-super-resolution on Kaggle"
-_ISR_LAYOUTS = ("", "Raw Data", "dataset/Raw Data")  # a folder, or the archive as unpacked
-_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # left behind by file managers; hidden files are ignored too
-# Everyday photographs among those in scikit-image's wheel, all public domain or CC0 by their docstrings (coins: no
-# known restrictions). Microscope and telescope pictures are left out.
+_ISR_LAYOUTS = ("", "Raw Data", "dataset/Raw Data")  # a plain folder, or the unpacked archive
+_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # written by file managers; hidden files are ignored as well
+# The everyday photographs in scikit-image's wheel, without microscope and telescope images. According to their
+# docstrings, all are public domain or CC0 (coins: no known restrictions).
 _DEMO_PHOTOGRAPHS = (
     *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png"),
     *("grass.png", "gravel.png", "rocket.jpg"),
@@ -32,13 +32,13 @@ class Source:
 
     Attributes:
         name: unique in its data set.
-        group: the photograph it comes from; one group never falls on two sides of a split.
-        hr: file of the high-resolution image.
-        lr: file of the low-resolution image, or None to derive it.
-        box: (left, top, right, bottom) cut out of ``hr`` in pixels, or None for the whole.
-        rotated: True for the copy rotated by 45 degrees.
-        factor: for networks that take the enlarged image: ``lr`` is shrunk by this and enlarged again, by MATLAB's
-            bicubic and both times rounded to 8 bits, to the size of ``hr``.
+        group: the photograph it comes from; a split never divides a group.
+        hr: high-resolution file.
+        lr: low-resolution file, or None to derive the image.
+        box: crop (left, top, right, bottom) of ``hr`` in pixels, or None for the whole image.
+        rotated: whether this is a copy rotated by 45 degrees.
+        factor: for networks with enlarged input: ``lr`` is ``hr`` downscaled by this factor and upscaled again, by
+            MATLAB's bicubic and rounded to 8 bits each time.
     """
 
     name: str
@@ -55,14 +55,14 @@ def isr_folders(root: str | Path | Sequence[str | Path] | None, on_bad_file: str
 
     Args:
         root: a folder, or several. The ISR archive works as unpacked (``dataset/Raw Data/high_res``).
-        on_bad_file: ``skip`` leaves out files that are no images or have no partner, with a warning for each.
+        on_bad_file: ``skip`` leaves out files that are not images or have no partner, with a warning for each.
 
     Returns:
-        Sources sorted by name: the file name without its suffix, after the folder's name if there are several.
+        Sources sorted by name: the file name without its suffix, prefixed with the folder's name if there are several.
 
     Raises:
-        UserError: without a root, without ``high_res/``, for an empty folder, for a file without its partner unless
-            such files are skipped, and for two files of one name.
+        UserError: without a root or ``high_res/``, for an empty folder, for a file without a partner unless such files
+            are skipped, or for two files of the same name.
     """
     if root is None or root == []:
         raise UserError(
@@ -76,14 +76,14 @@ def isr_folders(root: str | Path | Sequence[str | Path] | None, on_bad_file: str
 def image_folder(root: str | Path | Sequence[str | Path] | None, on_bad_file: str = "error") -> list[Source]:
     """List the images of one or several folders as high-resolution images without partners.
 
-    A folder may also be laid out as for `isr_folders`: then ``high_res/`` and ``low_res/`` are used.
+    If a folder has the layout of `isr_folders`, its ``high_res/`` and ``low_res/`` are used.
 
     Args:
         root: a folder, or several.
         on_bad_file: as for `isr_folders`.
 
     Returns:
-        Sources sorted by name, as of `isr_folders`.
+        As `isr_folders`.
 
     Raises:
         UserError: as `isr_folders`.
@@ -106,11 +106,11 @@ def _plain_or_isr_folder(root: Path, prefix: str, skip_bad: bool) -> list[Source
 
 
 def _roots(root: str | Path | Sequence[str | Path]) -> list[tuple[Path, str]]:
-    """Folders, each with the prefix of its images' names: empty for a single folder."""
-    listed = root if isinstance(root, Sequence) and not isinstance(root, str) else [root]
-    roots = [user_path(folder) for folder in listed]
+    """Folders, each with the prefix for the names of its images; the prefix of a single folder is empty."""
+    folders = root if isinstance(root, Sequence) and not isinstance(root, str) else [root]
+    roots = [user_path(folder) for folder in folders]
     if len({folder.resolve() for folder in roots}) < len(roots):
-        raise UserError(f"data.root names one folder twice: {', '.join(map(str, roots))}")
+        raise UserError(f"data.root contains a folder twice: {', '.join(map(str, roots))}")
     labels = [folder.resolve().name for folder in roots]
     if len(set(labels)) < len(labels):
         labels = [f"{number}_{label}" for number, label in enumerate(labels)]
@@ -124,8 +124,8 @@ def _isr_folder(root: Path, prefix: str, skip_bad: bool) -> list[Source]:
     base = find_base(root)
     if base is None:
         if root.name == "high_res":
-            raise UserError(f"{root}: name the folder above it: data.root={root.parent}")
-        raise UserError(f"{root}: no folder high_res/ in it: put the sharp images into {root / 'high_res'}")
+            raise UserError(f"{root}: choose its parent folder: data.root={root.parent}")
+        raise UserError(f"{root}: no folder high_res/ in it: put the high-resolution images into {root / 'high_res'}")
     high = _images_by_stem(base / "high_res", skip_bad)
     low = _images_by_stem(base / "low_res", skip_bad) if (base / "low_res").is_dir() else None
     if low is not None:
@@ -137,26 +137,26 @@ def _isr_folder(root: Path, prefix: str, skip_bad: bool) -> list[Source]:
     return [Source(prefix + stem, prefix + stem, path, (low or {}).get(stem)) for stem, path in paired.items()]
 
 
-def _check_partners(files: dict[str, Path], partners: dict[str, Path], side: str, skip_bad: bool) -> None:
-    """Refuse, or warn of, files that have no partner in the folder ``side``."""
+def _check_partners(files: dict[str, Path], partners: dict[str, Path], folder: str, skip_bad: bool) -> None:
+    """Refuse files without a partner in the given folder, or warn about each."""
     missing = sorted(set(files) - set(partners))
     if missing and not skip_bad:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise UserError(
-            f"{files[missing[0]]}: has no partner of that name in {side}/{more}: add it, remove low_res/ to derive all "
-            f"low-resolution images, or skip such files with data.on_bad_file=skip"
+            f"{files[missing[0]]}: has no partner of that name in {folder}/{more}: add it, remove low_res/ to derive "
+            f"all low-resolution images, or skip such files with data.on_bad_file=skip"
         )
     for stem in missing:
-        log.warning("skipped %s: has no partner of that name in %s/", files[stem], side)
+        log.warning("skipped %s: has no partner of that name in %s/", files[stem], folder)
 
 
 def find_base(root: Path) -> Path | None:
-    """The folder that holds ``high_res/``: ``root``, or one inside an unpacked archive; None for a plain folder."""
+    """The folder that contains ``high_res/``: ``root``, or one inside an unpacked archive; None if there is none."""
     return next((root / layout for layout in _ISR_LAYOUTS if (root / layout / "high_res").is_dir()), None)
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of a folder, sorted, without hidden files and those that file managers leave behind."""
+    """The files of a folder, sorted, without hidden files and those of file managers."""
     return [
         path
         for path in sorted(folder.iterdir())
@@ -177,7 +177,7 @@ def _images_by_stem(folder: Path, skip_bad: bool) -> dict[str, Path]:
 
 
 def demo_photographs(root: None = None, on_bad_file: str = "error") -> list[Source]:
-    """List 256x256 tiles of the photographs inside scikit-image, grouped by photograph; no argument is used.
+    """List 256x256 tiles of the photographs in scikit-image, grouped by photograph; the arguments are ignored.
 
     Raises:
         UserError: if the installed scikit-image lacks one of them.

@@ -1,4 +1,4 @@
-"""Which images train, validate and test: by photograph, from the sorted names and the seed alone."""
+"""Split images into train, validation and test by photograph, depending only on their names and the seed."""
 
 import random
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ def split_groups(
     """Split groups of images into train, validation and test.
 
     Args:
-        groups: group of each image; order and repeats do not matter.
-        seed: shuffles the sorted groups.
-        test_share: share of all groups held out for testing, never trained or selected on.
-        val_share: share of the rest that validates; not used with folds.
-        folds: if given, the rest falls into this many parts, and part ``fold`` validates.
-        fold: 0 .. folds-1.
+        groups: group of each image, in any order.
+        seed: of the shuffle.
+        test_share: share of all groups held out for testing.
+        val_share: share of the rest for validation; ignored with folds.
+        folds: number of cross-validation parts that the rest is divided into.
+        fold: the part for validation, from 0 to folds-1.
 
     Raises:
-        UserError: for shares outside [0, 1), a fold that does not exist, or fewer groups than the split needs.
+        UserError: for shares outside [0, 1), a fold that does not exist, or too few groups.
 
     >>> split = split_groups("abcdefghij", seed=23)
     >>> len(split.train), len(split.val), len(split.test)
@@ -44,7 +44,7 @@ def split_groups(
     """
     for name, share in (("test_share", test_share), ("val_share", val_share)):
         if not 0 <= share < 1:
-            raise UserError(f"data.{name} must be from 0 up to, not including, 1, got {share}")
+            raise UserError(f"data.{name} must be at least 0 and below 1, got {share}")
     if folds is None and fold != 0:
         raise UserError(f"data.fold={fold} needs the number of folds: data.folds=K")
     order = sorted(set(groups))

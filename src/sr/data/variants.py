@@ -1,4 +1,4 @@
-"""Copies of sources: degraded by several factors, or rotated by 45 degrees."""
+"""Copies of sources, degraded by several factors or rotated by 45 degrees."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,10 +8,10 @@ from sr.errors import UserError
 
 
 def with_factors(sources: Sequence[Source], factors: Sequence[int]) -> list[Source]:
-    """List each source once per factor, named ``NAME@xFACTOR``; the group stays that of the photograph.
+    """List each source once per factor, named ``NAME@xFACTOR``, in the same group.
 
     Raises:
-        UserError: for a source with a low-resolution file: these inputs are all derived.
+        UserError: for a source with a low-resolution file, since these inputs are always derived.
     """
     if paired := next((source for source in sources if source.lr), None):
         raise UserError(f"{paired.lr}: data.scales derives all low-resolution images: remove low_res/, or set scale")
@@ -19,5 +19,5 @@ def with_factors(sources: Sequence[Source], factors: Sequence[int]) -> list[Sour
 
 
 def with_rotated(sources: Sequence[Source]) -> list[Source]:
-    """List the sources and then a copy of each rotated by 45 degrees, named ``NAME@45``."""
+    """List the sources, followed by a copy of each rotated by 45 degrees, named ``NAME@45``."""
     return [*sources, *(replace(source, name=f"{source.name}@45", rotated=True) for source in sources)]

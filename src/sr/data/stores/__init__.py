@@ -1,1 +1,1 @@
-"""Decoded image pairs at rest: on the device, in memory, in a memory-mapped file, or decoded again on each access."""
+"""Stores of image pairs: on the device, in memory, in a memory-mapped file, or decoded on each access."""

@@ -1,4 +1,4 @@
-"""Pairs on the device, in memory, or decoded again on each access."""
+"""Pairs on the device, in memory, or decoded on each access."""
 
 from collections.abc import Iterable
 
@@ -12,12 +12,12 @@ Decoded = Iterable[tuple[Source, Pair]]
 
 
 class MemoryPairs:
-    """Pairs as tensors in the machine's memory."""
+    """Pairs as tensors in main memory."""
 
     packed: PackedPairs | None = None
 
     def __init__(self, decoded: Decoded) -> None:
-        """Hold all pairs."""
+        """Keep all pairs."""
         self.sources: list[Source] = []
         self.sizes: list[tuple[int, int]] = []
         self._pairs: list[Pair] = []
@@ -36,7 +36,7 @@ class MemoryPairs:
 
 
 class DevicePairs:
-    """Pairs in one flat tensor on the training device, where crops of a whole batch are cut at once."""
+    """Pairs in one flat tensor on the training device, from which the crops of a batch are cut in one operation."""
 
     packed: PackedPairs | None
 
@@ -55,24 +55,24 @@ class DevicePairs:
         self.packed = PackedPairs(torch.cat(images), shapes) if shapes else None
 
     def __getitem__(self, index: int) -> Pair:
-        """The pair at an index: views on the device."""
+        """The pair at an index, as views of the tensor."""
         assert self.packed
         return self.packed[index]
 
     def close(self) -> None:
-        """Release the tensor, and let the driver see that its memory is free."""
+        """Release the tensor, and return its memory to the driver."""
         self.packed = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
 
 class UndecodedPairs:
-    """Files that are decoded on each access; all are decoded once at the start, so that bad ones are found."""
+    """Pairs that are decoded on each access, and once at the start to find bad files."""
 
     packed: PackedPairs | None = None
 
     def __init__(self, decoded: Decoded, load: LoadPair) -> None:
-        """Keep the sources and sizes alone."""
+        """Keep only the sources and sizes."""
         self.sources: list[Source] = []
         self.sizes: list[tuple[int, int]] = []
         self._load = load
@@ -85,7 +85,7 @@ class UndecodedPairs:
         return self._load(self.sources[index])
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no pairs are held."""
 
 
 def _size_of(pair: Pair) -> tuple[int, int]:

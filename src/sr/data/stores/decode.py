@@ -1,4 +1,4 @@
-"""Decode many images at once, in order."""
+"""Decode images in parallel, in order."""
 
 import logging
 import os
@@ -15,17 +15,17 @@ from sr.io.images import ImageFileError
 
 log = logging.getLogger(__name__)
 
-_IMAGES_AHEAD = 4  # decoded images waiting per processor
-_QUIET_BELOW = 200  # images that decode in about a second show no progress bar
+_IMAGES_AHEAD = 4  # per processor
+_QUIET_BELOW = 200  # no progress bar for fewer images, which take about a second
 
 
 def decode_all(sources: Sequence[Source], load: LoadPair, *, skip_bad: bool) -> Iterator[tuple[Source, Pair]]:
-    """Decode in threads, a few images ahead: Pillow and torch release the interpreter lock.
+    """Decode a few images ahead, in threads, since Pillow and torch release the interpreter lock.
 
     Args:
         sources: decoded and returned in this order.
-        load: decodes one of them.
-        skip_bad: leave unreadable files out with a warning for each.
+        load: decodes one source.
+        skip_bad: leave out unreadable files, with a warning for each.
 
     Raises:
         UserError: at the first unreadable file, unless such files are skipped.

@@ -1,4 +1,4 @@
-"""Pairs in a memory-mapped file that outlives the process and is shared by all that need it."""
+"""Pairs in a memory-mapped file that is kept, and shared between processes."""
 
 import json
 import logging
@@ -18,14 +18,14 @@ from sr.io.locks import hold, is_held
 
 log = logging.getLogger(__name__)
 
-FORMAT = 4  # of the files; part of their key
-_BLOCK = 2**22  # bytes that a checksum reads at a time
+FORMAT = 4  # version of the file format; part of the file name
+_BLOCK = 2**22  # bytes read at a time for a checksum
 
 Entry: TypeAlias = tuple[str, list[int], list[int]]  # name, shapes of lr and hr
 
 
 class DiskPairs:
-    """Pairs in one file, its index beside it; of several processes that need it one writes and the others wait."""
+    """Pairs in one file with an index beside it; one process writes it while others wait."""
 
     packed: PackedPairs | None
 
@@ -37,13 +37,13 @@ class DiskPairs:
         *,
         skip_bad: bool,
     ) -> None:
-        """Map the file at ``path``, writing it first unless it exists and is intact.
+        """Map the file at ``path``; write it first unless it exists and is intact.
 
         Args:
-            sources: what the file was, or will be, written from.
-            decode: decodes them; called only if the file has to be written.
-            path: named after a hash of everything that the pairs depend on.
-            skip_bad: whether a file that lacks some of the sources will do.
+            sources: the pairs in the file.
+            decode: decodes the sources; called only if the file has to be written.
+            path: its name is a hash of everything that the pairs depend on.
+            skip_bad: whether to accept a file that lacks some of the sources.
 
         Raises:
             UserError: if the folder cannot be written to, or no image could be read.
@@ -55,7 +55,7 @@ class DiskPairs:
             with hold(path.with_suffix(".lock")):
                 entries = _existing_entries(path)
                 if entries is not None and (len(entries) == len(sources) or skip_bad):
-                    _warn_of_missing(sources, entries)
+                    _warn_about_missing(sources, entries)
                 else:
                     entries = _write(path, decode())
         except OSError as error:
@@ -63,11 +63,11 @@ class DiskPairs:
         by_name = {source.name: source for source in sources}
         self.sources = [by_name[name] for name, *_ in entries]
         self.sizes = [(hr[1], hr[2]) for _, _, hr in entries]
-        data = np.memmap(path, np.uint8, mode="c")  # c: pages are private, so torch may take them as writable
+        data = np.memmap(path, np.uint8, mode="c")  # copy-on-write: torch expects writable memory
         self.packed = PackedPairs(torch.from_numpy(data), [(lr, hr) for _, lr, hr in entries])
 
     def __getitem__(self, index: int) -> Pair:
-        """The pair at an index: views of the mapped file."""
+        """The pair at an index, as views of the mapped file."""
         assert self.packed
         return self.packed[index]
 
@@ -76,11 +76,11 @@ class DiskPairs:
         self.packed = None
 
 
-def _warn_of_missing(sources: Sequence[Source], entries: Sequence[Entry]) -> None:
+def _warn_about_missing(sources: Sequence[Source], entries: Sequence[Entry]) -> None:
     cached = {name for name, *_ in entries}
     for source in sources:
         if source.name not in cached:
-            log.warning("skipped %s: it was unreadable when the images were cached", source.hr)
+            log.warning("skipped %s: it could not be read when the images were cached", source.hr)
 
 
 def _existing_entries(path: Path) -> list[Entry] | None:
@@ -102,7 +102,7 @@ def _write(path: Path, decoded: Iterator[tuple[Source, Pair]]) -> list[Entry]:
     """Write the file and its index; the caller holds the lock."""
     index_path = path.with_suffix(".json")
     remove_leftovers(path.parent, f"{path.stem}.*")
-    index_path.unlink(missing_ok=True)  # a kill between the two writes must not leave an index of another file
+    index_path.unlink(missing_ok=True)  # a kill between the two writes must not leave an outdated index
     entries: list[Entry] = []
     checksum = 0
     with whole_file(path) as file:

@@ -1,4 +1,4 @@
-"""Hashes of image files, and of the data sets that they make up."""
+"""Hashes of image files and data sets."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from sr.data.sources import Source
 
 
 def digests_of(sources: Sequence[Source]) -> dict[Path, str]:
-    """Content hash of every file; an unreadable one gets an empty hash, and fails when it is decoded."""
+    """Content hash of every file; empty for an unreadable file, which is reported when it is decoded."""
     paths = {path for source in sources for path in (source.hr, source.lr) if path}
 
     def digest(path: Path) -> str:
@@ -25,12 +25,12 @@ def digests_of(sources: Sequence[Source]) -> dict[Path, str]:
 
 
 def key_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: int) -> str:
-    """Hash of everything that decoded pairs depend on: names, file contents, and how pairs are made of them.
+    """Hash of everything that decoded pairs depend on: names, file contents and settings.
 
     Args:
         sources: the pairs, in order.
         digests: content hash of each of their files.
-        settings: further numbers that the pairs depend on.
+        settings: other numbers that the pairs depend on.
     """
     rows = [
         (
@@ -48,5 +48,5 @@ def key_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: in
 
 
 def fingerprint_of(sources: Sequence[Source], digests: Mapping[Path, str]) -> str:
-    """Identify a data set by its names and file contents; rotated copies are augmentation and do not count."""
+    """Hash of the names and file contents of a data set, without rotated copies, which are augmentation."""
     return key_of([source for source in sources if not source.rotated], digests)[:16]

@@ -1,4 +1,4 @@
-"""Where decoded pairs can be held, and the interface that all of these places share."""
+"""The kinds of stores for decoded pairs, and their common interface."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,31 +12,31 @@ from sr.data.stores.packed import PackedPairs, Pair
 from sr.io.images import image_size
 from sr.machine.processes import in_worker
 
-# Shares that `auto` may fill: of the device's free memory, and of the machine's memory.
+# Shares that `auto` may use: of the free memory of the device, and of main memory.
 _DEVICE_SHARE = 0.4
 _MEMORY_SHARE = 0.25
-_ASSUMED_MEMORY = 8 << 30  # bytes, where the system does not tell
+_ASSUMED_MEMORY = 8 << 30  # bytes, if the system does not report it
 
 LoadPair = Callable[[Source], Pair]
 
 
 class CacheKind(StrEnum):
-    """Where decoded pairs are held: the values of the option ``data.cache``."""
+    """Values of ``data.cache``: where decoded pairs are held."""
 
-    AUTO = "auto"  # the first of the next three that they fit into
+    AUTO = "auto"  # the first of the next three that has enough space
     DEVICE = "device"
     MEMORY = "memory"
     DISK = "disk"
-    NONE = "none"  # decoded again on each access
+    NONE = "none"  # decoded on each access
 
 
 class Backend(Protocol):
-    """A place that holds decoded pairs.
+    """A store for decoded pairs.
 
     Attributes:
-        sources: the source of each pair; unreadable files that were skipped are missing.
+        sources: the source of each pair, without skipped files.
         sizes: (height, width) of each ``hr``.
-        packed: all pairs as one flat tensor if they lie so, else None.
+        packed: all pairs as one flat tensor, or None for other stores.
     """
 
     sources: list[Source]
@@ -48,25 +48,25 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None:
-        """Release the memory; the pairs cannot be read afterwards."""
+        """Release the memory; pairs cannot be read afterwards."""
         ...
 
 
 def choose_kind(sources: Sequence[Source], scale: int, device: torch.device) -> CacheKind:
-    """Pick the first of device, memory and disk that the pairs fit into.
+    """Choose the first of device, memory and disk that has enough space.
 
-    Processes that run cells of a sweep side by side share one copy on disk.
+    Parallel workers of a sweep share a copy on disk instead of using main memory.
     """
     size = _decoded_bytes(sources, scale)
     if device.type == "cuda" and size < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         return CacheKind.DEVICE
     if in_worker():
         return CacheKind.DISK
-    return CacheKind.MEMORY if size < _MEMORY_SHARE * _machine_memory() else CacheKind.DISK
+    return CacheKind.MEMORY if size < _MEMORY_SHARE * _main_memory() else CacheKind.DISK
 
 
 def _decoded_bytes(sources: Sequence[Source], scale: int) -> float:
-    """Bytes of all pairs as uint8, from the headers of the files."""
+    """Size of all pairs as uint8, by the headers of the files."""
     pixels = 0
     for source in sources:
         if source.box:
@@ -78,7 +78,7 @@ def _decoded_bytes(sources: Sequence[Source], scale: int) -> float:
     return 3 * pixels * (1 + 1 / scale**2)
 
 
-def _machine_memory() -> int:
+def _main_memory() -> int:
     if not hasattr(os, "sysconf"):
         return _ASSUMED_MEMORY
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

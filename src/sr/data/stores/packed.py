@@ -1,4 +1,4 @@
-"""Pairs of images of any sizes in one flat tensor, such as a file mapped into memory or a block on a GPU."""
+"""Image pairs of any sizes in one flat tensor, such as a memory-mapped file or GPU memory."""
 
 from collections.abc import Sequence
 from typing import TypeAlias, overload
@@ -17,9 +17,9 @@ class PackedPairs(Sequence[Pair]):
     """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)``, one after the other in a flat tensor; pairs are views of it."""
 
     def __init__(self, flat: Tensor, shapes: Sequence[tuple[Shape, Shape]]) -> None:
-        """Divide the uint8 values of ``flat`` into pairs by their shapes, in order."""
+        """Divide the uint8 values of ``flat`` into pairs of the given shapes, in order."""
         self.flat = flat
-        self._shapes = np.array(shapes, np.int64).reshape(-1, 2, 3)  # a few bytes per pair: there may be millions
+        self._shapes = np.array(shapes, np.int64).reshape(-1, 2, 3)  # compact, since there may be millions of pairs
         sizes = self._shapes.prod(axis=2)
         self._starts = np.cumsum(sizes).reshape(-1, 2) - sizes if len(sizes) else sizes
 
@@ -50,17 +50,17 @@ class PackedPairs(Sequence[Pair]):
         size: tuple[int, int],
         codes: np.ndarray,
     ) -> Tensor:
-        """Cut a rectangle out of each of N images and flip or turn it, all by one lookup on the device.
+        """Cut a rectangle out of each of N images and flip or rotate it, by a single indexing operation on the device.
 
-        A flip or a quarter turn only changes where in memory a rectangle starts and the steps between its pixels.
+        A flip or quarter turn only changes the offset of a rectangle and the strides between its pixels.
 
         Args:
             part: 0 for lr, 1 for hr.
             images: (N,) indices of the pairs.
-            tops: (N,) first rows.
-            lefts: (N,) first columns.
+            tops: (N,) top rows.
+            lefts: (N,) left columns.
             size: height and width of all rectangles.
-            codes: (N,) codes of `sr.image.dihedral`; those that swap the sides for squares only.
+            codes: (N,) codes for `sr.image.dihedral`; only squares may have their sides swapped.
 
         Returns:
             uint8 ``(N, 3, height, width)``.

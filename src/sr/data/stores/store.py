@@ -1,4 +1,4 @@
-"""PairStore: decoded image pairs by index, wherever they are held, until it is closed."""
+"""PairStore: image pairs by index, in any kind of store."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,13 +18,13 @@ from sr.errors import UserError, check_choice
 
 
 class PairStore:
-    """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)`` and ``(3, scale*h, scale*w)`` by index; owns what holds them.
+    """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)`` and ``(3, scale*h, scale*w)`` by index.
 
     Attributes:
-        sources: what the indices stand for; unreadable files that were skipped are missing.
-        fingerprint: hash of names and file contents; two runs on equal data have equal ones.
+        sources: the source of each pair, without skipped files.
+        fingerprint: hash of names and file contents, equal for equal data.
         sizes: (height, width) of each ``hr``.
-        kind: where the pairs are; never ``auto``.
+        kind: where the pairs are held; never ``auto``.
         closed: whether the pairs were released.
     """
 
@@ -39,17 +39,16 @@ class PairStore:
         on_bad_file: str = "error",
         device: torch.device | None = None,
     ) -> None:
-        """Decode every source once, whatever the kind, so that a bad file is found before any training.
+        """Decode every source once, for all kinds, to find bad files before training.
 
         Args:
             sources: the pairs to hold.
             scale: factor between the sides of hr and lr.
             shrink: for scale 1, see `sr.data.pairs.load_pair`.
-            kind: where to hold them, see `CacheKind`; ``auto`` takes the first of device, memory and disk that they
-                fit into, and disk where several processes run cells at once.
+            kind: where to hold the pairs, see `CacheKind` and `choose_kind`.
             folder: of the files of kind ``disk``.
             on_bad_file: ``error`` raises at the first unreadable file, ``skip`` leaves it out with a warning.
-            device: where training runs.
+            device: the training device.
 
         Raises:
             UserError: for a bad option or a bad file, see `sr.data.pairs.load_pair`.
@@ -94,16 +93,16 @@ class PairStore:
 
     @property
     def packed(self) -> PackedPairs | None:
-        """All pairs as one flat tensor where they are held so (device, disk), else None."""
+        """All pairs as one flat tensor, for device and disk; otherwise None."""
         self._check_open()
         return self._backend.packed
 
     def close(self) -> None:
-        """Release the pairs; closing twice does no harm."""
+        """Release the pairs; closing twice is allowed."""
         if not self.closed:
             self._backend.close()
             self.closed = True
 
     def _check_open(self) -> None:
         if self.closed:
-            raise RuntimeError("this store of image pairs was closed: call the data module's setup again")
+            raise RuntimeError("this store of image pairs is closed: call setup of the data module again")
