@@ -25,7 +25,7 @@ from typing import Any
 from rich.progress import Progress
 
 from scripts.bench.timing import save
-from tests.support.damaged_images import damaged, whole_images
+from tests.support.damaged_images import damaged, intact_images
 
 MEMORY = 3 << 30  # bytes of addresses that a worker may have beyond those it starts with
 TIMEOUT = 30.0  # seconds for one file: a header may claim the 200 million pixels that are allowed
@@ -36,7 +36,7 @@ _BATCH = 100  # files that a worker is given at a time
 
 def content_of(seed: int, number: int) -> tuple[str, bytes]:
     """Description and content of file ``number`` of a seed, always the same."""
-    return damaged(whole_images(), random.Random(f"{seed} {number}"))
+    return damaged(intact_images(), random.Random(f"{seed} {number}"))
 
 
 def read_both(content: bytes, path: Path) -> Counter[str]:
@@ -69,7 +69,7 @@ def read_both(content: bytes, path: Path) -> Counter[str]:
 
 def _work(pipe: Connection, seed: int, folder: Path) -> None:
     """Read the files whose numbers arrive; send a message before and after each, and after each batch."""
-    read_both(whole_images()["png 16-bit"], folder / "first.png")  # what is imported now does not count as memory
+    read_both(intact_images()["png 16-bit"], folder / "first.png")  # what is imported now does not count as memory
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     path = folder / f"{id(pipe)}.png"

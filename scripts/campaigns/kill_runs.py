@@ -26,7 +26,7 @@ from tests.support.run_differences import differences
 
 
 def kill_rounds(
-    kind: str, root: Path, kills: int, kills_per_round: int, draw: random.Random, progress: Progress, bar: TaskID
+    kind: str, root: Path, kills: int, kills_per_round: int, rng: random.Random, progress: Progress, bar: TaskID
 ) -> dict[str, Any]:
     """Kill the training of a kind ``kills`` times in all; a row of the table."""
     undisturbed = root.parent / f"{kind} undisturbed"
@@ -36,7 +36,7 @@ def kill_rounds(
     while interrupted.total() < kills:
         folder = root.parent / f"{kind} {rounds}"
         count = min(kills_per_round, kills - interrupted.total())
-        for moment in run_with_kills(training_command(kind, root, folder), folder, count, draw):
+        for moment in run_with_kills(training_command(kind, root, folder), folder, count, rng):
             interrupted[moment] += 1
             progress.advance(bar)
         rounds += 1
@@ -56,14 +56,14 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=5, help="kills in a round")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
-    draw = random.Random(options.seed)
+    rng = random.Random(options.seed)
     share = -(-options.kills // len(options.kinds))
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, Progress(transient=True) as progress:
         bar = progress.add_task("kills", total=share * len(options.kinds))
         root = make_images(Path(folder, "data"))
         for kind in options.kinds:
-            rows.append(kill_rounds(kind, root, share, options.each, draw, progress, bar))
+            rows.append(kill_rounds(kind, root, share, options.each, rng, progress, bar))
             save("kills", rows)
     sys.exit(any(row["rounds"] != row["rounds that ended equal"] for row in rows))
 

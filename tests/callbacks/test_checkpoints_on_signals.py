@@ -80,7 +80,7 @@ def test_several_processes_check_every_tenth_step_whether_another_was_signalled(
     run: Any = FakeTrainer(world_size=2)
     for _ in range(19):
         take_step(checkpoints, run)
-    assert len(run.asked) == 2  # at step 10, whether to stop and whether to save
+    assert len(run.decisions) == 2  # at step 10, whether to stop and whether to save
     run.others_agree = True
     with pytest.raises(SIGTERMException):
         take_step(checkpoints, run)

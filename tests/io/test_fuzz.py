@@ -16,14 +16,14 @@ from PIL import Image
 
 from sr.io.images import ImageFileError, image_size, is_gray, read_image
 from sr.io.pictures import read_picture
-from tests.support.damaged_images import damaged, whole_images
+from tests.support.damaged_images import damaged, intact_images
 
 MAX_PIXELS = 1_000_000
 settings.register_profile("fuzz", derandomize=True, database=None, deadline=None, max_examples=150)
 FUZZ = settings(
     settings.get_profile("fuzz"), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-INTACT = whole_images()
+INTACT = intact_images()
 
 
 def check(content: bytes, path: Path) -> None:

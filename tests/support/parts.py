@@ -1,4 +1,4 @@
-"""Parts of a user's own, with faults."""
+"""User-defined components with faults."""
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -14,7 +14,7 @@ class BrokenLoss(nn.Module):
 
 
 class SpoilWeights(Callback):
-    """Makes every output brighter from one epoch on, so that an earlier epoch is the best."""
+    """Brightens every output at the start of an epoch, so that an earlier epoch is the best."""
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch

@@ -1,4 +1,4 @@
-"""Compare two folders of runs: checkpoints bit for bit, tables, curves and trials, apart from times."""
+"""Compare two folders of runs, ignoring times: checkpoints bit for bit, tables, curves and trials."""
 
 import logging
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ def differences(first: Path, second: Path) -> list[str]:
     first_runs, second_runs = ([path.relative_to(side) for path in _run_folders(side)] for side in sides)
     if first_runs != second_runs:
         return [f"runs: {first_runs} and {second_runs}"]
-    found: list[str] = []
+    messages: list[str] = []
     for run in first_runs:
-        found += _run_differences(run, RunFolder(first / run), RunFolder(second / run))
+        messages += _run_differences(run, RunFolder(first / run), RunFolder(second / run))
     first_trials, second_trials = map(_trials, sides)
     if first_trials != second_trials:
-        found.append(f"trials: {first_trials} and {second_trials}")
-    return found
+        messages.append(f"trials: {first_trials} and {second_trials}")
+    return messages
 
 
 def _run_folders(side: Path) -> list[Path]:
@@ -50,7 +50,7 @@ def _run_differences(name: Path, first: RunFolder, second: RunFolder) -> Iterato
 
 
 def _without_times(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint without what tells when and where it was written."""
+    """A checkpoint without the times and places of its run."""
     callbacks = {
         name: state for name, state in checkpoint["callbacks"].items() if not name.startswith(("Timing", "RunCheck"))
     }

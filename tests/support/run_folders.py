@@ -16,7 +16,7 @@ from sr.terms import DataSummary, Part
 
 INPUT_PSNR = {"a": 26.0, "b": 28.0, "c": 30.0, "d": 27.0}  # 25 for all other images
 FINGERPRINT = "0123456789abcdef"
-TILE_SIDES = (8, 6)  # sides of the crops in samples.png, in turn
+TILE_SIDES = (8, 6)  # sides of the crops in samples.png, alternating
 INPUT_GRAY, TARGET_GRAY = 100, 120  # of the first crops in samples.png; the crops of image n are brighter by n
 
 
@@ -26,12 +26,12 @@ def config(fold: int | str = "all", **data: Any) -> dict[str, Any]:
 
 
 def data(count: int, near_identical: Sequence[list[str]] = (), fingerprint: str = FINGERPRINT) -> DataSummary:
-    """A data set with a number of validation images."""
+    """A data set with ``count`` validation images."""
     return DataSummary(fingerprint, {Part.TRAIN: 0, Part.VAL: count, Part.TEST: 0}, list(near_identical))
 
 
 class RunFolders:
-    """Writes run folders with known scores below a root folder."""
+    """Writes run folders with known scores in a root folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -56,9 +56,9 @@ class RunFolders:
             names: names of the images.
             folds: fold of each image; None for a run that trained fold 0 alone.
             baselines: gain of further baselines by the prefix of their columns.
-            curve: rows of ``metrics.csv``; by default two epochs, with half of the mean gain and all of it.
+            curve: rows of ``metrics.csv``; by default two epochs that reach half and all of the mean gain.
             output_gray: gray value of the first output in ``samples.png``; None to leave the file out.
-            changes: fields of the record that differ from those of `_result`.
+            changes: fields of the record to replace.
         """
         folder = RunFolder(self.root / name)
         folder.path.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Small runs: the options that make them small, the types of the fixtures that start them, and their results."""
+"""Small runs: options that make them small, types of the fixtures that start them, and their results."""
 
 import json
 import signal
@@ -24,14 +24,14 @@ def result_of(folder: Path) -> dict[str, Any]:
 
 
 def config_names(group: str) -> list[str]:
-    """Every choice of a config group, found in the folder."""
+    """All choices of a config group."""
     names = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
     assert names, f"no configs in {group}"
     return names
 
 
 class StopAt(Callback):
-    """Press Ctrl-C, or send another signal, after a number of training steps."""
+    """Sends SIGINT (Ctrl-C) or another signal after a number of training steps."""
 
     def __init__(self, step: int, number: int = signal.SIGINT) -> None:
         self.step, self.number = step, number

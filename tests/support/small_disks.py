@@ -1,4 +1,4 @@
-"""Train on a disk that is too small, and again after it has grown."""
+"""Train on a disk that is too small, enlarge the disk and train again."""
 
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _MESSAGES = "cannot be written to (No space left on device)", "the disk is full:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """Mount a file system in memory of a size such as ``800k``; needs Linux and root.
+    """Mount a tmpfs of a size such as ``800k``; needs Linux and root.
 
     Raises:
         subprocess.CalledProcessError: if mounting is not allowed.
@@ -36,10 +36,10 @@ def train_on_small_disk(root: Path, disk: Path, size: str, undisturbed: Path) ->
         root: folder of the images.
         disk: where the disk is mounted.
         size: of the disk, such as ``800k``.
-        undisturbed: folder of a run of the same command that nothing happened to.
+        undisturbed: folder of an uninterrupted run of the same command.
 
     Returns:
-        The first exit code, and what was wrong with the first run's messages or checkpoints, or the second's results.
+        The exit code of the first run, and the faults in its messages and checkpoints and in the second run's results.
     """
     command = training_command("run", root, disk / "run")
     with small_disk(disk, size):
@@ -53,16 +53,16 @@ def train_on_small_disk(root: Path, disk: Path, size: str, undisturbed: Path) ->
     return first.returncode, faults
 
 
-def _faults(ended: subprocess.CompletedProcess[str]) -> list[str]:
-    """What a run on a full disk should not have done: end in another way, or say more or less than one line of error.
+def _faults(process: subprocess.CompletedProcess[str]) -> list[str]:
+    """Faults of a run on a full disk: an unexpected exit code, or anything but a one-line error message.
 
     The line is on standard error if the disk was full before the run began, otherwise in the run's log.
     """
-    errors = [line for line in (ended.stdout + ended.stderr).splitlines() if "error: " in line]
-    other_lines = [line for line in ended.stderr.splitlines() if "error: " not in line]
+    errors = [line for line in (process.stdout + process.stderr).splitlines() if "error: " in line]
+    other_lines = [line for line in process.stderr.splitlines() if "error: " not in line]
     faults = [f"standard error: {line}" for line in other_lines]
-    if ended.returncode not in (0, 2):
-        faults.append(f"exit code {ended.returncode}")
-    if ended.returncode == 2 and not (len(errors) == 1 and any(message in errors[0] for message in _MESSAGES)):
+    if process.returncode not in (0, 2):
+        faults.append(f"exit code {process.returncode}")
+    if process.returncode == 2 and not (len(errors) == 1 and any(message in errors[0] for message in _MESSAGES)):
         faults.append(f"lines: {errors}")
     return faults

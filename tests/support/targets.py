@@ -1,4 +1,4 @@
-"""Parts for `_target_` nodes of tests, with signatures of every kind."""
+"""Components for `_target_` nodes in tests, with every kind of signature."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class Required:
-    """Two parameters that a config has to give, and one that it may leave out."""
+    """Two required parameters and an optional one."""
 
     def __init__(self, width: int, *, rates: Mapping[str, float], depth: int | None = None) -> None: ...
 
@@ -24,7 +24,7 @@ def unannotated(root, size=3):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
 
 
 def implicit_none(size: int = None) -> None:  # type: ignore[assignment]  # noqa: RUF013
-    """A default that its annotation forgets."""
+    """A default that contradicts its annotation."""
 
 
 def only_for_checkers(size: "Tensor") -> None:

@@ -1,4 +1,4 @@
-"""A trainer for checkpoints, without training."""
+"""A fake trainer for checkpoints."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from sr.callbacks.checkpoints import RunCheckpoints
 
 
 class FakeTrainer:
-    """Counts steps, and records the checkpoints it was to save and the decisions its processes were to agree on."""
+    """Counts steps and records the checkpoints to save and the decisions that its processes must agree on."""
 
     def __init__(self, *, world_size: int = 1, others_agree: bool = False) -> None:
         self.world_size, self.others_agree = world_size, others_agree
@@ -24,10 +24,10 @@ class FakeTrainer:
         self.callback_metrics: dict[str, torch.Tensor] = {}
         self.strategy = SimpleNamespace(reduce_boolean_decision=self._reduce)
         self.saved: list[str] = []
-        self.asked: list[bool] = []
+        self.decisions: list[bool] = []
 
     def _reduce(self, decision: bool, all: bool = True) -> bool:
-        self.asked.append(decision)
+        self.decisions.append(decision)
         return decision or (self.others_agree and not all)
 
     def save_checkpoint(self, path: str | Path, weights_only: bool = False) -> None:
@@ -37,7 +37,7 @@ class FakeTrainer:
 
 
 def take_step(checkpoints: RunCheckpoints, run: Any, *, is_last: bool = False) -> None:
-    """Let the checkpoints see the end of a step, which may be the last of its epoch."""
+    """Notify the checkpoints of the end of a step, which may be the last of its epoch."""
     run.global_step += 1
     run.is_last_batch = is_last
     module: Any = SimpleNamespace(automatic_optimization=True)

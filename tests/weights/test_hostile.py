@@ -14,7 +14,7 @@ from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
 from sr.weights.checkpoint import MOST_SCALE, load_network, network_config, save_network
 from sr.weights.find import find_model
-from tests.support.hostile.checkpoints import MODEL, checkpoint, saved, weights
+from tests.support.hostile.checkpoints import MODEL, checkpoint, serialized, weights
 from tests.support.hostile.files import MAKERS, hostile_files
 
 
@@ -48,7 +48,7 @@ def test_a_file_with_a_flipped_bit_is_refused_or_yields_the_same_kind_of_network
     net = ESPCN(scale=2, channels=8)
     net.load_state_dict({name.removeprefix("net."): value for name, value in weights().items()})
     if suffix == ".ckpt":
-        path.write_bytes(saved(checkpoint()))
+        path.write_bytes(serialized(checkpoint()))
     else:
         save_network(path, net, network_config(MODEL, 2, "rgb"))
     intact, rng = path.read_bytes(), random.Random(0)
@@ -87,14 +87,14 @@ def test_networks_are_loaded_from_any_precision_and_memory_layout(
         converted.load_state_dict(net.state_dict())
         converted = converted.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         state = {f"net.{name}": value for name, value in converted.state_dict().items()}
-        (tmp_path / "a.ckpt").write_bytes(saved(checkpoint(model, state, scale=3, scales=[3])))
+        (tmp_path / "a.ckpt").write_bytes(serialized(checkpoint(model, state, scale=3, scales=[3])))
         loaded_state = load_network(tmp_path / "a.ckpt")[0].state_dict()
         assert all(torch.equal(loaded_state[name], value.to(dtype).float()) for name, value in net.state_dict().items())
 
 
 def test_a_tensor_under_two_names_is_accepted(tmp_path: Path) -> None:
     state = weights()
-    (tmp_path / "a.ckpt").write_bytes(saved(checkpoint(state={**state, "criterion.copy": state["net.tail.bias"]})))
+    (tmp_path / "a.ckpt").write_bytes(serialized(checkpoint(state={**state, "criterion.copy": state["net.tail.bias"]})))
     assert torch.equal(load_network(tmp_path / "a.ckpt")[0].state_dict()["tail.bias"], state["net.tail.bias"])
 
 

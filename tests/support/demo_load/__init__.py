@@ -1,1 +1,1 @@
-"""Load on the real `sr demo`: honest and hostile visitors, and what the server reads, writes and holds meanwhile."""
+"""Load test of the real `sr demo` with honest and hostile visitors, watching the server's files and resources."""

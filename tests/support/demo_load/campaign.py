@@ -1,4 +1,4 @@
-"""One campaign: start the server, load it, check what it did meanwhile, and stop it."""
+"""A campaign: start the server, load it, check what it did in the meantime, and stop it."""
 
 import tempfile
 import time
@@ -16,14 +16,14 @@ from tests.support.demo_load.trace import forbidden_calls, readable_folders
 from tests.support.demo_load.usage import UsageMonitor, files_and_bytes, memory_and_threads
 from tests.support.demo_load.visitor import ViolationError, Visitor, client_of
 
-_MAX_MEMORY = 2_000_000_000  # bytes that the server may hold beyond what it held before the load
+_MAX_MEMORY = 2_000_000_000  # bytes that the load may add to the server's memory
 _MAX_THREADS = 128
 _MAX_TEMPORARY = 4_500_000_000  # bytes that its temporary folder may hold
 
 
 @dataclass
 class Report:
-    """What a campaign found: a row for each kind of request, facts about the server, violations, the server's log."""
+    """Findings of a campaign: a row per kind of request, facts about the server, violations, the server's log."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -34,18 +34,18 @@ class Report:
 def run_campaign(
     clients: int, each: int, seconds: float, seed: int = 0, only: str = "", runs: Path | None = None
 ) -> Report:
-    """Load a server of its own.
+    """Start a server and load it.
 
     Args:
-        clients: visitors at once.
-        each: how often each kind of request is sent.
-        seconds: that the load may take.
-        seed: of the order of the requests.
-        only: text in the names of the kinds that are sent; empty for all.
-        runs: folder of runs that the server shows; an empty one by default.
+        clients: number of concurrent visitors.
+        each: number of requests of each kind.
+        seconds: time limit of the load.
+        seed: seed for the order of the requests.
+        only: send only kinds whose name contains this text.
+        runs: folder of runs that the server shows; by default an empty one.
     """
     report = Report(facts={"clients": clients})
-    with tempfile.TemporaryDirectory() as name, forbidden_address() as (forbidden_url, asked):
+    with tempfile.TemporaryDirectory() as name, forbidden_address() as (forbidden_url, requested_paths):
         folder = Path(name).resolve()
         secret = folder / "secret.txt"
         secret.write_text(uuid.uuid4().hex)
@@ -63,7 +63,7 @@ def run_campaign(
                 report.facts["tracebacks_in_log"] = report.log.count("Traceback (most recent call last)")
         except ViolationError as error:
             report.violations.append(str(error))
-        report.violations += [f"asked for {path} elsewhere" for path in asked]
+        report.violations += [f"requested {path} from the forbidden address" for path in requested_paths]
     report.violations += _exceeded(report.facts)
     return report
 
@@ -71,7 +71,7 @@ def run_campaign(
 def _load(
     report: Report, server: Server, target: Target, clients: int, each: int, seconds: float, seed: int, only: str
 ) -> None:
-    """Send the requests and measure the server while it answers."""
+    """Send the requests and measure the server in the meantime."""
     kinds = request_kinds()
     usage = UsageMonitor(server.process.pid)
     usage.start()
@@ -81,7 +81,7 @@ def _load(
     report.facts["seconds"] = round(time.monotonic() - start, 1)
     report.facts["requests"] = sum(row["sent"] for row in report.rows)
     if server.process.poll() is not None:
-        report.violations.append(f"the server ended with {server.process.returncode}")
+        report.violations.append(f"the server exited with code {server.process.returncode}")
     elif (ending := send(target, kinds[HONEST])).outcome is not Outcome.IMAGE:
         report.violations.append(f"afterwards: {ending.message}")
     files, size = files_and_bytes(server.temporary)
@@ -98,7 +98,7 @@ def _load(
 
 
 def _exceeded(facts: dict[str, Any]) -> list[str]:
-    """Limits of memory, threads and files that were exceeded."""
+    """Exceeded limits of memory, threads and files."""
     exceeded = []
     if facts.get("memory_peak", 0) - facts.get("memory_before", 0) > _MAX_MEMORY:
         exceeded.append(f"{facts['memory_peak'] / 1e9:.1f} GB of memory, {facts['memory_before'] / 1e9:.1f} before")
@@ -110,7 +110,7 @@ def _exceeded(facts: dict[str, Any]) -> list[str]:
 
 
 def _warm_up(target: Target) -> None:
-    """Send one honest request of each sort, so that what the server opens from now on is opened for a visitor."""
+    """Send an honest request of each kind, so that files the server opens later are opened for a visitor."""
     visitor = Visitor(target.client)
     for file_format in ("PNG", "JPEG", "WEBP", "TIFF", "GIF"):
         target.enlarge(visitor, encoded(photograph(8, 8, 0), file_format), (16, 16))

@@ -10,7 +10,7 @@ from tests.support.demo_load.visitor import Visitor, file_data
 
 
 def model_kinds() -> dict[str, RequestKind]:
-    """Values in place of the name of a model."""
+    """Requests with other values in place of a model name."""
     png = encoded(photograph(48, 40, 0))
     values = {
         "up": "../../x.ckpt",
@@ -36,7 +36,7 @@ def model_kinds() -> dict[str, RequestKind]:
 
 
 def file_kinds() -> dict[str, RequestKind]:
-    """Values in place of the reference to an uploaded file."""
+    """Requests with other values in place of a reference to an uploaded file."""
     image_url = "data:image/png;base64," + base64.b64encode(bomb()).decode()
     values: dict[str, Callable[[Target], Any]] = {
         "a path": lambda _: file_data("/etc/passwd"),

@@ -1,4 +1,4 @@
-"""Send every kind of request, many at once, and record how each ended."""
+"""Send every kind of request concurrently and record how each ended."""
 
 import queue
 import random
@@ -15,7 +15,7 @@ _MAX_ERROR = 1000  # characters
 
 
 class Ending(NamedTuple):
-    """How a request ended, what the server or the violation says, and how long it took."""
+    """Outcome of a request, message of the server or violation, and duration."""
 
     outcome: Outcome
     message: str
@@ -25,30 +25,30 @@ class Ending(NamedTuple):
 def send_all(
     target: Target, kinds: Mapping[str, RequestKind], clients: int, each: int, seconds: float, seed: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Send each kind ``each`` times, in random order, by so many clients at once.
+    """Send each kind ``each`` times, in random order, from concurrent clients.
 
     Returns:
-        A row for each kind, and what was violated: a request without an answer after ``seconds`` is a violation, too.
+        A row for each kind, and the violations; requests unanswered after ``seconds`` are violations, too.
     """
-    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    pending: queue.SimpleQueue[str] = queue.SimpleQueue()
     names = list(kinds) * each
     random.Random(seed).shuffle(names)
     for name in names:
-        waiting.put(name)
+        pending.put(name)
     endings: dict[str, list[Ending]] = defaultdict(list)
     start_together = threading.Barrier(clients)
     deadline = time.monotonic() + seconds
 
-    def work() -> None:
+    def send_pending() -> None:
         start_together.wait()
         while time.monotonic() < deadline:
             try:
-                name = waiting.get_nowait()
+                name = pending.get_nowait()
             except queue.Empty:
                 return
             endings[name].append(send(target, kinds[name]))
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(clients)]
+    threads = [threading.Thread(target=send_pending, daemon=True) for _ in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -77,7 +77,7 @@ def send(target: Target, kind: RequestKind) -> Ending:
 
 
 def _fault(target: Target, kind: RequestKind, outcome: Outcome, message: str) -> str:
-    """Why a request must not have ended like this; empty if it may."""
+    """Why this outcome is a violation; empty if it is none."""
     if outcome is Outcome.REFUSED:
         if len(message.strip().splitlines()) > 1 or "Traceback (" in message:
             return f"an error of several lines: {message[:300]!r}"

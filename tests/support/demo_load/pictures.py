@@ -18,14 +18,14 @@ def photograph(width: int, height: int, seed: int) -> Image.Image:
 
 
 def encoded(image: Image.Image, file_format: str = "PNG", **options: Any) -> bytes:
-    """An image as the content of a file."""
+    """An image encoded as the content of a file."""
     file = io.BytesIO()
     image.save(file, file_format, **options)
     return file.getvalue()
 
 
 def bomb(width: int = 30_000, height: int = 30_000) -> bytes:
-    """A black PNG of a few hundred kilobytes at most that really has so many pixels."""
+    """A valid black PNG with this many pixels in at most a few hundred kilobytes."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

@@ -1,4 +1,4 @@
-"""Requests past the page: paths that must be refused, malformed bodies, and visitors that hang up."""
+"""Requests that bypass the page: paths that must be refused, malformed bodies, and visitors that hang up."""
 
 import uuid
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _UPLOAD = "/gradio_api/upload"
 
 
 def path_kinds() -> dict[str, RequestKind]:
-    """Paths that lead to files or addresses that the server must not give."""
+    """Paths to files or addresses that the server must not serve."""
     paths: dict[str, Callable[[Target], str]] = {
         "/etc/passwd": lambda _: "/gradio_api/file=/etc/passwd",
         "old route": lambda _: "/file=/etc/passwd",
@@ -46,8 +46,8 @@ def body_kinds() -> dict[str, RequestKind]:
     png = encoded(photograph(48, 40, 0))
     server_call = {"data": "/", "component_id": 1, "session_hash": "x", "fn_name": "__init__"}
     refused: dict[str, _Post] = {
-        "not JSON": lambda _, visitor: visitor.ask("POST", _JOIN, b"{", "application/json"),
-        "deep JSON": lambda _, visitor: visitor.ask("POST", _JOIN, b"[" * 200_000, "application/json"),
+        "not JSON": lambda _, visitor: visitor.request("POST", _JOIN, b"{", "application/json"),
+        "deep JSON": lambda _, visitor: visitor.request("POST", _JOIN, b"[" * 200_000, "application/json"),
         "empty": lambda _, visitor: visitor.post(_JOIN, {}),
         "no session": lambda target, visitor: visitor.post(_JOIN, {"data": [], "fn_index": target.buttons["enlarge"]}),
         "too few inputs": lambda target, visitor: visitor.join_queue(
@@ -57,11 +57,11 @@ def body_kinds() -> dict[str, RequestKind]:
             {"data": [], "fn_index": 4711, "session_hash": visitor.session}
         ),
         "64 MB of JSON": lambda _, visitor: visitor.post(_JOIN, {"data": ["x" * 64_000_000]}),
-        "64 MB in a field": lambda _, visitor: visitor.ask(
+        "64 MB in a field": lambda _, visitor: visitor.request(
             "POST", _UPLOAD, *multipart(bytes(64_000_000), b"", is_file=False)
         ),
-        "no form": lambda _, visitor: visitor.ask("POST", _UPLOAD, b"x", "text/plain"),
-        "no edge": lambda _, visitor: visitor.ask("POST", _UPLOAD, b"x", "multipart/form-data"),
+        "no form": lambda _, visitor: visitor.request("POST", _UPLOAD, b"x", "text/plain"),
+        "no edge": lambda _, visitor: visitor.request("POST", _UPLOAD, b"x", "multipart/form-data"),
         "component server": lambda _, visitor: visitor.post("/gradio_api/component_server", server_call),
     }
 
@@ -76,7 +76,7 @@ def body_kinds() -> dict[str, RequestKind]:
         return RequestKind(send, expected)
 
     def other_field(_: Target, visitor: Visitor) -> tuple[int, bytes]:
-        return visitor.ask("POST", _UPLOAD, *multipart(png, b"x.png", b"other"))
+        return visitor.request("POST", _UPLOAD, *multipart(png, b"x.png", b"other"))
 
     kinds = {f"body: {name}": kind(post) for name, post in refused.items()}
     return kinds | {"body: other field": kind(other_field, None)}
@@ -104,5 +104,5 @@ def hang_up_kinds() -> dict[str, RequestKind]:
         visitor.hang_up(listen.encode(), 0.3)
         return Outcome.HUNG_UP
 
-    sends = {"in the head": in_the_head, "in an upload": in_an_upload, "in the queue": in_the_queue}
-    return {f"hang up: {name}": RequestKind(send, Outcome.HUNG_UP) for name, send in sends.items()}
+    hang_ups = {"in the head": in_the_head, "in an upload": in_an_upload, "in the queue": in_the_queue}
+    return {f"hang up: {name}": RequestKind(send, Outcome.HUNG_UP) for name, send in hang_ups.items()}

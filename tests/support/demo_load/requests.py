@@ -1,4 +1,4 @@
-"""Every kind of request that visitors send."""
+"""All kinds of requests that visitors send."""
 
 from tests.support.demo_load.inputs import file_kinds, model_kinds
 from tests.support.demo_load.raw import body_kinds, hang_up_kinds, path_kinds
@@ -9,7 +9,7 @@ HONEST = "honest 1"  # a small photograph
 
 
 def request_kinds() -> dict[str, RequestKind]:
-    """The kinds by name."""
+    """The kinds of requests by name."""
     return {
         **content_kinds(),
         **file_name_kinds(),

@@ -1,4 +1,4 @@
-"""Start and stop the real `sr demo`, under strace where it is installed."""
+"""Start and stop the real `sr demo`, under strace if it is installed."""
 
 import json
 import os
@@ -27,7 +27,7 @@ _START_TIMEOUT, _STOP_TIMEOUT = 120, 30  # seconds
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its process and port, its log, the log of strace if it is installed, its temporary folder."""
+    """A running server: process, port, log, log of strace if it is installed, and temporary folder."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -38,7 +38,7 @@ class Server:
 
 @contextmanager
 def serve(folder: Path, runs: Path | None = None) -> Iterator[Server]:
-    """Run `sr demo` with a home, a temporary and a working folder in ``folder``, and stop it by SIGTERM.
+    """Run `sr demo` with its home, temporary and working folders in ``folder``, and stop it with SIGTERM.
 
     Raises:
         ViolationError: if it does not start, does not stop, or leaves files behind.
@@ -56,15 +56,15 @@ def serve(folder: Path, runs: Path | None = None) -> Iterator[Server]:
         )
     server = Server(process, port, log, trace, temporary)
     try:
-        _wait_until_it_answers(server)
+        _wait_until_ready(server)
         yield server
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(_STOP_TIMEOUT)
         except subprocess.TimeoutExpired as error:
-            raise ViolationError("does not end on SIGTERM") from error
-        if left := sorted(path.name for path in temporary.iterdir()):
-            raise ViolationError(f"left behind: {', '.join(left)}")
+            raise ViolationError("does not exit on SIGTERM") from error
+        if leftovers := sorted(path.name for path in temporary.iterdir()):
+            raise ViolationError(f"left behind: {', '.join(leftovers)}")
     finally:
         if process.poll() is None:
             process.kill()
@@ -76,17 +76,17 @@ def _command(port: int, runs: Path, trace: Path | None) -> list[str]:
     command += ["--runs", str(runs)]
     if trace is None:
         return command
-    # -D: the server stays the process that was started; -y: the folders that paths are relative to
+    # -D: the started process remains the server; -y: log the folders that paths are relative to
     strace = ["strace", "-D", "-f", "-ttt", "-y", "-s", "4096", "--seccomp-bpf", "-e", f"trace={','.join(TRACED)}"]
     return [*strace, "-e", "signal=none", "-o", str(trace), *command]
 
 
-def _wait_until_it_answers(server: Server) -> None:
+def _wait_until_ready(server: Server) -> None:
     deadline = time.monotonic() + _START_TIMEOUT
     with client_of(server.port) as client:
         while True:
             with suppress(httpx.TransportError):
-                if Visitor(client).ask("GET", "/config")[0] == 200:
+                if Visitor(client).request("GET", "/config")[0] == 200:
                     return
             if server.process.poll() is not None or time.monotonic() > deadline:
                 raise ViolationError(f"sr demo does not start: {server.log.read_text()[-2000:]}")
@@ -100,8 +100,8 @@ def _free_port() -> int:
 
 
 def buttons_of(client: httpx.Client) -> dict[str, int]:
-    """The number that each button has in the queue, by the button's name in the page."""
-    config = json.loads(Visitor(client).ask("GET", "/config")[1])
+    """The number of each button in the queue, by the button's name on the page."""
+    config = json.loads(Visitor(client).request("GET", "/config")[1])
     names = {component["id"]: component["props"].get("elem_id") for component in config["components"]}
     return {
         names[component]: event["id"]
@@ -113,12 +113,12 @@ def buttons_of(client: httpx.Client) -> dict[str, int]:
 
 @contextmanager
 def forbidden_address() -> Iterator[tuple[str, list[str]]]:
-    """The URL of an image on this machine that the server must not ask for, and the paths that were asked for."""
-    asked: list[str] = []
+    """The URL of a local image that the server must not request, and a list of the paths requested."""
+    requested_paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested_paths.append(self.path)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(encoded(photograph(48, 40, 0)))
@@ -128,5 +128,5 @@ def forbidden_address() -> Iterator[tuple[str, list[str]]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.server_address[1]}/secret.png", asked
+        yield f"http://127.0.0.1:{listener.server_address[1]}/secret.png", requested_paths
         listener.shutdown()

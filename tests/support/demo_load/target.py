@@ -1,4 +1,4 @@
-"""The server under load: requests that visitors combine, and how each may end."""
+"""The server under load: requests that visitors make, and how each may end."""
 
 import io
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Target:
-    """A running server, its buttons, a file that must stay secret and an address that must not be asked."""
+    """A running server, its buttons, a file that must stay secret and a URL that it must not request."""
 
     client: httpx.Client
     buttons: dict[str, int]
@@ -36,17 +36,17 @@ class Target:
     temporary: Path
 
     def enlarge(self, visitor: Visitor, content: bytes, size: tuple[int, int], name: bytes = b"photo.png") -> Outcome:
-        """Upload a file and enlarge it; ``size`` is the width and height that the result must have."""
+        """Upload a file and enlarge it; ``size`` is the required width and height of the result."""
         path = visitor.upload(content, name)
         if not Path(path).resolve().is_relative_to(self.temporary):
             raise ViolationError(f"an upload went to {path}")
         return self.press_enlarge(visitor, [MODEL, file_data(path), None], size)
 
     def press_enlarge(self, visitor: Visitor, inputs: list[Any], size: tuple[int, int]) -> Outcome:
-        """Press "enlarge" with any inputs; each image of the result must have the size."""
+        """Press "enlarge" with any inputs; each resulting image must have this size."""
         slider, download, *_ = visitor.call(self.buttons["enlarge"], inputs)
         for file in (*slider, download):
-            status, content = visitor.ask("GET", f"/gradio_api/file={quote(file['path'])}")
+            status, content = visitor.request("GET", f"/gradio_api/file={quote(file['path'])}")
             if status != 200:
                 raise ViolationError(f"the result cannot be fetched: {status}")
             with Image.open(io.BytesIO(content)) as image:
@@ -56,19 +56,19 @@ class Target:
         return Outcome.IMAGE
 
     def fetch_forbidden(self, visitor: Visitor, path: str) -> Outcome:
-        """Ask for a path that must be refused.
+        """Request a path that must be refused.
 
         Raises:
-            RefusedError: if it is.
-            ViolationError: if it is not, or if the answer holds a file.
+            RefusedError: if it is refused.
+            ViolationError: if it is not, or if the response contains a file.
         """
-        status, text = visitor.ask("GET", path)
+        status, text = visitor.request("GET", path)
         if file_name := unquote(path.partition("=")[2]):
             text = text.replace(file_name.encode(), b"FILE")  # Gradio repeats the name of the file
         if self.secret.read_bytes() in text or b"root:" in text:
-            raise ViolationError(f"{path}: gave away a file")
+            raise ViolationError(f"{path}: leaked a file")
         if status < 400:
-            raise ViolationError(f"{path}: answered {status}")
+            raise ViolationError(f"{path}: responded with {status}")
         raise RefusedError(status, text)
 
 
@@ -77,7 +77,7 @@ Send: TypeAlias = Callable[[Target, Visitor], Outcome]
 
 @dataclass(frozen=True)
 class RequestKind:
-    """A kind of request, and the outcome it must have; None if an image and a refusal are both right."""
+    """A kind of request, and its expected outcome; None if an image and a refusal are both correct."""
 
     send: Send
     expected: Outcome | None

@@ -1,4 +1,4 @@
-"""Find in the log of strace what a server opened, wrote, started or connected to that it must not."""
+"""Find forbidden file accesses, programs and connections of a server in a log of strace."""
 
 import os
 import re
@@ -22,7 +22,7 @@ _SYSTEM = (
 
 
 def forbidden_calls(trace: Path, since: float, writable: tuple[Path, ...], readable: tuple[Path, ...]) -> list[str]:
-    """What a server did outside the folders that it may write to and read from, and every other program or address.
+    """File accesses outside the allowed folders, and all started programs and connections to addresses.
 
     Args:
         trace: the log, written by ``strace -f -ttt -y`` of the calls in `TRACED`.
@@ -52,7 +52,7 @@ def forbidden_calls(trace: Path, since: float, writable: tuple[Path, ...], reada
 
 
 def _paths(arguments: str) -> Iterator[Path]:
-    """Every path in the arguments of a call, absolute and without ``..``."""
+    """All paths in the arguments of a call, absolute and without ``..``."""
     for match in _PATH.finditer(arguments):
         path = match["path"].encode().decode("unicode_escape")
         yield Path(os.path.normpath(Path(match["folder"] or "/", path)))
@@ -63,7 +63,7 @@ def _is_in(path: Path, folders: tuple[Path, ...]) -> bool:
 
 
 def readable_folders(runs: Path | None) -> tuple[Path, ...]:
-    """What a server may read while it serves: its code, its configuration and the runs, no other file of a user."""
-    places = [*sys.path, sys.prefix, sys.base_prefix, str(Path(sr.__file__).parent)]
-    code = {Path(place).resolve() for place in places if place}
+    """What a running server may read: its code, its configuration and the runs, but no other user files."""
+    paths = [*sys.path, sys.prefix, sys.base_prefix, str(Path(sr.__file__).parent)]
+    code = {Path(path).resolve() for path in paths if path}
     return (*code, *map(Path, _SYSTEM), *([runs.resolve()] if runs else []))

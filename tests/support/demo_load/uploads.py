@@ -1,4 +1,4 @@
-"""Requests that upload a file: images, other contents, and names that try to escape."""
+"""Requests that upload a file: images, other contents, and malicious file names."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ _ENLARGED = (96, 80)
 
 
 def content_kinds() -> dict[str, RequestKind]:
-    """Contents, honest and hostile."""
+    """Honest and hostile contents."""
     photo = photograph(*_SIZE, 0)
     png = encoded(photo)
     animation = encoded(photo, "GIF", save_all=True, append_images=[photograph(*_SIZE, 2)])
@@ -47,7 +47,7 @@ def content_kinds() -> dict[str, RequestKind]:
 
 
 def file_name_kinds() -> dict[str, RequestKind]:
-    """An image under names that try to escape; it may be accepted or refused."""
+    """An image with malicious file names; it may be accepted or refused."""
     png = encoded(photograph(*_SIZE, 0))
     names = {
         "up": b"../../../../etc/cron.d/x.png",

@@ -1,4 +1,4 @@
-"""Memory, threads and files that a server holds."""
+"""Memory, threads and files used by a server."""
 
 import re
 import threading
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 class UsageMonitor(threading.Thread):
-    """Record the most memory (bytes) and threads of a process and its children until it is stopped."""
+    """Records the peak memory (bytes) and threads of a process and its children until it is stopped."""
 
     def __init__(self, pid: int) -> None:
-        """Measure once; call `start` to go on measuring."""
+        """Measure once; call `start` to keep measuring."""
         super().__init__(daemon=True)
         self.pid = pid
         self.memory_before = self.peak_memory = memory_and_threads(pid)[0]
@@ -30,7 +30,7 @@ class UsageMonitor(threading.Thread):
 
 
 def memory_and_threads(pid: int) -> tuple[int, int]:
-    """Resident bytes and threads of a process and its children, strace excepted."""
+    """Resident bytes and threads of a process and its children, except strace."""
     memory = threads = 0
     for process in (pid, *_children(pid)):
         with suppress(OSError):
@@ -52,6 +52,6 @@ def _children(pid: int) -> list[int]:
 
 
 def files_and_bytes(folder: Path) -> tuple[int, int]:
-    """How many files are below a folder, and their bytes."""
+    """Number and total bytes of the files in a folder."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return len(sizes), sum(sizes)

@@ -1,4 +1,4 @@
-"""A visitor of the page: sends what a browser sends, uploads, waits in the queue, or hangs up."""
+"""A visitor of the page: sends requests like a browser, uploads files, waits in the queue, or hangs up."""
 
 import json
 import socket
@@ -13,14 +13,14 @@ QUEUE = "/gradio_api/queue"
 
 
 class ViolationError(Exception):
-    """The server did what it must not do."""
+    """The server did something forbidden."""
 
 
 class RefusedError(Exception):
     """The server answered with an error."""
 
     def __init__(self, status: int, text: bytes) -> None:
-        """Store the HTTP status and the text of the answer."""
+        """Store the HTTP status and the text of the response."""
         super().__init__(text.decode(errors="replace"))
         self.status = status
 
@@ -29,7 +29,7 @@ def client_of(port: int) -> httpx.Client:
     """An HTTP client for a server on this machine, with a new connection for each request."""
     return httpx.Client(
         base_url=f"http://127.0.0.1:{port}",
-        headers={"Accept-Encoding": "identity"},  # answers are searched for secrets as they are sent
+        headers={"Accept-Encoding": "identity"},  # uncompressed, to search responses for secrets
         timeout=TIMEOUT,
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         trust_env=False,  # no proxy
@@ -37,21 +37,21 @@ def client_of(port: int) -> httpx.Client:
 
 
 class Visitor:
-    """A browser with a session of its own."""
+    """A browser with its own session."""
 
     def __init__(self, client: httpx.Client) -> None:
-        """Begin a session; nothing is sent yet."""
+        """Begin a session without sending anything."""
         self.client, self.session = client, uuid.uuid4().hex
 
-    def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> tuple[int, bytes]:
-        """Status and content of the answer to a request; the path is sent as it is, ``..`` included."""
+    def request(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> tuple[int, bytes]:
+        """Status and content of the response to a request; the path is sent unchanged, ``..`` included."""
         headers = {"Content-Type": content_type} if content_type else {}
-        answer = self.client.request(method, "/", content=body, headers=headers, extensions=_target(path))
-        return answer.status_code, answer.content
+        response = self.client.request(method, "/", content=body, headers=headers, extensions=_target(path))
+        return response.status_code, response.content
 
     def post(self, path: str, value: Any) -> tuple[int, bytes]:
         """Post a value as JSON."""
-        return self.ask("POST", path, json.dumps(value).encode(), "application/json")
+        return self.request("POST", path, json.dumps(value).encode(), "application/json")
 
     def upload(self, content: bytes, name: bytes = b"photo.png") -> str:
         """Upload a file.
@@ -62,7 +62,7 @@ class Visitor:
         Raises:
             RefusedError: if it is not accepted.
         """
-        status, text = self.ask("POST", "/gradio_api/upload", *multipart(content, name))
+        status, text = self.request("POST", "/gradio_api/upload", *multipart(content, name))
         if status != 200:
             raise RefusedError(status, text)
         return str(json.loads(text)[0])
@@ -71,7 +71,7 @@ class Visitor:
         """Press a button, by its number in the queue, and wait for its outputs.
 
         Raises:
-            RefusedError: if the answer is an error.
+            RefusedError: if the response is an error.
         """
         status, text = self.join_queue({"data": inputs, "fn_index": button, "session_hash": self.session})
         if status != 200:
@@ -79,7 +79,7 @@ class Visitor:
         return self.wait_for_outputs()
 
     def join_queue(self, body: Any) -> tuple[int, bytes]:
-        """Join the queue; while it is full, try again, as a user would."""
+        """Join the queue; if it is full, retry as a user would."""
         deadline = time.monotonic() + TIMEOUT
         while True:
             status, text = self.post(f"{QUEUE}/join", body)
@@ -96,8 +96,8 @@ class Visitor:
         """
         deadline = time.monotonic() + TIMEOUT
         path = f"{QUEUE}/data?session_hash={self.session}"
-        with self.client.stream("GET", "/", extensions=_target(path)) as answer:
-            for line in answer.iter_lines():
+        with self.client.stream("GET", "/", extensions=_target(path)) as response:
+            for line in response.iter_lines():
                 if time.monotonic() > deadline:
                     raise ViolationError(f"no answer in {TIMEOUT:.0f} s")
                 if not line.startswith("data:"):
@@ -122,7 +122,7 @@ class Visitor:
 
 
 def _target(path: str) -> dict[str, Any]:
-    """An extension of httpx that sends this path; in an address it would remove ``..`` from it."""
+    """An httpx extension that sends this path unchanged; from a URL, httpx would remove ``..``."""
     return {"target": path.encode()}
 
 
@@ -133,6 +133,6 @@ def multipart(content: bytes, name: bytes, field: bytes = b"files", is_file: boo
     return b"--edge\r\n" + header + b"\r\n\r\n" + content + b"\r\n--edge--\r\n", "multipart/form-data; boundary=edge"
 
 
-def file_data(path: Any, name: str = "photo.png", **more: Any) -> dict[str, Any]:
+def file_data(path: Any, name: str = "photo.png", **fields: Any) -> dict[str, Any]:
     """How a browser refers to an uploaded file."""
-    return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}, **more}
+    return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}, **fields}

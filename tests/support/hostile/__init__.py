@@ -1,1 +1,1 @@
-"""Checkpoints and exported networks made to harm whoever loads them; programs in them would write a marker file."""
+"""Malicious checkpoints and exported networks; code in them would write a marker file."""

@@ -1,4 +1,4 @@
-"""Checkpoints that can be loaded, and the parts that hostile ones are made of."""
+"""Checkpoints that can be loaded, and building blocks of hostile ones."""
 
 import io
 import zipfile
@@ -29,25 +29,25 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 def weights_with(name: str, value: Any) -> dict[str, Any]:
-    """The weights, one of them replaced or added."""
+    """The weights with one of them replaced or added."""
     return {**weights(), f"net.{name}": value}
 
 
 def checkpoint(model: Any = MODEL, state: Any = None, **changes: Any) -> dict[str, Any]:
-    """The content of a checkpoint that can be loaded, but for the changes to its config."""
+    """The content of a checkpoint, which can be loaded unless the changes to its config prevent it."""
     config = {"model": model, "scale": 2, "protocol": "rgb", "scales": [2], **changes}
     return {"sr": config, "state_dict": weights() if state is None else state}
 
 
-def saved(content: Any, **options: Any) -> bytes:
-    """What torch.save writes."""
+def serialized(content: Any, **options: Any) -> bytes:
+    """The bytes that `torch.save` writes."""
     file = io.BytesIO()
     torch.save(content, file, **options)
     return file.getvalue()
 
 
 def archive(pickled: bytes, storages: dict[str, bytes] | None = None, compression: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip as torch writes it, with any pickle in it."""
+    """A zip like those of torch, with any pickle in it."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as zip_file:
         zip_file.writestr("a/data.pkl", pickled)
@@ -59,7 +59,7 @@ def archive(pickled: bytes, storages: dict[str, bytes] | None = None, compressio
 
 
 def repacked(content: bytes, change: Callable[[str, bytes], bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip whose members were changed, or compressed."""
+    """A copy of a zip with changed or compressed members."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(file, "w", compression) as target:
         for name in source.namelist():
@@ -68,5 +68,5 @@ def repacked(content: bytes, change: Callable[[str, bytes], bytes], compression:
 
 
 def long(value: int) -> bytes:
-    """A pickle's opcode that pushes an integer of up to 64 bits."""
+    """The pickle opcode that pushes an integer of up to 64 bits."""
     return b"\x8a\x08" + value.to_bytes(8, "little", signed=True)

@@ -1,4 +1,4 @@
-"""Hostile ``*.ckpt`` files: configs that name foreign targets or absurd arguments."""
+"""Hostile ``*.ckpt`` files: configs with foreign targets or absurd arguments."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tests.support.hostile.checkpoints import MODEL, checkpoint, saved, weights
+from tests.support.hostile.checkpoints import MODEL, checkpoint, serialized, weights
 
 _TARGETS = (
     *("os.system", "subprocess.Popen", "builtins.exec", "sr.train.main", "sr.nets", "sr.nets.", "sr.nets.espcn"),
@@ -17,15 +17,15 @@ _TARGETS = (
 
 
 def foreign_targets(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """Models whose target is no network of ours."""
+    """Models whose target is not a network of sr."""
     for target in _TARGETS:
-        shown = repr(target)
+        target_text = repr(target)
         model = {"_target_": target, "command": f"touch {marker}"}
-        yield f"target {shown if len(shown) < 60 else shown[:20]}", saved(checkpoint(model))
+        yield f"target {target_text if len(target_text) < 60 else target_text[:20]}", serialized(checkpoint(model))
 
 
 def absurd_arguments(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """A network of ours with arguments that are too large, of another type, or objects to build."""
+    """A network of sr with arguments that are too large, of another type, or objects to build."""
     deep = _nested_list(300)
     program = {"_target_": "os.system", "command": f"touch {marker}"}
     for option, value in (
@@ -37,7 +37,7 @@ def absurd_arguments(marker: Path) -> Iterator[tuple[str, bytes]]:
         *(("activation", "__import__('os')"), ("head", deep), ("head", float("nan")), ("self", 1), ("__class__", 1)),
         *((7, 7), ("a\x1b[2J\nb", 1)),
     ):
-        yield f"{option!r} = {repr(value)[:40]}", saved(checkpoint({**MODEL, option: value}))
+        yield f"{option!r} = {repr(value)[:40]}", serialized(checkpoint({**MODEL, option: value}))
 
 
 def absurd_configs() -> Iterator[tuple[str, bytes]]:
@@ -50,12 +50,12 @@ def absurd_configs() -> Iterator[tuple[str, bytes]]:
         ("model that is a list", [MODEL]),
         ("no model", None),
     ):
-        yield name, saved(checkpoint(model))
+        yield name, serialized(checkpoint(model))
     scales: Any
     for scales in (10**9, "2", [2, True], [2, 10**6], [{}], list(range(1, 10**5))):
-        yield f"scales {repr(scales)[:20]}", saved(checkpoint(scales=scales))
-    yield "protocol that is a list", saved(checkpoint(protocol=_nested_list(300)))
-    yield "config that is a tensor", saved({"sr": torch.zeros(3), "state_dict": weights()})
+        yield f"scales {repr(scales)[:20]}", serialized(checkpoint(scales=scales))
+    yield "protocol that is a list", serialized(checkpoint(protocol=_nested_list(300)))
+    yield "config that is a tensor", serialized({"sr": torch.zeros(3), "state_dict": weights()})
 
 
 def _nested_list(depth: int) -> list[Any]:

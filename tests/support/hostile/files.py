@@ -1,11 +1,11 @@
-"""Write every hostile file of a format, one after the other."""
+"""Write every hostile file of a format, one at a time."""
 
 import os
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from tests.support.hostile.archives import lying_archives, torn_files
+from tests.support.hostile.archives import damaged_files, lying_archives
 from tests.support.hostile.configs import absurd_arguments, absurd_configs, foreign_targets
 from tests.support.hostile.pickles import calling_pickles, exhausting_pickles, lying_tensors
 from tests.support.hostile.safetensors_files import safetensors_files
@@ -13,14 +13,14 @@ from tests.support.hostile.states import shared_kernel, unfit_weights
 
 
 def torch_files(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """Contents of ``*.ckpt`` files by what they try."""
-    yield from chain(calling_pickles(marker), exhausting_pickles(), lying_tensors(), lying_archives(), torn_files())
+    """Names and contents of ``*.ckpt`` files."""
+    yield from chain(calling_pickles(marker), exhausting_pickles(), lying_tensors(), lying_archives(), damaged_files())
     yield from chain(foreign_targets(marker), absurd_arguments(marker), absurd_configs(), [shared_kernel()])
     yield from unfit_weights()
 
 
 def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """Contents of ``*.onnx`` files by what they try; needs sr[onnx]."""
+    """Names and contents of ``*.onnx`` files; needs sr[onnx]."""
     from tests.support.hostile import onnx_files as module
 
     yield from module.onnx_files(marker)
@@ -30,12 +30,12 @@ MAKERS = {".ckpt": torch_files, ".safetensors": safetensors_files, ".onnx": onnx
 
 
 def hostile_files(suffix: str, folder: Path, marker: Path) -> Iterator[tuple[str, Path]]:
-    """Write a file, yield what it tries and its path, delete it, and go on with the next.
+    """Write each file, yield its name and path, and delete it.
 
     Args:
         suffix: the format, a key of `MAKERS`.
         folder: where the files are written; some are folders, pipes or links.
-        marker: the file that a program in one of them would write.
+        marker: the file that code in them would write.
     """
     path = folder / f"file{suffix}"
     for name, content in MAKERS[suffix](marker):

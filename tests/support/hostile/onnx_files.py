@@ -1,4 +1,4 @@
-"""Hostile ``*.onnx`` files: paths to other files, memory bombs, operations that are no network's, false metadata."""
+"""Hostile ``*.onnx`` files: paths to other files, memory bombs, foreign operations, false metadata."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _SAME = [helper.make_node("Identity", ["lr"], ["sr"])]
 
 
 def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """Files by what they try."""
+    """Names and contents of the files."""
     for name, model in (
         *_outside_values(),
         *_memory_bombs(),
@@ -26,8 +26,8 @@ def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
         *_structures(),
     ):
         yield name, model.SerializeToString()
-    good = _model(_SAME).SerializeToString()
-    yield "cut off", good[:-20]
+    intact = _model(_SAME).SerializeToString()
+    yield "cut off", intact[:-20]
     yield "empty", b""
     yield "text", b"hello" * 100
     yield "pickle of that name", pickle.dumps(Payload(os.system, f"touch {marker}"))
@@ -36,7 +36,7 @@ def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
 def _model(
     nodes: list[NodeProto], values: list[TensorProto] | None = None, metadata: Any = _INFO, domain: str = ""
 ) -> ModelProto:
-    """A model that maps ``lr`` to ``sr``; the metadata are a JSON text, a value for one, or None."""
+    """A model that maps ``lr`` to ``sr``; ``metadata`` is JSON text, a value to encode as JSON, or None."""
     shape = [None, 3, None, None]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("lr", "sr")]
     graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], values or [])
@@ -53,7 +53,7 @@ def _integers(name: str, *values: int) -> TensorProto:
 
 
 def _with_output(nodes: list[NodeProto], last: str) -> list[NodeProto]:
-    """The nodes, and the largest of their values added to the image, so that none can be optimised away."""
+    """Add the largest value of the last node to the image, so that no node can be optimised away."""
     largest = helper.make_node("ReduceMax", [last], ["m"], keepdims=0)
     return [*nodes, largest, helper.make_node("Add", ["lr", "m"], ["sr"])]
 
@@ -83,7 +83,7 @@ def _memory_bombs() -> Iterator[tuple[str, ModelProto]]:
 
 
 def _foreign_operations() -> Iterator[tuple[str, ModelProto]]:
-    """An endless loop, operations that do not exist, and results that are no enlarged image."""
+    """An endless loop, operations that do not exist, and results that are not the enlarged image."""
     value_types = (("i", TensorProto.INT64), ("go", TensorProto.BOOL))
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["on"])],
@@ -118,7 +118,7 @@ def _false_metadata() -> Iterator[tuple[str, ModelProto]]:
 
 
 def _structures() -> Iterator[tuple[str, ModelProto]]:
-    """Graphs that lie about a size, nest deeply, or have too many operations."""
+    """Graphs with a false size, deep nesting, or too many operations."""
     lying = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2**40], raw_data=bytes(16))
     yield "tensor of a terabyte", _model(_with_output([], "w"), [lying])
     nested = helper.make_graph([], "g", [], [])
@@ -127,5 +127,5 @@ def _structures() -> Iterator[tuple[str, ModelProto]]:
         nested = helper.make_graph([], "g", [], [])
         nested.node.add(op_type="If").attribute.append(attribute)
     yield "branches in branches", _model([*nested.node, *_SAME])
-    many = [helper.make_node("Identity", ["lr"], [f"n{at}"]) for at in range(20_000)]
-    yield "20,000 operations", _model([*many, *_SAME])
+    identities = [helper.make_node("Identity", ["lr"], [f"n{at}"]) for at in range(20_000)]
+    yield "20,000 operations", _model([*identities, *_SAME])

@@ -1,4 +1,4 @@
-"""Hostile ``*.ckpt`` files: pickles that call programs, or that need more memory or time than they should."""
+"""Hostile ``*.ckpt`` files: pickles that run programs or exhaust memory or time."""
 
 import functools
 import io
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from tests.support.hostile.checkpoints import Payload, archive, checkpoint, long, saved
+from tests.support.hostile.checkpoints import Payload, archive, checkpoint, long, serialized
 
 
 def calling_pickles(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """Pickles that run a program when they are loaded, in every format that torch has read."""
+    """Pickles that run a program when they are loaded, in every format that torch has ever read."""
     command = f"touch {marker}"
     for name, payload in {
         "os.system": Payload(os.system, command),
@@ -24,12 +24,12 @@ def calling_pickles(marker: Path) -> Iterator[tuple[str, bytes]]:
         "a function of functools": Payload(functools.partial, os.system, command),
         "torch.load": Payload(torch.load, str(marker)),
     }.items():
-        yield f"pickle calls {name}", saved({**checkpoint(), "more": payload})
-    yield "pickle of protocol 5", saved({**checkpoint(), "more": Payload(os.system, command)}, pickle_protocol=5)
+        yield f"pickle calls {name}", serialized({**checkpoint(), "more": payload})
+    yield "pickle of protocol 5", serialized({**checkpoint(), "more": Payload(os.system, command)}, pickle_protocol=5)
     yield "plain pickle", pickle.dumps(Payload(os.system, command))
-    legacy = saved(Payload(os.system, command), _use_new_zipfile_serialization=False)
+    legacy = serialized(Payload(os.system, command), _use_new_zipfile_serialization=False)
     yield "torch before 1.6, with a payload", legacy
-    yield "torch before 1.6", saved(checkpoint(), _use_new_zipfile_serialization=False)
+    yield "torch before 1.6", serialized(checkpoint(), _use_new_zipfile_serialization=False)
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
         for name in ("storages", "tensors", "pickle"):
@@ -73,7 +73,7 @@ def lying_tensors() -> Iterator[tuple[str, bytes]]:
 
 
 def tensor_pickle(numel: int, size: int, stride: int, offset: int = 0) -> bytes:
-    """The pickle of a checkpoint with one tensor, whose storage has ``numel`` values as far as the pickle says."""
+    """The pickle of a checkpoint with one tensor, whose storage claims to have ``numel`` values."""
 
     def text(value: str) -> bytes:
         return b"X" + struct.pack("<I", len(value)) + value.encode()

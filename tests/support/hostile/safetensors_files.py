@@ -1,4 +1,4 @@
-"""Hostile ``*.safetensors`` files: lying headers, nested JSON, foreign targets."""
+"""Hostile ``*.safetensors`` files: false headers, nested JSON, foreign targets."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from tests.support.hostile.checkpoints import MODEL, Payload, checkpoint, saved, weights, weights_with
+from tests.support.hostile.checkpoints import MODEL, Payload, checkpoint, serialized, weights, weights_with
 
 
 def safetensors_files(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """Files by what they try."""
+    """Names and contents of the files."""
     config = checkpoint()["sr"]
 
     def with_header(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
@@ -26,15 +26,15 @@ def safetensors_files(marker: Path) -> Iterator[tuple[str, bytes]]:
         return safetensors.torch.save(weights() if state is None else state, {"sr": text})
 
     entry = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
-    good = file_of(config)
+    intact = file_of(config)
     yield "header of 2^60 bytes", with_header({}, length=2**60)
     yield "header of 90 MB", with_header(b"{" + b" " * 90_000_000 + b"}")
-    yield "header cut off", good[:50]
-    yield "tensors cut off", good[:-10]
-    yield "bytes too many", good + b"more"
+    yield "header cut off", intact[:50]
+    yield "tensors cut off", intact[:-10]
+    yield "bytes too many", intact + b"more"
     yield "empty", b""
     yield "text", b"hello" * 100
-    yield "torch file of that name", saved(checkpoint())
+    yield "torch file of that name", serialized(checkpoint())
     yield "pickle of that name", pickle.dumps(Payload(os.system, f"touch {marker}"))
     yield (
         "tensor of a terabyte",

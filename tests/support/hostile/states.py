@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from sr.nets.espcn import ESPCN
-from tests.support.hostile.checkpoints import checkpoint, saved, weights, weights_with
+from tests.support.hostile.checkpoints import checkpoint, serialized, weights, weights_with
 
 
 def shared_kernel(layers: int = 1000) -> tuple[str, bytes]:
-    """A VDSR whose thousand kernels are one tensor: a small file, a large network."""
+    """A VDSR whose thousand kernels share one tensor: a small file, a large network."""
     kernel = torch.ones(64, 64, 3, 3)
     state: dict[str, Tensor] = {}
     for layer in range(layers + 1):
@@ -19,20 +19,20 @@ def shared_kernel(layers: int = 1000) -> tuple[str, bytes]:
         state[f"net.body.{2 * layer}.bias"] = torch.ones(64)
     state |= {"net.tail.weight": torch.ones(3, 64, 3, 3), "net.tail.bias": torch.ones(3)}
     model = {"_target_": "sr.nets.vdsr.VDSR", "scale": 2, "num_blocks": layers}
-    return "one kernel shown as 1,000", saved(checkpoint(model, state))
+    return "one kernel shown as 1,000", serialized(checkpoint(model, state))
 
 
 def unfit_weights() -> Iterator[tuple[str, bytes]]:
     """Weights of another shape, type, layout or name, or without a network."""
     bias = torch.zeros(12)
-    named: dict[str, Any] = {
+    states: dict[str, Any] = {
         "weights too many": weights_with("tail.more", bias),
         "weights of no name": weights_with("", bias),
         "weights missing": {name: value for name, value in weights().items() if name != "net.tail.bias"},
         "weights that are a list": list(weights().values()),
     }
-    for name, state in named.items():
-        yield name, saved(checkpoint(state=state))
+    for name, state in states.items():
+        yield name, serialized(checkpoint(state=state))
     biases: dict[str, Any] = {
         "of another shape": torch.zeros(13),
         "without values": torch.zeros(0),
@@ -54,6 +54,6 @@ def unfit_weights() -> Iterator[tuple[str, bytes]]:
         "of numpy": bias.numpy(),
     }
     for name, value in biases.items():
-        yield f"weights {name}", saved(checkpoint(state=weights_with("tail.bias", value)))
-    yield "weights alone", saved(weights())
-    yield "a whole network", saved(ESPCN(scale=2, channels=8))
+        yield f"weights {name}", serialized(checkpoint(state=weights_with("tail.bias", value)))
+    yield "weights alone", serialized(weights())
+    yield "a whole network", serialized(ESPCN(scale=2, channels=8))
