@@ -145,7 +145,7 @@ def test_direction_minimize(search: RunSearch, tmp_path: Path) -> None:
     assert study_of(tmp_path).best_value == min(value for trial in study_of(tmp_path).trials for value in trial.values)
 
 
-def test_a_grid_visits_every_point_once_even_if_repeated(search: RunSearch, tmp_path: Path) -> None:
+def test_a_grid_visits_every_point_once_even_if_rerun(search: RunSearch, tmp_path: Path) -> None:
     overrides = ["hydra.sweeper.sampler=grid", "x=choice(0,2)", "y=range(2,4)", "kind=a,b"]
     code, text = search(*overrides)
     assert code == 0, text
@@ -212,12 +212,12 @@ def test_a_pruner_stops_unpromising_trials_early(search: RunSearch, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"), [("raise", "ValueError: planted failure"), ("infinite", "inf"), ("none", "None")]
+    ("failure", "reason"), [("raise", "ValueError: injected failure"), ("infinite", "inf"), ("none", "None")]
 )
 def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_continues(
-    search: RunSearch, tmp_path: Path, how: str, reason: str
+    search: RunSearch, tmp_path: Path, failure: str, reason: str
 ) -> None:
-    code, text = search("hydra.sweeper.n_trials=5", "x=interval(0,4)", "bad=[1,3]", f"how={how}")
+    code, text = search("hydra.sweeper.n_trials=5", "x=interval(0,4)", "failing_trials=[1,3]", f"failure={failure}")
     assert code == 0, text
     trials = study_of(tmp_path).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "FAIL", "COMPLETE"]
@@ -228,17 +228,20 @@ def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_continues(
 
 def test_consecutive_failures_end_the_search(search: RunSearch, tmp_path: Path) -> None:
     code, text = search(
-        "hydra.sweeper.n_trials=9", "hydra.sweeper.max_failures=3", "x=interval(0,4)", "bad=[1,2,3,4,5]"
+        "hydra.sweeper.n_trials=9", "hydra.sweeper.max_failures=3", "x=interval(0,4)", "failing_trials=[1,2,3,4,5]"
     )
     assert code == 1
-    assert "error: the last 3 trials failed, most recently with ValueError: planted failure" in text
+    assert "error: the last 3 trials failed, most recently with ValueError: injected failure" in text
     assert len(study_of(tmp_path).trials) == 4
 
 
 @pytest.mark.slow
 def test_a_completed_trial_resets_the_failure_count(search: RunSearch, tmp_path: Path) -> None:
     code, text = search(
-        "hydra.sweeper.n_trials=10", "hydra.sweeper.max_failures=5", "x=interval(0,4)", "bad=[0,1,2,3,5,6,7,8]"
+        "hydra.sweeper.n_trials=10",
+        "hydra.sweeper.max_failures=5",
+        "x=interval(0,4)",
+        "failing_trials=[0,1,2,3,5,6,7,8]",
     )
     assert code == 0, text
     states = [trial.state.name for trial in study_of(tmp_path).trials]
@@ -246,7 +249,9 @@ def test_a_completed_trial_resets_the_failure_count(search: RunSearch, tmp_path:
 
 
 def test_the_search_stops_at_the_failure_that_reaches_the_limit(search: RunSearch, tmp_path: Path) -> None:
-    code, _ = search("hydra.sweeper.n_trials=9", "hydra.sweeper.max_failures=1", "x=interval(0,4)", "bad=[1]")
+    code, _ = search(
+        "hydra.sweeper.n_trials=9", "hydra.sweeper.max_failures=1", "x=interval(0,4)", "failing_trials=[1]"
+    )
     assert code == 1
     assert [trial.state.name for trial in study_of(tmp_path).trials] == ["COMPLETE", "FAIL"]
 
@@ -305,7 +310,7 @@ def test_a_partial_journal_line_is_removed_before_the_next_write(tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_trial_that_always_kills_its_process_eventually_fails(tmp_path: Path) -> None:
-    overrides = ["hydra.sweeper.n_trials=2", "x=interval(0,4)", "bad=[0]", "how=kill"]
+    overrides = ["hydra.sweeper.n_trials=2", "x=interval(0,4)", "failing_trials=[0]", "failure=kill"]
     codes: list[int] = []
     while len(codes) < 9:
         codes.append(_start(tmp_path, *overrides).wait(timeout=60))
@@ -456,20 +461,20 @@ def test_launchers_run_trials_in_other_processes(tmp_path: Path, launcher: str) 
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
     process = _start(
         tmp_path, f"hydra/launcher={launcher}", *options, "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=4",
-        "x=interval(0,4)", "bad=[1]",
+        "x=interval(0,4)", "failing_trials=[1]",
     )  # fmt: skip
     text, _ = process.communicate(timeout=150)
     assert process.returncode == 0, text
     states = [trial.state.name for trial in study_of(tmp_path).trials]
     assert states == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
-    assert "trial 1 failed: ValueError: planted failure" in text
+    assert "trial 1 failed: ValueError: injected failure" in text
 
 
 @pytest.mark.slow
 def test_a_trial_whose_process_dies_does_not_affect_others(tmp_path: Path) -> None:
     process = _start(
         tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_trials=4", "x=interval(0,4)",
-        "bad=[1]", "how=kill", "seconds=0.3",
+        "failing_trials=[1]", "failure=kill", "seconds=0.3",
     )  # fmt: skip
     text, _ = process.communicate(timeout=150)
     assert process.returncode == 0, text

@@ -16,7 +16,17 @@ from hydra_plugins.sr_optuna.reporting import reporter
 
 ConfigStore.instance().store(
     "search_app",
-    {"x": 0.0, "y": 0, "kind": "a", "seconds": 0.0, "steps": 0, "bad": [], "how": "raise", "objectives": 1, "z": None},
+    {
+        "x": 0.0,
+        "y": 0,
+        "kind": "a",
+        "seconds": 0.0,
+        "steps": 0,
+        "failing_trials": [],
+        "failure": "raise",
+        "objectives": 1,
+        "z": None,
+    },
 )
 
 
@@ -33,14 +43,14 @@ def task(config: DictConfig) -> float | list[float] | None:
     """A function with its maximum at x=2, y=3, or two conflicting objectives."""
     number = int(os.environ[TRIAL_VARIABLE])
     hydra_config = HydraConfig.get()
-    calls = Path(hydra_config.runtime.cwd, hydra_config.sweep.dir, "calls")
-    with calls.open("a") as file:
+    calls_path = Path(hydra_config.runtime.cwd, hydra_config.sweep.dir, "calls")
+    with calls_path.open("a") as file:
         file.write(f"begin {number}\n")
     time.sleep(config.seconds)
-    if number in config.bad:
-        match config.how:
+    if number in config.failing_trials:
+        match config.failure:
             case "raise":
-                raise ValueError("planted\nfailure")
+                raise ValueError("injected\nfailure")
             case "infinite":
                 return float("inf")
             case "none":
@@ -51,7 +61,7 @@ def task(config: DictConfig) -> float | list[float] | None:
     for step in range(1, config.steps + 1):
         if reporter().report(value * step, step):
             raise TrialPruned
-    with calls.open("a") as file:
+    with calls_path.open("a") as file:
         file.write(f"end {number}\n")
     return value if config.objectives == 1 else [config.x, (config.x - 1) ** 2]
 

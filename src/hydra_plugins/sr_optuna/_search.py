@@ -26,7 +26,7 @@ from hydra_plugins.sr_optuna._best import write_best
 from hydra_plugins.sr_optuna._errors import SearchError, SearchFailedError
 from hydra_plugins.sr_optuna._job import STARTS_ATTR, Objective, fail_trial, lock_name
 from hydra_plugins.sr_optuna._locks import Locks
-from hydra_plugins.sr_optuna._space import Space, grid_points, parse_space, sample_point, suggest, to_override
+from hydra_plugins.sr_optuna._space import Space, example_point, grid_points, parse_space, suggest, to_override
 from hydra_plugins.sr_optuna._study import GRID, make_pruner, make_sampler, open_study, study_config
 from hydra_plugins.sr_optuna._trials import Job, Trials
 from hydra_plugins.sr_optuna.sweeper import OptunaSweeperConf
@@ -108,7 +108,7 @@ class Search:
         parser = OverridesParser.create(config_loader=self._loader)
         try:
             space = parse_space(parser.parse_overrides([*params, *arguments]))
-            self._compose([*space.fixed, *sample_point(space.distributions)])
+            self._compose([*space.fixed, *example_point(space.distributions)])
         except (HydraException, OmegaConfBaseException) as error:
             raise SearchError(" ".join(str(error).split())) from error
         if self._options.search_space:

@@ -102,7 +102,7 @@ def to_override(name: str, value: CategoricalChoiceType) -> str:
     return f"{name}={value if isinstance(value, str) else Override._get_value_element_as_str(value)}"
 
 
-def sample_point(distributions: Mapping[str, BaseDistribution]) -> list[str]:
+def example_point(distributions: Mapping[str, BaseDistribution]) -> list[str]:
     """One point of a space, as overrides."""
     values = {
         name: distribution.choices[0]
