@@ -11,6 +11,7 @@ from sr.callbacks.tables import EpochTable, ImageScores
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
 from sr.terms import Batch, Part, StepOutput
+from tests.support.runs import Command, MakeFolder
 
 MODULE: Any = SimpleNamespace(device=torch.device("cpu"))
 BATCH: Batch = {"lr": torch.zeros(1, 3, 2, 2), "hr": torch.zeros(1, 3, 2, 2), "name": ["a"]}
@@ -26,6 +27,7 @@ def fake_trainer(folder: Path, *, epoch: int = 0, is_best: bool = True) -> Any:
         max_epochs=3,
         global_step=10 * (epoch + 1),
         world_size=1,
+        accumulate_grad_batches=1,
         is_global_zero=True,
         loggers=[],
         callback_metrics={"val/psnr": torch.tensor(30.0 + epoch), "val/gain": torch.tensor(0.5)},
@@ -170,3 +172,15 @@ def test_the_time_of_a_resumed_epoch_counts_from_the_start_of_training(
     now += 4
     table.on_train_epoch_end(fake_trainer(tmp_path), MODULE)
     assert table.rows[0]["seconds"] == 4
+
+
+def test_the_loss_of_an_epoch_does_not_depend_on_how_many_batches_make_a_step(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root, losses = make_folder(count=10), []
+    for batches in (1, 4):
+        settings = ("trainer.max_epochs=1", f"trainer.accumulate_grad_batches={batches}", "optimizer.lr=1e-12")
+        code, text = command("data=isr", f"data.root={root}", *settings, "logger=none", folder=f"run_{batches}")
+        assert code == 0, text
+        losses.append(float(read_table(RunFolder(tmp_path / f"run_{batches}").metrics)[0]["train/loss"]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)

@@ -53,7 +53,8 @@ class EpochTable(Callback):
     ) -> None:
         """Add the loss of the batch, on its device; Lightning's own mean loses what came before an interrupt."""
         count = len(batch["lr"])
-        self._loss_sum = self._loss_sum + outputs["loss"].detach() * count
+        loss = outputs["loss"].detach() * trainer.accumulate_grad_batches  # by which Lightning has divided it
+        self._loss_sum = self._loss_sum + loss * count
         self._loss_count += count
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
