@@ -105,7 +105,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    """An empty page; skips where there is no browser."""
+    """An empty browser page; skips the test if no browser is installed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:

@@ -64,8 +64,8 @@ def test_batches_become_float_on_their_device_and_keep_their_alignment(
     assert batch["hr"].dtype == torch.float32
     assert 0 <= batch["hr"].min() <= batch["hr"].max() <= 1
     coarse = torch.nn.functional.avg_pool2d(batch["hr"], 2)
-    wrong = torch.nn.functional.avg_pool2d(batch["hr"].flip(-1), 2)
-    assert (coarse - batch["lr"]).abs().mean() < 0.5 * (wrong - batch["lr"]).abs().mean()
+    mirrored = torch.nn.functional.avg_pool2d(batch["hr"].flip(-1), 2)
+    assert (coarse - batch["lr"]).abs().mean() < 0.5 * (mirrored - batch["lr"]).abs().mean()
 
 
 def test_folds_validate_each_image_once(compose_config: Compose, make_folder: MakeFolder) -> None:
@@ -212,13 +212,13 @@ def test_teardown_lets_the_next_data_module_close_the_images(compose_config: Com
     assert first.images
     store = first.images.store
     first.teardown()
-    closed = [store.closed]  # the next run of the process may want the same ones
+    closed = [store.closed]  # the next run in this process may need the same images
     second.setup()
     assert [*closed, store.closed] == [False, True]
     second.teardown()
 
 
-def test_stray_files_and_lone_partners_do_not_stop_a_run_that_skips_them(
+def test_stray_and_unpaired_files_do_not_stop_a_run_that_skips_bad_files(
     compose_config: Compose, make_folder: MakeFolder
 ) -> None:
     root = make_folder(count=10, low_scale=2)

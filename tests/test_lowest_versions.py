@@ -18,8 +18,8 @@ def lowest_versions(*options: str) -> subprocess.CompletedProcess[str]:
 def project(tmp_path: Path) -> Path:
     path = tmp_path / "pyproject.toml"
     path.write_text(
-        '[project]\nname = "own"\ndependencies = ["torch>=2.8", "hydra-core>=1.3,<1.4"]\n'
-        '[project.optional-dependencies]\ndev = ["own[demo]", "psycopg[binary] >= 3.2.1"]\n'
+        '[project]\nname = "example"\ndependencies = ["torch>=2.8", "hydra-core>=1.3,<1.4"]\n'
+        '[project.optional-dependencies]\ndev = ["example[demo]", "psycopg[binary] >= 3.2.1"]\n'
     )
     return path
 

@@ -36,10 +36,10 @@ def test_a_resumed_run_draws_the_same_numbers_from_its_first_step_on(drawn_befor
     expected = [draw() for _ in range(3)]
     resumed = RandomStates()
     resumed.on_load_checkpoint(TRAINER, MODULE, checkpoint)
-    draw()  # as setting up a run may
+    draw()  # as the setup of a run may
     resumed.on_train_batch_start(TRAINER, MODULE, {}, 0)
     first = draw()
-    resumed.on_train_batch_start(TRAINER, MODULE, {}, 1)  # restores nothing again
+    resumed.on_train_batch_start(TRAINER, MODULE, {}, 1)  # does not restore again
     assert [first, draw(), draw()] == expected
 
 

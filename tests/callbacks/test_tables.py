@@ -127,7 +127,7 @@ def test_the_row_of_an_epoch_holds_the_values_of_trainer_and_clock(
     trainer.callback_metrics |= {name: torch.tensor(0.5) for name in EpochTable.COLUMNS[5:] if name != "val/psnr"}
     table = EpochTable()
     table.on_train_start(trainer, MODULE)
-    now += 50  # until the epoch starts
+    now += 50  # before the epoch starts
     table.on_train_epoch_start(trainer, MODULE)
     now += 2.5004
     table.on_train_batch_end(trainer, MODULE, {"loss": torch.tensor(0.125)}, BATCH, 0)

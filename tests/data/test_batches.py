@@ -81,8 +81,8 @@ def test_whole_images_are_flipped_and_rotated_as_pairs(
     make_folder: MakeFolder, size: tuple[int, int], codes: int
 ) -> None:
     store = PairStore(isr_folders(make_folder(count=1, size=size)), scale=2, shrink=2, kind="memory")
-    whole = TrainingPairs(store, [0], scale=2, patch=None, augment=Augment(), seed=1)
-    batch = whole[[Draw(0, epoch, 0) for epoch in range(60)]]
+    dataset = TrainingPairs(store, [0], scale=2, patch=None, augment=Augment(), seed=1)
+    batch = dataset[[Draw(0, epoch, 0) for epoch in range(60)]]
     moved = [[dihedral(image, code) for image in store[0]] for code in range(codes)]
     seen = set()
     for lr, hr in zip(batch["lr"], batch["hr"], strict=True):
@@ -131,8 +131,8 @@ def test_the_same_epoch_can_be_drawn_again() -> None:
 
 
 def test_finished_batches_are_left_out() -> None:
-    whole = list(EpochDraws(10, batch_size=4, repeat=1, seed=1))
-    assert list(EpochDraws(10, batch_size=4, repeat=1, seed=1, done=lambda: 2)) == whole[2:]
+    all_batches = list(EpochDraws(10, batch_size=4, repeat=1, seed=1))
+    assert list(EpochDraws(10, batch_size=4, repeat=1, seed=1, done=lambda: 2)) == all_batches[2:]
 
 
 def test_two_ranks_share_the_batches_of_one_rank_with_twice_the_batch_size() -> None:
@@ -142,9 +142,9 @@ def test_two_ranks_share_the_batches_of_one_rank_with_twice_the_batch_size() -> 
 
 
 def test_whole_pairs_come_unchanged_in_batches_of_one(store: PairStore) -> None:
-    whole = WholePairs(store, [1, 3])
-    assert len(whole) == 2
-    batch = whole[1]
+    dataset = WholePairs(store, [1, 3])
+    assert len(dataset) == 2
+    batch = dataset[1]
     assert torch.equal(batch["lr"][0], store[3][0])
     assert torch.equal(batch["hr"][0], store[3][1])
     assert batch["name"] == ["3"]
@@ -183,9 +183,9 @@ def test_a_crop_is_placed_by_its_random_numbers(store: PairStore) -> None:
 @pytest.mark.parametrize("done", [1, 2])
 def test_ranks_leave_out_the_batches_that_all_of_them_have_finished(done: int) -> None:
     for rank in (0, 1):
-        whole = list(EpochDraws(16, batch_size=4, repeat=1, seed=1, rank=rank, ranks=2))
+        all_batches = list(EpochDraws(16, batch_size=4, repeat=1, seed=1, rank=rank, ranks=2))
         rest = list(EpochDraws(16, batch_size=4, repeat=1, seed=1, rank=rank, ranks=2, done=lambda: done))
-        assert rest == whole[done:]
+        assert rest == all_batches[done:]
 
 
 def test_with_an_odd_count_every_rank_gets_batches_of_equal_size_and_no_image_is_left_out() -> None:

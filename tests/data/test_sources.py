@@ -119,10 +119,10 @@ def test_an_image_smaller_than_ssims_window_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [1, 2, 3])
 def test_rotation_by_45_degrees_leaves_no_empty_corner(size: tuple[int, int], scale: int) -> None:
     white = torch.full((3, size[0] // scale * scale, size[1] // scale * scale), 255, dtype=torch.uint8)
-    turned = rotate45(white, scale)
-    assert turned.min() == 255
+    rotated = rotate45(white, scale)
+    assert rotated.min() == 255
     side = min(size) // scale
-    assert turned.shape[1] == turned.shape[2] == (int(side / 2**0.5) - 2) * scale
+    assert rotated.shape[1] == rotated_pixels.shape[2] == (int(side / 2**0.5) - 2) * scale
 
 
 def test_an_image_too_small_to_rotate_is_named(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_image_too_small_to_rotate_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("find", [isr_folders, image_folder])
-def test_files_that_are_no_images_or_lack_their_partner_are_skipped_on_request(
+def test_stray_and_unpaired_files_are_skipped_on_request(
     find: Callable[..., list[Source]], make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = make_folder(count=4, low_scale=2)
@@ -151,7 +151,7 @@ def test_files_that_are_no_images_or_lack_their_partner_are_skipped_on_request(
     ]
 
 
-def test_stray_files_of_a_plain_folder_are_skipped_on_request(
+def test_stray_files_in_a_folder_of_images_are_skipped_on_request(
     make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = make_folder(count=2) / "high_res"
@@ -167,8 +167,7 @@ def test_a_folder_name_may_be_a_number(make_folder: MakeFolder, monkeypatch: pyt
 
 def test_rotated_pairs_show_the_same_region_of_the_image(make_folder: MakeFolder) -> None:
     source = isr_folders(make_folder(count=1, size=(96, 128), low_scale=2))[0]
-    turned = Source("t", "t", source.hr, source.lr, rotated=True)
-    lr, hr = load_pair(turned, 2, 2)
+    lr, hr = load_pair(Source("t", "t", source.hr, source.lr, rotated=True), 2, 2)
     assert hr.shape[1:] == (2 * lr.shape[1], 2 * lr.shape[2])
     aligned = (to_float(derive_lr(hr, 2, 2)) - to_float(lr)).abs().mean()
     shifted = (to_float(derive_lr(hr, 2, 2))[:, 1:] - to_float(lr)[:, :-1]).abs().mean()

@@ -1,4 +1,4 @@
-"""Pillow's own `exif_transpose` and `n_frames` are the reference."""
+"""Compared with Pillow's `exif_transpose` and `n_frames`."""
 
 import io
 import math
@@ -85,8 +85,8 @@ def test_orientation_is_applied_as_by_pillow(name: str, orientation: int) -> Non
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 5, 3), (5, 1, 3)])
 def test_a_rotated_image_of_one_row_or_column_becomes_a_tensor(orientation: int, shape: tuple[int, ...]) -> None:
     pixels = np.arange(math.prod(shape), dtype=np.uint8).reshape(shape)
-    turned = torch.from_numpy(upright(pixels, orientation))
-    assert turned.shape == (shape if orientation < 5 else (shape[1], shape[0], 3))
+    tensor = torch.from_numpy(upright(pixels, orientation))
+    assert tensor.shape == (shape if orientation < 5 else (shape[1], shape[0], 3))
 
 
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"II*\0", exif_of(6)[:20], exif_of(9), b"II*\0\xff\xff\xff\xff"])

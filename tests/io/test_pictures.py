@@ -73,8 +73,8 @@ def test_orientation_is_applied_at_any_depth(orientation: int, deep: bool) -> No
         assert decoded.dtype == np.uint16
         assert np.array_equal(decoded // 257, upright)
     else:
-        turned = [pixels, pixels.swapaxes(0, 1)][orientation > 4]
-        assert upright.shape == turned.shape
+        expected = [pixels, pixels.swapaxes(0, 1)][orientation > 4]
+        assert upright.shape == expected.shape
 
 
 def test_palettes_and_colour_spaces_become_gray_or_rgb_with_any_alpha() -> None:

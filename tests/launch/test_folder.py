@@ -135,7 +135,7 @@ def test_data_root_may_start_with_a_tilde(
     assert (code, text) == (2, f"error: {tmp_path}/nowhere: no such folder (data.root)\n")
 
 
-def test_files_that_are_skipped_on_request_do_not_stop_the_command_and_are_named_once(
+def test_bad_files_that_are_skipped_do_not_stop_the_command_and_are_named_once(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     root = make_folder(count=10, low_scale=2)

@@ -216,7 +216,7 @@ def test_a_refused_cell_is_counted_when_every_job_runs_in_its_own_folder(
     assert not list(tmp_path.rglob(".failures"))
 
 
-def test_relative_data_folders_mean_those_beside_the_command_wherever_jobs_run(
+def test_relative_data_folders_are_resolved_before_jobs_change_their_directory(
     command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_folder(count=6)

@@ -68,7 +68,7 @@ def test_workers_started_together_measure_once_and_decide_alike(
 
     def measure() -> bool:
         is_faster = next(measurements)
-        time.sleep(0.3)  # the others start in the meantime
+        time.sleep(0.3)  # the others start meanwhile
         return is_faster
 
     monkeypatch.setattr(hardware, "_MEASUREMENTS", tmp_path / "bfloat16.json")

@@ -72,14 +72,14 @@ def test_a_failure_just_before_or_after_a_checkpoint_loses_nothing(
         code, text = command(*settings)
     assert (code, "power failure" in text) == (1, True)
     assert result_of(tmp_path / "run")["status"] == "failed"
-    time.sleep(1)  # TensorBoard sorts the files of one process and second as text: the tenth before the ninth
+    time.sleep(1)  # TensorBoard sorts the event files of the same process and second as text: 10 before 9
     code, text = command(*settings)
     assert code == 0, text
     assert "resuming from" in text
     assert differences(tmp_path / "uninterrupted", tmp_path / "run") == []
 
 
-@pytest.mark.parametrize("size", ["16k", "250k", "500k"])  # before the run, at a checkpoint, in an epoch
+@pytest.mark.parametrize("size", ["16k", "250k", "500k"])  # full before the run, at a checkpoint, in an epoch
 def test_a_full_disk_ends_a_run_with_a_one_line_error_and_intact_checkpoints(faults: Path, size: str) -> None:
     try:
         with small_disk(faults / "disk", "16k"):

@@ -37,7 +37,7 @@ def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
 
 
 class FakeFit:
-    """Stands in for the training of a fold: writes its result and tables, and notes the config it was given."""
+    """Stands in for the training of a fold: writes a result and tables, and remembers its configs."""
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.fails_at, self.configs, self.changes = fails_at, [], []  # type: ignore[var-annotated]
@@ -71,11 +71,11 @@ class FakeFit:
 TWO_FOLDS = ["data.folds=2", "data.fold=all"]
 
 
-def test_folds_are_joined_into_one_result_and_one_set_of_tables(
+def test_folds_are_merged_into_one_result_and_one_set_of_tables(
     compose_config: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake = FakeFit()
-    monkeypatch.setattr(folds, "fit", fake)
+    fake_fit = FakeFit()
+    monkeypatch.setattr(folds, "fit", fake_fit)
     config = compose_config(TWO_FOLDS)
     assert folds.run(config) == 30.5
     folder = Path(config.run_dir)
@@ -85,7 +85,7 @@ def test_folds_are_joined_into_one_result_and_one_set_of_tables(
     assert (result.seconds, result.train_seconds) == (21.0, 11.0)
     assert result.images_per_second == 105.0
     assert result.wait_share == pytest.approx(0.15)
-    assert result.ms_per_image == 8.0  # of the folds that were timed
+    assert result.ms_per_image == 8.0  # averaged over the folds that were timed
     assert result.peak_memory_bytes == 1000
     assert result.monitor == Monitor("val/psnr", 30.5)
     assert (result.epochs, result.steps, result.parameters, result.loss) == (2, 100, 24_195, "mse")
@@ -99,20 +99,20 @@ def test_folds_are_joined_into_one_result_and_one_set_of_tables(
     assert [float(row["val/gain"]) for row in read_table(folder / "metrics.csv")] == pytest.approx([0.35, 0.7])
 
 
-def test_each_fold_has_its_seed_and_folder_and_the_split_stays(
+def test_each_fold_has_its_own_seed_and_folder_but_the_same_split(
     compose_config: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake = FakeFit()
-    monkeypatch.setattr(folds, "fit", fake)
+    fake_fit = FakeFit()
+    monkeypatch.setattr(folds, "fit", fake_fit)
     config = compose_config([*TWO_FOLDS, "seed=40"])
     folds.run(config)
-    assert [config.seed for config in fake.configs] == [40, 41]
-    assert [config.data.seed for config in fake.configs] == [config.data.seed] * 2
-    assert [Path(config.run_dir).name for config in fake.configs] == ["fold_0", "fold_1"]
-    assert fake.changes[1] == {"data.fold": 1, "data.seed": config.data.seed, "seed": 41}
+    assert [config.seed for config in fake_fit.configs] == [40, 41]
+    assert [config.data.seed for config in fake_fit.configs] == [config.data.seed] * 2
+    assert [Path(config.run_dir).name for config in fake_fit.configs] == ["fold_0", "fold_1"]
+    assert fake_fit.changes[1] == {"data.fold": 1, "data.seed": config.data.seed, "seed": 41}
 
 
-def test_a_fold_that_diverges_is_named_and_the_folds_before_it_stay(
+def test_a_diverged_fold_is_named_and_earlier_folds_are_kept(
     compose_config: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folds, "fit", FakeFit(fails_at=1))
@@ -130,24 +130,24 @@ def test_a_fold_that_diverges_is_named_and_the_folds_before_it_stay(
 def test_a_finished_cross_validation_is_not_repeated(
     compose_config: Compose, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fake = FakeFit()
-    monkeypatch.setattr(folds, "fit", fake)
+    fake_fit = FakeFit()
+    monkeypatch.setattr(folds, "fit", fake_fit)
     config = compose_config(TWO_FOLDS)
     folds.run(config)
     caplog.set_level("INFO")
     assert folds.run(config) == 30.5
-    assert len(fake.configs) == 2
+    assert len(fake_fit.configs) == 2
     assert "done before" in caplog.text
 
 
-def test_objectives_are_read_from_the_joined_result(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objectives_are_read_from_the_merged_result(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folds, "fit", FakeFit())
     config = compose_config([*TWO_FOLDS, "objectives=[val/gain,parameters]"])
     assert folds.run(config) == [pytest.approx(0.7), 24_195]
 
 
 @pytest.mark.parametrize("count", [1, 0, "null"])
-def test_one_fold_is_no_cross_validation(compose_config: Compose, count: int | str) -> None:
+def test_cross_validation_needs_two_folds(compose_config: Compose, count: int | str) -> None:
     with pytest.raises(UserError, match=r"data\.fold"):
         folds.run(compose_config([f"data.folds={count}", "data.fold=all"]))
 

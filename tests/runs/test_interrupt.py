@@ -23,7 +23,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_resumes_bit_for_bit(
     settings += [f"data.num_workers={workers}", "model=autoencoder", "model.channels=4", "model.dropout=0.3"]
     stop = [f"+callbacks.stop={{_target_: tests.support.runs.StopAt, step: {step}}}"]
     never = ["+callbacks.stop={_target_: tests.support.runs.StopAt, step: -1}"]
-    assert command(*settings, *never, folder="whole")[0] == 0
+    assert command(*settings, *never, folder="uninterrupted")[0] == 0
 
     code, text = command(*settings, *stop, interrupted=True)
     assert code == 130
@@ -35,7 +35,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_resumes_bit_for_bit(
     assert code == 0
     assert "resuming from" in text
 
-    uninterrupted, resumed = (tmp_path / name for name in ("whole", "run"))
+    uninterrupted, resumed = (tmp_path / name for name in ("uninterrupted", "run"))
     state_dicts = [
         torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         for run_dir in (uninterrupted, resumed)

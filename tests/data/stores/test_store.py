@@ -43,8 +43,8 @@ def test_fingerprint_changes_with_a_pixel_and_with_a_name(make_folder: MakeFolde
 
 def test_fingerprint_is_of_the_data_not_of_augmentation(make_folder: MakeFolder) -> None:
     sources = isr_folders(make_folder(count=3))
-    turned = [replace(source, name=f"{source.name}@45", rotated=True) for source in sources]
-    stores = [PairStore(listed, scale=1, shrink=2, kind="none") for listed in (sources, [*sources, *turned])]
+    rotated = [replace(source, name=f"{source.name}@45", rotated=True) for source in sources]
+    stores = [PairStore(listed, scale=1, shrink=2, kind="none") for listed in (sources, [*sources, *rotated])]
     assert stores[0].fingerprint == stores[1].fingerprint
 
 
