@@ -175,9 +175,9 @@ def test_suspicious_images_are_warned_about_before_a_run(
     Image.new("RGB", (96, 96)).save(root / "high_res" / "2.png")
     build(compose_config, f"data.root={root}", "scale=2", "data.patch=24").setup()
     assert [record.message for record in caplog.records if "check-data" in record.message] == [
-        "1 of 8 images: of a single colour, such as 2 (sr check-data says more)",
-        "1 of 8 pairs checked: moved, such as 0 (sr check-data says more)",
-        "1 of 8 pairs checked: another picture, such as 1 (sr check-data says more)",
+        "1 of 8 images: of a single colour, such as 2 (see sr check-data)",
+        "1 of 8 pairs checked: moved, such as 0 (see sr check-data)",
+        "1 of 8 pairs checked: another picture, such as 1 (see sr check-data)",
     ]
 
 

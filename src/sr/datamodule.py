@@ -1,4 +1,4 @@
-"""ISRDataModule: folders of images -> batches ``{lr, hr, name}``; splits, crops and augmentation."""
+"""The data module: from folders of images to training, validation and test batches."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class ISRDataModule(LightningDataModule):
-    """Image pairs for training and validation, split by photograph.
+    """Image pairs for training, validation and testing, split by photograph.
 
-    Batches reach the module as float32 in [0, 1] on its device: ``lr`` ``(N, 3, h, w)``, ``hr``
-    ``(N, 3, scale*h, scale*w)``, ``name`` a list of N.
+    Batches are dicts of ``lr`` ``(N, 3, h, w)`` and ``hr`` ``(N, 3, scale*h, scale*w)``, float32 in [0, 1] on the
+    training device, and ``name``, a list of N.
     """
 
     def __init__(
@@ -57,36 +57,36 @@ class ISRDataModule(LightningDataModule):
         cache_dir: str | None = None,
         num_workers: int = 0,
     ) -> None:
-        """Store the settings; nothing is read before `setup`.
+        """Check and store the settings; images are read in `setup`.
 
         Args:
-            find: lists the sources of ``root``; called with ``on_bad_file="skip"`` as well where that is set.
+            find: lists the sources of ``root``; also gets ``on_bad_file="skip"`` if that is set.
             root: folder or folders; ``~`` is the home folder.
             scale: factor between the sides of hr and lr.
-            scales: at scale 1, several factors at once, as VDSR was trained: each image appears once per factor,
-                shrunk by it and enlarged again.
-            shrink: for scale 1 without low_res/: the input is shrunk by this and enlarged again.
+            scales: only with scale 1: factors to train for together, as VDSR does; each image appears once per factor,
+                downscaled and upscaled again.
+            shrink: for scale 1 without low_res/: the input is downscaled by this factor and upscaled again.
             patch: side of training crops in HR pixels, a multiple of scale; None for whole images.
             batch_size: training examples per step and device.
             repeat: crops per image and epoch.
-            same_every_epoch: draw the crops of the first epoch in every epoch, to see whether they can be learned.
+            same_every_epoch: train on the crops of the first epoch in all epochs, to test whether they can be learned.
             augment: see `Augment`.
             seed: of splits, order, crops and augmentation.
-            test_share: see `sr.data.splits.split_groups`, as for val_share, folds and fold.
-            val_share: share of the rest that validates.
+            test_share: share of photographs held out for testing, see `sr.data.splits.split_groups`.
+            val_share: share of the rest for validation.
             folds: number of cross-validation parts, or None.
-            fold: the part that validates.
-            group_near_identical: keep rescaled, recompressed, flipped or turned copies of a photograph on one side of
+            fold: the part for validation.
+            group_near_identical: keep rescaled, recompressed, flipped or rotated copies of a photograph on one side of
                 the split.
-            train_scored: training images that are scored whole next to the validation images.
-            on_bad_file: ``error``, or ``skip`` for files that cannot be read, are no images, or lack their partner.
-            on_small_image: what to do with a training image smaller than ``patch``: ``error`` or ``skip``.
+            train_scored: number of training images that are scored whole, in addition to the validation images.
+            on_bad_file: ``error``, or ``skip`` for files that cannot be read, are not images, or have no partner.
+            on_small_image: ``error``, or ``skip`` for training images smaller than ``patch``.
             cache: where decoded images are held: ``auto``, ``device``, ``memory``, ``disk`` or ``none``.
             cache_dir: folder of the disk cache.
-            num_workers: loading processes; useful only with ``cache`` disk or none.
+            num_workers: number of loading processes; useful only with ``cache`` disk or none.
 
         Raises:
-            UserError: for settings that no data could satisfy.
+            UserError: for settings that are invalid for any data.
         """
         super().__init__()
         for option, value in (("shrink", shrink), ("batch_size", batch_size), ("repeat", repeat)):
@@ -95,32 +95,25 @@ class ISRDataModule(LightningDataModule):
         for option, policy in (("on_bad_file", on_bad_file), ("on_small_image", on_small_image)):
             check_choice(f"data.{option}", policy, ("error", "skip"))
         check_choice("data.cache", cache, list(CacheKind))
-        if patch is not None and (not isinstance(patch, int) or patch < scale or patch % scale):
-            raise UserError(f"data.patch={patch!r} must be a positive multiple of scale={scale}, or null")
-        if scales is not None and (
-            scale != 1 or not scales or any(not isinstance(factor, int) or factor < 2 for factor in scales)
-        ):
-            raise UserError(f"data.scales={scales} must be factors of 2 or more, and needs scale=1, not scale={scale}")
-        self.find, self.root, self.scales = find, root, list(scales or [])
-        self.scale, self.shrink, self.patch = scale, shrink, patch
-        self.batch_size, self.repeat, self.augment, self.seed = batch_size, repeat, augment or Augment(), seed
+        _check_patch(patch, scale)
+        _check_scales(scales, scale)
+        self.find, self.root, self.on_bad_file, self.on_small_image = find, root, on_bad_file, on_small_image
+        self.scale, self.scales, self.shrink, self.patch = scale, list(scales or []), shrink, patch
+        self.batch_size, self.repeat, self.same_every_epoch = batch_size, repeat, same_every_epoch
+        self.augment, self.seed, self.train_scored = augment or Augment(), seed, train_scored
         self.test_share, self.val_share, self.folds, self.fold = test_share, val_share, folds, fold
-        self.same_every_epoch = same_every_epoch
-        self.group_near_identical = group_near_identical
-        self.train_scored, self.num_workers = train_scored, num_workers
-        self.on_bad_file, self.on_small_image, self.cache = on_bad_file, on_small_image, cache
-        self._too_small: frozenset[int] = frozenset()
+        self.group_near_identical, self.num_workers = group_near_identical, num_workers
+        self.cache, self.cache_dir = cache, user_path(cache_dir) if cache_dir else None
         self.images: ImageSet | None = None
-        self.cache_dir = user_path(cache_dir) if cache_dir else None
 
     def setup(self, stage: str | None = None) -> None:
-        """Decode, check and split the images; Lightning calls it before training and before testing.
+        """Decode, check and split the images; called by Lightning before training and before testing.
 
         Raises:
-            UserError: for anything wrong with the files, their sizes, or their number.
+            UserError: for bad files, wrong sizes, or too few images.
         """
         if self.images and shared_pool.retain(self, self.images):
-            return  # Lightning asks again before training and before testing
+            return  # called again for another stage
         self.images = shared_pool.acquire(
             self,
             self._find_sources(),
@@ -146,7 +139,7 @@ class ISRDataModule(LightningDataModule):
         self._check_sizes()
 
     def teardown(self, stage: str | None = None) -> None:
-        """Let go of the images; they stay decoded until a run of this process needs others."""
+        """Release the images; they stay decoded until a run in this process needs different ones."""
         shared_pool.release(self)
 
     def _find_sources(self) -> list[Source]:
@@ -160,10 +153,10 @@ class ISRDataModule(LightningDataModule):
         if self.duplicates:
             log.warning(describe(self.duplicates, [source.name for source in self.store.sources]))
         for line in images.warnings:
-            log.warning("%s (sr check-data says more)", line)
+            log.warning("%s (see sr check-data)", line)
 
     def _check_sizes(self) -> None:
-        self._too_small = frozenset()
+        self._too_small: frozenset[int] = frozenset()
         training = self._indices(Part.TRAIN, rotated=True)
         if self.patch is None:
             check_whole_images_fit(self.store, training, self.batch_size)
@@ -173,7 +166,7 @@ class ISRDataModule(LightningDataModule):
             check_crops_fit(self.store, training, patch=self.patch, scale=self.scale)
 
     def _indices(self, part: Part, *, rotated: bool = False) -> list[int]:
-        """Indices of the images of a part; rotated copies, which augment the training part, on request."""
+        """Indices of the images of a part, with rotated copies (augmentation of the training part) only on request."""
         groups = getattr(self.split, part)
         return [
             index
@@ -189,7 +182,7 @@ class ISRDataModule(LightningDataModule):
         return self.store.fingerprint
 
     def describe(self) -> DataSummary:
-        """The images, for the record of a run."""
+        """A summary of the images for the record of a run."""
         groups = [[self.store.sources[index].name for index in group] for group in self.duplicates]
         return DataSummary(self.fingerprint, self.counts(), groups)
 
@@ -198,7 +191,7 @@ class ISRDataModule(LightningDataModule):
         return {part: len(self._indices(part)) for part in Part}
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of one epoch; a run that was interrupted inside an epoch resumes at the next batch."""
+        """Batches of one epoch; a run that was interrupted during an epoch resumes at the next batch."""
         indices = self._indices(Part.TRAIN, rotated=True)
         dataset = TrainingPairs(
             self.store, indices, scale=self.scale, patch=self.patch, augment=self.augment, seed=self.seed
@@ -218,7 +211,7 @@ class ISRDataModule(LightningDataModule):
         return self._loader(dataset, draws)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """The validation images, then some training images; every rank gets all, so that ranks agree on the scores."""
+        """Loaders of the validation images and of some training images; all ranks get all images, for equal scores."""
         scored = self._indices(Part.TRAIN)[: self.train_scored]
         parts = [self._indices(Part.VAL), scored] if scored else [self._indices(Part.VAL)]
         return [self._loader(WholePairs(self.store, indices)) for indices in parts]
@@ -227,7 +220,7 @@ class ISRDataModule(LightningDataModule):
         """The test images.
 
         Raises:
-            UserError: if none are held out.
+            UserError: if there are none.
         """
         if not self.split.test:
             raise UserError("no test images are held out: set data.test_share above 0, or test=false")
@@ -241,14 +234,26 @@ class ISRDataModule(LightningDataModule):
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
-            generator=torch.Generator(),  # or each start of a loader would advance the global random state
+            generator=torch.Generator(),  # without it, each new iterator advances the global random state
         )
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move the images to the device; Lightning's own way would look at each name, too."""
+        """Move the images to the device; Lightning's default would also traverse the names, which is slow."""
         lr, hr = (image.to(device, non_blocking=True) for image in (batch["lr"], batch["hr"]))
         return {"lr": lr, "hr": hr, "name": batch["name"]}
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Convert uint8 to float32 in [0, 1] on the device."""
         return {"lr": to_float(batch["lr"]), "hr": to_float(batch["hr"]), "name": batch["name"]}
+
+
+def _check_patch(patch: int | None, scale: int) -> None:
+    if patch is not None and (not isinstance(patch, int) or patch < scale or patch % scale):
+        raise UserError(f"data.patch={patch!r} must be a positive multiple of scale={scale}, or null")
+
+
+def _check_scales(scales: Sequence[int] | None, scale: int) -> None:
+    if scales is None:
+        return
+    if scale != 1 or not scales or any(not isinstance(factor, int) or factor < 2 for factor in scales):
+        raise UserError(f"data.scales={scales} must be factors of 2 or more, and needs scale=1, not scale={scale}")
