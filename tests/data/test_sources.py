@@ -122,7 +122,7 @@ def test_rotation_by_45_degrees_leaves_no_empty_corner(size: tuple[int, int], sc
     rotated = rotate45(white, scale)
     assert rotated.min() == 255
     side = min(size) // scale
-    assert rotated.shape[1] == rotated_pixels.shape[2] == (int(side / 2**0.5) - 2) * scale
+    assert rotated.shape[1] == rotated.shape[2] == (int(side / 2**0.5) - 2) * scale
 
 
 def test_an_image_too_small_to_rotate_is_named(tmp_path: Path) -> None:
