@@ -179,7 +179,7 @@ def test_the_loss_of_an_epoch_does_not_depend_on_how_many_batches_make_a_step(
 ) -> None:
     root, losses = make_folder(count=10), []
     for batches in (1, 4):
-        settings = ("trainer.max_epochs=1", f"trainer.accumulate_grad_batches={batches}", "optimizer.lr=1e-12")
+        settings = ("trainer.max_epochs=1", f"+trainer.accumulate_grad_batches={batches}", "optimizer.lr=1e-12")
         code, text = command("data=isr", f"data.root={root}", *settings, "logger=none", folder=f"run_{batches}")
         assert code == 0, text
         losses.append(float(read_table(RunFolder(tmp_path / f"run_{batches}").metrics)[0]["train/loss"]))
