@@ -75,7 +75,7 @@ def test_resize_refuses_a_scale_of_zero_and_an_unknown_kernel() -> None:
         resize(torch.zeros(1, 3, 4, 4), 1, "cubic")
 
 
-def test_luma_of_black_white_and_red_is_matlabs() -> None:
+def test_luma_of_black_white_and_red_equals_matlabs() -> None:
     colours = torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0]]).double().T.view(1, 3, 1, 3)
     assert luma(colours).mul(255).flatten().tolist() == pytest.approx([16, 235, 16 + 65.481])
 

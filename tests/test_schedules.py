@@ -47,7 +47,7 @@ def test_step_divides_the_rate_after_each_quarter_of_the_run() -> None:
     assert [values[at] for at in (0, 19, 20, 40, 60, 79)] == pytest.approx([2, 2, 0.2, 0.02, 0.002, 0.002])
 
 
-def test_shares_outside_the_run_are_refused() -> None:
+def test_shares_outside_0_to_1_are_refused() -> None:
     with pytest.raises(UserError, match="warmup must be from 0 to 1"):
         schedules.cosine(sgd(), 10, warmup=5)
     with pytest.raises(UserError, match="final must be from 0 to 1"):

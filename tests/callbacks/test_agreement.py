@@ -7,7 +7,7 @@ from sr.callbacks.agreement import any_process, as_rank_zero, is_due
 
 
 @pytest.mark.parametrize(("world_size", "expected"), [(1, list(range(1, 31))), (2, [10, 20, 30])])
-def test_several_processes_agree_at_every_tenth_step_and_a_single_one_at_every_step(
+def test_several_processes_agree_every_tenth_step_and_a_single_process_every_step(
     world_size: int, expected: list[int]
 ) -> None:
     trainers: list[Any] = [SimpleNamespace(world_size=world_size, global_step=step) for step in range(1, 31)]

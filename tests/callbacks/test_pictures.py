@@ -167,7 +167,7 @@ def test_samples_are_the_images_with_the_worst_inputs_and_small_ones_are_padded_
     assert pixels[24:32].max() == 0
 
 
-def test_with_no_images_no_samples_are_written(tmp_path: Path) -> None:
+def test_no_samples_are_written_without_images(tmp_path: Path) -> None:
     checkpoints = RunCheckpoints(str(tmp_path))
     checkpoints.epoch_is_best = True
     trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))

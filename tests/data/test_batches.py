@@ -123,7 +123,7 @@ def test_every_image_is_drawn_repeat_times_an_epoch_in_a_new_order() -> None:
     assert [(draw.image, draw.repeat) for batch in draws for draw in batch] == epochs[0]
 
 
-def test_the_same_epoch_can_be_drawn_again() -> None:
+def test_the_same_draws_can_be_repeated_every_epoch() -> None:
     draws = EpochDraws(10, batch_size=4, repeat=1, seed=1, same_every_epoch=True)
     first = list(draws)
     draws.set_epoch(5)

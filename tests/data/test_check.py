@@ -117,7 +117,7 @@ def test_each_kind_of_damage_to_a_file_is_found(clean: Path, kind: str) -> None:
     assert report.exit_code == {ERROR: 2, WARNING: 1}.get(expected[0][0] if expected else NOTE, 0)
 
 
-def test_copies_are_found_inside_and_across_folders(clean: Path, tmp_path: Path) -> None:
+def test_copies_are_found_within_and_across_folders(clean: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     picture(1).save(other / "b.png")
@@ -198,7 +198,7 @@ def test_a_long_list_of_findings_is_truncated(tmp_path: Path) -> None:
     ]
 
 
-def test_bad_input_is_one_line(clean: Path, tmp_path: Path) -> None:
+def test_bad_input_is_refused(clean: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folders, scale, message in (
         ([tmp_path / "none"], None, "no such folder"),

@@ -104,7 +104,7 @@ def test_a_bug_in_a_users_loss_shows_its_traceback(command: Command, make_folder
     assert result.reason.startswith("TypeError: ")
 
 
-def test_a_value_refused_by_a_component_is_one_line_that_names_its_option(
+def test_a_value_refused_by_a_component_gives_one_line_that_names_its_option(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     root = make_folder(count=6)

@@ -70,7 +70,7 @@ def test_another_run_is_refused_if_anything_could_be_lost(
         earlier_run(folder, other)
 
 
-def test_checkpoints_of_folds_count_as_well(tmp_path: Path) -> None:
+def test_another_run_is_refused_over_checkpoints_of_folds(tmp_path: Path) -> None:
     files = make_run(tmp_path / "run", Status.INTERRUPTED)
     files.fold(1).checkpoints.mkdir(parents=True)
     files.fold(1).last.write_bytes(b"weights")
@@ -92,7 +92,7 @@ def test_retraining_is_never_refused_and_deletes_nothing_before_it_starts(tmp_pa
     assert files.last.is_file()
 
 
-def test_only_rank_0_deletes_and_only_what_training_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_rank_0_deletes_files_and_only_those_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = make_run(tmp_path / "run", Status.DONE, checkpoints=True)
     kept = [files.path / "notes.txt", files.evaluations / "set5.json"]
     files.evaluations.mkdir()
@@ -197,7 +197,7 @@ def test_a_run_that_does_not_beat_its_input_ends_with_a_warning(
     assert caplog.messages[-1] == f"run folder: {Path('runs/a')}"
 
 
-def test_folds_are_announced_with_their_deviation_and_warned_of_if_they_lose_to_the_input(
+def test_folds_are_announced_with_sd_and_with_a_warning_if_they_lose_to_the_input(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     scores = {Part.VAL: scores_of(-0.5, 0.25)}

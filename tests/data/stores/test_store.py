@@ -17,7 +17,9 @@ from tests.support.runs import MakeFolder
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "none", "device", "auto"])
-def test_every_kind_gives_the_same_pairs_and_fingerprint(make_folder: MakeFolder, tmp_path: Path, kind: str) -> None:
+def test_every_kind_of_store_gives_the_same_pairs_and_fingerprint(
+    make_folder: MakeFolder, tmp_path: Path, kind: str
+) -> None:
     sources = isr_folders(make_folder(count=5))
     store = PairStore(sources, scale=2, shrink=2, kind=kind, folder=tmp_path / "cache")
     in_memory = PairStore(sources, scale=2, shrink=2, kind="memory")
@@ -29,7 +31,7 @@ def test_every_kind_gives_the_same_pairs_and_fingerprint(make_folder: MakeFolder
             assert torch.equal(stored, expected)
 
 
-def test_fingerprint_changes_with_a_pixel_and_with_a_name(make_folder: MakeFolder) -> None:
+def test_the_fingerprint_changes_with_a_pixel_and_with_a_name(make_folder: MakeFolder) -> None:
     def fingerprint(root: Path) -> str:
         return PairStore(isr_folders(root), scale=1, shrink=2, kind="none").fingerprint
 
@@ -41,7 +43,7 @@ def test_fingerprint_changes_with_a_pixel_and_with_a_name(make_folder: MakeFolde
     assert len({before, renamed, fingerprint(root)}) == 3
 
 
-def test_fingerprint_is_of_the_data_not_of_augmentation(make_folder: MakeFolder) -> None:
+def test_the_fingerprint_ignores_augmentation(make_folder: MakeFolder) -> None:
     sources = isr_folders(make_folder(count=3))
     rotated = [replace(source, name=f"{source.name}@45", rotated=True) for source in sources]
     stores = [PairStore(listed, scale=1, shrink=2, kind="none") for listed in (sources, [*sources, *rotated])]
