@@ -198,8 +198,8 @@ def test_the_seed_changes_only_the_split_and_the_crops(compose_config: Compose, 
     assert modules[0].split == modules[2].split
     assert modules[0].fingerprint == modules[1].fingerprint
     modules[1].split = modules[0].split
-    first, other, again = (next(iter(module.train_dataloader())) for module in modules)
-    crops = [dict(zip(batch["name"], batch["hr"], strict=True)) for batch in (first, other, again)]
+    first, other, same_seed = (next(iter(module.train_dataloader())) for module in modules)
+    crops = [dict(zip(batch["name"], batch["hr"], strict=True)) for batch in (first, other, same_seed)]
     assert crops[0].keys() == crops[1].keys()
     assert any(not torch.equal(crops[0][name], crops[1][name]) for name in crops[0])
     assert all(torch.equal(crops[0][name], crops[2][name]) for name in crops[0])

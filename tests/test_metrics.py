@@ -84,8 +84,8 @@ def test_scorer_adds_the_scores_of_the_bicubic_input() -> None:
     assert torch.equal(scores["input_psnr"], expected["psnr"])
     assert torch.equal(scores["input_ssim"], expected["ssim"])
     assert torch.equal(scores["gain"], scores["psnr"] - expected["psnr"])
-    again = scorer(sr.flip(0), lr.flip(0), hr.flip(0), ["b", "a"])
-    assert torch.equal(again["input_psnr"], expected["psnr"].flip(0))
+    second = scorer(sr.flip(0), lr.flip(0), hr.flip(0), ["b", "a"])
+    assert torch.equal(second["input_psnr"], expected["psnr"].flip(0))
 
 
 def test_nearest_and_lanczos_are_scored_when_the_input_is_upscaled() -> None:
@@ -149,9 +149,9 @@ def test_baselines_are_scored_once_per_image_and_cached_by_name() -> None:
     lr = resize(hr, 0.5)
     scorer = Scorer(2)
     first = scorer(resize(lr, 2), lr, hr, ["a"])["input_psnr"]
-    again = scorer(resize(lr, 2), torch.zeros_like(lr), hr, ["a"])["input_psnr"]
+    second = scorer(resize(lr, 2), torch.zeros_like(lr), hr, ["a"])["input_psnr"]
     other = scorer(resize(lr, 2), torch.zeros_like(lr), hr, ["b"])["input_psnr"]
-    assert torch.equal(first, again)
+    assert torch.equal(first, second)
     assert not torch.equal(first, other)
 
 

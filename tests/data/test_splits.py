@@ -18,9 +18,9 @@ def test_parts_are_disjoint_and_complete() -> None:
 
 
 def test_a_split_depends_only_on_the_names_and_the_seed() -> None:
-    again = split_groups([*reversed(NAMES), *NAMES], seed=23)
-    assert split_groups(NAMES, seed=23) == again
-    assert split_groups(NAMES, seed=0) != again
+    reordered = split_groups([*reversed(NAMES), *NAMES], seed=23)
+    assert split_groups(NAMES, seed=23) == reordered
+    assert split_groups(NAMES, seed=0) != reordered
 
 
 def test_folds_share_the_test_part_and_validate_the_rest_once() -> None:

@@ -132,8 +132,8 @@ def test_a_killed_grid_resumes_and_trains_nothing_twice(make_folder: MakeFolder,
     assert 0 < len(finished) < 12
     assert any(cell.status == "interrupted" for cell in find_cells(grid))
 
-    again = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
+    rerun = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert rerun.returncode == 0, rerun.stderr
     assert [cell.status for cell in find_cells(grid)] == ["done"] * 4
     assert len(list(grid.rglob("result.json"))) == 12
     assert all(json.loads(path.read_text()) == before[path] for path in finished)
@@ -173,8 +173,8 @@ def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_resumes(
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    again = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
+    rerun = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert rerun.returncode == 0, rerun.stderr
     assert [cell.status for cell in find_cells(grid)] == ["done"] * 2
     for cell in ("espcn_mse_adam", "espcn_mae_adam"):
         epochs = [row["epoch"] for row in read_table(grid / cell / "metrics.csv")]

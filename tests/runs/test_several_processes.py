@@ -79,9 +79,9 @@ def test_two_processes_retrain_and_resume_after_a_kill(make_folder: MakeFolder, 
     process.kill()
     process.communicate(timeout=60)
     assert result_of(run)["status"] == "running"  # as rank 0 recorded it
-    again = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=200, cwd=tmp_path)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "resuming from" in again.stdout
+    rerun = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=200, cwd=tmp_path)
+    assert rerun.returncode == 0, rerun.stdout + rerun.stderr
+    assert "resuming from" in rerun.stdout
     assert [row["epoch"] for row in table(run / "metrics.csv")] == [str(epoch) for epoch in range(4)]
 
 
