@@ -1,4 +1,4 @@
-"""What loading images costs: time spent waiting and decoding, and memory by the number of images.
+"""The cost of loading images: time spent waiting and decoding, and memory by number of images.
 
 python -m scripts.bench.data             # about 5 minutes on two cores; writes benchmarks/data.json
 """
@@ -34,10 +34,10 @@ def waiting(root: Path, steps: int) -> list[dict[str, Any]]:
 
 
 def open_images(root: Path, cache_dir: Path, epochs: int) -> tuple[float, int]:
-    """Open a folder with the cache on disk, and read it for some epochs.
+    """Open a folder with an on-disk cache and read it for some epochs.
 
     Returns:
-        Seconds until it was open, and bytes by which the process grew.
+        Seconds to open it, and growth of the process in bytes.
     """
     before = private_memory()
     start = time.perf_counter()
@@ -62,7 +62,7 @@ def private_memory() -> int:
 
 
 def opening(count: int) -> list[dict[str, Any]]:
-    """Time to decode so many images and to open them again, and memory of an epoch, each in a process of its own."""
+    """Time to decode images and to open them again, and memory after an epoch, each in a new process."""
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as root:
         folder, cache = Path(root, "high_res"), Path(root, "cache")
@@ -71,11 +71,11 @@ def opening(count: int) -> list[dict[str, Any]]:
             noise = random.integers(0, 256, (48, 48, 3), np.uint8)
             Image.fromarray(noise).save(folder / f"{number}.bmp")
         with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
-            first, memory = processes.submit(open_images, Path(root), cache, epochs=1).result()
-            again, _ = processes.submit(open_images, Path(root), cache, epochs=0).result()
+            first_seconds, memory = processes.submit(open_images, Path(root), cache, epochs=1).result()
+            second_seconds, _ = processes.submit(open_images, Path(root), cache, epochs=0).result()
     return [
-        {"what": f"{count} images: decoded for the first time", "value": first, "unit": "s"},
-        {"what": f"{count} images: opened again", "value": again, "unit": "s"},
+        {"what": f"{count} images: decoded for the first time", "value": first_seconds, "unit": "s"},
+        {"what": f"{count} images: opened again", "value": second_seconds, "unit": "s"},
         {"what": f"{count} images: memory after an epoch", "value": memory / 2**20, "unit": "MiB"},
     ]
 
@@ -83,8 +83,8 @@ def opening(count: int) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--counts", type=int, nargs="+", default=[855, 50_000], help="of images")
-    parser.add_argument("--steps", type=int, default=40, help="of training, for the waiting")
+    parser.add_argument("--counts", type=int, nargs="+", default=[855, 50_000], help="numbers of images")
+    parser.add_argument("--steps", type=int, default=40, help="training steps while waiting is measured")
     options = parser.parse_args()
     rows = [row for count in options.counts for row in opening(count)]
     with photographs() as root:

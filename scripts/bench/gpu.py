@@ -1,12 +1,12 @@
-"""Utilisation of a GPU while training, and the time that the origin's whole grid would take on it.
+"""GPU utilisation during training, and the time that the origin project's full grid would take.
 
 python -m scripts.bench.gpu              # about 5 minutes on one H100; writes benchmarks/gpu.json
 
-Every network with every loss is trained by python -m sr.train on whole images of 256x256, 16 per step. Utilisation is
-three times the operations of the forward pass (forward, backward by input, backward by weight; for the VGG loss its
-features' forward twice and backward by input) over the time, against the matrix product in bfloat16 measured here. The
-grid (27 cells, 5 folds, 10 epochs, 560 images) is extrapolated from these speeds, optimizers taken as equal, with the
-time that a run needs besides its steps.
+Every network is trained with every loss by python -m sr.train on full images of 256x256, 16 per step. Utilisation is
+three times the operations of the forward pass (forward, backward by input, backward by weight; for the VGG loss also
+two forward passes of its features and one backward by input) per second, relative to a matrix product in bfloat16. The
+time of the grid (27 cells, 5 folds, 10 epochs, 560 images) is extrapolated from these speeds, assuming equally fast
+optimizers, plus the time that a run needs besides its steps.
 """
 
 import argparse
@@ -41,10 +41,10 @@ def main() -> None:
     """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--side", type=int, default=8192, help="of the matrices that measure the peak")
+    parser.add_argument("--side", type=int, default=8192, help="side of the matrices that measure the peak")
     parser.add_argument("--compile", default="auto")
     options = parser.parse_args()
-    most = peak(options.side)
+    peak_rate = peak(options.side)
     rows: list[dict[str, Any]] = []
     with photographs() as root:
         for model in NETWORKS:
@@ -61,7 +61,7 @@ def main() -> None:
                         "model": model,
                         "loss": loss,
                         "images/s": rate,
-                        "utilisation": rate * operations / most,
+                        "utilisation": rate * operations / peak_rate,
                         "waiting %": 100 * result.wait_share,
                         "memory GiB": result.peak_memory_bytes / 2**30,
                         "beside steps s": result.seconds - result.train_seconds,
@@ -70,8 +70,8 @@ def main() -> None:
                 )
                 print(rows[-1], flush=True)
     seconds = sum(OPTIMIZERS * FOLDS * (EPOCHS * IMAGES / row["images/s"] + row["beside steps s"]) for row in rows)
-    print(f"the origin's grid, one run after the other: {seconds / 60:.1f} minutes")
-    save("gpu", rows, peak_bfloat16_per_second=most, grid_seconds=seconds)
+    print(f"the origin project's grid, run by run: {seconds / 60:.1f} minutes")
+    save("gpu", rows, peak_bfloat16_per_second=peak_rate, grid_seconds=seconds)
 
 
 if __name__ == "__main__":

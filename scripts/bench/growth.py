@@ -16,18 +16,18 @@ from PIL import Image
 
 from scripts.bench.timing import RESULTS, interleaved, run, save
 
-# The values of each setting that is varied while the others stay as in USUAL.
+# The values of each setting; the others have their values in DEFAULTS.
 AXES = {"images": (16, 32, 64, 128), "side": (64, 96, 128, 192), "batch_size": (4, 8, 16, 32)}
-USUAL = {"images": 64, "side": 96, "batch_size": 16}
+DEFAULTS = {"images": 64, "side": 96, "batch_size": 16}
 
 
-def epoch(images: int, side: int, batch_size: int) -> float:
+def epoch_seconds(images: int, side: int, batch_size: int) -> float:
     """Seconds of ESPCN's second epoch on whole images of ``side`` pixels; the first epoch warms up."""
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, "high_res")
         folder.mkdir()
-        for number in range(images + 1):  # and one for validation
+        for number in range(images + 1):  # one more for validation
             coarse = random.integers(0, 256, (8, 8, 3), np.uint8)
             Image.fromarray(coarse).resize((side, side)).save(folder / f"{number}.png")
         once, twice = (
@@ -42,7 +42,7 @@ def epoch(images: int, side: int, batch_size: int) -> float:
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Plot the seconds over each setting, with a line through zero and the last point."""
+    """Plot the seconds over each setting, with a line from zero to the last point."""
     mpl.rcParams["svg.hashsalt"] = "sr"
     figure = Figure(figsize=(9, 3), layout="constrained")
     titles = {"images": "images", "side": "pixels of an image (thousands)", "batch_size": "batch"}
@@ -62,10 +62,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    places = [(axis, value) for axis, values in AXES.items() for value in values]
-    sides = {f"{axis}={value}": partial(epoch, **{**USUAL, axis: value}) for axis, value in places}
-    medians = interleaved(sides, options.rounds)
-    rows = [{"axis": axis, "value": value, "seconds": medians[f"{axis}={value}"]} for axis, value in places]
+    settings = [(axis, value) for axis, values in AXES.items() for value in values]
+    measurements = {f"{axis}={value}": partial(epoch_seconds, **{**DEFAULTS, axis: value}) for axis, value in settings}
+    medians = interleaved(measurements, options.rounds)
+    rows = [{"axis": axis, "value": value, "seconds": medians[f"{axis}={value}"]} for axis, value in settings]
     save("growth", rows)
     plot(rows, RESULTS / "growth.svg")
 

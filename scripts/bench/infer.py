@@ -3,8 +3,8 @@
 python -m scripts.bench.infer            # about 20 minutes on two cores; writes benchmarks/infer.json
 python -m scripts.bench.infer --sizes 256x256 --scale 2
 
-Milliseconds for one image of the given output size. "sr" is what sr does: channels last, the precision that
-`trainer.precision=auto` would choose. ONNX Runtime needs: pip install onnx onnxscript onnxruntime.
+Milliseconds per image of the given output size. "sr" is what sr does: channels last, in the precision that
+`trainer.precision=auto` chooses. ONNX Runtime needs: pip install onnx onnxscript onnxruntime.
 """
 
 import argparse
@@ -29,16 +29,16 @@ TILES = (128, 256, 512)
 
 
 def milliseconds(call: Callable[[], object]) -> float:
-    """Time of one call."""
-    begun = time.perf_counter()
+    """Duration of a call."""
+    start = time.perf_counter()
     call()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return 1000 * (time.perf_counter() - begun)
+    return 1000 * (time.perf_counter() - start)
 
 
 def onnx_runtime(net: nn.Module, lr: Tensor) -> Callable[[], object] | None:
-    """The same network in ONNX Runtime with as many threads, or None where it is not installed."""
+    """The network in ONNX Runtime with the same number of threads, or None if it is not installed."""
     if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")):
         return None
     import onnxruntime
@@ -66,11 +66,11 @@ def variants(net: nn.Module, lr: Tensor, scale: int, bf16: bool) -> dict[str, Ca
 
         return enlarge
 
-    sides = {"float32": call(contiguous, False), "channels last": call(channels_last, False)}
-    sides["and bfloat16"] = call(channels_last, True)
-    sides |= {f"sr, tiles of {tile}": call(channels_last, bf16, tile) for tile in TILES if tile < min(lr.shape[-2:])}
+    calls = {"float32": call(contiguous, False), "channels last": call(channels_last, False)}
+    calls["and bfloat16"] = call(channels_last, True)
+    calls |= {f"sr, tiles of {tile}": call(channels_last, bf16, tile) for tile in TILES if tile < min(lr.shape[-2:])}
     session = onnx_runtime(net, contiguous)
-    return sides | ({"ONNX Runtime": session} if session else {})
+    return calls | ({"ONNX Runtime": session} if session else {})
 
 
 def main() -> None:
@@ -88,13 +88,13 @@ def main() -> None:
             net: nn.Module = instantiate(config.model).to(device()).eval()
         for size in options.sizes:
             width, height = (int(side) // options.scale for side in size.split("x"))
-            sides = variants(net, torch.rand(1, 3, height, width, device=device()), options.scale, bf16)
-            for side in sides.values():
-                side()
-            timed = {name: partial(milliseconds, side) for name, side in sides.items()}
-            measured = interleaved(timed, options.rounds)
-            rows += [{"model": model, "size": size, "way": name, "ms": value} for name, value in measured.items()]
-            print(*rows[-len(measured) :], sep="\n", flush=True)
+            calls = variants(net, torch.rand(1, 3, height, width, device=device()), options.scale, bf16)
+            for call in calls.values():
+                call()
+            measurements = {name: partial(milliseconds, call) for name, call in calls.items()}
+            medians = interleaved(measurements, options.rounds)
+            rows += [{"model": model, "size": size, "way": name, "ms": value} for name, value in medians.items()]
+            print(*rows[-len(medians) :], sep="\n", flush=True)
     save("infer", rows, scale=options.scale)
 
 

@@ -1,10 +1,10 @@
-"""What bfloat16 changes in the results of `sr predict`, for every network that ships with sr.
+"""The effect of bfloat16 on the results of `sr predict`, for every network that ships with sr.
 
 python -m scripts.bench.precision            # seconds on two cores; writes benchmarks/precision.json
 python -m scripts.bench.precision --data Set5
 
-The demo photographs, or the images of a folder, are shrunk by MATLAB's bicubic and enlarged in both precisions; PSNR is
-that of protocol y.
+The demo photographs, or the images of a folder, are downscaled like MATLAB's bicubic and enlarged in both precisions;
+PSNR follows protocol y.
 """
 
 import argparse
@@ -23,22 +23,22 @@ from sr.inference.enlarger import PRECISIONS, Enlarger
 from sr.metrics import score
 from sr.weights import zoo
 
-_COMPARED = [precision for precision in PRECISIONS if precision != "auto"]
+_PRECISIONS = [precision for precision in PRECISIONS if precision != "auto"]
 
 
 def compare(name: str, scale: int, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-    """Enlarge pairs of (input, target) in both precisions; means over the images."""
-    psnr: dict[str, list[float]] = {precision: [] for precision in _COMPARED}
-    moved, furthest = [], 0
-    models: dict[str, Enlarger] = {precision: load(name, scale, precision=precision) for precision in _COMPARED}
+    """Enlarge the inputs of (input, target) pairs in both precisions; a row of means over the images."""
+    psnr: dict[str, list[float]] = {precision: [] for precision in _PRECISIONS}
+    moved_shares, furthest_level = [], 0
+    models: dict[str, Enlarger] = {precision: load(name, scale, precision=precision) for precision in _PRECISIONS}
     for lr, hr in pairs:
-        outs = []
+        outputs = []
         for precision, model in models.items():
-            outs.append(model(lr))
-            psnr[precision].append(score(to_float(outs[-1])[None], to_float(hr)[None], "y", scale)["psnr"].item())
-        change = (outs[0].int() - outs[1].int()).abs()
-        moved.append((change > 0).float().mean().item())
-        furthest = max(furthest, int(change.max()))
+            outputs.append(model(lr))
+            psnr[precision].append(score(to_float(outputs[-1])[None], to_float(hr)[None], "y", scale)["psnr"].item())
+        change = (outputs[0].int() - outputs[1].int()).abs()
+        moved_shares.append((change > 0).float().mean().item())
+        furthest_level = max(furthest_level, int(change.max()))
     means = {precision: statistics.mean(values) for precision, values in psnr.items()}
     changes = [low - full for full, low in zip(*psnr.values(), strict=True)]
     return {
@@ -47,8 +47,8 @@ def compare(name: str, scale: int, pairs: list[tuple[Tensor, Tensor]]) -> dict[s
         **{f"PSNR {precision}": mean for precision, mean in means.items()},
         "change dB": statistics.mean(changes),
         "largest change dB": max(map(abs, changes)),
-        "values moved %": 100 * statistics.mean(moved),
-        "furthest, levels": furthest,
+        "values moved %": 100 * statistics.mean(moved_shares),
+        "furthest, levels": furthest_level,
     }
 
 

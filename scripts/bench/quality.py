@@ -1,4 +1,4 @@
-"""What each speed option costs in quality: the same runs with and without it.
+"""The effect of each speed option on quality: the same runs with and without it.
 
 python -m scripts.bench.quality          # about 45 minutes on two cores; writes benchmarks/quality.json
 
@@ -47,9 +47,9 @@ def main() -> None:
                     )  # fmt: skip
                     scores[way].append(result.scores[Part.VAL]["psnr"].mean)
             for way, psnr in scores.items():
-                change = [value - reference for value, reference in zip(psnr, scores["float32"], strict=True)]
+                changes = [value - reference for value, reference in zip(psnr, scores["float32"], strict=True)]
                 row = {"model": model, "loss": loss, "way": way, "psnr": statistics.mean(psnr)}
-                rows.append(row | {"change dB": statistics.mean(change), "largest change dB": max(map(abs, change))})
+                rows.append(row | {"change dB": statistics.mean(changes), "largest change dB": max(map(abs, changes))})
                 print(rows[-1], flush=True)
     save("quality", rows, seeds=options.seeds, epochs=options.epochs)
 

@@ -1,4 +1,4 @@
-"""Compare two searches: how much of the first one's compute does the other need to reach the same score?
+"""Compare two searches: how much of the first one's compute does the second need to reach the same score?
 
 python -m scripts.bench.searches runs/espcn_search runs/espcn_tpe --plot docs/search.svg
 """
@@ -17,7 +17,7 @@ from sr.runs.schema import read_result
 
 
 def finished(folder: Path) -> list[FrozenTrial]:
-    """The trials of a search that have ended, in that order."""
+    """The finished trials of a search, in the order in which they finished."""
     with open_search(folder) as study:
         trials = [trial for trial in study.trials if trial.datetime_complete is not None]
     return sorted(trials, key=lambda trial: trial.datetime_complete or 0)
@@ -29,7 +29,7 @@ def seconds(trial: FrozenTrial) -> float:
 
 
 def work(folder: Path, trial: FrozenTrial) -> float:
-    """Cost of a trial on any machine: multiply-adds of its network times the epochs that it trained."""
+    """Machine-independent cost of a trial: multiply-adds of its network times trained epochs."""
     result = read_result(folder / f"trial_{trial.number:04d}")
     return float(result.multiply_adds if result else 0) * (trial.last_step or 0)
 
@@ -60,9 +60,9 @@ def main() -> None:
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         best = max(complete, key=lambda trial: trial.value or 0)
         minutes = sum(seconds(trial) for trial in trials) / 60
-        whole = statistics.median(seconds(trial) for trial in complete)
+        median_seconds = statistics.median(seconds(trial) for trial in complete)
         print(f"{folder.name}: {len(trials)} trials, {len(complete)} complete, {minutes:.1f} minutes of trials")
-        print(f"  median of a complete one {whole:.1f} s; best {best.value:.5f}, trial {best.number}: {best.params}")
+        print(f"  complete: median {median_seconds:.1f} s; best {best.value:.5f}, trial {best.number}: {best.params}")
         curves.append(best_so_far(folder, trials))
     total, target = curves[0][-1]
     reached = [(number, spent) for number, (spent, value) in enumerate(curves[1], 1) if value >= target]

@@ -16,7 +16,7 @@ from lightning import Callback
 
 from scripts.bench.timing import interleaved, save
 
-ROOT = Path(__file__).parents[2]  # from where a run can import this module
+ROOT = Path(__file__).parents[2]  # working folder from which a run can import this module
 TRAIN = (sys.executable, "-m", "sr.train")
 COMMANDS = {
     "python -c pass": (sys.executable, "-c", "pass"),
@@ -32,7 +32,7 @@ class Stop(Callback):
     """End the process after the first step."""
 
     def on_train_batch_end(self, *arguments: Any) -> None:
-        """Exit at once: what follows is not start-up."""
+        """Exit immediately, since the rest is not start-up."""
         sys.stdout.flush()
         raise SystemExit(0)
 
@@ -63,8 +63,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    sides = {name: partial(seconds, command) for name, command in COMMANDS.items()}
-    medians = interleaved({**sides, FIRST_STEP: first_step}, options.rounds)
+    measurements = {name: partial(seconds, command) for name, command in COMMANDS.items()}
+    medians = interleaved({**measurements, FIRST_STEP: first_step}, options.rounds)
     save("start", [{"command": name, "seconds": value} for name, value in medians.items()])
 
 

@@ -26,22 +26,22 @@ from sr.runs.schema import RunResult, read_result
 RESULTS = Path(__file__).parents[2] / "benchmarks"
 
 
-def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Measure every side once per round, so that a slow minute slows all alike; the median of each side."""
-    values: dict[str, list[float]] = {name: [] for name in sides}
+def interleaved(measurements: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Take every measurement once per round, so that a slow minute affects all alike; the median of each."""
+    values: dict[str, list[float]] = {name: [] for name in measurements}
     for _ in range(rounds):
-        for name, measure in sides.items():
+        for name, measure in measurements.items():
             values[name].append(measure())
-    return {name: statistics.median(measured) for name, measured in values.items()}
+    return {name: statistics.median(results) for name, results in values.items()}
 
 
 def rate(step: Callable[[], int], seconds: float) -> float:
-    """Sum of what ``step`` returns, per second, over at least ``seconds`` and two steps, after one that warms up."""
+    """Sum of the values of ``step`` per second, over at least ``seconds`` and two steps, after a warm-up step."""
     step()
-    done, steps, start = 0, 0, time.perf_counter()
+    total, steps, start = 0, 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds or steps < 2:
-        done, steps = done + step(), steps + 1
-    return done / elapsed
+        total, steps = total + step(), steps + 1
+    return total / elapsed
 
 
 @contextmanager
@@ -84,12 +84,12 @@ def machine() -> dict[str, Any]:
     return asdict(environment()) | {"cores": os.cpu_count(), "precision_auto": precision("auto"), "load": load}
 
 
-def save(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
+def save(name: str, rows: list[dict[str, Any]], **extra: Any) -> None:
     """Print rows as a table and write them, with the machine, as ``benchmarks/NAME.json``."""
-    head = tuple(rows[0])
-    table = [head, *(tuple(_cell(row.get(column)) for column in head) for row in rows)]
+    header = tuple(rows[0])
+    table = [header, *(tuple(_cell(row.get(column)) for column in header) for row in rows)]
     print("\n".join(aligned(table)))
-    text = json.dumps({"rows": rows, **more, "machine": machine()}, indent=2)
+    text = json.dumps({"rows": rows, **extra, "machine": machine()}, indent=2)
     RESULTS.mkdir(exist_ok=True)
     write_text(RESULTS / f"{name}.json", text + "\n")
     print(f"written: {RESULTS / f'{name}.json'}")

@@ -1,9 +1,9 @@
-"""Several small networks on one device: in turn, stacked into one, or each in its own process.
+"""Several small networks on one device, trained in turn, stacked into one, or each in its own process.
 
 python -m scripts.bench.together         # about 2 minutes on two cores; writes benchmarks/together.json
 
-ESPCN, batches of 16 crops of 96x96, Adam; training steps of all networks per second, so that larger is better. Stacked:
-each parameter of all networks in one tensor, and torch.func.vmap over them, as for the folds of one cell.
+ESPCN, batches of 16 crops of 96x96, Adam; training steps of all networks per second, so larger is better. Stacked: one
+tensor holds a parameter of all networks, and torch.func.vmap maps over them, as for the folds of one cell.
 """
 
 import argparse
@@ -30,14 +30,14 @@ def batch() -> tuple[Tensor, Tensor]:
     return lr, hr
 
 
-def wait() -> None:
-    """Wait until the GPU is done."""
+def synchronize() -> None:
+    """Wait for the GPU to finish."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def in_turn(count: int) -> Callable[[], int]:
-    """A step of each network, one after the other; it returns how many."""
+    """A function that makes a step of each network in turn and returns their number."""
     nets = [ESPCN().to(device(), memory_format=torch.channels_last) for _ in range(count)]  # type: ignore[call-overload]
     optimizers = [torch.optim.Adam(net.parameters()) for net in nets]
     lr, hr = batch()
@@ -47,14 +47,14 @@ def in_turn(count: int) -> Callable[[], int]:
             optimizer.zero_grad()
             F.mse_loss(net(lr), hr).backward()
             optimizer.step()
-        wait()
+        synchronize()
         return count
 
     return step
 
 
 def stacked(count: int) -> Callable[[], int]:
-    """A step of all networks at once; it returns how many."""
+    """A function that makes a step of all networks at once and returns their number."""
     nets: list[nn.Module] = [ESPCN().to(device()) for _ in range(count)]
     parameters, buffers = stack_module_state(nets)
     skeleton = copy.deepcopy(nets[0]).to("meta")
@@ -68,31 +68,31 @@ def stacked(count: int) -> Callable[[], int]:
         optimizer.zero_grad()
         vmap(loss)(parameters, buffers).sum().backward()
         optimizer.step()
-        wait()
+        synchronize()
         return count
 
     return step
 
 
-def worker(threads: int, seconds: float, start: Any, done: Any) -> None:
-    """Train one network in this process, and put its steps per second into ``done``."""
+def worker(threads: int, seconds: float, start: Any, speeds: Any) -> None:
+    """Train one network in this process, and put its steps per second into ``speeds``."""
     torch.set_num_threads(threads)
     step = in_turn(1)
     step()
     start.wait()
-    done.put(rate(step, seconds))
+    speeds.put(rate(step, seconds))
 
 
 def processes(count: int, seconds: float) -> float:
     """Steps per second of ``count`` processes that share the cores."""
     context = multiprocessing.get_context("spawn")
-    start, done = context.Barrier(count), context.Queue()
+    start, speeds = context.Barrier(count), context.Queue()
     threads = max(1, (os.cpu_count() or 1) // count)
-    running = [context.Process(target=worker, args=(threads, seconds, start, done)) for _ in range(count)]
-    for process in running:
+    workers = [context.Process(target=worker, args=(threads, seconds, start, speeds)) for _ in range(count)]
+    for process in workers:
         process.start()
-    total = sum(done.get() for _ in running)
-    for process in running:
+    total = sum(speeds.get() for _ in workers)
+    for process in workers:
         process.join()
     return float(total)
 
@@ -106,11 +106,11 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for count in options.counts:
-        one_by_one, at_once = in_turn(count), stacked(count)
+        in_turn_step, stacked_step = in_turn(count), stacked(count)
         speeds = interleaved(
             {
-                "in turn": lambda: rate(one_by_one, options.seconds),  # noqa: B023
-                "stacked": lambda: rate(at_once, options.seconds),  # noqa: B023
+                "in turn": lambda: rate(in_turn_step, options.seconds),  # noqa: B023
+                "stacked": lambda: rate(stacked_step, options.seconds),  # noqa: B023
                 "processes": lambda: processes(count, options.seconds),  # noqa: B023
             },
             options.rounds,

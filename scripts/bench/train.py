@@ -1,9 +1,9 @@
-"""Training speed, compared with the origin project's loop and with a good plain loop.
+"""Training speed, compared with the origin project's loop and with a good plain PyTorch loop.
 
 python -m scripts.bench.train            # about 15 minutes on two cores; writes benchmarks/train.json
 
-For each network with MSE and with VGG features (random ones: they cost the same), in images of 256x256 pixels per
-second (a crop of 96x96 counts as its share of one):
+For each network with MSE and with VGG features (random ones, which cost the same), in images of 256x256 pixels per
+second (a crop of 96x96 counts as its share of an image):
 
 - origin: one whole image per step, decoded at each step, float32, PSNR and SSIM by scikit-image at each step; the VGG
   loss on both images resized to 224.
@@ -33,21 +33,21 @@ from scripts.bench.timing import composed, device, interleaved, machine, photogr
 NETWORKS = ("espcn", "autoencoder", "vdsr")
 LOSSES = {"mse": ["loss=mse"], "vgg": ["loss=vgg", "vgg_weights=random"]}
 SIDE, PATCH, BATCH = 256, 96, 16
-CROP = (PATCH / SIDE) ** 2  # of an image
+CROP_SHARE = (PATCH / SIDE) ** 2  # of the area of an image
 
-Built = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
+Components = tuple[nn.Module, nn.Module, torch.optim.Optimizer]
 
 
-def parts(*overrides: str) -> Built:
+def build(*overrides: str) -> Components:
     """The network, loss and optimizer of a config, on the device."""
     with composed(*overrides) as config:
         net = instantiate(config.model).to(device())
         return net, instantiate(config.loss).to(device()), instantiate(config.optimizer)(net.parameters())
 
 
-def step(built: Built, lr: Tensor, hr: Tensor, bf16: bool = False) -> Tensor:
+def step(components: Components, lr: Tensor, hr: Tensor, bf16: bool = False) -> Tensor:
     """Train for one step; returns the output."""
-    net, loss, optimizer = built
+    net, loss, optimizer = components
     with torch.autocast(lr.device.type, torch.bfloat16) if bf16 else nullcontext():
         sr: Tensor = net(lr)
         value = loss(sr, hr)
@@ -72,16 +72,16 @@ def tensor(image: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
-def origin(files: list[Path], loss_overrides: list[str], model: str) -> Callable[[], int]:
-    """A step of the origin project's loop; it returns the number of images."""
+def origin_loop(files: list[Path], loss_overrides: list[str], model: str) -> Callable[[], int]:
+    """A function that makes a step of the origin project's loop and returns the number of images."""
     resize = ["loss.resize=224"] if "loss=vgg" in loss_overrides else []
     network = {"espcn": "espcn_origin", "autoencoder": "autoencoder_origin"}.get(model, model)
-    built = parts("experiment=origin", f"model={network}", *loss_overrides, *resize)
+    components = build("experiment=origin", f"model={network}", *loss_overrides, *resize)
     remaining = cycle(files)
 
     def train_step() -> int:
         lr, hr = decode(next(remaining))
-        sr = step(built, tensor(lr)[None].to(device()), tensor(hr)[None].to(device()))
+        sr = step(components, tensor(lr)[None].to(device()), tensor(hr)[None].to(device()))
         out = sr.detach()[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
         peak_signal_noise_ratio(hr, out, data_range=1.0)
         structural_similarity(hr, out, channel_axis=2, data_range=1.0)
@@ -109,9 +109,9 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         return tensor(lr[square][:, :: -1 if flip else 1]), tensor(hr[square][:, :: -1 if flip else 1])
 
 
-def plain(files: list[Path], loss_overrides: list[str], model: str) -> Callable[[], int]:
-    """A step of a good plain loop; it returns the number of crops."""
-    built = parts(f"model={model}", *loss_overrides)
+def plain_loop(files: list[Path], loss_overrides: list[str], model: str) -> Callable[[], int]:
+    """A function that makes a step of a good plain loop and returns the number of crops."""
+    components = build(f"model={model}", *loss_overrides)
     loader = DataLoader(Crops(files), BATCH, shuffle=True, num_workers=2, persistent_workers=True, drop_last=True)
 
     def endless() -> Iterator[list[Tensor]]:
@@ -122,27 +122,27 @@ def plain(files: list[Path], loss_overrides: list[str], model: str) -> Callable[
 
     def train_step() -> int:
         lr, hr = next(batches)
-        step(built, lr.to(device()), hr.to(device()))
+        step(components, lr.to(device()), hr.to(device()))
         return BATCH
 
     return train_step
 
 
-def bare(loss_overrides: list[str], model: str, bf16: bool) -> Callable[[], int]:
-    """A step of sr without loading; it returns the number of crops."""
-    built = parts(f"model={model}", *loss_overrides)
-    built[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def bare_loop(loss_overrides: list[str], model: str, bf16: bool) -> Callable[[], int]:
+    """A function that makes a step of sr without loading and returns the number of crops."""
+    components = build(f"model={model}", *loss_overrides)
+    components[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     lr, hr = (torch.rand(BATCH, 3, PATCH, PATCH, device=device()) for _ in range(2))
 
     def train_step() -> int:
-        step(built, lr, hr, bf16)
+        step(components, lr, hr, bf16)
         return BATCH
 
     return train_step
 
 
-def framework(root: Path, loss_overrides: list[str], model: str, steps: int) -> float:
-    """Crops per second of a run of ``steps`` steps."""
+def sr_speed(root: Path, loss_overrides: list[str], model: str, steps: int) -> float:
+    """Crops per second of a run of sr with ``steps`` steps."""
     result = run(
         "data=isr", f"data.root={root}", f"model={model}", *loss_overrides, f"data.patch={PATCH}",
         f"data.batch_size={BATCH}", "data.test_share=0", "data.repeat=100", "data.train_scored=0",
@@ -156,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=NETWORKS)
     parser.add_argument("--losses", nargs="+", default=list(LOSSES), choices=list(LOSSES))
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=6.0, help="seconds of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     bf16 = machine()["precision_auto"] == "bf16-mixed"
@@ -173,15 +173,19 @@ def main() -> None:
 def measure(
     root: Path, files: list[Path], model: str, loss: list[str], options: argparse.Namespace, bf16: bool
 ) -> dict[str, float]:
-    """Images per second of each loop, and sr's as multiples of the others."""
-    origin_step, plain_step, bare_step = origin(files, loss, model), plain(files, loss, model), bare(loss, model, bf16)
+    """Images per second of each loop, and ratios of sr's speed to the others."""
+    origin_step, plain_step, bare_step = (
+        origin_loop(files, loss, model),
+        plain_loop(files, loss, model),
+        bare_loop(loss, model, bf16),
+    )
     steps = max(4, round(options.seconds * rate(bare_step, options.seconds) / BATCH))
     speeds = interleaved(
         {
             "origin": lambda: rate(origin_step, options.seconds),
-            "plain": lambda: rate(plain_step, options.seconds) * CROP,
-            "bare": lambda: rate(bare_step, options.seconds) * CROP,
-            "sr": lambda: framework(root, loss, model, steps) * CROP,
+            "plain": lambda: rate(plain_step, options.seconds) * CROP_SHARE,
+            "bare": lambda: rate(bare_step, options.seconds) * CROP_SHARE,
+            "sr": lambda: sr_speed(root, loss, model, steps) * CROP_SHARE,
         },
         options.rounds,
     )

@@ -3,9 +3,9 @@
 sudo python -m scripts.campaigns.fill_disks        # about 5 minutes; mounts a tmpfs; writes benchmarks/full_disks.json
 
 Each disk is a little larger than the one before, so that it fills up at a different write: a log, a picture, a curve, a
-checkpoint, the result. The run has to end with exit code 2 and a one-line message, and every checkpoint on the disk has
-to be complete. After the disk has grown, the same command has to give the same result as without the full disk. The
-exit code is 1 if not.
+checkpoint, the result. The run must exit with code 2 and a one-line message, and every checkpoint on the disk must be
+complete. After the disk has been enlarged, the same command must give the same result as on a large disk. Otherwise the
+exit code is 1.
 """
 
 import argparse
@@ -32,8 +32,8 @@ def needed_kib(folder: Path) -> int:
 def main() -> None:
     """Fill each disk, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--disks", type=int, default=12, help="how many sizes are tried")
-    parser.add_argument("--smallest", type=int, default=16, help="KiB of the smallest disk")
+    parser.add_argument("--disks", type=int, default=12, help="number of disk sizes")
+    parser.add_argument("--smallest", type=int, default=16, help="size of the smallest disk in KiB")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:

@@ -1,11 +1,11 @@
-"""Damage image files in thousands of ways and read each as a data set would and as sr predict would.
+"""Damage image files in thousands of ways and read each like a data set and like sr predict.
 
 python -m scripts.campaigns.fuzz_images    # 20,000 files, some minutes on two cores; writes benchmarks/fuzz.json
 python -m scripts.campaigns.fuzz_images --files 200000 --seed 1
 
-Every file has to be read as an image of the size that its header says, or be refused in one line that names it, within
-seconds and within a worker's memory. Anything else is a failure: another exception, a line break, a hang, a worker that
-dies. Files that fail are kept in a folder. The exit code is 1 if any does.
+Every file must be read as an image of the size in its header or be refused in one line that names it, within seconds
+and a limit of memory. Anything else is a failure: another exception, a line break, a hang, a worker that dies. Failing
+files are kept in a folder, and the exit code is 1.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from rich.progress import Progress
 from scripts.bench.timing import save
 from tests.support.damaged_images import damaged, intact_images
 
-MEMORY = 3 << 30  # bytes of addresses that a worker may have beyond those it starts with
-TIMEOUT = 30.0  # seconds for one file: a header may claim the 200 million pixels that are allowed
+MEMORY = 3 << 30  # bytes of address space that a worker may add after its start
+TIMEOUT = 30.0  # seconds per file: a header may claim the 200 million pixels that are allowed
 _START_TIMEOUT = 60.0  # seconds that a worker may take to start
-_PIXELS = 4_000_000  # that sr predict may read, as in the demo
-_BATCH = 100  # files that a worker is given at a time
+_PIXELS = 4_000_000  # limit of sr predict, as in the demo
+_BATCH = 100  # files that a worker receives at a time
 
 
 def content_of(seed: int, number: int) -> tuple[str, bytes]:
@@ -40,10 +40,10 @@ def content_of(seed: int, number: int) -> tuple[str, bytes]:
 
 
 def read_both(content: bytes, path: Path) -> Counter[str]:
-    """Read a file in both ways; how each ended.
+    """Read a file in both ways and count how each ended.
 
     Raises:
-        Exception: whatever is neither an image nor a refusal of ours.
+        Exception: if the file is neither read nor refused.
     """
     from sr.io.images import ImageFileError, image_size, is_gray, read_image
     from sr.io.pictures import read_picture
@@ -69,31 +69,31 @@ def read_both(content: bytes, path: Path) -> Counter[str]:
 
 def _work(pipe: Connection, seed: int, folder: Path) -> None:
     """Read the files whose numbers arrive; send a message before and after each, and after each batch."""
-    read_both(intact_images()["png 16-bit"], folder / "first.png")  # what is imported now does not count as memory
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    read_both(intact_images()["png 16-bit"], folder / "first.png")  # import everything before measuring memory
+    used_memory = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used_memory + MEMORY, used_memory + MEMORY))
     path = folder / f"{id(pipe)}.png"
     while (numbers := pipe.recv()) is not None:
         for number in numbers:
-            pipe.send(("begun", number, None))
+            pipe.send(("started", number, None))
             _, content = content_of(seed, number)
             start = time.perf_counter()
             try:
                 result: Any = (read_both(content, path), time.perf_counter() - start)
             except BaseException as error:
                 result = f"{type(error).__name__}: {error}"
-            pipe.send(("ended", number, result))
-        pipe.send(("free", 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+            pipe.send(("finished", number, result))
+        pipe.send(("idle", 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
 class _Worker:
-    """A process, the files that it still has to read, and when its file has to be done."""
+    """A process, the files that it has yet to read, and the deadline of the current one."""
 
     def __init__(self, seed: int, folder: Path, numbers: list[int]) -> None:
-        self.pipe, theirs = Pipe()
-        self.process = Process(target=_work, args=(theirs, seed, folder), daemon=True)
+        self.pipe, worker_pipe = Pipe()
+        self.process = Process(target=_work, args=(worker_pipe, seed, folder), daemon=True)
         self.process.start()
-        theirs.close()
+        worker_pipe.close()
         self.give(numbers)
         self.deadline = time.monotonic() + _START_TIMEOUT + TIMEOUT
 
@@ -109,12 +109,12 @@ class _Worker:
 
 
 class Campaign:
-    """Workers that read damaged files, and what became of each file."""
+    """Workers that read damaged files, and the results."""
 
     def __init__(self, files: int, seed: int, folder: Path, keep: Path) -> None:
         """Read files 0 to ``files`` - 1 of a seed in ``folder``; keep those that fail in ``keep``."""
         self.seed, self.folder, self.keep = seed, folder, keep
-        self.left = list(range(files))
+        self.remaining = list(range(files))
         self.endings: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.seconds: dict[int, float] = {}
@@ -122,37 +122,37 @@ class Campaign:
         self.memory = 0.0  # MB
 
     def run(self, workers: int, progress: Progress) -> None:
-        """Read all files in so many processes; one that dies or hangs is replaced."""
-        bar = progress.add_task("files", total=len(self.left))
-        running = [self._start() for _ in range(workers)]
-        while running:
-            ready = wait([worker.pipe for worker in running], timeout=1)
-            for worker in list(running):
+        """Read all files in several processes, replacing those that die or hang."""
+        bar = progress.add_task("files", total=len(self.remaining))
+        pool = [self._start() for _ in range(workers)]
+        while pool:
+            ready = wait([worker.pipe for worker in pool], timeout=1)
+            for worker in list(pool):
                 alive = self._receive(worker) if worker.pipe in ready else not worker.is_late
                 if not alive:
-                    running.remove(worker)
+                    pool.remove(worker)
                     if worker.waiting:
-                        self._bury(worker)
-                    if self.left:
-                        running.append(self._start())
+                        self._record_loss(worker)
+                    if self.remaining:
+                        pool.append(self._start())
             progress.update(bar, completed=self.kinds.total())
 
     def _start(self) -> _Worker:
         return _Worker(self.seed, self.folder, self._batch())
 
     def _batch(self) -> list[int]:
-        batch, self.left = self.left[:_BATCH], self.left[_BATCH:]
+        batch, self.remaining = self.remaining[:_BATCH], self.remaining[_BATCH:]
         return batch
 
     def _receive(self, worker: _Worker) -> bool:
-        """Handle a message of a worker; False if it has ended."""
+        """Handle a message of a worker; False if it has exited."""
         try:
-            what, number, result = worker.pipe.recv()
+            state, number, result = worker.pipe.recv()
         except (EOFError, OSError):
             return False
-        if what == "begun":
+        if state == "started":
             worker.deadline = time.monotonic() + TIMEOUT
-        elif what == "free":
+        elif state == "idle":
             self.memory = max(self.memory, result)
             worker.give(self._batch())
             return bool(worker.waiting)
@@ -166,14 +166,14 @@ class Campaign:
                 self.seconds[number] = result[1]
         return True
 
-    def _bury(self, worker: _Worker) -> None:
-        """Record what a worker was doing when it died or hung, and give back what it had not begun."""
+    def _record_loss(self, worker: _Worker) -> None:
+        """Record the file at which a worker died or hung, and requeue the files that it had not started."""
         hung = worker.is_late
         worker.process.kill()
         worker.process.join()
         ending = "hang" if hung else "worker died"
         self._fail(worker.waiting[0], ending, ending if hung else f"{ending} ({worker.process.exitcode})")
-        self.left[:0] = worker.waiting[1:]
+        self.remaining[:0] = worker.waiting[1:]
 
     def _fail(self, number: int, ending: str, reason: str) -> None:
         name, content = content_of(self.seed, number)
@@ -200,10 +200,10 @@ class Campaign:
 def main() -> None:
     """Damage and read the files, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=20_000, help="how many are damaged")
-    parser.add_argument("--seed", type=int, default=0, help="of the damages")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read")
-    parser.add_argument("--keep", type=Path, default=Path("runs", "fuzz"), help="folder for files that fail")
+    parser.add_argument("--files", type=int, default=20_000, help="number of damaged files")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the damage")
+    parser.add_argument("--workers", type=int, default=2, help="number of reading processes")
+    parser.add_argument("--keep", type=Path, default=Path("runs", "fuzz"), help="folder for failing files")
     options = parser.parse_args()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Progress(transient=True) as progress:

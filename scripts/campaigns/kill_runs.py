@@ -1,13 +1,13 @@
-"""Kill training again and again, restart it by the same command, and compare the result with an undisturbed run.
+"""Kill training repeatedly, restart it with the same command, and compare the result with an undisturbed run.
 
 python -m scripts.campaigns.kill_runs              # about 20 minutes on two cores; writes benchmarks/kills.json
 python -m scripts.campaigns.kill_runs --kinds run --kills 5
 
 Each round trains small networks in a fresh folder: one run, two folds, a grid, a grid whose cells run in parallel, or a
 search. The command is killed at random moments (while it starts, trains, validates or writes a file), mostly by
-SIGKILL, sometimes by SIGTERM, and given again until it ends by itself. Both folders must then hold the same: the last
-and the best checkpoint bit for bit (weights, optimizer, schedule, averages, random states), the tables and the curves
-of TensorBoard apart from their times, and the trials of a search. The exit code is 1 if anything differs.
+SIGKILL, sometimes by SIGTERM, and repeated until it finishes. Both folders must then have the same contents: the last
+and the best checkpoint bit for bit (weights, optimizer, schedule, averages, random states), the tables and TensorBoard
+curves except for their times, and the trials of a search. The exit code is 1 if anything differs.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tests.support.run_differences import differences
 def kill_rounds(
     kind: str, root: Path, kills: int, kills_per_round: int, rng: random.Random, progress: Progress, bar: TaskID
 ) -> dict[str, Any]:
-    """Kill the training of a kind ``kills`` times in all; a row of the table."""
+    """Kill training of this kind ``kills`` times in total; returns a row of the table."""
     undisturbed = root.parent / f"{kind} undisturbed"
     run_to_end(training_command(kind, root, undisturbed), undisturbed)
     interrupted: Counter[str] = Counter()
@@ -40,9 +40,9 @@ def kill_rounds(
             interrupted[moment] += 1
             progress.advance(bar)
         rounds += 1
-        different = differences(undisturbed, folder)
-        equal += not different
-        for difference in different:
+        run_differences = differences(undisturbed, folder)
+        equal += not run_differences
+        for difference in run_differences:
             progress.console.print(f"{folder.name}: differs in {difference}", markup=False)
     row = {"what": kind, "rounds": rounds, "kills": interrupted.total(), "rounds that ended equal": equal}
     return row | {"hit while": dict(sorted(interrupted.items()))}
@@ -51,10 +51,10 @@ def kill_rounds(
 def main() -> None:
     """Kill each kind of training, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), help="of training")
-    parser.add_argument("--kills", type=int, default=105, help="in all")
-    parser.add_argument("--each", type=int, default=5, help="kills in a round")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), help="kinds of training")
+    parser.add_argument("--kills", type=int, default=105, help="total number of kills")
+    parser.add_argument("--each", type=int, default=5, help="kills per round")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     share = -(-options.kills // len(options.kinds))

@@ -1,10 +1,9 @@
-"""Give `sr predict` checkpoints and exported networks that were made to harm, and check that it refuses each.
+"""Give `sr predict` malicious checkpoints and exported networks, and check that it refuses each.
 
 python -m scripts.campaigns.try_hostile_files            # half a minute; writes benchmarks/hostile.json
 
-Every file is loaded in a process of its own with limited memory. It has to be refused within seconds, with exit code 2
-and one line that names it, and no program in it may have run: it would write a marker file. The exit code is 1
-otherwise.
+Every file is loaded in a new process with limited memory. It must be refused within seconds, with exit code 2 and one
+line that names it, and no code in it may run: it would write a marker file. Otherwise the exit code is 1.
 """
 
 import argparse
@@ -32,13 +31,13 @@ from sr.cli import main as sr_main
 from tests.support.hostile.checkpoints import weights
 from tests.support.hostile.files import MAKERS, hostile_files
 
-MEMORY = 8 << 30  # bytes of addresses beyond those a process starts with; ONNX Runtime may take four
+MEMORY = 8 << 30  # bytes of address space beyond that at the start; ONNX Runtime may use half
 TIMEOUT = 30.0  # seconds
 _REFUSED = 2  # exit code
 
 
 def _predict(results: Connection, model: Path, image: Path) -> None:
-    """Run `sr predict` and send its exit code, its standard error, and the memory that it took, in MB."""
+    """Run `sr predict` and send its exit code, its standard error, and its memory in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -49,8 +48,8 @@ def _predict(results: Connection, model: Path, image: Path) -> None:
     with redirect_stderr(text):
         try:
             sr_main(["predict", str(image), "-m", str(model), "-o", f"{image}.big.png", "--force"])
-        except SystemExit as end:
-            code = end.code
+        except SystemExit as error:
+            code = error.code
         except BaseException as error:
             code = f"{type(error).__name__}: {error}"
     results.send((code, text.getvalue(), _peak_memory() - before))
@@ -68,13 +67,13 @@ def try_file(model: Path, image: Path) -> tuple[object, str, float, float]:
     Returns:
         Exit code, or what happened instead; standard error; seconds; MB of memory.
     """
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=_predict, args=(theirs, model, image))
+    parent_pipe, child_pipe = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=_predict, args=(child_pipe, model, image))
     start = time.perf_counter()
     process.start()
-    theirs.close()
+    child_pipe.close()
     try:
-        code, text, memory = ours.recv() if ours.poll(TIMEOUT) else ("hung", "", 0.0)
+        code, text, memory = parent_pipe.recv() if parent_pipe.poll(TIMEOUT) else ("hung", "", 0.0)
     except EOFError:
         process.join()
         code, text, memory = f"ended by {signal.Signals(-(process.exitcode or 0)).name}", "", 0.0
@@ -85,7 +84,7 @@ def try_file(model: Path, image: Path) -> tuple[object, str, float, float]:
 
 
 def try_all(folder: Path) -> Iterator[dict[str, Any]]:
-    """Try every hostile file; a row for each."""
+    """Try every hostile file; yields a row for each."""
     marker, image = folder / "marker", folder / "image.png"
     files = folder / "files"
     files.mkdir()
@@ -102,7 +101,7 @@ def try_all(folder: Path) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Try every file, print a table and write it."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    warnings.simplefilter("ignore")  # torch's, of the tensors in the files
+    warnings.simplefilter("ignore")  # torch warns of the tensors in the files
     torch.set_num_threads(1)  # threads do not survive a fork
     import onnx  # noqa: F401 - imported before the time of a file is measured
     import onnxruntime  # noqa: F401

@@ -1,8 +1,8 @@
 """Print constraints that pin every requirement of pyproject.toml to the lowest version that it allows.
 
 python -m scripts.release.lowest_versions > lowest.txt && pip install -c lowest.txt -e '.[dev]'
-make lowest                      # the same, then the fast tests, with torch as in constraints.txt
-make lowest TORCH=2.11.0          # with torch's lowest too
+make lowest                      # installs them and runs the fast tests, with torch as in constraints.txt
+make lowest TORCH=2.11.0          # with the lowest torch, too
 """
 
 import argparse
@@ -20,7 +20,7 @@ def lowest_versions(project: Path, torch: str | None = None) -> list[str]:
 
     Args:
         project: the ``pyproject.toml``.
-        torch: version of torch, if not its lowest.
+        torch: version of torch; by default its lowest.
 
     Raises:
         ValueError: for a requirement without a lower bound.
@@ -42,8 +42,10 @@ def lowest_versions(project: Path, torch: str | None = None) -> list[str]:
 def main() -> None:
     """Print the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--project", type=Path, default=PROJECT, metavar="FILE", help="(default: that of sr)")
-    parser.add_argument("--torch", metavar="VERSION", help="of torch (default: its lowest)")
+    parser.add_argument(
+        "--project", type=Path, default=PROJECT, metavar="FILE", help="pyproject.toml to read (default: that of sr)"
+    )
+    parser.add_argument("--torch", metavar="VERSION", help="version of torch (default: its lowest)")
     options = parser.parse_args()
     try:
         print("\n".join(lowest_versions(options.project, options.torch)))

@@ -29,12 +29,12 @@ from sr.report.page import write_report
 from sr.weights.find import Model
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-TOP, LEFT, SIDE = 40, 100, 120  # of the crop: an eye
+TOP, LEFT, SIDE = 40, 100, 120  # the crop shows an eye
 ZOOM = 3
 
 
 def photograph(scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """The photograph shrunk by ``scale`` and the photograph itself, uint8 ``(H, W, 3)``."""
+    """The photograph downscaled by ``scale`` and the photograph itself, uint8 ``(H, W, 3)``."""
     hr = crop_to_multiple(torch.from_numpy(data.chelsea()).permute(2, 0, 1)[None], scale)
     lr = to_uint8(resize(hr.double() / 255, 1 / scale))
     small, large = (image[0].permute(1, 2, 0).numpy() for image in (lr, hr))
@@ -42,7 +42,7 @@ def photograph(scale: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def crop(model: str, path: Path) -> None:
-    """Write a crop enlarged by bicubic, enlarged by the model, and original, each pixel ``ZOOM`` times as large."""
+    """Write a crop enlarged by bicubic, by the model, and of the original, magnified by ``ZOOM``."""
     enlarger = load(model)
     small, large = photograph(enlarger.scale)
     bicubic = Enlarger(Model("bicubic", enlarger.scale))
@@ -58,8 +58,8 @@ def crop(model: str, path: Path) -> None:
 
 
 @contextmanager
-def served(command: list[str], address: str) -> Iterator[str]:
-    """Start a command that serves a page, wait until it answers, and stop it in the end."""
+def serve(command: list[str], address: str) -> Iterator[str]:
+    """Start a command that serves a page, wait until it responds, and finally stop it."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(120):
@@ -74,8 +74,8 @@ def served(command: list[str], address: str) -> Iterator[str]:
         process.wait()
 
 
-def shot(page: Any, path: Path) -> None:
-    """Save a screenshot as a PNG of few colours."""
+def save_screenshot(page: Any, path: Path) -> None:
+    """Save a screenshot as a PNG with 128 colours."""
     page.screenshot(path=path)
     Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
@@ -92,23 +92,23 @@ def main() -> None:
     crop(options.model, FOLDER / "crop.png")
     small = FOLDER / "small.png"
     Image.fromarray(photograph(load(options.model).scale)[0]).save(small)
-    here = Path(sys.executable).parent
+    bin_folder = Path(sys.executable).parent
     with sync_playwright() as running:
         chromium = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1200, "height": 800})
         write_report(options.runs)
         page.goto((options.runs.resolve() / "report.html").as_uri())
-        shot(page, FOLDER / "report.png")
-        board = [str(here / "tensorboard"), "--logdir", str(options.runs), "--port", "6116"]
-        with served(board, "http://127.0.0.1:6116") as address:
+        save_screenshot(page, FOLDER / "report.png")
+        board = [str(bin_folder / "tensorboard"), "--logdir", str(options.runs), "--port", "6116"]
+        with serve(board, "http://127.0.0.1:6116") as address:
             page.goto(f"{address}/#timeseries")
             page.locator("button:has-text('Settings')").first.click()
             page.locator("metrics-filter-input input, metrics-tag-filter input").first.fill("val/(psnr|ssim|gain|loss)")
             page.keyboard.press("Escape")
             page.wait_for_timeout(6000)
-            shot(page, FOLDER / "tensorboard.png")
-        demo = [str(here / "sr"), "demo", "--runs", str(options.runs), "--port", "7866"]
-        with served(demo, "http://127.0.0.1:7866") as address:
+            save_screenshot(page, FOLDER / "tensorboard.png")
+        demo = [str(bin_folder / "sr"), "demo", "--runs", str(options.runs), "--port", "7866"]
+        with serve(demo, "http://127.0.0.1:7866") as address:
             page.goto(address)
             page.locator("#model input").click()
             page.get_by_role("option", name=options.model, exact=True).click()
@@ -117,7 +117,7 @@ def main() -> None:
             page.locator("#enlarge").click()
             page.locator("#slider img").first.wait_for(timeout=60_000)
             page.wait_for_timeout(1500)
-            shot(page, FOLDER / "demo.png")
+            save_screenshot(page, FOLDER / "demo.png")
         chromium.close()
     small.unlink()
 

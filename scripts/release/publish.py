@@ -40,7 +40,7 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
     """Score the best checkpoint of a run and write ``NAME.safetensors`` and ``NAME.json`` to `sr.weights.zoo`.
 
     Raises:
-        UserError: if the run is not done, or does not beat bicubic clearly.
+        UserError: if the run is not done, or does not clearly beat bicubic.
     """
     result = read_result(run)
     if not result or not result.is_done:
