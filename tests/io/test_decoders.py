@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import torch
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from sr.io.decoders import has_several_frames, open_decoder, remaining_orientation, upright
 from tests.support.images import photograph
@@ -44,8 +45,6 @@ def png_with_exif_last(orientation: int) -> bytes:
 
 
 def png_by_imagemagick(orientation: int) -> bytes:
-    from PIL.PngImagePlugin import PngInfo
-
     data = exif_of(orientation)
     text = PngInfo()
     text.add_text("Raw profile type exif", f"\nexif\n{len(data):8}\n{data.hex()}\n", zip=True)
@@ -56,11 +55,18 @@ def jpeg_with_xmp(orientation: int) -> bytes:
     return encoded("JPEG", xmp=f'<x tiff:Orientation="{orientation}"/>'.encode())
 
 
+def png_with_xmp(orientation: int) -> bytes:
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", f"<tiff:Orientation>{orientation}</tiff:Orientation>")
+    return encoded("PNG", pnginfo=text)
+
+
 FILES: dict[str, Callable[[int], bytes]] = {
     "jpeg": lambda orientation: encoded("JPEG", exif=exif_of(orientation)),
     "jpeg, little-endian": lambda orientation: encoded("JPEG", exif=exif_of(orientation, "<")),
     "jpeg, xmp": jpeg_with_xmp,
     "png": lambda orientation: encoded("PNG", exif=exif_of(orientation)),
+    "png, xmp": png_with_xmp,
     "png, exif last": png_with_exif_last,
     "png, by ImageMagick": png_by_imagemagick,
     "webp": lambda orientation: encoded("WEBP", exif=exif_of(orientation), lossless=True),

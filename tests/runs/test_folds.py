@@ -83,6 +83,7 @@ def test_folds_are_merged_into_one_result_and_one_set_of_tables(
     assert result
     assert (result.status, result.reason) == (Status.DONE, "")
     assert (result.seconds, result.train_seconds) == (21.0, 11.0)
+    assert 0 < result.elapsed_seconds < 600
     assert result.images_per_second == 105.0
     assert result.wait_share == pytest.approx(0.15)
     assert result.ms_per_image == 8.0  # averaged over the folds that were timed

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sr.errors import DivergedError, PrunedError, UserError
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
-from sr.runs.announce import announce
+from sr.runs import announce as announcements
+from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.fit import is_complete
 from sr.runs.objectives import objective
 from sr.runs.record import clear, earlier_run, held_folder, status_of
@@ -227,3 +230,26 @@ def test_objectives_are_mean_scores_and_costs() -> None:
     result.ms_per_image = None
     with pytest.raises(UserError, match="no 'ms_per_image'"):
         objective(result, "ms_per_image")
+
+
+def test_tensorboard_shows_the_settings_of_a_run_beside_its_final_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = RunResult(
+        Status.DONE,
+        {"seed": 5, "model": {"_target_": "sr.nets.VDSR", "channels": 8, "head": None}, "optimizer": {"lr": 0.1}},
+        {"model": "vdsr", "experiment": None},
+        loss="2 mse + mae",
+        scale=3,
+        steps=7,
+        scores={Part.VAL: {"psnr": MeanSd(31.0, 1.0)}, Part.TEST: {"psnr": MeanSd(29.0, 1.0)}},
+    )
+    written: dict[str, object] = {}
+    monkeypatch.setattr(announcements, "hparams", lambda settings, scores: written.update(settings, **scores) or [])
+    log_hyper_parameters([CSVLogger(tmp_path), TensorBoardLogger(tmp_path, name="", version="")], result)
+    assert written == {
+        **{"model": "vdsr", "experiment": "", "loss": "2 mse + mae", "seed": 5, "scale": 3},
+        **{"model.channels": 8, "optimizer.lr": 0.1, "final/psnr": 31.0},
+    }
+    (score,) = EventAccumulator(str(tmp_path)).Reload().Scalars("final/psnr")
+    assert (score.step, score.value) == (7, 31.0)

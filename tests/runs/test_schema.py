@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,18 @@ def test_image_scores_are_averaged_and_names_and_epochs_are_left_out() -> None:
 def test_fold_means_are_averaged_whatever_the_number_of_images() -> None:
     folds = [{"psnr": MeanSd(30.0, 5.0), "ssim": MeanSd(0.5)}, {"psnr": MeanSd(32.0, 1.0)}]
     assert over_folds(folds) == {"psnr": MeanSd(31.0, 2**0.5)}
+
+
+def test_a_run_that_has_not_trained_has_spent_nothing() -> None:
+    result = RunResult(Status.RUNNING, CONFIG)
+    spent = [getattr(result, field.name) for field in fields(result) if field.type in ("int", "float", int, float)]
+    assert len(spent) == 12
+    assert sum(spent) == result.scale + result.schema == 1 + SCHEMA
+
+
+def test_an_earlier_result_without_a_scale_is_of_scale_1(tmp_path: Path) -> None:
+    earlier = {"status": "failed", "config": {"data": {}}}
+    (tmp_path / "result.json").write_text(json.dumps(earlier))
+    result = read_result(tmp_path)
+    assert result is not None
+    assert result.scale == 1

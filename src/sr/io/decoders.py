@@ -56,8 +56,7 @@ def remaining_orientation(image: Image.Image) -> int:
         exif = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
     orientation = _tag_value(exif or b"", _ORIENTATION)
     if orientation is None:
-        xmp = image.info.get("XML:com.adobe.xmp") or image.info.get("xmp") or b""
-        match = _XMP_ORIENTATION.search(xmp.encode() if isinstance(xmp, str) else xmp)
+        match = _XMP_ORIENTATION.search(image.info.get("xmp", b""))
         orientation = int(match[1]) if match else None
     return _checked(orientation)
 
