@@ -1,4 +1,4 @@
-# make train and make test set up everything they need.
+# Targets create .venv when it is missing or outdated.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
@@ -12,7 +12,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 train: .venv/installed
 	$(BIN)/python -m sr.train $(ARGS)
 
-# The fast tests, a few minutes on two cores; test-all runs the slow ones as well. WORKERS=0 runs them in one process,
+# The fast tests take a few minutes on two cores; test-all also runs the slow ones. WORKERS=0 runs them in one process,
 # which a debugger needs.
 test: .venv/installed
 	$(BIN)/python $(PYTEST) -m "not slow" $(ARGS)
@@ -31,7 +31,7 @@ types: .venv/installed
 
 check: lint types test-all
 
-# The built package in an environment of its own, used from another folder: it has to bring its configs along.
+# Build the package, install it in a new environment, and train from another folder: the configs must be in the package.
 wheel:
 	rm -rf dist .venv-wheel
 	$(PYTHON) -m venv .venv-wheel
@@ -41,8 +41,8 @@ wheel:
 	cd dist && ../.venv-wheel/bin/python -m sr.train debug=tiny hydra.run.dir=run
 	rm -rf dist/run .venv-wheel
 
-# The lowest versions that pyproject.toml allows, and the newest there are, each in an environment of its own; torch is
-# that of constraints.txt, of which a small build exists, unless TORCH says otherwise.
+# Test with the lowest versions that pyproject.toml allows, and with the newest available, each in a new environment.
+# TORCH defaults to the version in constraints.txt, which has a small CPU build.
 lowest:
 	rm -rf .venv-lowest
 	$(PYTHON) -m venv .venv-lowest
@@ -61,12 +61,12 @@ newest:
 tensorboard: .venv/installed
 	$(BIN)/tensorboard --logdir runs
 
-# A stamp without a working environment behind it (Python upgraded, folder moved) does not count.
+# Discard the stamp if the environment does not work, e.g. because Python was upgraded or the folder was moved.
 ifneq ($(shell { $(BIN)/python -c "import sr.train; print('works')"; } 2>/dev/null),works)
 $(shell rm -f .venv/installed)
 endif
 
-# Made once; again when the requirements change, and from scratch when the environment is broken or half-made.
+# Updated when the requirements change; created from scratch if the environment is broken or incomplete.
 .venv/installed: pyproject.toml constraints.txt
 	@$(BIN)/python -c "import pip" 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python $(PIP) -c constraints.txt torch

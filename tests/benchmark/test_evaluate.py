@@ -258,7 +258,7 @@ def test_a_row_that_disagrees_with_the_literature_is_marked(capsys: pytest.Captu
 
 def test_a_test_set_is_recognised_by_name_and_must_be_complete(make_folder: MakeFolder, tmp_path: Path) -> None:
     folder = make_folder(count=4, name="set-14")
-    with pytest.raises(UserError, match="Set14 has 14 images, this folder 4"):
+    with pytest.raises(UserError, match="Set14 has 14 images, this folder has 4"):
         check(folder)
     with pytest.raises(UserError, match="not one of Set5, Set14, BSD100, Urban100"):
         check(folder.rename(tmp_path / "other"))

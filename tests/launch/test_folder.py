@@ -43,7 +43,7 @@ def test_an_unwritable_default_folder_is_named_in_one_line(tmp_path: Path, multi
     assert len(lines) == 1
     assert lines[0].startswith("error: runs/")
     assert "cannot be written to" in lines[0]
-    assert lines[0].endswith(f"name another with hydra.{'sweep' if multirun else 'run'}.dir=DIR")
+    assert lines[0].endswith(f"choose another with hydra.{'sweep' if multirun else 'run'}.dir=DIR")
 
 
 @pytest.mark.usefixtures("job")

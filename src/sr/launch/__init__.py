@@ -1,1 +1,1 @@
-"""What Hydra calls before, around and after a run: checks, its folder, sweeps, the console."""
+"""Hydra callbacks and logging: checks before a run, the run folder, sweeps, the console."""

@@ -1,4 +1,4 @@
-"""Log lines that appear above a progress bar instead of inside it, and say whose they are when cells run at once."""
+"""Log to the console above a progress bar, with the name of the run if several run in parallel."""
 
 import logging
 import sys
@@ -11,19 +11,19 @@ from sr.machine.processes import in_worker
 
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Writes to whatever ``sys.stdout`` is at that moment: rich puts its own there while a bar is drawn."""
+    """Writes to the current ``sys.stdout``, which rich replaces while it draws a progress bar."""
 
     @property
     def stream(self) -> TextIO:
-        """The standard output of the moment."""
+        """The current standard output."""
         return sys.stdout
 
     @stream.setter
     def stream(self, value: object) -> None:
-        """Ignore the stream that `logging` would remember."""
+        """Ignore the stream that `logging` sets."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, behind the folder of its run if several run at once."""
+        """Format a record, prefixed with the name of the run folder in workers of a sweep."""
         line = super().format(record)
         if in_worker() and HydraConfig.initialized():
             return f"{Path(HydraConfig.get().runtime.output_dir).name}: {line}"

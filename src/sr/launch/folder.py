@@ -1,4 +1,4 @@
-"""The folder of a run: nothing is written into it before the options and the data are in order."""
+"""Checks before Hydra writes into the folder of a run, and removal of the folder of a refused run."""
 
 import copy
 import logging
@@ -22,12 +22,12 @@ from sr.io.run_folder import RunFolder
 from sr.options.annotations import is_component
 from sr.options.check import check_options, plain_values
 
-_SPACE = 64 * 1024  # bytes; more than Hydra writes before a run begins
+_SPACE = 64 * 1024  # bytes; more than Hydra writes before a run starts
 _BAD_INPUT = 2  # exit code
 
 
 class WritableFolder(Callback):
-    """Hydra callback: ends the process with exit code 2 and one line if the output folder cannot be written to."""
+    """Hydra callback: exits with code 2 and an error in one line if the output folder is not writable."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folder of a run."""
@@ -39,10 +39,10 @@ class WritableFolder(Callback):
 
 
 class CheckedOptions(Callback):
-    """Hydra callback: ends a single run with exit code 2 and one line if an option or the data folder is wrong.
+    """Hydra callback: exits with code 2 and an error in one line if an option or the data folder of a run is wrong.
 
-    Hydra writes into the run folder right after this, even if it holds an earlier run. The jobs of a sweep are checked
-    one by one when they start, by `sr.runs.fit.fit`.
+    Hydra writes into the run folder right after this, even if it contains an earlier run. The jobs of a sweep are
+    checked by `sr.runs.fit.fit` when they start.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -56,24 +56,23 @@ class CheckedOptions(Callback):
 
 
 def remove_untouched_folder(folder: Path) -> None:
-    """Remove the folder of a run that was refused, unless it holds more than Hydra's files and locks nobody holds.
+    """Remove the folder of a refused run if it contains nothing but the files of Hydra and locks that are not held.
 
-    A folder with a record, a checkpoint, or any file of the user's stays as it is.
+    A folder with a record, a checkpoint, or any file of the user is kept.
     """
     hydra = HydraConfig.get()
-    own_files = {folder / f"{hydra.job.name}.log"}
-    own_folder = folder / str(hydra.output_subdir)
+    log_file, config_folder = folder / f"{hydra.job.name}.log", folder / str(hydra.output_subdir)
     files = [path for path in folder.rglob("*") if not path.is_dir()]
     locks = [path for path in files if path == RunFolder(path.parent).lock]
-    written = own_files | {path for path in files if own_folder in path.parents} | set(locks)
-    if folder.is_dir() and written >= set(files) and not any(map(is_held, locks)):
+    removable = {log_file, *locks, *(path for path in files if config_folder in path.parents)}
+    if folder.is_dir() and removable >= set(files) and not any(map(is_held, locks)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def expand_home(override: str) -> str:
-    """Put the home folder in place of ``~`` at the start of a value, as shells do for a word of their own.
+    """Replace ``~`` at the start of a value with the home folder, since shells do so only at the start of a word.
 
-    Hydra's grammar has no ``~`` there.
+    Hydra would reject the ``~`` there.
 
     >>> expand_home("~callbacks.search"), expand_home("data.root=~/a").endswith("/a")
     ('~callbacks.search', True)
@@ -82,21 +81,21 @@ def expand_home(override: str) -> str:
 
 
 @contextmanager
-def _hydra_knows(config: DictConfig) -> Iterator[None]:
-    """Let interpolations see a config that Hydra will make known only later."""
-    known = HydraConfig.instance()
-    before, known.cfg = known.cfg, cast(Any, config)
+def _visible_to_hydra(config: DictConfig) -> Iterator[None]:
+    """Let interpolations resolve ``hydra:`` from a config that Hydra has not registered yet."""
+    hydra_config = HydraConfig.instance()
+    previous, hydra_config.cfg = hydra_config.cfg, cast(Any, config)
     try:
         yield
     finally:
-        known.cfg = before
+        hydra_config.cfg = previous
 
 
 @contextmanager
 def _as_in_run(config: DictConfig) -> Iterator[DictConfig]:
-    """The config as the run will get it, with the path of its folder."""
+    """The config that the run will get, with the path of its folder."""
     run_config = copy.deepcopy(config)
-    with _hydra_knows(run_config):
+    with _visible_to_hydra(run_config):
         folder = Path(str(OmegaConf.select(run_config, "hydra.run.dir"))).absolute()
         with read_write(run_config.hydra.runtime), open_dict(run_config.hydra.runtime):
             run_config.hydra.runtime.output_dir = str(folder)
@@ -104,10 +103,10 @@ def _as_in_run(config: DictConfig) -> Iterator[DictConfig]:
 
 
 def _find_images(data: Mapping[str, Any]) -> None:
-    """List the images as the run will, for the errors that this raises.
+    """List the images as the run will do, to find errors early.
 
     Raises:
-        UserError: for a folder that does not exist or holds no images.
+        UserError: for a folder that does not exist or contains no images.
     """
     find = data.get("find")
     if not is_component(find):
@@ -121,17 +120,17 @@ def _find_images(data: Mapping[str, Any]) -> None:
 
 
 def _check_writable(config: DictConfig, option: str) -> None:
-    with _hydra_knows(config):
+    with _visible_to_hydra(config):
         folder = Path(OmegaConf.select(config, option))
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())  # nothing is left behind
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())  # creates no folder
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(bytes(_SPACE))
     except OSError as error:
-        _refuse(f"{folder}: cannot be written to ({error.strerror}): name another with {option}=DIR")
+        _refuse(f"{folder}: cannot be written to ({error.strerror}): choose another with {option}=DIR")
 
 
 def _refuse(reason: str) -> NoReturn:
-    """End the process; Hydra's log would put a date and its name before the line."""
+    """Exit with an error in one line; Hydra's logger would prefix it with the date and its name."""
     sys.stderr.write(f"error: {reason}\n")
     sys.exit(_BAD_INPUT)

@@ -1,4 +1,4 @@
-"""A sweep as a whole: its plan, written before the first cell, and its summary after the last."""
+"""The plan of a sweep, written before its first cell, and its summary after the last."""
 
 import itertools
 import json
@@ -21,21 +21,21 @@ from sr.runs.status import PLAN, UNFINISHED, counts, find_cells
 
 log = logging.getLogger(__name__)
 
-_FAILURES = ".failures"  # a line for each run that did not end well, whichever process it ran in
+_FAILURES = ".failures"  # one line per failed run, from all processes
 _SOME_FAILED, _BAD_INPUT = 1, 2  # exit codes
 
 
 class Summary(Callback):
-    """Hydra callback: writes the plan of a sweep at its start, and says at its end how the cells stand."""
+    """Hydra callback: writes the plan of a sweep at its start, and logs the status of its cells at the end."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write the plan, so that `sr status` knows what is pending; a search has none.
+        """Write the plan, which tells `sr status` the pending cells; a search has no plan.
 
-        Exits with code 2 if a search would look for the worst by its direction.
+        Exits with code 2 if the direction of a search would optimize for the worst score.
         """
         if not _is_grid(config):
-            direction, right = config.hydra.sweeper.get("direction"), f"{config.mode}imize"
-            if not config.objectives and isinstance(direction, str) and direction != right:
+            direction, expected = config.hydra.sweeper.get("direction"), f"{config.mode}imize"
+            if not config.objectives and isinstance(direction, str) and direction != expected:
                 log.error(
                     "error: hydra.sweeper.direction=%s contradicts mode=%s: change one of them", direction, config.mode
                 )
@@ -51,9 +51,9 @@ class Summary(Callback):
         (folder / _FAILURES).unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Name what did not end well, and exit with code 1 if anything did not; a search says so itself.
+        """Log failed and unfinished cells, and exit with code 1 if there are any; a search does this itself.
 
-        The same command tries those cells again.
+        Repeating the command tries these cells again.
         """
         if not _is_grid(config):
             return
@@ -61,7 +61,7 @@ class Summary(Callback):
         failed = _take_failures(folder)
         try:
             cells = find_cells(folder)
-        except UserError:  # not one run came as far as a folder; each has said why
+        except UserError:  # no run has created a folder; the reasons are logged
             cells = []
         unfinished = [cell for cell in cells if cell.status in UNFINISHED]
         refused = max(0, failed - len(unfinished))
@@ -77,7 +77,7 @@ def _is_grid(config: DictConfig) -> bool:
 
 
 def note_failure() -> None:
-    """Count the running job of a sweep as one that did not end well."""
+    """Count the current job of a sweep as failed."""
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.cwd, hydra.sweep.dir)  # with hydra.job.chdir=true the job runs in its own folder
     with (folder / _FAILURES).open("a", encoding="utf-8") as file:
@@ -85,7 +85,7 @@ def note_failure() -> None:
 
 
 def _take_failures(folder: Path) -> int:
-    """How many runs `note_failure` has counted; the count starts again."""
+    """Return the number of failed jobs, and reset it."""
     path = folder / _FAILURES
     count = len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0
     path.unlink(missing_ok=True)
@@ -93,7 +93,7 @@ def _take_failures(folder: Path) -> int:
 
 
 def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
-    """The cells of a sweep: the product of its lists, later overrides of one option replacing earlier ones.
+    """The cells of a sweep: the product of its lists, where later overrides of an option replace earlier ones.
 
     >>> planned(["model=a,b", "seed=1", "model=a,c"])
     [{'model': 'a', 'seed': '1'}, {'model': 'c', 'seed': '1'}]
@@ -110,14 +110,14 @@ def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
 
 
 def folder_names(cells: Sequence[Mapping[str, str]], pattern: str, choices: Mapping[str, str]) -> list[str]:
-    """Folders of the cells by ``hydra.sweep.subdir``, as far as it is made of choices and the job's number.
+    """Folder names of the cells by ``hydra.sweep.subdir``; empty if it depends on more than choices and job numbers.
 
     >>> folder_names([{"model": "a"}, {"model": "b"}], "${hydra:runtime.choices.model}_${hydra:job.num}", {})
     ['a_0', 'b_1']
     """
     names = []
     for number, cell in enumerate(cells):
-        levels = {**choices, **cell}
-        name = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", lambda match: str(levels.get(match[1])), pattern)  # noqa: B023
+        cell_choices = {**choices, **cell}
+        name = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", lambda match: str(cell_choices.get(match[1])), pattern)  # noqa: B023
         names.append(name.replace("${hydra:job.num}", str(number)))
     return [name for name in names if "${" not in name]

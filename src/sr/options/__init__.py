@@ -1,1 +1,1 @@
-"""Options are compared with the signatures of what they configure, before anything is built."""
+"""Check options against the signatures of what they configure, before building anything."""

@@ -1,4 +1,4 @@
-"""Compare plain values, as a config holds them, with the annotations of the parameters they go to."""
+"""Check the values in a config against type annotations, and describe the annotations in words."""
 
 import math
 import os
@@ -15,12 +15,12 @@ from sr.errors import shortened
 
 
 class Component:
-    """Annotation of a config node that is built: a mapping with ``_target_``."""
+    """Annotation of a config node that Hydra instantiates: a mapping with ``_target_``."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number, for `typing.Annotated`; ``open_start`` excludes ``least`` itself.
+    """Bounds of a number, for `typing.Annotated`; ``open_start`` excludes ``least``.
 
     >>> Range(1), Range(0, 1, open_start=True).holds(0), Range(0, 1).holds(0)
     (Range(least=1, most=inf, open_start=False), False, True)
@@ -44,7 +44,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Matching:
-    """A regular expression that a whole string has to match, for `typing.Annotated`; ``label`` says so in words."""
+    """A regular expression that a string must match, for `typing.Annotated`; ``label`` describes it in words."""
 
     pattern: str
     label: str
@@ -59,24 +59,24 @@ class Matching:
 
 
 def annotations_of(target: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations of a function's, or a constructor's, parameters; empty where they cannot be resolved."""
+    """The annotations of the parameters of a function or constructor; empty if they cannot be resolved."""
     function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     try:
         return get_type_hints(function, include_extras=True)
-    except Exception:  # names that exist for type checkers alone, or anything else that an annotation does
+    except Exception:  # names imported only for type checking, or any other failure in an annotation
         return {}
 
 
 def is_component(value: object) -> bool:
-    """Whether a value of a config is built by Hydra instead of passed on as it is."""
+    """Whether Hydra instantiates a value in a config, instead of passing it unchanged."""
     return isinstance(value, Mapping) and "_target_" in value
 
 
 def fits(value: object, annotation: Any) -> bool:
-    """Whether a parameter of this annotation takes the value.
+    """Whether a value has the type of an annotation.
 
-    Components fit everything, since only building them would tell their type. What an annotation means that is not
-    understood here (a type variable, a name that is not defined at run time) is left to the called function.
+    Components fit any annotation, since their type is known only once they are built. Any value fits an annotation that
+    is not understood here, such as a type variable.
 
     >>> fits(1, float), fits(True, int), fits([1, 2], tuple[int, int]), fits("a", list[int] | None)
     (True, False, True, False)
@@ -121,15 +121,15 @@ def _fits_class(value: object, kind: type, arguments: tuple[Any, ...]) -> bool:
         )
     try:
         return isinstance(value, kind)
-    except TypeError:  # a protocol that cannot be asked at run time
+    except TypeError:  # a protocol that is not runtime-checkable
         return True
 
 
 def _is_list(kind: type) -> bool:
-    """Whether a parameter of this class takes a list; a tuple or a set is made from one."""
+    """Whether a list fits a parameter of this class; tuples and sets are given as lists."""
     try:
         return kind is ListConfig or issubclass(kind, tuple | set | frozenset) or issubclass(list, kind)
-    except TypeError:  # a protocol that cannot be asked at run time
+    except TypeError:  # a protocol that is not runtime-checkable
         return False
 
 
@@ -142,7 +142,7 @@ def _elements_fit(values: list[Any] | tuple[Any, ...], kind: type, arguments: tu
 
 
 def mismatches(path: str, value: object, annotation: Any) -> Iterator[tuple[str, object, Any]]:
-    """Yield name, value and annotation of what does not fit: the value itself, or, of a mapping, the items.
+    """Yield the name, value and annotation of what does not fit: the value, or the items of a mapping.
 
     >>> list(mismatches("loss.weights", {"mae": 1, "vgg": "abc"}, Mapping[str, float]))
     [('loss.weights.vgg', 'abc', <class 'float'>)]
@@ -158,7 +158,7 @@ def mismatches(path: str, value: object, annotation: Any) -> Iterator[tuple[str,
 
 
 def _annotation_of_items(annotation: Any) -> Any:
-    """The annotation of a mapping's items, or None if the annotation has none."""
+    """The annotation of the items of a mapping, or None if there is none."""
     for alternative in _alternatives(annotation):
         origin, arguments = get_origin(alternative), get_args(alternative)
         if isinstance(origin, type) and issubclass(origin, Mapping) and len(arguments) == 2:
@@ -167,7 +167,7 @@ def _annotation_of_items(annotation: Any) -> Any:
 
 
 def display(value: object) -> str:
-    """A value as the command line would have it, except that strings are quoted.
+    """Format a value as on the command line, but with quoted strings.
 
     >>> display(None), display(True), display([8, "a"])
     ('null', 'true', "[8, 'a']")
@@ -192,7 +192,7 @@ _PLURALS = {"an integer": "integers", "a number": "numbers", "a string": "string
 
 
 def describe(annotation: Any) -> str:
-    """What an annotation asks for, in words.
+    """Describe in words what an annotation allows.
 
     >>> describe(int | None), describe(tuple[float, float]), describe(Annotated[int, Range(1)])
     ('an integer or null', 'a list of 2 numbers', 'an integer of 1 or more')
@@ -201,7 +201,7 @@ def describe(annotation: Any) -> str:
     if "a number" in names and "an integer" in names:
         names.remove("an integer")
     writable = [name for name in names if not name.startswith("a node with _target_ (")]
-    if any(name != "null" for name in writable):  # a Tensor beside a number: few users can write one into a config
+    if any(name != "null" for name in writable):  # omit types that are hard to write in a config, such as a Tensor
         names = writable
     *others, last = names
     comma = "," if len(others) > 1 else ""
@@ -216,8 +216,8 @@ def _names(annotation: Any) -> Iterator[str]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         checks = [check for check in arguments[1:] if isinstance(check, Range | Matching)]
-        whole = any(isinstance(check, Matching) for check in checks)
-        yield " ".join([*([] if whole else [describe(arguments[0])]), *map(str, checks)])
+        is_described = any(isinstance(check, Matching) for check in checks)
+        yield " ".join([*([] if is_described else [describe(arguments[0])]), *map(str, checks)])
     elif origin in (Union, types.UnionType):
         for alternative in arguments:
             yield from _names(alternative)

@@ -1,4 +1,4 @@
-"""Check the options of a run before anything is built: the signature of each ``_target_`` is their schema."""
+"""Check the options of a run before building anything; their schema is the signature of each ``_target_``."""
 
 import difflib
 import importlib
@@ -20,28 +20,28 @@ from sr.options.annotations import (
     is_component,
     mismatches,
 )
-from sr.options.known import ALSO_VALID, ANNOTATIONS, HANDED_ON, PASSED_BY_NAME, PASSED_FIRST, TopLevel
+from sr.options.known import ALSO_VALID, ANNOTATIONS, FORWARDED_TO, PASSED_BY_NAME, PASSED_FIRST, TopLevel
 
-_MOST_NAMES = 10  # of options that a message lists
+_MAX_LISTED = 10  # options in a message
 _RESERVED = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
 class Fault(NamedTuple):
-    """An option that is wrong, and the text of the message after its name."""
+    """An invalid option, and the message that follows its name."""
 
     option: str
     text: str
 
 
 def check_options(config: DictConfig | Mapping[str, Any]) -> None:
-    """Compare every option with the parameter that it goes to.
+    """Check every option against the parameter that it is passed to.
 
     Args:
-        config: the composed config of one run; a key ``hydra`` is left out.
+        config: the composed config of a run; the key ``hydra`` is ignored.
 
     Raises:
-        UserError: for a value of a wrong type or out of range, a name that nothing reads, a value that is missing, and
-            a GPU that is asked for and not there; the first of them, and how many more there are.
+        UserError: for a value of the wrong type or out of range, an unknown name, a missing value, or a GPU that is
+            requested but not available. The message describes the first of these and counts the others.
     """
     by_option: dict[str, Fault] = {}
     for fault in find_faults(plain_values(config)):
@@ -57,7 +57,7 @@ def plain_values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """Resolve a config to plain values, without the key ``hydra``.
 
     Raises:
-        UserError: for a value that is missing, or an interpolation of something that is not there.
+        UserError: for a missing value, or an interpolation that cannot be resolved.
     """
     values: dict[str, Any] = {}
     try:
@@ -74,14 +74,14 @@ def plain_values(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_copied(config: DictConfig | Mapping[str, Any], option: str) -> bool:
-    """Whether an option has its value from another, as ``data.seed: ${seed}``."""
+    """Whether an option takes its value from another one, such as ``data.seed: ${seed}``."""
     parent, _, name = option.rpartition(".")
     node = OmegaConf.select(config, parent) if parent and isinstance(config, DictConfig) else config
     return isinstance(node, DictConfig) and name in node and OmegaConf.is_interpolation(node, name)
 
 
 def find_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield a line for each option that is wrong."""
+    """Yield a fault for each invalid option."""
     annotations = get_type_hints(TopLevel, include_extras=True)
     for name, value in values.items():
         if name in annotations:
@@ -103,7 +103,7 @@ def _mismatches(option: str, value: object, annotation: Any) -> Iterator[Fault]:
 
 
 def _elsewhere(name: str, values: Mapping[str, Any]) -> str:
-    """Where else an option of this name, or of a similar one, exists."""
+    """Suggest options of the same name in groups, or of a similar name."""
     inside = [f"{group}.{name}" for group, node in values.items() if isinstance(node, Mapping) and name in node]
     similar = difflib.get_close_matches(name, get_type_hints(TopLevel))
     return _suggestion([*inside, *similar])
@@ -114,7 +114,7 @@ def _suggestion(names: Sequence[str]) -> str:
 
 
 def _faults_of_nodes(path: str, value: object) -> Iterator[Fault]:
-    """Look for components at any depth, and check each."""
+    """Check all components in a node, at any depth."""
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _faults_of_nodes(f"{path}[{number}]", item)
@@ -127,34 +127,34 @@ def _faults_of_nodes(path: str, value: object) -> Iterator[Fault]:
 
 
 def _locate(name: str) -> Any:
-    """Import the class or function of a dotted name, without the lines that `hydra.utils.get_object` logs."""
+    """Import the class or function of a dotted name; `hydra.utils.get_object` would also log errors."""
     try:
         return pkgutil.resolve_name(name)
     except AttributeError:
-        importlib.import_module(name.rpartition(".")[0])  # its own error tells why a module cannot be imported
+        importlib.import_module(name.rpartition(".")[0])  # raises the error of a module that cannot be imported
         raise
 
 
 def _faults_of_component(path: str, node: Mapping[str, Any]) -> Iterator[Fault]:
     try:
         target = _locate(node["_target_"])
-    except Exception as error:  # whatever importing a user's module raises
+    except Exception as error:  # importing a user's module can raise anything
         yield Fault(f"{path}._target_", f"={display(node['_target_'])}: cannot be imported: {line_of(error)}")
         return
     try:
         parameters = inspect.signature(target).parameters
     except (TypeError, ValueError):
-        return  # written in C, without a signature
+        return  # implemented in C, without a signature
     yield from _faults_of_call(path, node, target, parameters)
 
 
 def _faults_of_call(
     path: str, node: Mapping[str, Any], target: Any, parameters: Mapping[str, inspect.Parameter]
 ) -> Iterator[Fault]:
-    """Compare the arguments of one component with the parameters of what it calls."""
+    """Check the arguments of a component against the parameters of its target."""
     names, annotations = _by_name(parameters), annotations_of(target)
     passed = (*list(parameters)[: PASSED_FIRST.get(path, 0)], *PASSED_BY_NAME.get(path, ()))
-    takes_more = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    has_kwargs = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     arguments = {name: value for name, value in node.items() if name not in _RESERVED}
     positional = [name for name in parameters if parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY]
     arguments |= dict(zip(positional, node.get("_args_", ()), strict=False))
@@ -164,25 +164,24 @@ def _faults_of_call(
             yield Fault(option, ": is set by sr itself: remove this option")
         elif name in names or option in ANNOTATIONS:
             yield from _faults_of_value(option, value, annotations.get(name, Any), names.get(name))
-        elif not takes_more:
-            yield Fault(
-                option, f": {_no_such_option(path, name, target, [other for other in names if other not in passed])}"
-            )
-        elif node["_target_"] in HANDED_ON:
-            writer = _locate(HANDED_ON[node["_target_"]])
-            if name not in inspect.signature(writer).parameters:
-                yield Fault(
-                    option,
-                    f": {_no_such_option(path, name, target, [other for other in names if other not in passed])}",
-                )
+        elif not has_kwargs or not _is_forwarded(node["_target_"], name):
+            valid_names = [other for other in names if other not in passed]
+            yield Fault(option, f": {_no_such_option(path, name, target, valid_names)}")
     if not node.get("_partial_"):
         for name, parameter in names.items():
             if parameter.default is parameter.empty and name not in (*arguments, *passed):
                 yield Fault(f"{path}.{name}", f": {describe(annotations.get(name, Any))} is needed")
 
 
+def _is_forwarded(target_name: str, name: str) -> bool:
+    """Whether a target with ``**kwargs`` accepts an argument; true unless it is known what it forwards them to."""
+    if target_name not in FORWARDED_TO:
+        return True
+    return name in inspect.signature(_locate(FORWARDED_TO[target_name])).parameters
+
+
 def _by_name(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
-    """The parameters that can be given by name."""
+    """The parameters that can be passed by name."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
 
@@ -194,14 +193,14 @@ def _faults_of_value(
         annotation = Union[ALSO_VALID[option], annotation]  # noqa: UP007 - both are variables
     annotation = ANNOTATIONS.get(option, annotation)
     if option == "data.root":
-        value = _names_of_folders(value)
+        value = _folder_names(value)
     if parameter and option not in ANNOTATIONS and value is parameter.default is None:
         return  # as in `size: int = None`
     yield from _mismatches(option, value, annotation)
 
 
 def _no_such_option(path: str, name: str, target: Any, names: Sequence[str]) -> str:
-    listed = f" (it has {', '.join(names)})" if 0 < len(names) <= _MOST_NAMES else ""
+    listed = f" (it has {', '.join(names)})" if 0 < len(names) <= _MAX_LISTED else ""
     similar = [f"{path}.{other}" for other in difflib.get_close_matches(name, names)]
     return f"{getattr(target, '__name__', target)} has no such option{listed}{_suggestion(similar)}"
 
@@ -217,22 +216,22 @@ def _missing_device(trainer: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault("trainer.accelerator", f"={accelerator}: no GPU was found; use trainer=cpu or trainer=auto")
 
 
-def _names_of_folders(root: object) -> object:
-    """A folder named 2024 comes as a number."""
+def _folder_names(root: object) -> object:
+    """Convert numbers to strings, since YAML reads a folder named 2024 as a number."""
     if isinstance(root, list):
-        return [_names_of_folders(folder) for folder in root]
+        return [_folder_names(folder) for folder in root]
     return str(root) if isinstance(root, int | float) and not isinstance(root, bool) else root
 
 
 def _faults_of_root(data: Mapping[str, Any]) -> Iterator[Fault]:
-    """Compare ``data.root`` with what the function takes that lists the images."""
-    root, find = _names_of_folders(data.get("root")), data.get("find")
+    """Check ``data.root`` against the first parameter of ``data.find``, the function that lists the images."""
+    root, find = _folder_names(data.get("root")), data.get("find")
     if root is None or not isinstance(find, Mapping) or not find.get("_partial_"):
         return
     try:
         target = _locate(find["_target_"])
         first = next(iter(inspect.signature(target).parameters))
-    except Exception:  # said where the component is checked
+    except Exception:  # reported by the check of the component
         return
     annotation = annotations_of(target).get(first, Any)
     if describe(annotation) == "null":

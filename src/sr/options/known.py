@@ -1,4 +1,4 @@
-"""What `sr` knows of options beyond the signatures of what they build."""
+"""What is known about options in addition to the signatures of what they configure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from sr.options.annotations import Component, Matching, Range
 
 _Count = Annotated[int, Range(1)]
 _Share = Annotated[float, Range(0, 1)]
-_SomeOf = _Count | Annotated[float, Range(0, 1, open_start=True)]  # a number of batches, or a share of them
+_CountOrShare = _Count | Annotated[float, Range(0, 1, open_start=True)]  # of batches
 
 
 @dataclass(frozen=True)
 class TopLevel:
-    """The options at the top of ``conf/train.yaml``, each with what it takes. A new one needs a line here."""
+    """The top-level options of ``conf/train.yaml`` with their types; new ones must be added here."""
 
     scale: _Count
     seed: Annotated[int, Range(0, 2**32 - 1)]
@@ -36,7 +36,7 @@ class TopLevel:
     logger: Mapping[str, Component | None] | None
 
 
-# Options that `sr` reads before they reach a constructor, and bounds that Lightning does not check, or checks late.
+# Options that are processed before they are passed to a constructor, and bounds that Lightning checks late or never.
 ANNOTATIONS: dict[str, Any] = {
     "trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
     "trainer.accumulate_grad_batches": _Count,
@@ -48,7 +48,7 @@ ANNOTATIONS: dict[str, Any] = {
     | Annotated[str, Matching(r"-?\d+(, *\d+)*", "numbers with commas between them")],
     "trainer.gradient_clip_val": Annotated[float, Range(0)] | None,
     "trainer.limit_test_batches": Annotated[int, Range(0)] | _Share | None,
-    "trainer.limit_train_batches": _SomeOf | None,
+    "trainer.limit_train_batches": _CountOrShare | None,
     "trainer.limit_val_batches": Annotated[int, Range(0)] | _Share | None,
     "trainer.log_every_n_steps": Annotated[int, Range(0)],
     "trainer.max_epochs": _Count,
@@ -59,12 +59,12 @@ ANNOTATIONS: dict[str, Any] = {
     "trainer.overfit_batches": Annotated[int, Range(0)] | _Share,
 }
 
-# Values that `sr` understands beside those of the constructor.
+# Values that are allowed in addition to those of the constructor.
 ALSO_VALID: dict[str, Any] = {"data.fold": Literal["all"], "trainer.precision": Literal["auto"]}
 
-# How many arguments `sr` passes to what a node builds, and those that it passes by name.
+# The number of positional arguments, and the names of keyword arguments, that `sr` itself passes to a component.
 PASSED_FIRST = {"optimizer": 1, "scheduler": 2, "data.find": 1}
 PASSED_BY_NAME = {"trainer": ("callbacks", "logger", "plugins", "default_root_dir")}
 
-# Loggers that hand on their keyword arguments, and what takes them.
-HANDED_ON = {"lightning.pytorch.loggers.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter"}
+# Loggers that forward their keyword arguments, and the classes that receive them.
+FORWARDED_TO = {"lightning.pytorch.loggers.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter"}

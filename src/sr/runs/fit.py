@@ -56,10 +56,8 @@ def fit(
     with held_folder(folder):
         earlier = earlier_run(folder, config_dict)
         if earlier and is_complete(earlier, test=config_dict["test"]):
-            log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
             on_start()
-            announce(earlier, folder)
-            return earlier.monitor.value if earlier.monitor else None
+            return announce_earlier(earlier, folder)
         return _train(config, config_dict, folder, earlier, changes, on_start)
 
 
@@ -72,6 +70,13 @@ def is_complete(result: RunResult, *, test: bool) -> bool:
     if test and result.is_done and result.data and not result.data.images.get(Part.TEST):
         raise UserError("test=true: this run held no test images out (data.test_share): leave test=true out")
     return result.is_done and (result.is_tested or not test)
+
+
+def announce_earlier(result: RunResult, folder: Path) -> float | None:
+    """Announce a run that was complete before this command, and return its monitored score."""
+    log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
+    announce(result, folder)
+    return result.monitor.value if result.monitor else None
 
 
 def _train(

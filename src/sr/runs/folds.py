@@ -15,7 +15,7 @@ from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table, write_table
 from sr.options.check import check_options
 from sr.runs.announce import announce
-from sr.runs.fit import fit, is_complete
+from sr.runs.fit import announce_earlier, fit, is_complete
 from sr.runs.objectives import objective
 from sr.runs.record import earlier_run, held_folder, new_result, record, status_of
 from sr.runs.schema import FoldResult, Monitor, RunResult, Status, read_result
@@ -68,9 +68,7 @@ def fit_folds(config: DictConfig) -> float | None:
     with held_folder(folder):
         earlier = earlier_run(folder, config_dict)
         if earlier and is_complete(earlier, test=config_dict["test"]):
-            log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
-            announce(earlier, folder)
-            return earlier.monitor.value if earlier.monitor else None
+            return announce_earlier(earlier, folder)
         return _fit_folds(config, config_dict, folder, folds)
 
 
