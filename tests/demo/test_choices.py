@@ -11,39 +11,39 @@ from tests.support.run_folders import RunFolders, config
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolders:
-    """Run folders below ``runs/``, without shipped networks."""
+def write_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolders:
+    """Writes run folders in ``runs``; no networks are shipped."""
     monkeypatch.setattr(zoo, "FOLDER", tmp_path / "shipped")
     return RunFolders(tmp_path / "runs")
 
 
-def add_checkpoint(run: Path, changed: float = 0) -> None:
+def add_checkpoint(run: Path, modified: float = 0) -> None:
     folder = RunFolder(run)
     folder.checkpoints.mkdir(parents=True)
     folder.best.touch()
-    os.utime(folder.best, (changed, changed))
+    os.utime(folder.best, (modified, modified))
 
 
-def test_shipped_networks_come_first_then_runs_from_the_newest_to_the_oldest(make: RunFolders) -> None:
+def test_shipped_networks_come_first_then_runs_from_the_newest_to_the_oldest(write_run: RunFolders) -> None:
     zoo.FOLDER.mkdir()
     (zoo.FOLDER / "espcn.safetensors").touch()
     (zoo.FOLDER / "espcn.json").write_text(json.dumps({"scales": [4]}))
     for age, name in enumerate(("c_mse_adam", "a_mse_adam", "b_mse_adam")):
-        add_checkpoint(make(name, [0.5]), 1000 - age)
-    add_checkpoint(make("grid/d_mse_adam", [0.5]), 2000)
-    models = find_models(make.root)
+        add_checkpoint(write_run(name, [0.5]), 1000 - age)
+    add_checkpoint(write_run("grid/d_mse_adam", [0.5]), 2000)
+    models = find_models(write_run.root)
     assert list(models) == ["espcn", "grid/d_mse_adam", "c_mse_adam", "a_mse_adam", "b_mse_adam"]
     assert models["espcn"] == ("espcn", 4)
-    assert models["grid/d_mse_adam"] == (str(make.root / "grid" / "d_mse_adam"), 1)
+    assert models["grid/d_mse_adam"] == (str(write_run.root / "grid" / "d_mse_adam"), 1)
 
 
-def test_a_network_for_several_scales_is_a_choice_for_each(make: RunFolders) -> None:
+def test_a_network_for_several_scales_is_listed_once_per_scale(write_run: RunFolders) -> None:
     zoo.FOLDER.mkdir()
     (zoo.FOLDER / "vdsr.safetensors").touch()
     (zoo.FOLDER / "vdsr.json").write_text(json.dumps({"scales": [2, 3]}))
-    run = make("vdsr_mse_adam", [0.5], config=config(scales=[3, 4]) | {"scale": 1})
+    run = write_run("vdsr_mse_adam", [0.5], config=config(scales=[3, 4]) | {"scale": 1})
     add_checkpoint(run)
-    assert find_models(make.root) == {
+    assert find_models(write_run.root) == {
         "vdsr, x2": ("vdsr", 2),
         "vdsr, x3": ("vdsr", 3),
         "vdsr_mse_adam, x3": (str(run), 3),
@@ -51,29 +51,29 @@ def test_a_network_for_several_scales_is_a_choice_for_each(make: RunFolders) -> 
     }
 
 
-def test_a_cross_validation_is_one_choice_and_a_run_without_weights_none(make: RunFolders) -> None:
-    run = make("espcn_mse_adam", [0.5], config=config() | {"scale": 2})
+def test_a_cross_validation_is_listed_once_and_a_run_without_weights_not_at_all(write_run: RunFolders) -> None:
+    run = write_run("espcn_mse_adam", [0.5], config=config() | {"scale": 2})
     for fold in (0, 1):
         add_checkpoint(run / f"fold_{fold}")
-    make("never_mse_adam", [0.5])
-    assert find_models(make.root) == {"espcn_mse_adam": (str(run), 2)}
+    write_run("never_mse_adam", [0.5])
+    assert find_models(write_run.root) == {"espcn_mse_adam": (str(run), 2)}
 
 
-def test_a_run_may_be_the_folder_itself(make: RunFolders) -> None:
-    run = make("espcn_mse_adam", [0.5], config=config() | {"scale": 3})
+def test_the_folder_may_itself_be_a_run(write_run: RunFolders) -> None:
+    run = write_run("espcn_mse_adam", [0.5], config=config() | {"scale": 3})
     add_checkpoint(run)
     assert find_models(run) == {"espcn_mse_adam": (str(run), 3)}
 
 
-def test_boards_are_folders_of_several_runs_at_any_depth(make: RunFolders) -> None:
+def test_folders_of_several_runs_at_any_depth_have_a_leaderboard(write_run: RunFolders) -> None:
     for name in ("deep/grid/a_mse_adam", "deep/grid/b_mse_adam", "single/a_mse_adam", "a_mse_adam", "b_mse_adam"):
-        make(name, [0.5])
-    grid = make.root / "deep" / "grid"
-    assert find_boards(make.root) == {str(make.root): make.root, str(grid): grid}
+        write_run(name, [0.5])
+    grid = write_run.root / "deep" / "grid"
+    assert find_boards(write_run.root) == {str(write_run.root): write_run.root, str(grid): grid}
 
 
-def test_folds_of_a_run_are_no_board(make: RunFolders) -> None:
-    run = make("espcn_mse_adam", [0.5])
+def test_the_folds_of_a_run_have_no_leaderboard(write_run: RunFolders) -> None:
+    run = write_run("espcn_mse_adam", [0.5])
     for number in (0, 1):
         RunFolders(run)(f"fold_{number}_x", [0.5]).rename(run / f"fold_{number}")
-    assert find_boards(make.root) == {}
+    assert find_boards(write_run.root) == {}

@@ -115,7 +115,7 @@ def test_an_address_may_be_as_long_as_the_limit_and_no_longer(guarded_app: Guard
     assert guarded_app("/" * 4097, method="GET")[0] == 414
 
 
-def test_uploads_are_tidied_before_each_upload_alone(guarded_app: GuardedApp) -> None:
+def test_uploads_are_tidied_only_before_an_upload(guarded_app: GuardedApp) -> None:
     guarded_app(UPLOAD, [b"x"])
     guarded_app(UPLOAD, [b"x"])
     guarded_app(JOIN, [b"{}"])
@@ -123,17 +123,17 @@ def test_uploads_are_tidied_before_each_upload_alone(guarded_app: GuardedApp) ->
     assert guarded_app.tidy_calls == 2
 
 
-def test_what_is_no_request_over_http_passes_through() -> None:
+def test_other_messages_than_http_requests_are_passed_on() -> None:
     scopes: list[Message] = []
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:
         scopes.append(scope)
 
-    async def nothing() -> Message:
-        raise AssertionError("nobody reads")
+    async def fail_to_receive() -> Message:
+        raise AssertionError("nothing is received")
 
-    async def silent(message: Message) -> None:
-        raise AssertionError("nobody answers")
+    async def fail_to_send(message: Message) -> None:
+        raise AssertionError("nothing is sent")
 
-    asyncio.run(Guard(application, 1, lambda: None)({"type": "lifespan"}, nothing, silent))
+    asyncio.run(Guard(application, 1, lambda: None)({"type": "lifespan"}, fail_to_receive, fail_to_send))
     assert scopes == [{"type": "lifespan"}]

@@ -178,7 +178,7 @@ def test_curves_and_leaderboard_come_from_the_report(page: Page, runs: Path) -> 
     assert plots.count("<img") == 1
 
 
-def test_names_and_notes_reach_the_browser_escaped(runs: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_markup_in_names_is_escaped(runs: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (runs / LABEL).rename(runs / "grid" / "<b>&")
     page = Page(runs, device="cpu")
     (bicubic, _), _, _ = page.enlarge("grid/<b>&", str(picture), None)
@@ -195,7 +195,7 @@ def test_a_note_on_the_picture_is_shown(page: Page, tmp_path: Path) -> None:
     assert lines[1:] == ["animation: its first frame"]
 
 
-def test_scores_are_those_of_the_target_under_both_protocols(page: Page, picture: Path, tmp_path: Path) -> None:
+def test_scores_against_a_target_follow_both_protocols(page: Page, picture: Path, tmp_path: Path) -> None:
     target = photograph(80, 100, seed=3)
     target.save(tmp_path / "target.png")
     (bicubic, big), _, text = page.enlarge(LABEL, str(picture), str(tmp_path / "target.png"))
@@ -208,14 +208,14 @@ def test_scores_are_those_of_the_target_under_both_protocols(page: Page, picture
     assert text.split("\n\n")[1:] == expected
 
 
-def test_a_target_of_one_channel_is_compared_as_gray(page: Page, picture: Path, tmp_path: Path) -> None:
+def test_a_gray_target_is_compared_like_the_same_target_in_rgb(page: Page, picture: Path, tmp_path: Path) -> None:
     photograph(80, 100, seed=3).convert("L").save(tmp_path / "gray.png")
     photograph(80, 100, seed=3).convert("L").convert("RGB").save(tmp_path / "colour.png")
     texts = [page.enlarge(LABEL, str(picture), str(tmp_path / f"{name}.png"))[2] for name in ("gray", "colour")]
     assert texts[0].split("\n\n")[1:] == texts[1].split("\n\n")[1:]
 
 
-def test_the_leaderboard_has_the_numbers_of_the_report(page: Page, runs: Path) -> None:
+def test_the_leaderboard_agrees_with_the_report(page: Page, runs: Path) -> None:
     rows, _ = page.board(str(runs / "grid"))
     (comparison,) = find_comparisons(runs / "grid").comparisons
     expected = leaderboard(comparison)
@@ -227,7 +227,7 @@ def test_the_leaderboard_has_the_numbers_of_the_report(page: Page, runs: Path) -
     assert rows[0][4] == "+0.65"
 
 
-def test_a_shipped_model_says_how_it_was_trained_instead_of_curves(
+def test_a_shipped_model_shows_its_training_command_instead_of_curves(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "none").mkdir()

@@ -16,14 +16,14 @@ def folder() -> Iterator[UploadFolder]:
     folder.close()
 
 
-def test_every_new_file_has_a_folder_of_its_own(folder: UploadFolder) -> None:
+def test_every_new_file_has_its_own_folder(folder: UploadFolder) -> None:
     first, second = folder.new_file("big.png"), folder.new_file("big.png")
     assert first.name == second.name == "big.png"
     assert first.parent != second.parent
     assert first.parent.parent == second.parent.parent == folder.path
 
 
-def test_what_fits_stays(folder: UploadFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_within_the_size_limit_are_kept(folder: UploadFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "_KEPT_BYTES", 3 * (4096 + 100))
     for number in range(3):
         folder.new_file(f"{number}.png").write_bytes(bytes(100))
@@ -31,7 +31,7 @@ def test_what_fits_stays(folder: UploadFolder, monkeypatch: pytest.MonkeyPatch) 
     assert len(list(folder.path.iterdir())) == 3
 
 
-def test_a_file_of_more_than_the_limit_is_refused(
+def test_a_file_larger_than_the_limit_is_refused(
     folder: UploadFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("sr.demo.page.MAX_UPLOAD", 2_000_000)

@@ -79,7 +79,7 @@ def test_the_margin_is_not_much_wider_than_necessary(compose_config: Compose, na
     assert net.halo - 8 <= reach <= net.halo
 
 
-def test_a_tile_too_large_for_the_memory_is_halved_and_the_rest_follows() -> None:
+def test_a_tile_too_large_for_the_memory_is_halved_and_all_tiles_are_yielded() -> None:
     net = ESPCN(scale=2).eval()
     net.tail.weight.data.normal_(std=0.1)
     lr = torch.rand(1, 3, 70, 90)

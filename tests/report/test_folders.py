@@ -151,7 +151,7 @@ def test_a_damaged_run_is_reported_in_one_line_and_the_others_are_read(
     assert "\n" not in problem
 
 
-def test_the_damage_is_described(run_folders: RunFolders) -> None:
+def test_the_damage_of_a_run_is_described(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.1] * 4)
     for number, damage in enumerate((no_baseline, half_of_the_images, no_data)):
         damage(RunFolder(run_folders(f"vdsr_mse_adam_{number}", [0.1] * 4, folds=None)))

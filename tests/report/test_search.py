@@ -76,7 +76,7 @@ def test_several_objectives_show_a_pareto_front(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("maximize", -1), ("minimize", 1)])
-def test_complete_trials_come_first_the_best_on_top_then_the_others_by_number(
+def test_complete_trials_are_sorted_from_the_best_and_precede_the_others(
     tmp_path: Path, direction: str, sign: int
 ) -> None:
     folder = make_study(tmp_path / "search", hill, direction)
@@ -96,7 +96,7 @@ def test_hours_are_the_sum_of_all_trials(tmp_path: Path) -> None:
     assert write_search(folder).hours == pytest.approx(sum(seconds) / 3600)
 
 
-def test_nothing_is_saved_without_pruning(tmp_path: Path) -> None:
+def test_no_compute_is_saved_without_pruning(tmp_path: Path) -> None:
     def reports(trial: Trial) -> float:
         trial.report(1.0, trial.number)
         return trial.suggest_float("x", 0, 1)
@@ -104,7 +104,7 @@ def test_nothing_is_saved_without_pruning(tmp_path: Path) -> None:
     assert write_search(make_study(tmp_path / "search", reports, "maximize")).saved == 0
 
 
-def test_importances_are_those_for_reaching_the_better_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_importances_of_a_maximised_objective_use_its_negative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     targets = []
 
     def importances(study: optuna.Study, **options: Callable[[FrozenTrial], float]) -> Figure:

@@ -38,8 +38,8 @@ def _model(
 ) -> ModelProto:
     """A model that maps ``lr`` to ``sr``; ``metadata`` is JSON text, a value to encode as JSON, or None."""
     shape = [None, 3, None, None]
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("lr", "sr")]
-    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], values or [])
+    tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("lr", "sr")]
+    graph = helper.make_graph(nodes, "g", tensors[:1], tensors[1:], values or [])
     opsets = [helper.make_opsetid("", 20)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     if metadata is not None:
