@@ -186,6 +186,14 @@ class ISRDataModule(LightningDataModule):
         groups = [[self.store.sources[index].name for index in group] for group in self.duplicates]
         return DataSummary(self.fingerprint, self.counts(), groups)
 
+    def image_list(self) -> list[dict[str, str]]:
+        """Name, part of the split, and content hash of each image, without rotated copies."""
+        return [
+            {"name": self.store.sources[index].name, "part": part, "hash": self.store.content_hash(index)}
+            for part in Part
+            for index in self._indices(part)
+        ]
+
     def counts(self) -> dict[Part, int]:
         """Number of images in each part, without rotated copies."""
         return {part: len(self._indices(part)) for part in Part}

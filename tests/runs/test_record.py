@@ -97,9 +97,10 @@ def test_retraining_is_never_refused_and_deletes_nothing_before_it_starts(tmp_pa
 
 def test_only_rank_0_deletes_files_and_only_those_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = make_run(tmp_path / "run", Status.DONE, checkpoints=True)
-    kept = [files.path / "notes.txt", files.evaluations / "set5.json"]
+    kept = [files.path / "notes.txt", files.evaluations / "set5.txt"]
     files.evaluations.mkdir()
-    for path in (*kept, files.metrics, files.images, files.path / "events.out.tfevents.1"):
+    of_training = (files.metrics, files.images, files.split, files.samples, files.path / "events.out.tfevents.1")
+    for path in (*kept, *of_training, files.evaluations / "set5.json"):
         path.write_text("x")
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     clear(files.path)

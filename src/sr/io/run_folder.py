@@ -33,6 +33,11 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def split(self) -> Path:
+        """Table of all images as training began: their parts and content hashes."""
+        return self.path / "split.csv"
+
+    @property
     def images(self) -> Path:
         """Table with one row per validation image, at the best epoch."""
         return self.path / "images.csv"
@@ -99,7 +104,8 @@ class RunFolder:
 
     def written_by_training(self) -> Iterator[Path]:
         """Files written by training, without those of folds and text logs; ``retrain=true`` deletes them."""
-        for pattern in (self.result.name, "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt"):
+        own = (self.result.name, self.samples.name, f"{self.evaluations.name}/*.json")
+        for pattern in (*own, "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt"):
             yield from self.path.glob(pattern)
 
     @staticmethod

@@ -19,7 +19,7 @@ from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_a
 from sr.options.check import check_options
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.build import Parts, build
-from sr.runs.record import clear, earlier_run, held_folder, new_result, record, status_of
+from sr.runs.record import check_same_images, clear, earlier_run, held_folder, new_result, record, status_of
 from sr.runs.resume import cut_step_tables, find_checkpoint
 from sr.runs.schema import Monitor, RunResult, Status
 from sr.runs.scores import over_images
@@ -102,6 +102,8 @@ def _train(
     result = _described(new_result(config_dict, changes), parts)
     if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):
         raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
+    images = parts.datamodule.image_list()
+    check_same_images(folder, images, result.data, is_resumed=checkpoint is not None, is_fold=changes is not None)
     if config_dict["retrain"]:
         clear(folder)
     if earlier:
@@ -109,7 +111,7 @@ def _train(
     on_start()
     seconds_before = earlier.seconds if earlier else 0.0
     result.seconds = seconds_before
-    record(folder, result)
+    record(folder, result, images)
     begun = time.perf_counter()
     try:
         if checkpoint:

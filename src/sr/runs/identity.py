@@ -7,12 +7,17 @@ from typing import Any
 
 _ABSENT = object()
 
-# Options that change where or how fast a run goes or what it logs, not what it computes, and options whose value
-# stands elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback).
+# Options that change where or how fast a run goes or what it logs, not what it computes; those whose value stands
+# elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback); and the folder of the images,
+# whose contents are compared instead.
 _NOT_COMPARED = re.compile(
-    r"run_dir|retrain|test|logger|objectives|vgg_weights|adam_lr|callbacks\.checkpoints\.minutes"
+    r"run_dir|retrain|test|logger|objectives|vgg_weights|adam_lr"
+    r"|data\.(root|cache|cache_dir|num_workers)"
+    r"|trainer\.(accelerator|benchmark|log_every_n_steps)"
+    r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"
     r"|callbacks\.\w+\.(monitor|mode|fold)"
 )
+_NAMED = 3  # images of each kind of difference
 
 
 def differences(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
@@ -27,6 +32,33 @@ def differences(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> list[
         for name in sorted(there.keys() | here.keys())
         if there.get(name, _ABSENT) != here.get(name, _ABSENT)
     ]
+
+
+def data_differences(recorded: Sequence[Mapping[str, str]], current: Sequence[Mapping[str, str]]) -> str:
+    """How the images of a run differ from those it began with, in words; empty if they do not.
+
+    Args:
+        recorded: rows with ``name``, ``part`` and ``hash``; without ``part``, the split is not compared.
+        current: the same.
+
+    >>> a, b = {"name": "a", "part": "val", "hash": "1"}, {"name": "b", "part": "train", "hash": "2"}
+    >>> data_differences([a], [{**a, "hash": "3"}, b])
+    '1 added (b), 1 changed (a)'
+    """
+    before, now = ({row["name"]: row for row in rows} for rows in (recorded, current))
+    both = [name for name in before if name in now]
+    names = {
+        "added": [name for name in now if name not in before],
+        "removed": [name for name in before if name not in now],
+        "changed": [name for name in both if before[name]["hash"] != now[name]["hash"]],
+        "in another part of the split": [name for name in both if before[name].get("part") != now[name].get("part")],
+    }
+    return ", ".join(f"{len(listed)} {kind} ({_some(listed)})" for kind, listed in names.items() if listed)
+
+
+def _some(names: Sequence[str]) -> str:
+    listed = sorted(names)
+    return ", ".join([*listed[:_NAMED], "..."] if len(listed) > _NAMED else listed)
 
 
 def _flat(config: Mapping[str, Any], folder: str, prefix: str = "") -> dict[str, Any]:

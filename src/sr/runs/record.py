@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from sr.errors import DivergedError, PrunedError, UserError
 from sr.io.atomic import is_full_disk, remove_leftovers
 from sr.io.locks import hold, is_held
 from sr.io.run_folder import RunFolder
+from sr.io.tables import read_table, write_table
 from sr.machine.environment import environment
 from sr.machine.processes import is_rank_zero
-from sr.runs.identity import command, differences
+from sr.runs.identity import command, data_differences, differences
 from sr.runs.schema import Process, RunResult, Status, read_result, write_result
-from sr.terms import Protocol
+from sr.terms import DataSummary, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -149,10 +150,50 @@ def new_result(config_dict: dict[str, Any], changes: Mapping[str, Any] | None = 
     )
 
 
+def check_same_images(
+    folder: Path, images: Sequence[Mapping[str, str]], data: DataSummary | None, *, is_resumed: bool, is_fold: bool
+) -> None:
+    """Refuse to resume a run, or to join a fold to others, with images other than those it began with.
+
+    Args:
+        folder: of the run.
+        images: the present ones, as `sr.datamodule.ISRDataModule.image_list` lists them.
+        data: their summary.
+        is_resumed: whether the run resumes from a checkpoint.
+        is_fold: whether it is one of several folds, which share their images but not their split.
+
+    Raises:
+        UserError: with what was added, removed or changed.
+    """
+    files = RunFolder(folder)
+    way_out = "restore them, choose another folder (hydra.run.dir), or retrain=true"
+    if is_resumed and files.split.is_file():
+        if different := data_differences(read_table(files.split), images):
+            raise UserError(f"{folder}: the images differ from those this run began with: {different}: {way_out}")
+    elif is_resumed:  # begun before there was a list
+        earlier = read_result(folder)
+        if earlier and earlier.data and data and earlier.data.fingerprint != data.fingerprint:
+            raise UserError(f"{folder}: the images differ from those this run began with: {way_out}")
+    if is_fold:
+        for fold in RunFolder(folder.parent).folds:
+            if fold.path != folder and fold.split.is_file():
+                different = data_differences(*(_without_parts(rows) for rows in (read_table(fold.split), images)))
+                if different:
+                    raise UserError(
+                        f"{folder}: the images differ from those of {fold.path.name}: {different}: {way_out}"
+                    )
+
+
+def _without_parts(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    return [{"name": row["name"], "hash": row["hash"]} for row in rows]
+
+
 @rank_zero_only
-def record(folder: Path, result: RunResult) -> None:
-    """Write the record, on one process only."""
+def record(folder: Path, result: RunResult, images: Sequence[Mapping[str, str]] = ()) -> None:
+    """Write the record and, when training begins, the list of images, on one process only."""
     folder.mkdir(parents=True, exist_ok=True)
+    if images:
+        write_table(RunFolder(folder).split, images)
     write_result(folder, result)
 
 

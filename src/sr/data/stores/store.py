@@ -76,6 +76,7 @@ class PairStore:
             raise UserError("none of the images could be read: see the warnings above")
         self.sources, self.sizes = self._backend.sources, self._backend.sizes
         self.fingerprint = fingerprint_of(self.sources, digests)
+        self._digests = digests
         self.closed = False
 
     def __len__(self) -> int:
@@ -90,6 +91,10 @@ class PairStore:
         """
         self._check_open()
         return self._backend[index]
+
+    def content_hash(self, index: int) -> str:
+        """Hash of the name and the file contents of one pair."""
+        return key_of([self.sources[index]], self._digests)[:16]
 
     @property
     def packed(self) -> PackedPairs | None:
