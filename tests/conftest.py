@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from PIL import Image
 
@@ -90,6 +91,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     ) -> tuple[int, str]:
         arguments = ["sr.train", *flags, *SMALL, f"hydra.run.dir={tmp_path / folder}", *overrides]
         monkeypatch.setattr(sys, "argv", arguments)
+        monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # Hydra sets it and never resets it
         code = 0
         try:
             train.main()
