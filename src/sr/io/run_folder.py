@@ -34,7 +34,7 @@ class RunFolder:
 
     @property
     def split(self) -> Path:
-        """Table of all images as training began: their parts and content hashes."""
+        """Table of all images at the start of training, with their parts and content hashes."""
         return self.path / "split.csv"
 
     @property
@@ -103,9 +103,9 @@ class RunFolder:
         return any(self.path.glob("**/checkpoints/*.ckpt"))
 
     def written_by_training(self) -> Iterator[Path]:
-        """Files written by training, without those of folds and text logs; ``retrain=true`` deletes them."""
-        own = (self.result.name, self.samples.name, f"{self.evaluations.name}/*.json")
-        for pattern in (*own, "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt"):
+        """The files that ``retrain=true`` deletes: those of training and evaluation, but no folds and text logs."""
+        names = (self.result.name, self.samples.name, f"{self.evaluations.name}/*.json")
+        for pattern in (*names, "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt"):
             yield from self.path.glob(pattern)
 
     @staticmethod

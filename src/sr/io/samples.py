@@ -1,7 +1,7 @@
 """``samples.png`` of a run: crops of its validation images.
 
-A row per image with the columns input, output and target, narrower rows padded with black. The PNG text chunk ``sr``
-holds the side of the rows and, for each, the name of the image and where the crop lies in it, as JSON.
+One row per image with the columns input, output and target; narrower rows are padded with black. The PNG text chunk
+``sr`` contains JSON: the side of the rows and, for each row, the name of the image and the position of the crop.
 """
 
 import json
@@ -31,7 +31,7 @@ class Square:
 
 
 class Crops(NamedTuple):
-    """The square of an image before, after and as the network should have enlarged it."""
+    """The input, output and target of the network for one square."""
 
     source: Crop
     output: Crop
@@ -39,7 +39,7 @@ class Crops(NamedTuple):
 
 
 def write_samples(path: Path, rows: Sequence[tuple[Square, Crops]]) -> None:
-    """Write at least one row."""
+    """Write the crops of one or more images."""
     side = max(square.side for square, _ in rows)
     sheet = np.zeros((side * len(rows), 3 * side, 3), np.uint8)
     for number, (square, crops) in enumerate(rows):
@@ -54,7 +54,7 @@ def read_samples(path: Path) -> dict[str, Crops]:
     """Read the crops by the names of their images.
 
     Raises:
-        OSError: if the file is missing or damaged, as also ValueError, KeyError and TypeError.
+        OSError, ValueError, KeyError or TypeError: if the file is missing or damaged.
     """
     with Image.open(path, formats=("PNG",)) as picture:
         layout = json.loads(picture.info["sr"])

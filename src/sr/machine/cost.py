@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sr.image import resizing_skipped
 
-_OUTPUT_SIDE = 256  # that multiply-adds and times are stated for
-_SMALL_SIDE = 64  # of the input of networks that have to be run to be counted
+_OUTPUT_SIDE = 256  # for multiply-adds and times
+_SMALL_SIDE = 64  # input of networks that do not run on the device ``meta``
 _TIMED_PASSES = 5
 
 
@@ -27,8 +27,9 @@ def count_parameters(net: nn.Module) -> int:
 def multiply_adds(net: nn.Module, scale: int) -> int:
     """Multiply-adds of the convolutions and matrix products of one forward pass with a 256x256 output.
 
-    `sr.image.resize` does not count: what every model enlarges its input with is part of no model. Nothing is computed,
-    unless a network looks at values: such a one is run on a small image, and its count extrapolated by the area.
+    `sr.image.resize` does not count, since it is not part of the network. The pass runs on the device ``meta``, without
+    computing anything. A network whose operations depend on values is run on a small image instead, and the count is
+    scaled by the area.
     """
     training = net.training
     net.eval()
