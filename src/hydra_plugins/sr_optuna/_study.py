@@ -172,7 +172,7 @@ def _without_credentials(storage: str) -> str:
     if "://" not in storage:
         return storage
     url = make_url(storage)
-    return url.set(username=None, password=None, query={}).render_as_string()
+    return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
 
 
 class _JournalLock(BaseJournalFileLock):
