@@ -535,3 +535,33 @@ def test_a_killed_search_in_postgresql_resumes_from_another_folder(tmp_path: Pat
     assert [calls[f"end {number}"] for number in range(6)] == [1] * 6
     with open_study(study_config(tmp_path, database, "killed")) as (study, _):
         assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6
+
+
+def test_a_search_logs_each_trial_and_at_the_end_the_best_and_how_to_train_it(
+    search: RunSearch, tmp_path: Path
+) -> None:
+    stale = tmp_path / "search" / "conf" / "experiment" / "best_7.yaml"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    code, text = search("hydra.sweeper.sampler=grid", "x=choice(0,2,1)", "y=3")
+    assert code == 0, text
+    lines = [line.partition("[HYDRA] ")[2] for line in text.splitlines()]
+    assert [line for line in lines if not line.startswith(("Launching", "\t"))][:6] == [
+        "trial 1 of 3: -4 (best -4, trial 0)",
+        "trial 2 of 3: 0 (best 0, trial 1)",
+        "trial 3 of 3: -1 (best 0, trial 1)",
+        "3 of 3 trials: 3 complete",
+        "best: trial 1, 0, x=2",
+        "train it: python -m sr.train y=3 x=2 hydra.mode=RUN",
+    ]
+    assert not stale.exists()
+
+
+def test_each_trial_of_a_pareto_front_is_listed(search: RunSearch, tmp_path: Path) -> None:
+    code, text = search(
+        *("hydra.sweeper.sampler=grid", "x=choice(0,1)", "objectives=2"), "hydra.sweeper.direction=[maximize,minimize]"
+    )
+    assert code == 0, text
+    lines = [line.partition("[HYDRA] ")[2] for line in text.splitlines()]
+    assert "trial 1 of 2: 0, 1" in lines
+    assert [line for line in lines if line.startswith("Pareto front")] == ["Pareto front: trial 1, 1, 0, x=1"]

@@ -151,6 +151,31 @@ def test_the_printed_command_composes_to_the_config_of_the_best_trial(tmp_path: 
     assert {**composed, "hydra": 0} == {**expected, "hydra": 0}
 
 
+@pytest.mark.parametrize(
+    ("numbers", "names"), [([4], ["best.yaml"]), ([4, 11], ["best_11.yaml", "best_4.yaml"])], ids=["one", "front"]
+)
+def test_experiments_are_named_by_their_trials_and_say_their_values(
+    tmp_path: Path, numbers: list[int], names: list[str]
+) -> None:
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "best_3.yaml").touch()  # of an earlier end of this search
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        sweep_config = compose("train", ["hydra/sweeper=optuna"], return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
+        trials = [create_trial(value=30 + number, user_attrs={"overrides": ["model=vdsr"]}) for number in numbers]
+        for trial, number in zip(trials, numbers, strict=True):
+            trial.number = number
+        commands = write_best(tmp_path, trials, sweep_config, loader)
+    folder = tmp_path / "conf" / "experiment"
+    assert sorted(path.name for path in folder.iterdir()) == names
+    for number, command_line in zip(numbers, commands, strict=True):
+        name = shlex.split(command_line)[-1].removeprefix("experiment=")
+        assert (folder / f"{name}.yaml").read_text().splitlines()[:2] == [
+            "# @package _global_",
+            f"# Trial {number}: {30 + number}. Train it: {command_line}",
+        ]
+
+
 def test_a_direction_that_contradicts_the_mode_is_rejected(command: Command, tmp_path: Path) -> None:
     overrides = search_overrides(tmp_path, tmp_path, "monitor=val/loss", "mode=min", "optimizer.lr=interval(1e-4,1e-3)")
     code, text = command(*overrides)
