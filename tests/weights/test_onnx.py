@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from sr.nets.autoencoder import Autoencoder
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
+from sr.weights import onnx as onnx_module
 from sr.weights.checkpoint import load_network, network_config, save_network
 from sr.weights.find import find_model
-from sr.weights.onnx import export
+from sr.weights.onnx import OnnxNetwork, export
 from tests.support.images import photograph
 
 NETWORKS = {
@@ -94,3 +96,51 @@ def test_impossible_exports_and_unreadable_files_are_refused(
     assert "net.onnx: written, at most" in capsys.readouterr().out
     with pytest.raises(UserError, match="is a network for scale 3, not 2"):
         find_model(str(tmp_path / "net.onnx"), 2)
+
+
+def test_onnx_files_are_refused_by_size_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnx", reason="needs sr[onnx]")
+    path = tmp_path / "net.onnx"
+    path.write_bytes(bytes(100))
+    monkeypatch.setattr(onnx_module, "_MAX_FILE_BYTES", 99)
+    with pytest.raises(UserError, match="it is not a file, or is too large"):
+        OnnxNetwork(path)
+    with pytest.raises(UserError, match="it is not a file, or is too large"):
+        OnnxNetwork(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("usage", "message"),
+    [
+        ({"scale": 0}, "its scale is not an integer from 1 to 64"),
+        ({"scale": 65}, "its scale is not an integer from 1 to 64"),
+        ({"halo": -1}, "its halo is not an integer from 0 to 4096"),
+        ({"align": 0}, "its align is not an integer from 1 to 4096"),
+        ({"align": 2.0}, "its align is not an integer from 1 to 4096"),
+    ],
+)
+def test_an_onnx_file_with_impossible_properties_is_refused(
+    tmp_path: Path, usage: dict[str, float], message: str
+) -> None:
+    onnx = pytest.importorskip("onnx", reason="needs sr[onnx]")
+    proto = onnx.ModelProto()
+    properties = {"scale": 2, "halo": 1, "align": 1} | usage
+    proto.metadata_props.add(key=onnx_module._METADATA, value=json.dumps(properties))
+    (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(UserError, match=message):
+        OnnxNetwork(tmp_path / "net.onnx")
+
+
+def test_a_foreign_onnx_file_says_what_is_missing(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="needs sr[onnx]")
+    (tmp_path / "net.onnx").write_bytes(onnx.ModelProto(producer_name="another").SerializeToString())
+    with pytest.raises(UserError, match=r"net\.onnx: was not written by sr export: its scale and margins are unknown"):
+        OnnxNetwork(tmp_path / "net.onnx")
+
+
+def test_what_onnx_runtime_computes_otherwise_is_not_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
+    monkeypatch.setattr(onnx_module, "_max_difference", lambda net, content: 0.01)
+    with pytest.raises(UserError, match=r"ONNX Runtime's result differs from torch's by 0\.01: not exported"):
+        export(save_model(tmp_path, "espcn.ESPCN", 2), tmp_path / "net.onnx")
+    assert not (tmp_path / "net.onnx").exists()
