@@ -106,7 +106,9 @@ def test_weights_that_do_not_fit_are_named_and_counted(tmp_path: Path) -> None:
         tmp_path / "b.ckpt", state_dict=without_biases
     )
     more = state | {"net.x": torch.zeros(1), "net.y": torch.zeros(1), "net.z": torch.zeros(1)}
-    assert refusal(tmp_path / "c.ckpt", state_dict=more) == "has weights that its network does not have: 'x' (and 2 more)"
+    assert (
+        refusal(tmp_path / "c.ckpt", state_dict=more) == "has weights that its network does not have: 'x' (and 2 more)"
+    )
 
 
 def test_weights_of_another_kind_are_refused(tmp_path: Path) -> None:
