@@ -1,5 +1,6 @@
 """Types and names that several folders share: protocols, parts of a data set, baselines, batches."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
@@ -59,6 +60,30 @@ BASELINES = (
     Baseline("nearest", "nearest", "nearest"),
     Baseline("lanczos", "lanczos", "Lanczos"),
 )
+
+
+ITS_INPUT = "its input"  # what reports call the first baseline
+
+_LEAST_GAIN = 0.005  # dB; less does not show in two decimals
+
+
+def loses_to(psnr: float, baselines: Mapping[str, float], input_name: str = ITS_INPUT) -> str:
+    """The baselines that a PSNR does not beat, in words; empty if it beats all.
+
+    Args:
+        psnr: of a model, in dB.
+        baselines: PSNR by the prefixes of `BASELINES`; those that were not scored are left out.
+        input_name: what to call the first baseline; a model that loses to it needs no others named.
+
+    >>> loses_to(30.0, {"input": 29.0, "nearest": 27.0, "lanczos": 30.2})
+    'Lanczos'
+    """
+    unbeaten = [
+        baseline
+        for baseline in BASELINES
+        if baseline.prefix in baselines and not psnr - baselines[baseline.prefix] >= _LEAST_GAIN
+    ]
+    return input_name if BASELINES[0] in unbeaten else " and ".join(baseline.label for baseline in unbeaten)
 
 
 class Batch(TypedDict):

@@ -143,6 +143,17 @@ def test_a_model_loses_to_bicubic_unless_its_mean_is_higher() -> None:
     assert [line[2:6] for line in table[::3]] == [["x2", "y", "32.00", "0.9000"], ["x2", "y", "20.00", "0.9000"]]
 
 
+def test_a_model_that_beats_bicubic_may_lose_to_another_baseline_of_the_same_data() -> None:
+    def row(label: str, data: str, value: float) -> Row:
+        nets = [] if label in ("bicubic", "lanczos") else [torch.nn.Identity()]
+        return Row(Model(label, 2, nets), data, 2, Protocol.Y, images=[ImageScore("a", value, 0.9, 1.0)])
+
+    easy = [row("bicubic", "easy", 30.0), row("lanczos", "easy", 30.5), row("net", "easy", 30.2)]
+    hard = [row("bicubic", "hard", 20.0), row("lanczos", "hard", 20.1), row("net", "hard", 20.2)]
+    table = [" ".join(line.split()[9:]) for line in render([*easy, *hard]).splitlines()[1:]]
+    assert table == ["", "", "loses to Lanczos", "", "", ""]
+
+
 def test_every_folder_is_compared_with_its_own_bicubic(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

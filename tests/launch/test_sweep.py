@@ -75,7 +75,7 @@ def test_cells_are_found_with_their_status_and_missing_ones_are_pending(tmp_path
 def test_the_table_marks_cells_that_lose_to_their_input_and_estimates_the_time_left() -> None:
     cells = [
         Cell("espcn_mse_adam", Standing.DONE, gain=0.5, seconds=60),
-        Cell("vdsr_mse_adam", Standing.DONE, gain=-0.1, seconds=600),
+        Cell("vdsr_mse_adam", Standing.DONE, gain=-0.1, loses_to="its input", seconds=600),
         Cell("vdsr_mse_sgd", Standing.RUNNING, folds=(4, 5)),
         Cell("espcn_mse_sgd", Standing.PENDING),
     ]

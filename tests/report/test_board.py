@@ -16,10 +16,12 @@ def only_comparison(run_folders: RunFolders) -> Comparison:
     return comparison
 
 
-def run_row(gain: float = 1.0, low: float = 0.5, p: float | None = None, rank: int | None = 2) -> Row:
+def run_row(
+    gain: float = 1.0, low: float = 0.5, p: float | None = None, rank: int | None = 2, loses_to: str = ""
+) -> Row:
     """A leaderboard row of a run."""
     run = Run("run", (), RunResult(Status.DONE, {}), {}, {}, [])
-    return Row("run", run, rank, MeanSd(30.0), MeanSd(0.9), MeanSd(gain), Interval(low, 2.0), p)
+    return Row("run", run, rank, MeanSd(30.0), MeanSd(0.9), MeanSd(gain), Interval(low, 2.0), loses_to, p)
 
 
 def test_scores_are_means_and_standard_deviations_over_folds(run_folders: RunFolders) -> None:
@@ -93,10 +95,21 @@ def test_runs_tie_if_p_is_at_least_5_percent(p: float, ties: bool) -> None:
     assert run_row(p=p).verdict == ("tie with the best" if ties else "")
 
 
-@pytest.mark.parametrize(("gain", "loses"), [(0.01, False), (0.005, False), (0.0049, True), (0.0, True), (-1.0, True)])
-def test_a_gain_that_rounds_to_zero_does_not_beat_the_input(gain: float, loses: bool) -> None:
-    assert run_row(gain).loses is loses
-    assert (run_row(gain).verdict == "LOSES TO ITS INPUT") is loses
+@pytest.mark.parametrize(
+    ("gain", "lanczos", "verdict"),
+    [
+        (0.01, -1.0, "best"),
+        (0.004, -1.0, "LOSES TO ITS INPUT"),
+        (-1.0, 0.5, "LOSES TO ITS INPUT"),
+        (0.3, 0.2, "best"),
+        (0.3, 0.4, "LOSES TO LANCZOS"),
+    ],
+)
+def test_a_run_has_to_beat_every_baseline(run_folders: RunFolders, gain: float, lanczos: float, verdict: str) -> None:
+    run_folders("vdsr_mse_adam", [gain] * 4, baselines={"nearest": -2.0, "lanczos": lanczos}, scale=2)
+    (row,) = (row for row in leaderboard(only_comparison(run_folders)) if row.run)
+    assert row.verdict == verdict
+    assert row.loses is verdict.startswith("LOSES")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +126,7 @@ def test_a_gain_whose_interval_contains_zero_is_doubtful(low: float, verdict: st
 
 
 def test_a_run_that_loses_to_its_input_is_not_also_doubtful() -> None:
-    assert not run_row(gain=-0.1, low=-0.5).doubtful
+    assert not run_row(gain=-0.1, low=-0.5, loses_to="its input").doubtful
 
 
 def test_runs_that_lose_to_their_input_are_ranked_below_it_and_marked(run_folders: RunFolders) -> None:

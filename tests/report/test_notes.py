@@ -35,6 +35,15 @@ def test_runs_that_lose_to_their_input_are_counted(run_folders: RunFolders) -> N
     assert notes_of(run_folders) == ["2 of 3 runs do not beat their input: using no model at all would be better."]
 
 
+def test_runs_that_lose_to_another_baseline_are_counted_apart(run_folders: RunFolders) -> None:
+    for number, gain in enumerate((0.5, 0.1, -0.1)):
+        run_folders(f"vdsr_mse_adam_{number}", [gain] * 6, folds=SIX_FOLDS, scale=2, baselines={"lanczos": 0.2})
+    assert notes_of(run_folders) == [
+        "1 of 3 runs do not beat their input: using no model at all would be better.",
+        "1 of 3 runs beat their input, but not every other interpolation: see their verdicts.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "condition"),
     [

@@ -213,6 +213,12 @@ def test_folds_are_announced_with_sd_and_with_a_warning_if_they_lose_to_the_inpu
     assert "does not beat its input" in caplog.messages[1]
 
 
+def test_a_run_that_beats_its_input_but_not_lanczos_ends_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    scores = {Part.VAL: scores_of(0.2) | {"lanczos_psnr": MeanSd(30.3), "nearest_psnr": MeanSd(28.0)}}
+    announce(RunResult(Status.DONE, {}, scores=scores), Path("a"))
+    assert "WARNING: this model does not beat Lanczos on the val images" in caplog.text
+
+
 def test_a_run_that_was_never_validated_says_so(caplog: pytest.LogCaptureFixture) -> None:
     without_scores: list[dict[Part, Scores]] = [{}, {Part.VAL: {}}]
     for scores in without_scores:

@@ -9,7 +9,7 @@ import pytest
 from sr.errors import UserError
 from sr.runs.migration import SCHEMA
 from sr.runs.schema import FoldResult, Monitor, Process, RunResult, Status, read_result, write_result
-from sr.runs.scores import MeanSd, beats_input, mean_and_sd, over_folds, over_images
+from sr.runs.scores import MeanSd, baseline_psnrs, mean_and_sd, over_folds, over_images
 from sr.terms import DataSummary, Part, Protocol
 
 CONFIG: dict[str, Any] = {"data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1}
@@ -132,10 +132,6 @@ def test_a_result_knows_which_folds_it_trains(data: dict[str, Any], fold: int | 
     assert (result.fold, result.fold_count) == (fold, count)
 
 
-def test_a_gain_that_rounds_to_zero_does_not_beat_the_input() -> None:
-    assert [beats_input(gain) for gain in (-1.0, 0.0, 0.0049, 0.005, 1.0)] == [False, False, False, True, True]
-
-
 def test_the_sd_is_that_of_a_sample_and_a_single_value_has_none() -> None:
     assert mean_and_sd([30.0, 34.0]) == MeanSd(32.0, 8**0.5)
     assert mean_and_sd([30.0]) == MeanSd(30.0, None)
@@ -166,3 +162,8 @@ def test_an_earlier_result_without_a_scale_is_of_scale_1(tmp_path: Path) -> None
     result = read_result(tmp_path)
     assert result is not None
     assert result.scale == 1
+
+
+def test_baselines_are_found_among_the_scores() -> None:
+    scores = {"psnr": MeanSd(30.0), "input_psnr": MeanSd(29.0), "lanczos_psnr": MeanSd(29.5), "lanczos_ssim": MeanSd(1)}
+    assert baseline_psnrs(scores) == {"input": 29.0, "lanczos": 29.5}

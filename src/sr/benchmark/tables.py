@@ -9,6 +9,7 @@ from sr.errors import UserError
 from sr.io.atomic import write_text
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned, write_table
+from sr.terms import BASELINES, loses_to
 
 
 def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) -> list[Path]:
@@ -60,13 +61,19 @@ def _write_json(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def render(rows: Sequence[Row]) -> str:
-    """The rows as a text table; models that lose to bicubic are marked."""
+    """The rows as a text table; models that lose to a baseline are marked."""
     lines = [("model", "data", "scale", "protocol", "PSNR dB", "SSIM", "gain dB", "images", "ms/image", "")]
     for row in rows:
-        reference = next(other for other in rows if other.data == row.data and other.is_reference)
-        gain = row.psnr - reference.psnr
-        loses = row.model.nets and gain <= 0
+        same_data = [other for other in rows if other.data == row.data]
+        gain = row.psnr - next(other for other in same_data if other.is_reference).psnr
+        baselines = {
+            baseline.prefix: other.psnr
+            for baseline in BASELINES
+            for other in same_data
+            if not other.model.nets and other.model.label == baseline.kernel
+        }
+        lost_to = loses_to(row.psnr, baselines, BASELINES[0].label) if row.model.nets else ""
         numbers = (f"{row.psnr:.2f}", f"{row.ssim:.4f}", f"{gain:+.2f}", str(len(row.images)))
         about = (str(row.as_dict()["model"]), row.data, f"x{row.scale}", row.protocol)
-        lines.append((*about, *numbers, f"{row.milliseconds:.1f}", "loses to bicubic" if loses else ""))
+        lines.append((*about, *numbers, f"{row.milliseconds:.1f}", f"loses to {lost_to}" if lost_to else ""))
     return "\n".join(aligned(lines)) + "\n"

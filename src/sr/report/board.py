@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sr.report.comparison import Comparison
 from sr.report.run import Run
 from sr.report.statistics import ALPHA, Interval, bootstrap_interval, holm, paired_p_value
-from sr.runs.scores import MeanSd, beats_input, mean_and_sd
-from sr.terms import BASELINES
+from sr.runs.scores import MeanSd, mean_and_sd
+from sr.terms import BASELINES, Baseline, loses_to
 
 _INPUT = BASELINES[0]
 _UNPROCESSED = "unprocessed input"  # what the baseline is at scale 1, where nothing is enlarged
@@ -24,6 +24,7 @@ class Row:
         ssim: mean and standard deviation over folds.
         gain: mean and standard deviation over folds of the PSNR minus that of the input, dB.
         interval: 95 % bootstrap interval of the mean gain over images.
+        loses_to: baselines that it does not beat, in words; empty for a baseline.
         p: p value of the paired test against the best run over images, adjusted by Holm's method; None for the best
             run and for baselines.
     """
@@ -35,6 +36,7 @@ class Row:
     ssim: MeanSd
     gain: MeanSd
     interval: Interval
+    loses_to: str = ""
     p: float | None = None
 
     @property
@@ -49,8 +51,8 @@ class Row:
 
     @property
     def loses(self) -> bool:
-        """Whether it is a run that does not beat its input."""
-        return self.run is not None and not beats_input(self.gain.mean)
+        """Whether it is a run that does not beat all baselines."""
+        return bool(self.loses_to)
 
     @property
     def doubtful(self) -> bool:
@@ -63,7 +65,7 @@ class Row:
         if self.run is None:
             return "no model"
         if self.loses:
-            return "LOSES TO ITS INPUT"
+            return f"LOSES TO {self.loses_to.upper()}"
         place = "best" if self.best else "tie with the best" if self.ties else ""
         doubt = "not significantly better than its input" if self.doubtful else ""
         return ", ".join(text for text in (place, doubt) if text)
@@ -81,15 +83,21 @@ def leaderboard(comparison: Comparison) -> list[Row]:
 
 def _row(run: Run, rank: int, p: float | None) -> Row:
     psnr, ssim, gain = (mean_and_sd(run.by_fold(score)) for score in ("psnr", "ssim", "gain"))
-    return Row(run.name, run, rank, psnr, ssim, gain, bootstrap_interval(run.column("gain")), p)
+    columns = {baseline.prefix: f"{baseline.prefix}_psnr" for baseline in _recorded_baselines(run)}
+    baselines = {prefix: mean_and_sd(run.by_fold(column)).mean for prefix, column in columns.items()}
+    lost_to = loses_to(psnr.mean, baselines)
+    return Row(run.name, run, rank, psnr, ssim, gain, bootstrap_interval(run.column("gain")), lost_to, p)
+
+
+def _recorded_baselines(run: Run) -> list[Baseline]:
+    return [baseline for baseline in BASELINES if f"{baseline.prefix}_psnr" in next(iter(run.images.values()))]
 
 
 def _baselines(comparison: Comparison) -> list[Row]:
     """Rows of the baselines, from the first run: all runs have the same, up to how images were assigned to folds."""
     run = comparison.runs[0]
-    recorded = [baseline for baseline in BASELINES if f"{baseline.prefix}_psnr" in next(iter(run.images.values()))]
     rows = []
-    for baseline in recorded:
+    for baseline in _recorded_baselines(run):
         column = f"{baseline.prefix}_psnr"
         gains = [scores[column] - scores[f"{_INPUT.prefix}_psnr"] for scores in run.images.values()]
         psnr, ssim = (mean_and_sd(run.by_fold(f"{baseline.prefix}_{score}")) for score in ("psnr", "ssim"))

@@ -6,6 +6,7 @@ from sr.report.board import Row
 from sr.report.comparison import Comparison
 from sr.report.run import Run
 from sr.report.statistics import LEAST_PAIRS
+from sr.terms import ITS_INPUT
 
 _GROUPS_LISTED = 5
 
@@ -24,8 +25,10 @@ def _on_scores(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
     runs = comparison.runs
     if comparison.scale == 1:
         yield "At scale 1 nothing is enlarged: nearest, bicubic and Lanczos all return the input unchanged."
-    if losers := sum(row.loses for row in rows):
+    if losers := sum(row.loses_to == ITS_INPUT for row in rows):
         yield f"{losers} of {len(runs)} runs do not beat their input: using no model at all would be better."
+    if others := sum(row.loses for row in rows) - losers:
+        yield f"{others} of {len(runs)} runs beat their input, but not every other interpolation: see their verdicts."
     if len(runs[0].images) < LEAST_PAIRS:
         yield f"With fewer than {LEAST_PAIRS} images the paired test cannot reach significance: ties mean nothing here."
     if all(row.psnr.sd is None for row in rows):

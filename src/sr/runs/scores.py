@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-_LEAST_GAIN = 0.005  # dB
+from sr.terms import BASELINES
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ def over_images(rows: Sequence[Mapping[str, Any]]) -> Scores:
     """
     names = [name for name, value in rows[0].items() if isinstance(value, float)] if rows else []
     return {name: mean_and_sd([row[name] for row in rows]) for name in names}
+
+
+def baseline_psnrs(scores: Scores) -> dict[str, float]:
+    """Mean PSNR of each recorded baseline by its prefix, for `sr.terms.loses_to`."""
+    names = {baseline.prefix: f"{baseline.prefix}_psnr" for baseline in BASELINES}
+    return {prefix: scores[name].mean for prefix, name in names.items() if name in scores}
 
 
 def over_folds(scores: Sequence[Scores]) -> Scores:
@@ -70,8 +76,3 @@ def over_folds_by_epoch(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[d
                 row_of_epoch[f"{name}_sd"] = summary.sd
         rows.append(row_of_epoch)
     return rows
-
-
-def beats_input(gain: float) -> bool:
-    """Whether a gain over the input, in dB, is one: less than two decimals show is none."""
-    return gain >= _LEAST_GAIN

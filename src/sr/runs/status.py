@@ -13,8 +13,8 @@ from sr.io.locks import is_held
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned
 from sr.runs.schema import RunResult, Status, read_result
-from sr.runs.scores import beats_input
-from sr.terms import Part
+from sr.runs.scores import baseline_psnrs
+from sr.terms import Part, loses_to
 
 PLAN = "sweep.json"  # in the folder of a sweep: the names of its cells
 
@@ -45,6 +45,7 @@ class Cell:
         status: how it stands.
         reason: why it is not done, in one line.
         gain: dB over the input, if it is done.
+        loses_to: baselines that it does not beat, in words.
         seconds: time it took, validation and all.
         folds: folds done, and folds in all; (0, 0) without cross-validation.
     """
@@ -53,6 +54,7 @@ class Cell:
     status: Standing
     reason: str = ""
     gain: float | None = None
+    loses_to: str = ""
     seconds: float = 0.0
     folds: tuple[int, int] = (0, 0)
 
@@ -87,8 +89,9 @@ def _cell(folder: Path) -> Cell:
     status, reason = standing_of(folder, result)
     count = result.fold_count
     folds = (sum(_is_done(RunFolder(folder).fold(fold).path) for fold in range(count)), count) if count else (0, 0)
-    gain = result.mean(Part.VAL, "gain") if status is Standing.DONE else None
-    return Cell(folder.name, status, reason, gain, result.seconds, folds)
+    gain, psnr = (result.mean(Part.VAL, name) if status is Standing.DONE else None for name in ("gain", "psnr"))
+    lost_to = "" if psnr is None else loses_to(psnr, baseline_psnrs(result.scores[Part.VAL]))
+    return Cell(folder.name, status, reason, gain, lost_to, result.seconds, folds)
 
 
 def _is_done(folder: Path) -> bool:
@@ -114,7 +117,7 @@ def render(cells: Sequence[Cell]) -> str:
         folds = f"{cell.folds[0]}/{cell.folds[1]}" if cell.folds[1] else ""
         gain = "" if cell.gain is None else f"{cell.gain:+.2f}"
         minutes = f"{cell.seconds / 60:.1f}" if cell.seconds else ""
-        note = "loses to its input" if cell.gain is not None and not beats_input(cell.gain) else cell.reason
+        note = f"loses to {cell.loses_to}" if cell.loses_to else cell.reason
         rows.append((cell.name, cell.status, folds, gain, minutes, note))
     lines = [*aligned(rows), "", counts(cells)]
     if seconds := _seconds_left(cells):
