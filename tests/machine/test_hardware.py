@@ -11,7 +11,7 @@ import torch
 from sr import image
 from sr.errors import UserError
 from sr.machine import hardware
-from sr.machine.hardware import compile_from, device_in_turn, precision
+from sr.machine.hardware import compile_from, device_in_turn, free_memory, precision
 from sr.nets.vdsr import VDSR
 from tests.support.runs import Command, MakeFolder, result_of
 
@@ -145,3 +145,44 @@ def test_a_run_compiles_its_training_steps_on_request(
     assert len(compiled) == 1
     assert command(*arguments, folder="other")[0] == 0
     assert len(compiled) == 1
+
+
+@pytest.mark.parametrize("name", ["cc", "c++", "gcc", "g++", "clang", "clang++", "cl"])
+def test_any_compiler_serves(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(image, "_resize_dim", image._resize_dim)
+    monkeypatch.setattr(shutil, "which", lambda command: f"/bin/{name}" if command == name else None)
+    assert compile_from(True, "cpu") == 0
+
+
+@pytest.mark.parametrize("accelerator", ["auto", "gpu", "cuda"])
+def test_a_gpu_is_used_however_it_is_named(monkeypatch: pytest.MonkeyPatch, accelerator: str) -> None:
+    monkeypatch.setattr(image, "_resize_dim", image._resize_dim)
+    monkeypatch.setattr(shutil, "which", lambda command: f"/bin/{command}")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    assert compile_from("auto", accelerator) == hardware._WORTH_COMPILING
+    assert precision(accelerator) == "bf16-mixed"
+    assert device_in_turn(accelerator, 3) == [1]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "measures"),
+    [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False), ({}, False)],
+)
+def test_only_processors_with_bfloat16_instructions_are_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capabilities: dict[str, bool], measures: bool
+) -> None:
+    monkeypatch.setattr(hardware, "_MEASUREMENTS", tmp_path / "bfloat16.json")
+    monkeypatch.setattr(hardware, "_is_faster_in_bfloat16", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "one", **capabilities})
+    assert hardware._bfloat16_pays.__wrapped__() is measures
+    assert (tmp_path / "bfloat16.json").is_file() is measures
+
+
+def test_free_memory_is_that_which_the_system_says_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    2048 kB\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: lines)
+    assert free_memory(torch.device("cpu")) == 2048 * 1024
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "MemTotal: 9 kB\n")
+    assert free_memory(torch.device("cpu")) == 2**30
