@@ -7,16 +7,20 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, open_dict
 
 from sr.errors import UserError
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
-from sr.launch.sweep import folder_names, planned
+from sr.launch.sweep import Summary, folder_names, planned
 from sr.runs.schema import RunResult, Status, write_result
 from sr.runs.scores import MeanSd
-from sr.runs.status import Cell, Standing, find_cells, render
+from sr.runs.status import PLAN, Cell, Standing, find_cells, render
 from sr.terms import Part
+from sr.train import config_dir
+from tests.support.run_folders import RunFolders
 from tests.support.runs import SMALL, Command, MakeFolder, result_of
 
 
@@ -230,3 +234,97 @@ def test_relative_data_folders_are_resolved_before_jobs_change_their_directory(
     assert len(RunFolder.inside(Path("grid"))) == 2
     assert Path("cache").is_dir()
     assert not list(Path("grid").rglob("cache"))
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> DictConfig:
+    """The config of a sweep over two models and two losses, with a repeated option and the folder names of a grid."""
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = compose("train", ["experiment=grid"], return_hydra_config=True)
+    with open_dict(config):
+        config.hydra.sweep.dir = str(tmp_path / "grid")
+        config.hydra.overrides.task = ["model=espcn,vdsr", "loss=mse,mae", "seed=1"]
+        config.hydra.sweeper.params = {}
+    return config
+
+
+def names_planned(config: DictConfig) -> list[str]:
+    names: list[str] = json.loads((Path(config.hydra.sweep.dir) / PLAN).read_text())["cells"]
+    return names
+
+
+def test_the_cells_of_a_grid_are_planned_before_any_is_trained(grid: DictConfig) -> None:
+    Summary().on_multirun_start(grid)
+    names = names_planned(grid)
+    assert len(names) == 4
+    assert [name.split("_")[:2] for name in names] == [
+        ["espcn", "mse"],
+        ["espcn", "mae"],
+        ["vdsr", "mse"],
+        ["vdsr", "mae"],
+    ]
+    assert {cell.status for cell in find_cells(Path(grid.hydra.sweep.dir))} == {Standing.PENDING}
+
+
+def test_lists_of_the_experiment_are_part_of_the_plan(grid: DictConfig) -> None:
+    grid.hydra.sweeper.params = {"model": "espcn", "optimizer": "adam,sgd"}
+    Summary().on_multirun_start(grid)
+    assert len(names_planned(grid)) == 8  # the command line replaces the experiment's models
+    grid.hydra.overrides.task = ["seed=1"]
+    Summary().on_multirun_start(grid)
+    assert len(names_planned(grid)) == 2
+
+
+def test_failures_of_an_earlier_start_are_forgotten(grid: DictConfig) -> None:
+    folder = Path(grid.hydra.sweep.dir)
+    folder.mkdir()
+    (folder / ".failures").write_text("0\n1\n")
+    Summary().on_multirun_start(grid)
+    assert not (folder / ".failures").exists()
+
+
+def test_a_sweep_ends_with_code_1_and_names_what_is_unfinished(
+    grid: DictConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    make = RunFolders(Path(grid.hydra.sweep.dir))
+    make("espcn_mse_adam", [0.5])
+    Summary().on_multirun_end(grid)
+    assert caplog.messages == [f"{grid.hydra.sweep.dir}: 1 done"]
+    caplog.clear()
+    make("vdsr_mse_adam", [0.5], status=Status.DIVERGED, reason="the loss is not finite")
+    (make.root / ".failures").write_text("1\n2\n")  # the diverged cell and one that was refused
+    with pytest.raises(SystemExit) as error_info:
+        Summary().on_multirun_end(grid)
+    assert error_info.value.code == 1
+    assert caplog.messages == [
+        f"{grid.hydra.sweep.dir}: 1 diverged, 1 done, 1 refused, see above",
+        "vdsr_mse_adam diverged: the loss is not finite",
+    ]
+    assert not (make.root / ".failures").exists()
+
+
+def test_a_sweep_whose_cells_were_all_refused_ends_with_code_1(
+    grid: DictConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder = Path(grid.hydra.sweep.dir)
+    folder.mkdir()
+    (folder / ".failures").write_text("0\n1\n")
+    with pytest.raises(SystemExit) as error_info:
+        Summary().on_multirun_end(grid)
+    assert error_info.value.code == 1
+    assert caplog.messages == [f"{folder}: 2 refused, see above"]
+
+
+def test_a_search_has_no_plan_and_no_summary(grid: DictConfig, caplog: pytest.LogCaptureFixture) -> None:
+    with open_dict(grid.hydra):
+        grid.hydra.sweeper = {"_target_": "hydra_plugins.sr_optuna.sweeper.OptunaSweeper", "direction": "maximize"}
+    Summary().on_multirun_start(grid)
+    Summary().on_multirun_end(grid)
+    assert not Path(grid.hydra.sweep.dir).exists()
+    assert caplog.messages == []
+    grid.hydra.sweeper.direction = "minimize"
+    with pytest.raises(SystemExit) as error_info:
+        Summary().on_multirun_start(grid)
+    assert error_info.value.code == 2

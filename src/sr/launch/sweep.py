@@ -65,7 +65,8 @@ class Summary(Callback):
             cells = []
         unfinished = [cell for cell in cells if cell.status in UNFINISHED]
         refused = max(0, failed - len(unfinished))
-        log.info("%s: %s%s", folder, counts(cells), f", {refused} refused, see above" if refused else "")
+        parts = [counts(cells), f"{refused} refused, see above" if refused else ""]
+        log.info("%s: %s", folder, ", ".join(filter(None, parts)))
         for cell in unfinished:
             log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
         if failed or unfinished:
