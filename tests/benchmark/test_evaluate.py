@@ -17,6 +17,7 @@ from sr.data.pairs import derive_lr
 from sr.errors import UserError
 from sr.image import resize, to_float
 from sr.inference.tiles import enlarge
+from sr.io.hashes import files_hash
 from sr.io.images import read_image
 from sr.metrics import score
 from sr.nets.espcn import ESPCN
@@ -91,6 +92,7 @@ def test_a_run_and_its_checkpoint_score_alike_and_all_outputs_are_written(
     assert score(bicubic, target, "rgb")["psnr"].item() == pytest.approx(rows[0]["per_image"][0]["psnr"], abs=0.01)
     run_scores = json.loads((run / "evaluations" / "bench_x2_rgb.json").read_text())
     assert run_scores[0]["psnr"] == rows[3]["psnr"]
+    assert run_scores[0]["weights"] == files_hash([run / "checkpoints" / "best.ckpt"])
     assert re.search(r"bicubic +bench +x2 +rgb +\d+\.\d\d", output)
     main(["evaluate", str(run), "--data", str(data), "--scale", "2", "--x8"])
     assert f"{run} + x8" in capfd.readouterr().out

@@ -7,6 +7,7 @@ import pytest
 
 from sr.errors import UserError
 from sr.io.atomic import write_text
+from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.report.folders import read_runs
 from sr.report.run import Evaluation
@@ -201,6 +202,26 @@ def test_folders_without_a_finished_run_are_refused(run_folders: RunFolders, tmp
     truncated_result(RunFolder(run_folders("vdsr_mse_adam", [0.1] * 4)))
     with pytest.raises(UserError, match=r"no finished run in it; .*is damaged"):
         read_runs(run_folders.root)
+
+
+@pytest.mark.parametrize("as_folds", [False, True])
+def test_scores_of_other_weights_than_those_of_the_run_are_left_out(run_folders: RunFolders, as_folds: bool) -> None:
+    run = RunFolder(run_folders("espcn_mse_adam", [0.1] * 4))
+    checkpoints = [run.fold(0).best, run.fold(1).best] if as_folds else [run.best]
+    for number, path in enumerate(checkpoints):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes([number]))
+    row = {"model": "espcn", "data": "Set5", "scale": 2, "protocol": "y", "psnr": 36.5, "ssim": 0.95, "images": 5}
+    run.evaluations.mkdir()
+    write_text(run.evaluations / "set5.json", json.dumps([row | {"weights": files_hash(checkpoints)}]))
+    write_text(run.evaluations / "before.json", json.dumps([row]))  # by a version that recorded no hash
+    assert len(read_runs(run_folders.root).runs[0].evaluations) == 2
+    checkpoints[-1].write_bytes(b"trained further")
+    contents = read_runs(run_folders.root)
+    assert len(contents.runs[0].evaluations) == 1
+    assert contents.problems == [
+        f"{run.evaluations / 'set5.json'}: left out, the run has other weights by now: run sr evaluate again"
+    ]
 
 
 def test_scores_on_other_data_sets_are_read_and_damaged_files_reported(run_folders: RunFolders) -> None:

@@ -68,6 +68,12 @@ class RunFolder:
         return self.checkpoints / "best.ckpt"
 
     @property
+    def best_checkpoints(self) -> list[Path]:
+        """The checkpoints that make up its model: that of the best epoch, or those of all folds; empty without any."""
+        candidates = [self.best] if self.best.is_file() else [fold.best for fold in self.folds]
+        return [path for path in candidates if path.is_file()]
+
+    @property
     def last(self) -> Path:
         """Checkpoint that the run resumes from."""
         return self.checkpoints / "last.ckpt"

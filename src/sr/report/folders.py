@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.errors import UserError
+from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
 from sr.report.run import Evaluation, Run
@@ -112,9 +113,15 @@ def _images_validated(result: RunResult) -> int | None:
 
 def _read_evaluations(folder: RunFolder, problems: list[str]) -> list[Evaluation]:
     evaluations = []
-    for path in sorted(folder.evaluations.glob("*.json")):
+    paths = sorted(folder.evaluations.glob("*.json"))
+    weights = files_hash(folder.best_checkpoints) if paths else ""
+    for path in paths:
         try:
-            evaluations += [_evaluation(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            if any(row.get("weights", weights) != weights for row in rows):
+                problems.append(f"{path}: left out, the run has other weights by now: run sr evaluate again")
+                continue
+            evaluations += [_evaluation(row) for row in rows]
         except _DAMAGES as error:
             problems.append(f"{path}: left out, it is damaged ({_one_line(error)}): run sr evaluate again")
     return evaluations

@@ -40,8 +40,7 @@ def checkpoints_of(name: str) -> list[Path]:
     if not path.is_dir():
         return [path if path.is_file() else zoo.find(name)]
     run = RunFolder(path)
-    candidates = [run.best] if run.best.is_file() else [fold.best for fold in run.folds]
-    files = [checkpoint for checkpoint in candidates if checkpoint.is_file()]
+    files = run.best_checkpoints
     if not files:
         missing = run.best.relative_to(path)
         raise UserError(f"{path}: no {missing} in it: name a checkpoint, or the folder of a finished run")

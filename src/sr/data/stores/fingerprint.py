@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sr.data.sources import Source
+from sr.io.hashes import file_hash
 
 
 def digests_of(sources: Sequence[Source]) -> dict[Path, str]:
@@ -15,8 +16,7 @@ def digests_of(sources: Sequence[Source]) -> dict[Path, str]:
 
     def digest(path: Path) -> str:
         try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return file_hash(path)
         except OSError:
             return ""
 
