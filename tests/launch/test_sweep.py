@@ -91,6 +91,23 @@ def test_the_table_marks_cells_that_lose_to_their_input_and_estimates_the_time_l
     assert lines[-1] == "about 3 minutes left, one after the other"  # 600 / 5 + 60 seconds
 
 
+def test_sweeps_at_any_depth_and_a_single_run_are_listed(tmp_path: Path) -> None:
+    write_run(tmp_path / "monday" / "espcn_mse")
+    write_run(tmp_path / "tuesday" / "grid" / "vdsr_mse", folds=2, fold="all")
+    write_run(tmp_path / "tuesday" / "grid" / "vdsr_mse" / "fold_0")
+    (tmp_path / "tuesday" / "grid" / PLAN).write_text(json.dumps({"cells": ["vdsr_mse", "vdsr_mae"]}))
+    cells = find_cells(tmp_path)
+    assert [(cell.name, cell.status) for cell in cells] == [
+        ("monday/espcn_mse", Standing.DONE),
+        ("tuesday/grid/vdsr_mse", Standing.DONE),
+        ("tuesday/grid/vdsr_mae", Standing.PENDING),
+    ]
+    assert cells[1].folds == (1, 2)
+    (cell,) = find_cells(tmp_path / "monday" / "espcn_mse")
+    assert (cell.name, cell.status) == ("espcn_mse", Standing.DONE)
+    assert "about 2 minutes left" in render(cells)  # 90 seconds, as the other run of its model
+
+
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no runs in it"):
         find_cells(tmp_path)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,12 @@ def read_runs(folder: Path) -> FolderContents:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: name the folder of a run or of a sweep (hydra.sweep.dir)")
     contents = FolderContents()
-    for cell, path in _find_cells(folder):
+    try:
+        cells = find_cells(folder)
+    except UserError:  # no run at all
+        cells = []
+    for cell in cells:
+        path = folder if RunFolder(folder).result.is_file() else folder / cell.name
         if cell.status is Standing.DAMAGED:
             contents.problems.append(cell.reason)
         elif cell.status is not Standing.DONE:
@@ -60,25 +65,6 @@ def read_runs(folder: Path) -> FolderContents:
         details = details or f", {len(contents.unfinished)} unfinished: see sr status"
         raise UserError(f"{folder}: no finished run in it{details}")
     return contents
-
-
-def _find_cells(folder: Path) -> list[tuple[Cell, Path]]:
-    """Find runs at any depth, named by their relative path; the folds inside a run are not runs."""
-    if RunFolder(folder).result.is_file():
-        resolved = folder.resolve()
-        return [(cell, folder) for cell in find_cells(resolved.parent) if cell.name == resolved.name]
-    cells: list[tuple[Cell, Path]] = []
-    for parent in [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]:
-        inside = [path for path in (parent, *parent.parents) if path.is_relative_to(folder)]
-        if any(RunFolder(path).result.is_file() for path in inside):
-            continue
-        try:
-            siblings = find_cells(parent)
-        except UserError:  # no runs
-            continue
-        prefix = "" if parent == folder else f"{parent.relative_to(folder).as_posix()}/"
-        cells += [(replace(cell, name=prefix + cell.name), parent / cell.name) for cell in siblings]
-    return cells
 
 
 def _read_run(name: str, path: Path, problems: list[str]) -> Run:

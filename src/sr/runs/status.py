@@ -67,31 +67,38 @@ def standing_of(folder: Path, result: RunResult) -> tuple[Standing, str]:
 
 
 def find_cells(folder: Path) -> list[Cell]:
-    """Every run folder directly under a sweep's, by name, then what is planned but has no folder yet.
+    """The runs in a folder and at any depth below, then those that are planned but have no folder yet, by name.
+
+    Args:
+        folder: of a sweep, of several sweeps, or of a run.
 
     Raises:
         UserError: if there is neither.
     """
-    cells = [_cell(run.path) for run in RunFolder.inside(folder)]
+    found = {run.path for run in RunFolder.below(folder)}
+    runs = sorted(path for path in found if found.isdisjoint(path.parents))  # folds lie inside their run
+    cells = [
+        _cell(path, path.relative_to(folder).as_posix() if path != folder else folder.resolve().name) for path in runs
+    ]
     begun = {cell.name for cell in cells}
     pending = [name for name in _planned_names(folder) if name not in begun]
     if not cells and not pending:
-        raise UserError(f"{folder}: no runs in it: name the folder of a sweep (hydra.sweep.dir)")
+        raise UserError(f"{folder}: no runs in it: name the folder of a run or of a sweep (hydra.sweep.dir)")
     return [*cells, *(Cell(name, Standing.PENDING) for name in pending)]
 
 
-def _cell(folder: Path) -> Cell:
+def _cell(folder: Path, name: str) -> Cell:
     try:
         result = read_result(folder)
         assert result is not None  # its file was found
     except UserError as error:
-        return Cell(folder.name, Standing.DAMAGED, str(error))
+        return Cell(name, Standing.DAMAGED, str(error))
     status, reason = standing_of(folder, result)
     count = result.fold_count
     folds = (sum(_is_done(RunFolder(folder).fold(fold).path) for fold in range(count)), count) if count else (0, 0)
     gain, psnr = (result.mean(Part.VAL, name) if status is Standing.DONE else None for name in ("gain", "psnr"))
     lost_to = "" if psnr is None else loses_to(psnr, baseline_psnrs(result.scores[Part.VAL]))
-    return Cell(folder.name, status, reason, gain, lost_to, result.seconds, folds)
+    return Cell(name, status, reason, gain, lost_to, result.seconds, folds)
 
 
 def _is_done(folder: Path) -> bool:
@@ -103,10 +110,13 @@ def _is_done(folder: Path) -> bool:
 
 
 def _planned_names(folder: Path) -> list[str]:
-    try:
-        names: list[str] = json.loads((folder / PLAN).read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError):
-        return []
+    names = []
+    for path in sorted(folder.rglob(PLAN)):
+        try:
+            planned: list[str] = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        except (OSError, ValueError, KeyError):
+            continue
+        names += [(path.parent / name).relative_to(folder).as_posix() for name in planned]
     return names
 
 
@@ -149,5 +159,5 @@ def _seconds_left(cells: Sequence[Cell]) -> float:
 
 
 def _model_of(cell: Cell) -> str:
-    """The first word of the name, which is the model in the folder names of a grid."""
-    return cell.name.partition("_")[0]
+    """The first word of the folder's name, which is the model in a grid."""
+    return Path(cell.name).name.partition("_")[0]
