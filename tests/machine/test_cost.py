@@ -1,15 +1,24 @@
 import subprocess
+import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from sr.image import resize
+from sr.machine import cost
 from sr.machine import environment as environment_module
-from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
+from sr.machine.cost import (
+    count_parameters,
+    milliseconds_per_image,
+    multiply_adds,
+    peak_memory_bytes,
+    reset_peak_memory,
+)
 from sr.machine.environment import environment
 from sr.nets.autoencoder import Autoencoder
 from sr.nets.espcn import ESPCN
@@ -155,3 +164,31 @@ def test_a_modified_source_tree_is_recorded_as_dirty(tmp_path: Path, monkeypatch
     assert environment_module._git_commit() == commit
     source.write_text("a = 2\n")
     assert environment_module._git_commit() == f"{commit}-dirty"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can reset the peak")
+def test_peak_memory_is_that_since_the_reset() -> None:
+    device = torch.device("cpu")
+    block = bytearray(200_000_000)
+    block[::4096] = b"x" * len(block[::4096])
+    del block
+    assert peak_memory_bytes(device) > 200_000_000
+    reset_peak_memory(device)
+    before = peak_memory_bytes(device)
+    block = bytearray(100_000_000)
+    block[::4096] = b"x" * len(block[::4096])
+    del block
+    assert 90_000_000 < peak_memory_bytes(device) - before < 150_000_000
+
+
+def test_where_there_is_no_reset_the_peak_is_that_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "_RESET_PEAK", tmp_path / "missing" / "clear_refs")
+    monkeypatch.setattr(cost, "_PROCESS_STATUS", tmp_path / "status")
+    monkeypatch.setattr("resource.getrusage", lambda _: SimpleNamespace(ru_maxrss=7))
+    reset_peak_memory(torch.device("cpu"))
+    monkeypatch.setattr(sys, "platform", "freebsd14")
+    assert peak_memory_bytes(torch.device("cpu")) == 7 * 1024
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert peak_memory_bytes(torch.device("cpu")) == 7

@@ -10,7 +10,9 @@ EXAMPLE = "sr status runs/sweep"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the folder."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a run, of a sweep (hydra.sweep.dir), or of several")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder of a run, of a sweep (hydra.sweep.dir), or of several"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

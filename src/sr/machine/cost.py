@@ -5,7 +5,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ from sr.image import resizing_skipped
 _OUTPUT_SIDE = 256  # for multiply-adds and times
 _SMALL_SIDE = 64  # input of networks that do not run on the device ``meta``
 _TIMED_PASSES = 5
+_PROCESS_STATUS = Path("/proc/self/status")
+_RESET_PEAK = Path("/proc/self/clear_refs")
 
 
 def count_parameters(net: nn.Module) -> int:
@@ -80,9 +83,26 @@ def milliseconds_per_image(net: nn.Module, scale: int, context: AbstractContextM
     return statistics.median(times[1:])  # the first pass is a warm-up
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Start measuring peak memory anew, where the system can; see `peak_memory_bytes`."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError):  # not Linux
+        _RESET_PEAK.write_text("5", encoding="ascii")
+
+
 def peak_memory_bytes(device: torch.device) -> int:
-    """Peak memory so far: that of torch on a CUDA device, otherwise that of the process."""
+    """Peak memory since `reset_peak_memory`: what torch held on a CUDA device, otherwise what the process held.
+
+    A process holds what it has imported and what earlier runs in it left open as well. Where the system cannot start
+    anew (other than Linux), the peak is that since the start of the process.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+    try:
+        lines = _PROCESS_STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

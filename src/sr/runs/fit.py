@@ -8,14 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from sr.errors import UserError, check_choice
 from sr.io.run_folder import RunFolder
-from sr.machine.cost import count_parameters, milliseconds_per_image, multiply_adds, peak_memory_bytes
+from sr.machine.cost import (
+    count_parameters,
+    milliseconds_per_image,
+    multiply_adds,
+    peak_memory_bytes,
+    reset_peak_memory,
+)
 from sr.options.check import check_options
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.build import Parts, build
@@ -156,8 +161,7 @@ def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None)
     """Train, then fill the record with what was reached and what it cost."""
     trainer, timing = parts.trainer, parts.timing
     device = trainer.strategy.root_device
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    reset_peak_memory(device)
     trainer.fit(parts.module, parts.datamodule, ckpt_path=checkpoint, weights_only=True)
 
     best = parts.checkpoints.best_model_score
