@@ -227,3 +227,24 @@ def test_stray_and_unpaired_files_do_not_stop_a_run_that_skips_bad_files(
     module = build(compose_config, f"data.root={root}", "scale=2", "data.patch=32", "data.on_bad_file=skip")
     module.setup()
     assert sum(module.counts().values()) == 9
+
+
+def test_the_training_images_that_are_scored_come_from_many_photographs(compose_config: Compose) -> None:
+    module = instantiate(compose_config(["data=demo", "data.train_scored=6"]).data)
+    module.setup()
+    group = {source.name: source.group for source in demo_photographs()}
+    scored = names(module.val_dataloader()[1])
+    assert len(scored) == 6
+    assert scored < names(module.train_dataloader())
+    assert len({group[name] for name in scored}) >= 4
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, None), (3, 3), (100, 7)])
+def test_as_many_training_images_are_scored_as_asked_for_and_there_are(
+    compose_config: Compose, make_folder: MakeFolder, count: int, expected: int | None
+) -> None:
+    root = make_folder(count=10)
+    module = build(compose_config, f"data.root={root}", "data.patch=32", f"data.train_scored={count}")
+    module.setup()
+    loaders = module.val_dataloader()
+    assert (len(names(loaders[1])) if len(loaders) > 1 else None) == expected
