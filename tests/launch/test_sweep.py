@@ -84,6 +84,7 @@ def test_the_table_marks_cells_that_lose_to_their_input_and_estimates_the_time_l
         Cell("espcn_mse_sgd", Standing.PENDING),
     ]
     lines = render(cells).splitlines()
+    assert lines[0].split() == ["cell", "status", "folds", "gain", "dB", "minutes"]
     assert lines[1].split() == ["espcn_mse_adam", "done", "+0.50", "1.0"]
     assert lines[2].endswith("loses to its input")
     assert lines[3].split() == ["vdsr_mse_sgd", "running", "4/5"]
