@@ -126,6 +126,11 @@ def test_downscaling_without_antialiasing_is_found(mode: str, scale: int) -> Non
     assert kinds == [ALIASED] * 8
 
 
+def test_missing_antialiasing_is_found_behind_light_compression() -> None:
+    compressed = [jpeg(interpolated(hr, 4, "bicubic"), 90) for hr in VIVID]
+    assert [finding and finding.kind for finding in map(fault, compressed, VIVID)] == [ALIASED] * 8
+
+
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_another_photograph_is_found(scale: int) -> None:
     other_images = [*VIVID[1:], VIVID[0]]

@@ -51,6 +51,7 @@ class GuardedApp:
         scope = {"type": "http", "method": method, "path": path, "headers": headers}
         asyncio.run(Guard(self.application, 1_000_000, self.tidy)(scope, receive, send))
         self.unread = len(messages)
+        assert [message["type"] for message in sent_messages] == ["http.response.start", "http.response.body"]
         return sent_messages[0]["status"], sent_messages[1]["body"].decode()
 
 

@@ -99,6 +99,8 @@ def test_only_gpus_compile_unless_requested(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(image, "_resize_dim", image._resize_dim)
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     assert compile_from("auto", "cpu") is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert compile_from("auto", "auto") is None
     assert compile_from(False, "cpu") is None
     assert compile_from(True, "cpu") == 0
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -62,6 +62,8 @@ def calls_of(folder: Path) -> Counter[str]:
     [
         ("x=interval(0,1)", FloatDistribution(0.0, 1.0)),
         ("x=tag(log,interval(1e-5,1e-2))", FloatDistribution(1e-5, 1e-2, log=True)),
+        ("x=interval(1,2.5)", FloatDistribution(1.0, 2.5)),
+        ("x=interval(0.5,2)", FloatDistribution(0.5, 2.0)),
         ("x=int(interval(1,9))", IntDistribution(1, 9)),
         ("x=tag(log,int(interval(1,64)))", IntDistribution(1, 64, log=True)),
         ("x=range(1,8,step=2)", IntDistribution(1, 7, step=2)),
