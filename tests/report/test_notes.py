@@ -5,6 +5,7 @@ import pytest
 from sr.report.board import leaderboard
 from sr.report.comparison import find_comparisons
 from sr.report.notes import notes
+from sr.runs.schema import Extension
 from tests.support.run_folders import RunFolders, data
 
 FEW = "With fewer than 6 images the paired test cannot reach significance: ties mean nothing here."
@@ -41,6 +42,14 @@ def test_runs_that_lose_to_another_baseline_are_counted_apart(run_folders: RunFo
     assert notes_of(run_folders) == [
         "1 of 3 runs do not beat their input: using no model at all would be better.",
         "1 of 3 runs beat their input, but not every other interpolation: see their verdicts.",
+    ]
+
+
+def test_runs_that_were_extended_are_named(run_folders: RunFolders) -> None:
+    run_folders("vdsr_mse_adam", [0.5] * 6, folds=SIX_FOLDS, scale=2, extensions=[Extension(18, 20, 40)])
+    assert notes_of(run_folders) == [
+        "vdsr_mse_adam was extended from 20 to 40 epochs, after 18 of them: "
+        "its length was chosen with its scores in view."
     ]
 
 

@@ -18,7 +18,7 @@ def notes(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
         comparison: the runs.
         rows: its leaderboard.
     """
-    return [*_on_scores(comparison, rows), *_on_conditions(comparison.runs)]
+    return [*_on_scores(comparison, rows), *_on_extensions(comparison.runs), *_on_conditions(comparison.runs)]
 
 
 def _on_scores(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
@@ -33,6 +33,15 @@ def _on_scores(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
         yield f"With fewer than {LEAST_PAIRS} images the paired test cannot reach significance: ties mean nothing here."
     if all(row.psnr.sd is None for row in rows):
         yield "Only one fold was validated, so there is no standard deviation over folds (data.fold=all gives one)."
+
+
+def _on_extensions(runs: Sequence[Run]) -> Iterator[str]:
+    for run in runs:
+        for extension in run.result.extensions:
+            yield (
+                f"{run.name} was extended from {extension.before} to {extension.after} epochs, after "
+                f"{extension.epochs_done} of them: its length was chosen with its scores in view."
+            )
 
 
 def _on_conditions(runs: Sequence[Run]) -> Iterator[str]:

@@ -114,6 +114,8 @@ def _train(
     if earlier:
         cut_step_tables(folder, step)
     on_start()
+    if earlier:
+        result.extensions = earlier.extensions
     seconds_before = earlier.seconds if earlier else 0.0
     result.seconds = seconds_before
     record(folder, result, images)

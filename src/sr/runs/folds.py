@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 ALL = "all"
 
 # What the folds have in common.
-_SHARED = ("scale", "protocol", "loss", "parameters", "multiply_adds", "precision", "device", "data", "epochs", "steps")
+_SHARED = (
+    *("scale", "protocol", "loss", "parameters", "multiply_adds", "precision", "device", "data", "epochs", "steps"),
+    "extensions",
+)
 
 
 def run(config: DictConfig) -> float | list[float] | None:

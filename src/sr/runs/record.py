@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from sr.io.tables import read_table, write_table
 from sr.machine.environment import environment
 from sr.machine.processes import is_rank_zero
 from sr.runs.identity import command, data_differences, differences
-from sr.runs.schema import Process, RunResult, Status, read_result, write_result
+from sr.runs.schema import Extension, Process, RunResult, Status, read_result, write_result
 from sr.terms import DataSummary, Protocol
 
 log = logging.getLogger(__name__)
@@ -101,13 +102,31 @@ def earlier_run(folder: Path, config_dict: Mapping[str, Any]) -> RunResult | Non
     different = differences(earlier.config, config_dict)
     if not different:
         return earlier
+    if (files.has_checkpoints or earlier.is_done) and (extension := _extension(earlier, config_dict)):
+        log.info(
+            "%s: extended from %d to %d epochs; the learning rate follows the schedule of the new length from here on",
+            *(folder, extension.before, extension.after),
+        )
+        return replace(earlier, status=Status.INTERRUPTED, extensions=[*earlier.extensions, extension])
     if files.has_checkpoints or earlier.is_done:
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
         raise UserError(
             f"{folder}: holds a run of another config, {different[0]}{more}: choose another folder (hydra.run.dir, "
-            f"for a sweep hydra.sweep.dir), or retrain=true"
+            f"for a sweep hydra.sweep.dir), or retrain=true; only more trainer.max_epochs extend a run"
         )
     return None  # it failed before it trained
+
+
+def _extension(earlier: RunResult, config_dict: Mapping[str, Any]) -> Extension | None:
+    """The extension that a config asks of a run; None if it changes anything but adds epochs."""
+    before, after = (config.get("trainer", {}).get("max_epochs") for config in (earlier.config, config_dict))
+    if not (isinstance(before, int) and isinstance(after, int) and before < after):
+        return None
+    longer = {**earlier.config, "trainer": {**earlier.config["trainer"], "max_epochs": after}}
+    if differences(longer, config_dict):
+        return None
+    table = RunFolder(Path(config_dict["run_dir"])).metrics
+    return Extension(len(read_table(table)) if table.is_file() else 0, before, after)
 
 
 def clear(folder: Path) -> None:
@@ -116,7 +135,11 @@ def clear(folder: Path) -> None:
     Only rank 0 does: the other processes of a run start later, and would delete what rank 0 has written by then.
     """
     if is_rank_zero():
-        for path in RunFolder(folder).written_by_training():
+        paths = list(RunFolder(folder).written_by_training())
+        if paths:
+            names = sorted(str(path.relative_to(folder)) for path in paths)
+            log.info("%s: retrain=true deletes the earlier run: %s", folder, ", ".join(names))
+        for path in paths:
             path.unlink()
 
 

@@ -50,6 +50,15 @@ class FoldResult:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Extension:
+    """A decision to train longer: how many epochs were done then, and the old and new length in epochs."""
+
+    epochs_done: int
+    before: int
+    after: int
+
+
 @dataclass
 class RunResult:
     """What a run is, how it stands, and what it reached and cost so far.
@@ -84,6 +93,7 @@ class RunResult:
         peak_memory_bytes: most memory held.
         monitor: the score that chose the best epoch.
         scores: of each part, mean and deviation over images, or over folds.
+        extensions: decisions to train longer than planned, in order.
         folds: what each fold reached; empty without cross-validation.
         schema: version of this record.
     """
@@ -117,6 +127,7 @@ class RunResult:
     peak_memory_bytes: int = 0
     monitor: Monitor | None = None
     scores: dict[Part, Scores] = field(default_factory=dict)
+    extensions: list[Extension] = field(default_factory=list)
     folds: list[FoldResult] = field(default_factory=list)
     schema: int = SCHEMA
 
