@@ -248,3 +248,17 @@ def test_as_many_training_images_are_scored_as_asked_for_and_there_are(
     module.setup()
     loaders = module.val_dataloader()
     assert (len(names(loaders[1])) if len(loaders) > 1 else None) == expected
+
+
+def test_the_border_of_an_image_is_the_factor_by_which_it_was_degraded(
+    compose_config: Compose, make_folder: MakeFolder
+) -> None:
+    root = make_folder(count=10)
+    for overrides, expected in ((["scale=2"], {2}), (["scale=1", "data.scales=[2,3,4]", "model=vdsr"], {2, 3, 4})):
+        module = build(compose_config, f"data.root={root}", "data.patch=24", *overrides)
+        module.setup()
+        batches = [batch for loader in module.val_dataloader() for batch in loader]
+        assert {batch["border"] for batch in batches} == expected
+        moved = module.on_after_batch_transfer(module.transfer_batch_to_device(batches[0], torch.device("cpu"), 0), 0)
+        assert moved["border"] == batches[0]["border"]
+        assert moved["lr"].is_floating_point()

@@ -188,3 +188,13 @@ def test_protocols_may_be_enums_or_names() -> None:
     sr, hr = pair()
     assert torch.equal(score(sr, hr, Protocol.Y, 2)["psnr"], score(sr, hr, "y", 2)["psnr"])
     assert torch.equal(score(sr, hr)["psnr"], score(sr, hr, Protocol.RGB)["psnr"])
+
+
+@pytest.mark.parametrize("border", [0, 1, 4])
+def test_the_border_that_a_batch_names_is_cut_from_output_and_baselines(border: int) -> None:
+    hr = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    lr, sr = (hr + 0.1 * torch.rand(hr.shape, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    scores = Scorer(1, "y")(sr, lr, hr, ["a"], border)
+    assert scores["psnr"] == score(sr, hr, "y", border)["psnr"]
+    assert scores["input_psnr"] == score(lr, hr, "y", border)["psnr"]
+    assert Scorer(1, "y")(sr, lr, hr, ["a"])["psnr"] == score(sr, hr, "y", 1)["psnr"]

@@ -224,7 +224,7 @@ class ISRDataModule(LightningDataModule):
         count = min(self.train_scored, len(training))
         scored = [training[number * len(training) // count] for number in range(count)]  # of many photographs
         parts = [self._indices(Part.VAL), scored] if scored else [self._indices(Part.VAL)]
-        return [self._loader(WholePairs(self.store, indices)) for indices in parts]
+        return [self._loader(WholePairs(self.store, indices, self.scale)) for indices in parts]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The test images.
@@ -234,7 +234,7 @@ class ISRDataModule(LightningDataModule):
         """
         if not self.split.test:
             raise UserError("no test images are held out: set data.test_share above 0, or test=false")
-        return self._loader(WholePairs(self.store, self._indices(Part.TEST)))
+        return self._loader(WholePairs(self.store, self._indices(Part.TEST), self.scale))
 
     def _loader(self, dataset: Dataset[Batch], sampler: Sampler[Any] | None = None) -> DataLoader[Batch]:
         workers = 0 if self.store.kind == CacheKind.DEVICE else self.num_workers
@@ -250,11 +250,11 @@ class ISRDataModule(LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the images to the device; Lightning's default would also traverse the names, which is slow."""
         lr, hr = (image.to(device, non_blocking=True) for image in (batch["lr"], batch["hr"]))
-        return {"lr": lr, "hr": hr, "name": batch["name"]}
+        return {**batch, "lr": lr, "hr": hr}
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Convert uint8 to float32 in [0, 1] on the device."""
-        return {"lr": to_float(batch["lr"]), "hr": to_float(batch["hr"]), "name": batch["name"]}
+        return {**batch, "lr": to_float(batch["lr"]), "hr": to_float(batch["hr"])}
 
 
 def _check_patch(patch: int | None, scale: int) -> None:

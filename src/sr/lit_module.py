@@ -35,7 +35,7 @@ class LitSR(LightningModule):
         loss: nn.Module,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
-        scorer: Callable[[Tensor, Tensor, Tensor, list[str]], dict[str, Tensor]],
+        scorer: Callable[[Tensor, Tensor, Tensor, list[str], int | None], dict[str, Tensor]],
         config: NetworkConfig | None = None,
         compile_from: int | None = None,
     ) -> None:
@@ -46,7 +46,7 @@ class LitSR(LightningModule):
             loss: compares (sr, hr); its parameters are not trained.
             optimizer: builds the optimizer from the parameters.
             scheduler: builds the schedule from the optimizer and the number of steps of the run.
-            scorer: scores (sr, lr, hr, names) under a protocol.
+            scorer: scores (sr, lr, hr, names, border) under a protocol.
             config: what rebuilds the network; saved in every checkpoint.
             compile_from: compile the network for training in runs of at least this many steps; None: never. Scoring is
                 never compiled, since image sizes vary.
@@ -83,7 +83,7 @@ class LitSR(LightningModule):
 
     def _score(self, batch: Batch, part: Part) -> StepOutput:
         sr = self.net(batch["lr"])
-        scores = self.scorer(sr, batch["lr"], batch["hr"], batch["name"])
+        scores = self.scorer(sr, batch["lr"], batch["hr"], batch["name"], batch.get("border"))
         means = {f"{part}/{name}": scores[name].mean().float() for name in _LOGGED}
         if part is not Part.TRAIN:
             means[f"{part}/loss"] = self.loss(sr, batch["hr"])

@@ -100,23 +100,26 @@ class Scorer:
     """Score outputs and, once per image, the baselines they have to beat."""
 
     def __init__(self, scale: int, protocol: str = Protocol.RGB) -> None:
-        """Fix the protocol; ``scale`` enlarges the input and is the border cut under ``y``."""
+        """Fix the protocol; ``scale`` enlarges the input, and is the border that ``y`` cuts by default."""
         check_choice("protocol", protocol, [*Protocol])
         self.scale = scale
         self.protocol = protocol
         self._baselines = BASELINES if scale > 1 else BASELINES[:1]
         self._baseline_scores: dict[str, dict[str, Tensor]] = {}
 
-    def __call__(self, sr: Tensor, lr: Tensor, hr: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    def __call__(
+        self, sr: Tensor, lr: Tensor, hr: Tensor, names: Sequence[str], border: int | None = None
+    ) -> dict[str, Tensor]:
         """Score a batch; ``names`` identify the images across epochs.
 
         Returns:
             Tensors ``(N,)``: ``psnr``, ``ssim``, ``gain`` (dB over the input), ``input_psnr`` and ``input_ssim``; for
             scales above 1 also PSNR and SSIM of ``nearest`` and ``lanczos``.
         """
-        scores = score(sr, hr, self.protocol, self.scale)
+        border = self.scale if border is None else border
+        scores = score(sr, hr, self.protocol, border)
         if any(name not in self._baseline_scores for name in names):
-            batch = self._score_baselines(lr, hr)
+            batch = self._score_baselines(lr, hr, border)
             for position, name in enumerate(names):
                 self._baseline_scores[name] = {key: values[position] for key, values in batch.items()}
         rows = [self._baseline_scores[name] for name in names]
@@ -124,10 +127,10 @@ class Scorer:
         scores["gain"] = scores["psnr"] - scores["input_psnr"]
         return scores
 
-    def _score_baselines(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+    def _score_baselines(self, lr: Tensor, hr: Tensor, border: int) -> dict[str, Tensor]:
         scores = {}
         for baseline in self._baselines:
             enlarged = resize(lr, self.scale, baseline.kernel)
-            for metric, values in score(enlarged, hr, self.protocol, self.scale).items():
+            for metric, values in score(enlarged, hr, self.protocol, border).items():
                 scores[f"{baseline.prefix}_{metric}"] = values
         return scores

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:  # the report imports this module without torch
     from torch import Tensor
@@ -89,12 +89,14 @@ def loses_to(psnr: float, baselines: Mapping[str, float], input_name: str = ITS_
 class Batch(TypedDict):
     """Image pairs: uint8 as loaded, float32 RGB in [0, 1] once they are on the device.
 
-    ``lr`` is ``(N, 3, h, w)``, ``hr`` ``(N, 3, scale*h, scale*w)``, ``name`` a list of N names.
+    ``lr`` is ``(N, 3, h, w)``, ``hr`` ``(N, 3, scale*h, scale*w)``, ``name`` a list of N names; ``border`` is what the
+    protocol ``y`` cuts from each side of whole images, in pixels.
     """
 
     lr: "Tensor"
     hr: "Tensor"
     name: list[str]
+    border: NotRequired[int]
 
 
 class StepOutput(TypedDict):
@@ -113,10 +115,12 @@ class NetworkConfig(TypedDict):
     """What rebuilds a trained network: plain values, kept in checkpoints and beside exported weights.
 
     ``model`` holds its ``_target_`` and arguments; ``scale`` is the one it was built with, ``scales`` are those it was
-    trained for; ``protocol`` is the one it was scored with, if that is known.
+    trained for; ``protocol`` is the one it was scored with, if that is known. For networks of scale 1 ``shrink`` is how
+    far their input was shrunk before it was enlarged again.
     """
 
     model: dict[str, object]
     scale: int
     scales: list[int]
     protocol: str | None
+    shrink: NotRequired[int]

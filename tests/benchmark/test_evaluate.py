@@ -281,3 +281,51 @@ def test_a_test_set_is_recognised_by_name_and_must_be_complete(make_folder: Make
 def test_the_fingerprint_of_a_test_set_ignores_the_order_of_images() -> None:
     image, other_image = (torch.randint(0, 256, (3, 5, 5), dtype=torch.uint8) for _ in range(2))
     assert fingerprint([image, other_image]) == fingerprint([other_image, image]) != fingerprint([image, image])
+
+
+def sharpener(path: Path, shrink: int | None) -> Model:
+    """A checkpoint of a network of scale 1 that was trained with ``data.shrink``."""
+    net = ESPCN(scale=1)
+    state = {f"net.{name}": value for name, value in net.state_dict().items()}
+    config = network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 1}, 1, "rgb", None, shrink)
+    torch.save({"sr": config, "state_dict": state}, path)
+    return find_model(str(path))
+
+
+def test_inputs_are_degraded_as_in_training(make_folder: MakeFolder, tmp_path: Path) -> None:
+    folder = make_folder(count=2)
+    psnrs = {}
+    for shrink in (2, 4):
+        rows = [*evaluate([sharpener(tmp_path / f"{shrink}.ckpt", shrink)], [folder], scale=1, protocol="rgb")]
+        assert [image.name for image in rows[0].images] == ["0", "1"]
+        for number, image in enumerate(rows[0].images):
+            hr = read_image(folder / "high_res" / f"{number}.png")
+            lr = derive_lr(hr, 1, shrink)
+            expected = float(score(to_float(lr)[None], to_float(hr)[None], Protocol.RGB, 1)["psnr"])
+            assert image.psnr == pytest.approx(expected, abs=1e-4)
+        psnrs[shrink] = rows[0].psnr
+        assert rows[1].psnr == pytest.approx(rows[0].psnr, abs=0.01)  # untrained: its input
+    assert psnrs[4] < psnrs[2] - 1
+
+
+def test_models_of_unknown_and_of_different_degradations_are_not_compared_in_silence(
+    make_folder: MakeFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make_folder(count=1)
+    two, four, unknown = (sharpener(tmp_path / f"{shrink}.ckpt", shrink) for shrink in (2, 4, None))
+    with pytest.raises(UserError, match=r"were trained with data\.shrink=2 and 4: evaluate them one at a time"):
+        list(evaluate([two, four], [folder], scale=1))
+    assert len(list(evaluate([four, unknown], [folder], scale=1))) == 3
+    assert caplog.messages == [
+        f"{tmp_path / 'None.ckpt'}: does not record data.shrink; low resolution is derived with 4"
+    ]
+
+
+@pytest.mark.parametrize("shrink", [0, 65, "2", 2.0])
+def test_an_impossible_degradation_in_a_checkpoint_is_refused(tmp_path: Path, shrink: object) -> None:
+    sharpener(tmp_path / "a.ckpt", 2)
+    checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    checkpoint["sr"]["shrink"] = shrink
+    torch.save(checkpoint, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match="which is not an integer from 1 to 64"):
+        find_model(str(tmp_path / "a.ckpt"))

@@ -142,7 +142,7 @@ def test_two_ranks_share_the_batches_of_one_rank_with_twice_the_batch_size() -> 
 
 
 def test_whole_pairs_come_unchanged_in_batches_of_one(store: PairStore) -> None:
-    dataset = WholePairs(store, [1, 3])
+    dataset = WholePairs(store, [1, 3], 2)
     assert len(dataset) == 2
     batch = dataset[1]
     assert torch.equal(batch["lr"][0], store[3][0])

@@ -43,6 +43,15 @@ def test_the_checkpoint_can_rebuild_the_network(parts: Any) -> None:
     config = checkpoint["sr"]
     assert config["model"]["_target_"] == "sr.nets.vdsr.VDSR"
     assert (config["scale"], config["scales"], config["protocol"]) == (1, [2, 3], "y")
+    assert "shrink" not in config  # each of its scales says what was degraded
+
+
+def test_the_checkpoint_of_a_network_of_scale_1_records_how_its_input_was_degraded(parts: Any) -> None:
+    checkpoint: dict[str, Any] = {}
+    parts("data.shrink=4").module.on_save_checkpoint(checkpoint)
+    assert checkpoint["sr"]["shrink"] == 4
+    parts("scale=2").module.on_save_checkpoint(checkpoint)
+    assert "shrink" not in checkpoint["sr"]
 
 
 def test_several_scales_need_a_network_that_takes_the_enlarged_image(parts: Any) -> None:

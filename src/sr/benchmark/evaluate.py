@@ -1,5 +1,6 @@
 """Score models, and always the bicubic image, on folders of images under a named protocol."""
 
+import logging
 import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from sr.data.pairs import load_pair
 from sr.data.sources import Source, image_folder
-from sr.errors import check_at_least, check_choice
+from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize, to_float, to_uint8
 from sr.inference.tiles import enlarge
 from sr.io.atomic import whole_file
@@ -23,7 +24,9 @@ from sr.metrics import score
 from sr.terms import BASELINES, Baseline, Protocol
 from sr.weights.find import Model
 
-_SHRINK = 2  # of the origin's task, scale 1
+log = logging.getLogger(__name__)
+
+_SHRINK = 2  # at scale 1, for models that do not say how their input was degraded
 _QUIET_BELOW = 20  # images
 
 
@@ -93,9 +96,9 @@ def evaluate(
 ) -> Iterator[Row]:
     """Score every model on every folder, images one by one, the baselines first.
 
-    Low resolution is taken from ``low_res/`` or derived from each whole image and rounded to 8 bits, so that every
-    model sees what a file would hold; under ``y`` the published bicubic rows, made without that rounding, lie within
-    0.03 dB (`sr.benchmark.selftest` makes them as published).
+    Low resolution is taken from ``low_res/``, or derived from each whole image as in training and rounded to 8 bits, so
+    that every model sees what a file would hold; under ``y`` the published bicubic rows, which `sr.benchmark.selftest`
+    makes without rounding as they were, lie within 0.03 dB.
 
     Args:
         models: of this scale.
@@ -110,15 +113,16 @@ def evaluate(
         A row for each model on a folder, as soon as the folder is done.
 
     Raises:
-        UserError: for a folder, image or pair that cannot be used.
+        UserError: for a folder, image or pair that cannot be used, and for models whose inputs were degraded otherwise.
     """
     check_at_least("--scale", scale, 1)
     check_choice("--protocol", protocol, [*Protocol])
+    shrink = _common_shrink(models) if scale == 1 else _SHRINK
     contestants = [*(Model(baseline.kernel, scale) for baseline in baselines), *models]
     for folder, label in zip(data, _labels(data), strict=True):
         sources = image_folder(folder)
         rows = [Row(model, label, scale, Protocol(protocol), ensemble and bool(model.nets)) for model in contestants]
-        for source, lr, hr in _pairs(sources, scale, label):
+        for source, lr, hr in _pairs(sources, scale, shrink, label):
             stored_gray = is_gray(source.hr)
             for row in rows:
                 begun = time.perf_counter()
@@ -132,12 +136,26 @@ def evaluate(
         yield from rows
 
 
-def _pairs(sources: Sequence[Source], scale: int, label: str) -> Iterator[tuple[Source, Tensor, Tensor]]:
+def _common_shrink(models: Sequence[Model]) -> int:
+    """How far the input of models of scale 1 was shrunk in training: their low resolution is derived alike."""
+    known = sorted({model.shrink for model in models if model.shrink is not None})
+    if len(known) > 1:
+        raise UserError(
+            f"the models were trained with data.shrink={' and '.join(map(str, known))}: evaluate them one at a time"
+        )
+    shrink = known[0] if known else _SHRINK
+    for model in models:
+        if model.shrink is None:
+            log.warning("%s: does not record data.shrink; low resolution is derived with %d", model.label, shrink)
+    return shrink
+
+
+def _pairs(sources: Sequence[Source], scale: int, shrink: int, label: str) -> Iterator[tuple[Source, Tensor, Tensor]]:
     progress: Iterable[Source] = sources
     if len(sources) >= _QUIET_BELOW:
         progress = track(sources, description=label, transient=True)
     for source in progress:
-        lr, hr = load_pair(source, scale, _SHRINK)
+        lr, hr = load_pair(source, scale, shrink)
         yield source, to_float(lr)[None], to_float(hr)[None]
 
 

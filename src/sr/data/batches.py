@@ -174,15 +174,20 @@ class EpochDraws(Sampler[list[Draw]]):
 class WholePairs(Dataset[Batch]):
     """Batches of one whole image without augmentation, for validation and testing."""
 
-    def __init__(self, store: PairStore, indices: Sequence[int]) -> None:
-        """Select the images of the store at ``indices``."""
-        self.store, self.indices = store, indices
+    def __init__(self, store: PairStore, indices: Sequence[int], scale: int) -> None:
+        """Select the images of the store at ``indices``; ``scale`` is the factor between lr and hr."""
+        self.store, self.indices, self.scale = store, indices, scale
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return uint8 ``lr`` ``(1, 3, h, w)``, ``hr`` ``(1, 3, scale*h, scale*w)`` and ``name``."""
+        """Return uint8 ``lr`` ``(1, 3, h, w)``, ``hr`` ``(1, 3, scale*h, scale*w)``, ``name`` and ``border``.
+
+        The border is the factor by which the image was degraded, as in the literature; with ``data.scales`` that is not
+        the scale, which is 1.
+        """
+        source = self.store.sources[self.indices[index]]
         lr, hr = self.store[self.indices[index]]
-        return {"lr": lr[None], "hr": hr[None], "name": [self.store.sources[self.indices[index]].name]}
+        return {"lr": lr[None], "hr": hr[None], "name": [source.name], "border": source.factor or self.scale}

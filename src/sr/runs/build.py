@@ -106,7 +106,11 @@ def build(
         scheduler=scheduler,
         scorer=scorer,
         config=network_config(
-            config_dict["model"], config_dict["scale"], scorer.protocol, config_dict["data"].get("scales")
+            config_dict["model"],
+            config_dict["scale"],
+            scorer.protocol,
+            config_dict["data"].get("scales"),
+            config_dict["data"].get("shrink"),
         ),
         compile_from=compile_from(config_dict["trainer"]["compile"], config_dict["trainer"]["accelerator"]),
     )

@@ -40,9 +40,13 @@ _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16
 
 
 def network_config(
-    model: dict[str, object], scale: int, protocol: str, scales: Sequence[int] | None = None
+    model: dict[str, object],
+    scale: int,
+    protocol: str,
+    scales: Sequence[int] | None = None,
+    shrink: int | None = None,
 ) -> NetworkConfig:
-    """Describe a network for its checkpoint.
+    """Describe a network for its checkpoint; ``shrink`` is kept at scale 1 only, where it says what was degraded.
 
     Raises:
         UserError: for a scale that `load_network` would refuse.
@@ -50,7 +54,10 @@ def network_config(
     for factor in (scale, *(scales or ())):
         if not 1 <= factor <= MOST_SCALE:
             raise UserError(f"scale must be an integer from 1 to {MOST_SCALE}, got {factor}")
-    return {"model": model, "scale": scale, "protocol": protocol, "scales": list(scales or [scale])}
+    config: NetworkConfig = {"model": model, "scale": scale, "protocol": protocol, "scales": list(scales or [scale])}
+    if shrink is not None and config["scales"] == [1]:
+        config["shrink"] = shrink
+    return config
 
 
 def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, NetworkConfig]:
@@ -89,6 +96,8 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
             scales=stored.get("scales") or [stored.get("scale", 1)],
             protocol=stored.get("protocol"),
         )
+        if "shrink" in stored:
+            config["shrink"] = stored["shrink"]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a checkpoint of sr (no {error})") from error
     try:
@@ -135,7 +144,7 @@ def _check_config(arguments: Mapping[str, object], config: NetworkConfig) -> Non
     trained_scales = config["scales"]  # untrusted, like all values here: they may contradict their types
     if not isinstance(trained_scales, list) or not 0 < len(trained_scales) <= MOST_SCALE:
         raise UserError(f"its config has scales that are not a list of 1 to {MOST_SCALE} integers")
-    for factor in (*trained_scales, config["scale"], arguments.get("scale", 1)):
+    for factor in (*trained_scales, config["scale"], arguments.get("scale", 1), config.get("shrink", 1)):
         if type(factor) is not int or not 1 <= factor <= MOST_SCALE:
             raise UserError(
                 f"its config has scale {_printable(factor)}, which is not an integer from 1 to {MOST_SCALE}"

@@ -22,12 +22,14 @@ class Model:
         scale: factor between input and output.
         nets: the network, or one per fold; empty for plain resizing.
         run: the run folder it comes from, if any.
+        shrink: at scale 1, how far its input was shrunk in training before it was enlarged again, if that is recorded.
     """
 
     label: str
     scale: int
     nets: Sequence[nn.Module] = ()
     run: Path | None = None
+    shrink: int | None = None
 
 
 def checkpoints_of(name: str) -> list[Path]:
@@ -71,4 +73,5 @@ def find_model(name: str, scale: int | None = None) -> Model:
         if scale is None and len(config["scales"]) > 1:
             raise UserError(f"{name}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
         nets.append(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    return Model(str(path), scale or config["scale"], nets, path if path.is_dir() else None)
+    run = path if path.is_dir() else None
+    return Model(str(path), scale or config["scale"], nets, run, config.get("shrink"))
