@@ -24,7 +24,9 @@ def test_status_of_a_folder_without_runs_is_a_one_line_error(
     assert end.value.code == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == f"error: {tmp_path}: no runs in it: name the folder of a sweep (hydra.sweep.dir)\n"
+    assert (
+        captured.err == f"error: {tmp_path}: no runs in it: name the folder of a run or of a sweep (hydra.sweep.dir)\n"
+    )
 
 
 def test_an_unknown_command_lists_the_existing_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -329,3 +329,14 @@ def test_an_impossible_degradation_in_a_checkpoint_is_refused(tmp_path: Path, sh
     torch.save(checkpoint, tmp_path / "a.ckpt")
     with pytest.raises(UserError, match="which is not an integer from 1 to 64"):
         find_model(str(tmp_path / "a.ckpt"))
+
+
+def test_the_psnr_of_the_mean_error_is_written_beside_the_mean_psnr(tmp_path: Path) -> None:
+    images = [ImageScore(name, psnr, 0.9, 1.0) for name, psnr in (("a", 20.0), ("b", 40.0))]
+    row = Row(Model("bicubic", 2), "set", 2, Protocol.Y, images=images)
+    assert row.psnr == 30.0
+    assert row.psnr_of_mean_error == pytest.approx(-10 * math.log10((10**-2 + 10**-4) / 2))
+    write_rows([row], tmp_path / "t.csv", tmp_path / "t.json")
+    (line,) = csv.DictReader((tmp_path / "t.csv").open())
+    assert float(line["psnr_of_mean_error"]) == pytest.approx(row.psnr_of_mean_error)
+    assert json.loads((tmp_path / "t.json").read_text())[0]["psnr_of_mean_error"] == row.psnr_of_mean_error

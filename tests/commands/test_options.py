@@ -93,6 +93,40 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
     assert [arguments for arguments, _ in write_calls] == [([], None, None), ([], Path("t.csv"), Path("t.json"))]
 
 
+@pytest.mark.parametrize(
+    ("scales", "arguments", "expected"),
+    [
+        ([3], [], 3),
+        ([2, 2], [], 2),
+        ([3], ["--scale", "3"], 3),
+        ([2, 3], [], "--scale is needed: the models enlarge by 2 and 3"),
+        ([], ["--baselines"], "--scale is needed: no model says it"),
+        ([2], ["--scale", "0"], 0),
+    ],
+)
+def test_evaluate_takes_the_scale_of_its_models_unless_one_is_given(
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    scales: list[int],
+    arguments: list[str],
+    expected: int | str,
+) -> None:
+    record("sr.benchmark.tables.render", "")
+    record("sr.benchmark.tables.write_rows", [])
+    models = iter(SimpleNamespace(scale=scale) for scale in scales)
+    monkeypatch.setattr("sr.weights.find.find_model", lambda name, scale: next(models))
+    evaluate_calls = record("sr.benchmark.evaluate.evaluate", [])
+    command_line = ["evaluate", *(f"m{number}" for number in range(len(scales))), "--data", "d", *arguments]
+    if isinstance(expected, str):
+        with pytest.raises(SystemExit):
+            main(command_line)
+        assert expected in capsys.readouterr().err
+    else:
+        main(command_line)
+        assert evaluate_calls[0][1]["scale"] == expected
+
+
 def test_check_data_passes_every_option_on_and_exits_with_the_code_of_the_report(record: Record) -> None:
     report = SimpleNamespace(exit_code=0)
     record("sr.data.findings.render", "")

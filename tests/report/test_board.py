@@ -149,3 +149,10 @@ def test_nearest_and_lanczos_are_listed_if_images_are_upscaled(run_folders: RunF
     assert [row.gain.mean for row in rows] == pytest.approx([0.5, 0.1, 0, -1.5])
     assert [row.ssim.mean for row in rows] == pytest.approx([0.805, 0.7, 0.8, 0.7])
     assert rows[3].interval == pytest.approx((-1.5, -1.5))
+
+
+def test_the_interval_is_that_of_the_gain_beside_it_also_with_folds_of_unequal_size(run_folders: RunFolders) -> None:
+    run_folders("espcn_mse_adam", [0.1, 0.9, 1.0, 0.95, 1.05, 0.98], folds=(0, 1, 1, 1, 1, 1))
+    row = next(row for row in leaderboard(only_comparison(run_folders)) if row.run)
+    assert row.gain.mean == pytest.approx((0.1 + (0.9 + 1.0 + 0.95 + 1.05 + 0.98) / 5) / 2)
+    assert row.interval.low <= row.gain.mean <= row.interval.high

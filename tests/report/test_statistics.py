@@ -77,6 +77,16 @@ def test_bootstrap_interval_is_reproducible_and_close_to_the_normal_interval() -
     assert bootstrap_interval([0.25]) == (0.25, 0.25)
 
 
+def test_a_weighted_bootstrap_resamples_images_with_their_weights() -> None:
+    values = np.random.default_rng(1).normal(0.5, 0.2, 40)
+    assert bootstrap_interval(values, [0.25] * 40) == bootstrap_interval(values)
+    weights = np.where(np.arange(40) < 10, 3.0, 1.0)
+    random = np.random.default_rng(0)
+    picks = random.integers(0, 40, (20_000, 40))
+    means = (values * weights)[picks].sum(1) / weights[picks].sum(1)
+    assert bootstrap_interval(values, list(weights)) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.005)
+
+
 def test_bootstrap_interval_uses_percentiles() -> None:
     # Two values: the mean of a resample is 0, 0.5 or 1 with probabilities 1/4, 1/2 and 1/4.
     assert bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)

@@ -2,10 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sr.commands.arguments import MODEL, add_data
 from sr.errors import UserError
+
+if TYPE_CHECKING:
+    from sr.weights.find import Model
 
 HELP = "score models, next to bicubic interpolation, on folders of images"
 EXAMPLE = "sr evaluate runs/espcn_x3 espcn_x3 --data Set5 --scale 3"
@@ -15,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the models, what they are scored on and how, and where the scores go."""
     parser.add_argument("models", nargs="*", metavar="MODEL", help=MODEL)
     add_data(parser)
-    parser.add_argument("--scale", type=int, required=True, metavar="S", help="upscaling factor")
+    parser.add_argument("--scale", type=int, metavar="S", help="upscaling factor (default: that of the models)")
     parser.add_argument(
         "--protocol", default="y", help="y (default): luma, S border pixels cut; rgb: all channels, nothing cut"
     )
@@ -35,11 +40,12 @@ def run(options: argparse.Namespace) -> None:
 
     if not options.models and not options.baselines:
         raise UserError("name a checkpoint or a run folder, or add --baselines")
+    models = [find_model(name, options.scale) for name in options.models]
     rows = [
         *evaluate(
-            [find_model(name, options.scale) for name in options.models],
+            models,
             options.data,
-            scale=options.scale,
+            scale=_common_scale(models) if options.scale is None else options.scale,
             protocol=options.protocol,
             ensemble=options.x8,
             save=options.save,
@@ -49,3 +55,11 @@ def run(options: argparse.Namespace) -> None:
     sys.stdout.write(render(rows))
     for path in write_rows(rows, options.csv, options.json):
         sys.stdout.write(f"{path}\n")
+
+
+def _common_scale(models: "Sequence[Model]") -> int:
+    scales = sorted({model.scale for model in models})
+    if len(scales) != 1:
+        given = f"the models enlarge by {' and '.join(map(str, scales))}" if scales else "no model says it"
+        raise UserError(f"--scale is needed: {given}")
+    return scales[0]

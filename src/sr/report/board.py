@@ -23,7 +23,7 @@ class Row:
         psnr: mean and standard deviation over folds, dB.
         ssim: mean and standard deviation over folds.
         gain: mean and standard deviation over folds of the PSNR minus that of the input, dB.
-        interval: 95 % bootstrap interval of the mean gain over images.
+        interval: 95 % bootstrap interval over images of the mean gain.
         loses_to: baselines that it does not beat, in words; empty for a baseline.
         p: p value of the paired test against the best run over images, adjusted by Holm's method; None for the best
             run and for baselines.
@@ -85,8 +85,8 @@ def _row(run: Run, rank: int, p: float | None) -> Row:
     psnr, ssim, gain = (mean_and_sd(run.by_fold(score)) for score in ("psnr", "ssim", "gain"))
     columns = {baseline.prefix: f"{baseline.prefix}_psnr" for baseline in _recorded_baselines(run)}
     baselines = {prefix: mean_and_sd(run.by_fold(column)).mean for prefix, column in columns.items()}
-    lost_to = loses_to(psnr.mean, baselines)
-    return Row(run.name, run, rank, psnr, ssim, gain, bootstrap_interval(run.column("gain")), lost_to, p)
+    interval = bootstrap_interval(run.column("gain"), run.fold_weights)
+    return Row(run.name, run, rank, psnr, ssim, gain, interval, loses_to(psnr.mean, baselines), p)
 
 
 def _recorded_baselines(run: Run) -> list[Baseline]:
@@ -103,5 +103,5 @@ def _baselines(comparison: Comparison) -> list[Row]:
         psnr, ssim = (mean_and_sd(run.by_fold(f"{baseline.prefix}_{score}")) for score in ("psnr", "ssim"))
         gain = MeanSd(psnr.mean - mean_and_sd(run.by_fold(f"{_INPUT.prefix}_psnr")).mean)
         name = _UNPROCESSED if comparison.scale == 1 else baseline.label
-        rows.append(Row(name, None, None, psnr, ssim, gain, bootstrap_interval(gains)))
+        rows.append(Row(name, None, None, psnr, ssim, gain, bootstrap_interval(gains, run.fold_weights)))
     return rows

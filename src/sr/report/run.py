@@ -1,6 +1,6 @@
 """A finished run as the report sees it: its record, the scores of its images, its learning curve."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,12 @@ class Run:
     def column(self, score: str) -> list[float]:
         """Values of a score, one per image, sorted by image name."""
         return [scores[score] for scores in self.images.values()]
+
+    @property
+    def fold_weights(self) -> list[float]:
+        """The weight of each image, sorted by name, in a mean of the means of the folds."""
+        counts = Counter(self.folds[name] for name in self.images)
+        return [1 / counts[self.folds[name]] for name in self.images]
 
     def by_fold(self, score: str) -> list[float]:
         """Mean of a score over the images of each fold, in the order of the folds."""

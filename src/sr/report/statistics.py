@@ -33,23 +33,34 @@ class Effect(NamedTuple):
     interval: Interval
 
 
-def bootstrap_interval(values: Sequence[float] | Values) -> Interval:
+def bootstrap_interval(values: Sequence[float] | Values, weights: Sequence[float] | None = None) -> Interval:
     """95 % interval of the mean by the percentile bootstrap (Efron & Tibshirani 1993), with a fixed seed.
 
     The interval of a single value, or of equal values, has no width.
+
+    Args:
+        values: one per image.
+        weights: of the images in the mean, such as 1 / (images in its fold) for a mean of fold means; None: equal ones.
     """
     column = np.asarray(values, dtype=np.float64)
     if len(column) < 2 or np.ptp(column) == 0:
         return Interval(float(column.mean()), float(column.mean()))
+    is_weighted = weights is not None and np.ptp(weights) > 0
     interval = stats.bootstrap(
-        (column,),
-        np.mean,
+        (column, np.asarray(weights)) if is_weighted else (column,),
+        _weighted_mean if is_weighted else np.mean,
+        paired=is_weighted,
         n_resamples=_RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",
         rng=np.random.default_rng(_SEED),
     ).confidence_interval
     return Interval(float(interval.low), float(interval.high))
+
+
+def _weighted_mean(values: Values, weights: Values, axis: int = -1) -> Values:
+    mean: Values = (values * weights).sum(axis) / weights.sum(axis)
+    return mean
 
 
 def paired_p_value(first: Sequence[float] | Values, second: Sequence[float] | Values) -> float:
