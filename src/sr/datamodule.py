@@ -78,7 +78,7 @@ class ISRDataModule(LightningDataModule):
             fold: the part for validation.
             group_near_identical: keep rescaled, recompressed, flipped or rotated copies of a photograph on one side of
                 the split.
-            train_scored: number of training images, evenly spaced by name, that are scored whole as well.
+            train_scored: number of training images, chosen by a hash, that are scored whole as well.
             on_bad_file: ``error``, or ``skip`` for files that cannot be read, are not images, or have no partner.
             on_small_image: ``error``, or ``skip`` for training images smaller than ``patch``.
             cache: where decoded images are held: ``auto``, ``device``, ``memory``, ``disk`` or ``none``.
@@ -220,9 +220,8 @@ class ISRDataModule(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """Loaders of the validation images and of some training images; all ranks get all images, for equal scores."""
-        training = self._indices(Part.TRAIN)
-        count = min(self.train_scored, len(training))
-        scored = [training[number * len(training) // count] for number in range(count)]  # of many photographs
+        by_hash = sorted(self._indices(Part.TRAIN), key=self.store.content_hash)  # of many photographs and all factors
+        scored = sorted(by_hash[: self.train_scored])
         parts = [self._indices(Part.VAL), scored] if scored else [self._indices(Part.VAL)]
         return [self._loader(WholePairs(self.store, indices, self.scale)) for indices in parts]
 

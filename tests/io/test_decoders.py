@@ -71,6 +71,7 @@ FILES: dict[str, Callable[[int], bytes]] = {
     "png, by ImageMagick": png_by_imagemagick,
     "webp": lambda orientation: encoded("WEBP", exif=exif_of(orientation), lossless=True),
     "tiff": tiff,
+    "tiff, xmp": lambda orientation: encoded("TIFF", tiffinfo={700: f'<x tiff:Orientation="{orientation}"/>'.encode()}),
     "tiff, compressed": lambda orientation: tiff(orientation, compression="tiff_lzw"),
 }
 

@@ -77,6 +77,21 @@ def test_orientation_is_applied_at_any_depth(orientation: int, deep: bool) -> No
         assert upright.shape == expected.shape
 
 
+def test_orientation_behind_the_pixels_is_applied_to_16_bits_too() -> None:
+    pixels = noise(3, deep=True, size=(5, 7))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
+    file = encoded(pixels)
+    behind, before = (
+        read_picture(content).pixels for content in (file[:-12] + chunk + file[-12:], file[:33] + chunk + file[33:])
+    )
+    assert behind.dtype == np.uint16
+    assert behind.shape == (7, 5, 3)
+    assert np.array_equal(behind, before)
+
+
 def test_palettes_and_colour_spaces_become_gray_or_rgb_with_any_alpha() -> None:
     colours = Image.fromarray(noise(3))
     palette = colours.convert("P", palette=Image.Palette.ADAPTIVE)

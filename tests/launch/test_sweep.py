@@ -322,6 +322,25 @@ def test_a_sweep_ends_with_code_1_and_names_what_is_unfinished(
     assert not (make.root / ".failures").exists()
 
 
+def test_runs_of_other_sweeps_inside_its_folder_do_not_count(
+    grid: DictConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder = Path(grid.hydra.sweep.dir)
+    RunFolders(folder)("espcn_mse_adam", [0.5])
+    RunFolders(folder / "another")("vdsr_mse_adam", [0.5], status=Status.FAILED)
+    Summary().on_multirun_end(grid)
+    assert caplog.messages == [f"{folder}: 1 done"]
+
+
+@pytest.mark.parametrize("plan", ["[]", '{"cells": 7}', '{"cells": ["/elsewhere/x"]}', "{"])
+def test_a_damaged_plan_hides_no_run(tmp_path: Path, plan: str) -> None:
+    write_run(tmp_path / "espcn_mse")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / PLAN).write_text(plan)
+    assert [cell.name for cell in find_cells(tmp_path)] == ["espcn_mse"]
+
+
 def test_a_sweep_whose_cells_were_all_refused_ends_with_code_1(
     grid: DictConfig, caplog: pytest.LogCaptureFixture
 ) -> None:

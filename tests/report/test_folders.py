@@ -224,6 +224,16 @@ def test_scores_of_other_weights_than_those_of_the_run_are_left_out(run_folders:
     ]
 
 
+@pytest.mark.parametrize("content", ['{"psnr": 1}', "[1]", "null"])
+def test_scores_of_another_form_are_damaged_files(run_folders: RunFolders, content: str) -> None:
+    run = RunFolder(run_folders("espcn_mse_adam", [0.1] * 4))
+    run.evaluations.mkdir()
+    (run.evaluations / "a.json").write_text(content)
+    contents = read_runs(run_folders.root)
+    assert contents.runs[0].evaluations == []
+    assert "a.json: left out, it is damaged" in contents.problems[0]
+
+
 def test_scores_on_other_data_sets_are_read_and_damaged_files_reported(run_folders: RunFolders) -> None:
     folder = RunFolder(run_folders("espcn_mse_adam", [0.1] * 4)).evaluations
     folder.mkdir()

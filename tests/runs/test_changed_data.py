@@ -68,7 +68,7 @@ def test_a_run_begun_before_images_were_listed_is_compared_by_its_fingerprint(
     (root / "high_res" / "0.png").rename(tmp_path / "0.png")
     code, text = command(*settings, f"data.root={root}")
     assert code == 2
-    assert "the images differ from those this run began with: restore them" in text
+    assert "the images differ from those this run began with: they have another fingerprint: restore them" in text
     (tmp_path / "0.png").rename(root / "high_res" / "0.png")
     assert command(*settings, f"data.root={root}")[0] == 0
 
@@ -119,3 +119,54 @@ def test_retraining_takes_the_images_as_they_are_and_leaves_nothing_of_the_old_w
     assert samples
     assert not files.samples.exists()
     assert not list(files.evaluations.glob("*"))
+
+
+def test_a_finished_run_is_that_of_its_images_wherever_they_lie(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root, settings = make_folder(count=10), ("data=isr", "trainer.max_epochs=1")
+    assert command(*settings, f"data.root={root}")[0] == 0
+    moved = root.rename(tmp_path / "moved")
+    code, text = command(*settings, f"data.root={moved}")
+    assert code == 0, text
+    assert "done before" in text
+    other = make_folder(count=11, name="other")
+    code, text = command(*settings, f"data.root={other}")
+    assert code == 2, text
+    assert "the images differ from those this run began with: 1 added (10)" in text
+
+
+def test_retrained_folds_take_the_images_as_they_are_and_leave_nothing_of_the_old_ones(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=10)
+    settings = ("data=isr", f"data.root={root}", "data.folds=2", "data.fold=all", "trainer.max_epochs=1")
+    assert command(*settings)[0] == 0
+    run = RunFolder(tmp_path / "run")
+    run.evaluations.mkdir()
+    (run.evaluations / "set5.json").write_text("[]")
+    photograph(48, 64, seed=50).save(root / "high_res" / "50.png")
+    code, text = command(
+        *settings, "retrain=true", "+callbacks.stop={_target_: tests.support.runs.StopAt, step: 1}", interrupted=True
+    )
+    assert code == 130, text
+    assert not run.fold(1).result.exists()  # it would be joined to the new fold 0
+    assert not run.fold(1).has_checkpoints
+    assert not list(run.evaluations.iterdir())
+
+
+def test_folds_of_an_earlier_version_are_compared_by_their_fingerprint(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=10)
+    settings = ("data=isr", f"data.root={root}", "data.folds=2", "data.fold=all", "trainer.max_epochs=1")
+    assert command(*settings)[0] == 0
+    run = RunFolder(tmp_path / "run")
+    run.fold(0).split.unlink()
+    (run.path / "result.json").write_text(json.dumps({**result_of(run.path), "status": "running"}))
+    for path in run.fold(1).written_by_training():
+        path.unlink()
+    photograph(48, 64, seed=50).save(root / "high_res" / "50.png")
+    code, text = command(*settings)
+    assert code == 2, text
+    assert "the images differ from those of fold_0: they have another fingerprint" in text

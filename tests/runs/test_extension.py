@@ -106,3 +106,26 @@ def test_retraining_names_what_it_deletes(command: Command, make_folder: MakeFol
     (line,) = [line for line in text.splitlines() if "retrain=true deletes the earlier run" in line]
     for name in ("result.json", "metrics.csv", "split.csv", "checkpoints/best.ckpt", "samples.png"):
         assert name in line
+
+
+def test_a_run_without_a_checkpoint_to_resume_from_is_not_extended(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    settings = ("data=isr", f"data.root={make_folder(count=10)}")
+    assert command(*settings, "trainer.max_epochs=1")[0] == 0
+    run = RunFolder(tmp_path / "run")
+    for path in (run.last, run.previous):
+        path.unlink(missing_ok=True)
+    code, text = command(*settings, "trainer.max_epochs=2")
+    assert code == 2, text
+    assert "holds a run of another config, trainer.max_epochs: 1 there, 2 here" in text
+
+
+def test_an_extended_run_has_no_test_scores_of_earlier_weights(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    settings = ("data=isr", f"data.root={make_folder(count=10)}")
+    assert command(*settings, "trainer.max_epochs=1", "test=true")[0] == 0
+    assert RunFolder(tmp_path / "run").test_images.is_file()
+    assert command(*settings, "trainer.max_epochs=2")[0] == 0
+    assert not RunFolder(tmp_path / "run").test_images.exists()

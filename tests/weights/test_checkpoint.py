@@ -171,3 +171,9 @@ def test_a_network_for_several_scales_is_built_for_the_one_that_is_asked_for(tmp
 def test_a_scale_that_could_not_be_loaded_is_not_saved(scale: int) -> None:
     with pytest.raises(UserError, match=f"scale must be an integer from 1 to 64, got {scale}"):
         network_config(MODEL, 2, "rgb", [2, scale])
+
+
+def test_a_degradation_that_could_not_be_loaded_is_not_saved() -> None:
+    with pytest.raises(UserError, match=r"data\.shrink must be an integer from 1 to 64, got 100"):
+        network_config(MODEL, 1, "rgb", None, 100)
+    assert "shrink" not in network_config(MODEL, 2, "rgb", None, 100)

@@ -58,7 +58,10 @@ class Row:
 
     @property
     def psnr_of_mean_error(self) -> float:
-        """PSNR of the mean squared error over the images, dB: what some papers report instead of the mean PSNR."""
+        """PSNR of the mean squared error over the images, dB: what some papers report instead of the mean PSNR.
+
+        The error of an image is that of its PSNR, which for a model of several networks is the mean of theirs.
+        """
         return -10 * math.log10(statistics.fmean(10 ** (-image.psnr / 10) for image in self.images))
 
     @property

@@ -7,7 +7,6 @@ from pathlib import Path
 from sr.benchmark.evaluate import Row, folder_name
 from sr.errors import UserError
 from sr.io.atomic import write_text
-from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned, write_table
 from sr.terms import BASELINES, loses_to
@@ -38,12 +37,11 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) ->
             written.append(json_file)
         for row in rows:
             if row.model.run:
-                run = RunFolder(row.model.run)
-                folder = run.evaluations
+                folder = RunFolder(row.model.run).evaluations
                 folder.mkdir(exist_ok=True)
                 more = "_x8" if row.ensemble else ""
                 path = folder / f"{folder_name(row.data)}_x{row.scale}_{row.protocol}{more}.json"
-                _write_json(path, [{**row.as_dict(), "weights": files_hash(run.best_checkpoints)}])
+                _write_json(path, [{**row.as_dict(), "weights": row.model.weights_hash}])
                 written.append(path)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from error

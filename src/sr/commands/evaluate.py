@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _common_scale(models: "Sequence[Model]") -> int:
     scales = sorted({model.scale for model in models})
-    if len(scales) != 1:
-        given = f"the models enlarge by {' and '.join(map(str, scales))}" if scales else "no model says it"
-        raise UserError(f"--scale is needed: {given}")
+    if not scales:
+        raise UserError("--scale is needed: no model says it")
+    if len(scales) > 1:
+        raise UserError(f"the models enlarge by {' and '.join(map(str, scales))}: evaluate them one at a time")
     return scales[0]

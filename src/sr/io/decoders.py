@@ -50,15 +50,15 @@ def remaining_orientation(image: Image.Image) -> int:
     PNG may store it behind the pixels: known once they are decoded.
     """
     if isinstance(image, TiffImageFile):
-        return _checked(image.tag_v2.get(_ORIENTATION))
-    exif = image.info.get("exif")
-    if exif is None and "Raw profile type exif" in image.info:  # as ImageMagick wrote it before PNG had a chunk for it
-        exif = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
-    orientation = _tag_value(exif or b"", _ORIENTATION)
-    if orientation is None:
-        match = _XMP_ORIENTATION.search(image.info.get("xmp", b""))
-        orientation = int(match[1]) if match else None
-    return _checked(orientation)
+        orientation = image.tag_v2.get(_ORIENTATION)
+    else:
+        exif = image.info.get("exif")
+        if exif is None and "Raw profile type exif" in image.info:  # as ImageMagick wrote it before PNG had a chunk
+            exif = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
+        orientation = _tag_value(exif or b"", _ORIENTATION)
+    if orientation is None and (match := _XMP_ORIENTATION.search(image.info.get("xmp", b""))):
+        orientation = int(match[1])
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -75,10 +75,6 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 def has_several_frames(image: Image.Image) -> bool:
     """Whether a file is an animation or holds several pages."""
     return bool(getattr(image, "is_animated", False))
-
-
-def _checked(orientation: object) -> int:
-    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _tag_value(exif: bytes, wanted: int) -> int | None:

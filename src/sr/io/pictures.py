@@ -101,6 +101,8 @@ def read_picture(
         if pixels is None:
             image.load()
             pixels = pixels_of(image, name)
+        elif image.format == "PNG" and "exif" not in image.info:
+            image.load()  # it may lie behind the pixels
         pixels = upright(pixels, remaining_orientation(image))
     return Picture(pixels, profile, note)
 

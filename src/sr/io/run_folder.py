@@ -108,6 +108,11 @@ class RunFolder:
         """Whether the run, or one of its folds, has written a checkpoint."""
         return any(self.path.glob("**/checkpoints/*.ckpt"))
 
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether the run, or one of its folds, has a checkpoint to resume from."""
+        return any(run.last.is_file() or run.previous.is_file() for run in (self, *self.folds))
+
     def written_by_training(self) -> Iterator[Path]:
         """The files that ``retrain=true`` deletes: those of training and evaluation, but no folds and text logs."""
         names = (self.result.name, self.samples.name, f"{self.evaluations.name}/*.json")

@@ -112,11 +112,12 @@ def _find_images(data: Mapping[str, Any]) -> None:
     if not is_component(find):
         return
     options = {"on_bad_file": "skip"} if data.get("on_bad_file") == "skip" else {}
+    disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # the run will name the files that it skips
     try:
         instantiate(find)(data.get("root"), **options)
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(disabled)
 
 
 def _check_writable(config: DictConfig, option: str) -> None:

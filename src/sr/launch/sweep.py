@@ -60,7 +60,7 @@ class Summary(Callback):
         folder = Path(config.hydra.sweep.dir)
         failed = _take_failures(folder)
         try:
-            cells = find_cells(folder)
+            cells = [cell for cell in find_cells(folder) if "/" not in cell.name]  # not those of sweeps inside it
         except UserError:  # no run has created a folder; the reasons are logged
             cells = []
         unfinished = [cell for cell in cells if cell.status in UNFINISHED]

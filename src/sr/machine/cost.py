@@ -42,7 +42,7 @@ def multiply_adds(net: nn.Module, scale: int) -> int:
     try:
         try:
             flops = _flops(lambda: functional_call(net, on_meta, (torch.zeros(1, 3, side, side, device="meta"),)))
-        except (RuntimeError, NotImplementedError, ValueError):
+        except Exception:  # whatever a network does with values that are not there; a fault of its own is raised below
             side = _SMALL_SIDE
             device = next(iter(tensors.values())).device if tensors else "cpu"
             flops = _flops(lambda: net(torch.zeros(1, 3, side, side, device=device)))

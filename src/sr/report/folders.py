@@ -100,15 +100,15 @@ def _images_validated(result: RunResult) -> int | None:
 def _read_evaluations(folder: RunFolder, problems: list[str]) -> list[Evaluation]:
     evaluations = []
     paths = sorted(folder.evaluations.glob("*.json"))
-    weights = files_hash(folder.best_checkpoints) if paths else ""
     for path in paths:
         try:
+            weights = files_hash(folder.best_checkpoints)
             rows = json.loads(path.read_text(encoding="utf-8"))
             if any(row.get("weights", weights) != weights for row in rows):
                 problems.append(f"{path}: left out, the run has other weights by now: run sr evaluate again")
                 continue
             evaluations += [_evaluation(row) for row in rows]
-        except _DAMAGES as error:
+        except (*_DAMAGES, AttributeError) as error:
             problems.append(f"{path}: left out, it is damaged ({_one_line(error)}): run sr evaluate again")
     return evaluations
 

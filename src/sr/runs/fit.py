@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
@@ -24,7 +25,16 @@ from sr.machine.cost import (
 from sr.options.check import check_options
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.build import Parts, build
-from sr.runs.record import check_same_images, clear, earlier_run, held_folder, new_result, record, status_of
+from sr.runs.record import (
+    check_same_images,
+    clear,
+    earlier_run,
+    held_folder,
+    new_result,
+    record,
+    remove_test_scores,
+    status_of,
+)
 from sr.runs.resume import cut_step_tables, find_checkpoint
 from sr.runs.schema import Monitor, RunResult, Status
 from sr.runs.scores import over_images
@@ -61,6 +71,7 @@ def fit(
     with held_folder(folder):
         earlier = earlier_run(folder, config_dict)
         if earlier and is_complete(earlier, test=config_dict["test"]):
+            check_moved_data(config, config_dict, earlier, folder)
             on_start()
             return announce_earlier(earlier, folder)
         return _train(config, config_dict, folder, earlier, changes, on_start)
@@ -75,6 +86,19 @@ def is_complete(result: RunResult, *, test: bool) -> bool:
     if test and result.is_done and result.data and not result.data.images.get(Part.TEST):
         raise UserError("test=true: this run held no test images out (data.test_share): leave test=true out")
     return result.is_done and (result.is_tested or not test)
+
+
+def check_moved_data(config: DictConfig, config_dict: Mapping[str, Any], earlier: RunResult, folder: Path) -> None:
+    """Read the images of a run that is complete if their folder has another name by now.
+
+    Raises:
+        UserError: if they are others.
+    """
+    if earlier.config["data"].get("root") != config_dict["data"].get("root"):
+        datamodule = instantiate(config.data)
+        datamodule.setup("fit")
+        check_same_images(folder, datamodule.image_list(), datamodule.describe(), is_resumed=True, is_fold=False)
+        datamodule.teardown("fit")
 
 
 def announce_earlier(result: RunResult, folder: Path) -> float | None:
@@ -115,7 +139,9 @@ def _train(
         cut_step_tables(folder, step)
     on_start()
     if earlier:
-        result.extensions = earlier.extensions
+        result.extensions = earlier.extensions if checkpoint else []
+        result.peak_memory_bytes = earlier.peak_memory_bytes
+        remove_test_scores(folder)
     seconds_before = earlier.seconds if earlier else 0.0
     result.seconds = seconds_before
     record(folder, result, images)
@@ -170,7 +196,7 @@ def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None)
     result.epochs, result.steps = trainer.current_epoch, trainer.global_step
     result.images_per_second, result.train_seconds = timing.images_per_second, timing.train_seconds
     result.wait_share = timing.wait_share
-    result.peak_memory_bytes = peak_memory_bytes(device)
+    result.peak_memory_bytes = max(result.peak_memory_bytes, peak_memory_bytes(device))
     context = trainer.precision_plugin.forward_context()
     result.ms_per_image = milliseconds_per_image(parts.net.to(device), result.scale, context)
     result.device = str(device)

@@ -15,9 +15,9 @@ from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table, write_table
 from sr.options.check import check_options
 from sr.runs.announce import announce
-from sr.runs.fit import announce_earlier, fit, is_complete
+from sr.runs.fit import announce_earlier, check_moved_data, fit, is_complete
 from sr.runs.objectives import objective
-from sr.runs.record import earlier_run, held_folder, new_result, record, status_of
+from sr.runs.record import clear, earlier_run, held_folder, new_result, record, status_of
 from sr.runs.schema import FoldResult, Monitor, RunResult, Status, read_result
 from sr.runs.scores import over_folds, over_folds_by_epoch
 
@@ -71,18 +71,22 @@ def fit_folds(config: DictConfig) -> float | None:
     with held_folder(folder):
         earlier = earlier_run(folder, config_dict)
         if earlier and is_complete(earlier, test=config_dict["test"]):
+            check_moved_data(config, config_dict, earlier, folder)
             return announce_earlier(earlier, folder)
         return _fit_folds(config, config_dict, folder, folds)
 
 
 def _fit_folds(config: DictConfig, config_dict: dict[str, Any], folder: Path, folds: int) -> float | None:
     """Train what is left to train in a folder that this process holds."""
-    result = new_result(config_dict)
+    result, files = new_result(config_dict), RunFolder(folder)
     has_started = False
 
     def start() -> None:
         nonlocal has_started
         if not has_started:
+            if config_dict["retrain"]:
+                for run in (files, *files.folds):  # an interrupted one must not leave folds of two trainings
+                    clear(run.path)
             record(folder, result)
         has_started = True
 

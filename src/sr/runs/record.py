@@ -102,7 +102,7 @@ def earlier_run(folder: Path, config_dict: Mapping[str, Any]) -> RunResult | Non
     different = differences(earlier.config, config_dict)
     if not different:
         return earlier
-    if (files.has_checkpoints or earlier.is_done) and (extension := _extension(earlier, config_dict)):
+    if files.can_be_resumed and (extension := _extension(earlier, config_dict)):
         log.info(
             "%s: extended from %d to %d epochs; the learning rate follows the schedule of the new length from here on",
             *(folder, extension.before, extension.after),
@@ -141,6 +141,12 @@ def clear(folder: Path) -> None:
             log.info("%s: retrain=true deletes the earlier run: %s", folder, ", ".join(names))
         for path in paths:
             path.unlink()
+
+
+@rank_zero_only
+def remove_test_scores(folder: Path) -> None:
+    """Delete the table of test images of a run that trains on: its best weights may become others."""
+    RunFolder(folder).test_images.unlink(missing_ok=True)
 
 
 def new_result(config_dict: dict[str, Any], changes: Mapping[str, Any] | None = None) -> RunResult:
@@ -182,33 +188,38 @@ def check_same_images(
         folder: of the run.
         images: the present ones, as `sr.datamodule.ISRDataModule.image_list` lists them.
         data: their summary.
-        is_resumed: whether the run resumes from a checkpoint.
+        is_resumed: whether the run has trained before.
         is_fold: whether it is one of several folds, which share their images but not their split.
 
     Raises:
         UserError: with what was added, removed or changed.
     """
-    files = RunFolder(folder)
+    run = RunFolder(folder)
     way_out = "restore them, choose another folder (hydra.run.dir), or retrain=true"
-    if is_resumed and files.split.is_file():
-        if different := data_differences(read_table(files.split), images):
-            raise UserError(f"{folder}: the images differ from those this run began with: {different}: {way_out}")
-    elif is_resumed:  # begun before there was a list
-        earlier = read_result(folder)
-        if earlier and earlier.data and data and earlier.data.fingerprint != data.fingerprint:
-            raise UserError(f"{folder}: the images differ from those this run began with: {way_out}")
+    if is_resumed and (different := _image_differences(run, images, data)):
+        raise UserError(f"{folder}: the images differ from those this run began with: {different}: {way_out}")
     if is_fold:
         for fold in RunFolder(folder.parent).folds:
-            if fold.path != folder and fold.split.is_file():
-                different = data_differences(*(_without_parts(rows) for rows in (read_table(fold.split), images)))
-                if different:
-                    raise UserError(
-                        f"{folder}: the images differ from those of {fold.path.name}: {different}: {way_out}"
-                    )
+            if fold == run:
+                break  # later folds are trained, or compared, after this one
+            if different := _image_differences(fold, images, data, of_split=False):
+                raise UserError(f"{folder}: the images differ from those of {fold.path.name}: {different}: {way_out}")
 
 
-def _without_parts(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    return [{"name": row["name"], "hash": row["hash"]} for row in rows]
+def _image_differences(
+    run: RunFolder, images: Sequence[Mapping[str, str]], data: DataSummary | None, *, of_split: bool = True
+) -> str:
+    """How images differ from those that a run recorded, in words; runs of earlier versions recorded a fingerprint."""
+    if run.split.is_file():
+        recorded = read_table(run.split)
+        if of_split:
+            return data_differences(recorded, images)
+        without_parts = [[{"name": row["name"], "hash": row["hash"]} for row in rows] for rows in (recorded, images)]
+        return data_differences(*without_parts)
+    result = read_result(run.path)
+    if result and result.data and data and result.data.fingerprint != data.fingerprint:
+        return "they have another fingerprint"
+    return ""
 
 
 @rank_zero_only

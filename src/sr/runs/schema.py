@@ -90,7 +90,7 @@ class RunResult:
         images_per_second: training examples per second of training time.
         wait_share: share of the training time that was spent waiting for data, 0 to 1.
         ms_per_image: milliseconds of one forward pass that makes a 256x256 image.
-        peak_memory_bytes: most memory held.
+        peak_memory_bytes: most memory held while it trained, over all starts.
         monitor: the score that chose the best epoch.
         scores: of each part, mean and deviation over images, or over folds.
         extensions: decisions to train longer than planned, in order.

@@ -113,10 +113,10 @@ def _planned_names(folder: Path) -> list[str]:
     names = []
     for path in sorted(folder.rglob(PLAN)):
         try:
-            planned: list[str] = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        except (OSError, ValueError, KeyError):
+            planned = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            names += [(path.parent / name).relative_to(folder).as_posix() for name in planned]
+        except (OSError, ValueError, KeyError, TypeError):  # damaged: its cells appear once they have begun
             continue
-        names += [(path.parent / name).relative_to(folder).as_posix() for name in planned]
     return names
 
 

@@ -56,6 +56,8 @@ def network_config(
             raise UserError(f"scale must be an integer from 1 to {MOST_SCALE}, got {factor}")
     config: NetworkConfig = {"model": model, "scale": scale, "protocol": protocol, "scales": list(scales or [scale])}
     if shrink is not None and config["scales"] == [1]:
+        if not 1 <= shrink <= MOST_SCALE:
+            raise UserError(f"data.shrink must be an integer from 1 to {MOST_SCALE}, got {shrink}")
         config["shrink"] = shrink
     return config
 
@@ -144,10 +146,11 @@ def _check_config(arguments: Mapping[str, object], config: NetworkConfig) -> Non
     trained_scales = config["scales"]  # untrusted, like all values here: they may contradict their types
     if not isinstance(trained_scales, list) or not 0 < len(trained_scales) <= MOST_SCALE:
         raise UserError(f"its config has scales that are not a list of 1 to {MOST_SCALE} integers")
-    for factor in (*trained_scales, config["scale"], arguments.get("scale", 1), config.get("shrink", 1)):
+    factors = [("scale", factor) for factor in (*trained_scales, config["scale"], arguments.get("scale", 1))]
+    for name, factor in (*factors, ("shrink", config.get("shrink", 1))):
         if type(factor) is not int or not 1 <= factor <= MOST_SCALE:
             raise UserError(
-                f"its config has scale {_printable(factor)}, which is not an integer from 1 to {MOST_SCALE}"
+                f"its config has {name} {_printable(factor)}, which is not an integer from 1 to {MOST_SCALE}"
             )
     if not isinstance(config["protocol"], str | None) or len(config["protocol"] or "") > _MAX_LENGTH:
         raise UserError(f"its config has protocol {_printable(config['protocol'])}, which does not exist")

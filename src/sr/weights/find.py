@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from sr.errors import UserError
+from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.weights import zoo
 from sr.weights.checkpoint import load_network
@@ -22,6 +23,7 @@ class Model:
         scale: factor between input and output.
         nets: the network, or one per fold; empty for plain resizing.
         run: the run folder it comes from, if any.
+        weights_hash: hash of its checkpoints, for a run folder.
         shrink: at scale 1, how far its input was shrunk in training before it was enlarged again, if that is recorded.
     """
 
@@ -30,6 +32,7 @@ class Model:
     nets: Sequence[nn.Module] = ()
     run: Path | None = None
     shrink: int | None = None
+    weights_hash: str = ""
 
 
 def checkpoints_of(name: str) -> list[Path]:
@@ -66,12 +69,14 @@ def find_model(name: str, scale: int | None = None) -> Model:
         exported = OnnxNetwork(path)
         if scale not in (None, exported.scale):
             raise UserError(f"{path}: is a network for scale {exported.scale}, not {scale}")
-        return Model(name, exported.scale, [exported])
+        return Model(name, exported.scale, [exported], shrink=exported.shrink)
     nets = []
-    for file in checkpoints_of(name):
+    checkpoints = checkpoints_of(name)
+    run = path if path.is_dir() else None
+    weights_hash = files_hash(checkpoints) if run else ""  # before they are loaded: a running training replaces them
+    for file in checkpoints:
         net, config = load_network(file, scale)
         if scale is None and len(config["scales"]) > 1:
             raise UserError(f"{name}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
         nets.append(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    run = path if path.is_dir() else None
-    return Model(str(path), scale or config["scale"], nets, run, config.get("shrink"))
+    return Model(str(path), scale or config["scale"], nets, run, config.get("shrink"), weights_hash)

@@ -144,6 +144,9 @@ def _read(path: Path) -> tuple[bytes, dict[str, int]]:
     for name, least, most in (("scale", 1, MOST_SCALE), ("halo", 0, _MAX_NUMBER), ("align", 1, _MAX_NUMBER)):
         if type(properties[name]) is not int or not least <= properties[name] <= most:
             raise ValueError(f"its {name} is not an integer from {least} to {most}")
+    shrink = usage["config"].get("shrink") if isinstance(usage.get("config"), dict) else None
+    if type(shrink) is int and 1 <= shrink <= MOST_SCALE:
+        properties["shrink"] = shrink
     graph = proto.graph
     attributes = [attribute for node in graph.node for attribute in node.attribute]
     tensors = [
@@ -178,6 +181,7 @@ class OnnxNetwork(nn.Module):
         try:
             content, properties = _read(path)
             self.scale, self.halo, self.align = (properties[name] for name in ("scale", "halo", "align"))
+            self.shrink = properties.get("shrink")
             self.session = _session(content)
             if not self(torch.rand(1, 3, *_CHECKED_SIZES[0])).isfinite().all():
                 raise ValueError("its output is not finite")
