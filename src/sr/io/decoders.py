@@ -49,16 +49,19 @@ def remaining_orientation(image: Image.Image) -> int:
 
     PNG may store it behind the pixels: known once they are decoded.
     """
-    if isinstance(image, TiffImageFile):
-        orientation = image.tag_v2.get(_ORIENTATION)
-    else:
-        exif = image.info.get("exif")
-        if exif is None and "Raw profile type exif" in image.info:  # as ImageMagick wrote it before PNG had a chunk
-            exif = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
-        orientation = _tag_value(exif or b"", _ORIENTATION)
-    if orientation is None and (match := _XMP_ORIENTATION.search(image.info.get("xmp", b""))):
-        orientation = int(match[1])
-    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+    if isinstance(image, _Tiff):
+        return image.stored_orientation if image.tile else 1  # once they are decoded there are no tiles
+    exif = image.info.get("exif")
+    if exif is None and "Raw profile type exif" in image.info:  # as ImageMagick wrote it before PNG had a chunk for it
+        exif = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
+    return _orientation(_tag_value(exif or b"", _ORIENTATION), image)
+
+
+def _orientation(tag: object, image: Image.Image) -> int:
+    """The orientation of a tag, or of XMP where there is no tag."""
+    if tag is None and (match := _XMP_ORIENTATION.search(image.info.get("xmp", b""))):
+        return int(match[1])
+    return tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -113,10 +116,11 @@ class _Tiff(TiffImageFile):
         bounded = _BoundedReader(file)
         super().__init__(bounded)
         bounded.lift()  # of many small strips each reads a whole block: only tags are bounded
+        self.stored_orientation = _orientation(self.tag_v2.get(_ORIENTATION), self)
 
     def getexif(self) -> Image.Exif:
         exif = Image.Exif()
-        exif[_ORIENTATION] = remaining_orientation(self)
+        exif[_ORIENTATION] = self.stored_orientation
         return exif
 
     def load_prepare(self) -> None:
