@@ -234,7 +234,7 @@ def test_a_refused_cell_is_counted_when_every_job_runs_in_its_own_folder(
     )
     assert code == 1, text
     assert "1 refused" in text
-    assert len(RunFolder.inside(tmp_path / "grid")) == 1
+    assert len(RunFolder.below(tmp_path / "grid")) == 1
     assert not list(tmp_path.rglob(".failures"))
 
 
@@ -249,7 +249,7 @@ def test_relative_data_folders_are_resolved_before_jobs_change_their_directory(
         "hydra.sweep.subdir=${seed}",
     )
     assert code == 0, text
-    assert len(RunFolder.inside(Path("grid"))) == 2
+    assert len(RunFolder.below(Path("grid"))) == 2
     assert Path("cache").is_dir()
     assert not list(Path("grid").rglob("cache"))
 

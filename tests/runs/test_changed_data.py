@@ -10,6 +10,7 @@ from sr.io.tables import read_table
 from tests.support.images import photograph
 from tests.support.runs import Command, MakeFolder, StopAt, result_of
 
+TWO_FOLDS = ("data.folds=2", "data.fold=all", "trainer.max_epochs=1")
 STOP = "+callbacks.stop={_target_: tests.support.runs.StopAt, step: 3}"
 
 
@@ -88,7 +89,7 @@ def test_a_run_resumes_where_its_images_only_moved_and_other_workers_load_them(
 
 def test_all_folds_have_the_same_images(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     root = make_folder(count=10)
-    settings = ("data=isr", f"data.root={root}", "data.folds=2", "data.fold=all", "trainer.max_epochs=1")
+    settings = ("data=isr", f"data.root={root}", *TWO_FOLDS)
     assert command(*settings)[0] == 0
     for folder in (tmp_path / "run", tmp_path / "run" / "fold_1"):  # the state after a kill before fold 1 began
         (folder / "result.json").write_text(json.dumps({**result_of(folder), "status": "running"}))
@@ -140,7 +141,7 @@ def test_retrained_folds_take_the_images_as_they_are_and_leave_nothing_of_the_ol
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     root = make_folder(count=10)
-    settings = ("data=isr", f"data.root={root}", "data.folds=2", "data.fold=all", "trainer.max_epochs=1")
+    settings = ("data=isr", f"data.root={root}", *TWO_FOLDS)
     assert command(*settings)[0] == 0
     run = RunFolder(tmp_path / "run")
     run.evaluations.mkdir()
@@ -159,7 +160,7 @@ def test_folds_of_an_earlier_version_are_compared_by_their_fingerprint(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     root = make_folder(count=10)
-    settings = ("data=isr", f"data.root={root}", "data.folds=2", "data.fold=all", "trainer.max_epochs=1")
+    settings = ("data=isr", f"data.root={root}", *TWO_FOLDS)
     assert command(*settings)[0] == 0
     run = RunFolder(tmp_path / "run")
     run.fold(0).split.unlink()

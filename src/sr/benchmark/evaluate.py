@@ -77,7 +77,13 @@ class Row:
     @property
     def is_reference(self) -> bool:
         """Whether this is the bicubic row, which the gains of the other rows are relative to."""
-        return not self.model.nets and self.model.label == BASELINES[0].kernel
+        return self.baseline is BASELINES[0]
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The baseline that this row scores; None for a model."""
+        kernel = None if self.model.nets else self.model.label
+        return next((baseline for baseline in BASELINES if baseline.kernel == kernel), None)
 
     def as_dict(self) -> dict[str, str | float]:
         """The row as plain values."""

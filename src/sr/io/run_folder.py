@@ -120,11 +120,6 @@ class RunFolder:
             yield from self.path.glob(pattern)
 
     @staticmethod
-    def inside(folder: Path) -> list["RunFolder"]:
-        """The runs directly inside a folder, sorted by name."""
-        return [RunFolder(path.parent) for path in sorted(folder.glob("*/result.json"))]
-
-    @staticmethod
     def below(folder: Path) -> list["RunFolder"]:
         """The runs in a folder and at any depth below, folds included, sorted by name."""
         return [RunFolder(path.parent) for path in sorted(folder.rglob("result.json"))]

@@ -83,8 +83,10 @@ def leaderboard(comparison: Comparison) -> list[Row]:
 
 def _row(run: Run, rank: int, p: float | None) -> Row:
     psnr, ssim, gain = (mean_and_sd(run.by_fold(score)) for score in ("psnr", "ssim", "gain"))
-    columns = {baseline.prefix: f"{baseline.prefix}_psnr" for baseline in _recorded_baselines(run)}
-    baselines = {prefix: mean_and_sd(run.by_fold(column)).mean for prefix, column in columns.items()}
+    baselines = {
+        baseline.prefix: mean_and_sd(run.by_fold(f"{baseline.prefix}_psnr")).mean
+        for baseline in _recorded_baselines(run)
+    }
     interval = bootstrap_interval(run.column("gain"), run.fold_weights)
     return Row(run.name, run, rank, psnr, ssim, gain, interval, loses_to(psnr.mean, baselines), p)
 

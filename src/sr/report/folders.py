@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,10 @@ def _images_validated(result: RunResult) -> int | None:
 
 def _read_evaluations(folder: RunFolder, problems: list[str]) -> list[Evaluation]:
     evaluations = []
-    paths = sorted(folder.evaluations.glob("*.json"))
-    for path in paths:
+    hash_weights = cache(lambda: files_hash(folder.best_checkpoints))
+    for path in sorted(folder.evaluations.glob("*.json")):
         try:
-            weights = files_hash(folder.best_checkpoints)
+            weights = hash_weights()
             rows = json.loads(path.read_text(encoding="utf-8"))
             if any(row.get("weights", weights) != weights for row in rows):
                 problems.append(f"{path}: left out, the run has other weights by now: run sr evaluate again")

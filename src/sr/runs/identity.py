@@ -34,12 +34,15 @@ def differences(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> list[
     ]
 
 
-def data_differences(recorded: Sequence[Mapping[str, str]], current: Sequence[Mapping[str, str]]) -> str:
+def data_differences(
+    recorded: Sequence[Mapping[str, str]], current: Sequence[Mapping[str, str]], *, of_split: bool = True
+) -> str:
     """How the images of a run differ from those it began with, in words; empty if they do not.
 
     Args:
-        recorded: rows with ``name``, ``part`` and ``hash``; without ``part``, the split is not compared.
+        recorded: rows with ``name``, ``part`` and ``hash``.
         current: the same.
+        of_split: whether images in another part of the split count.
 
     >>> a, b = {"name": "a", "part": "val", "hash": "1"}, {"name": "b", "part": "train", "hash": "2"}
     >>> data_differences([a], [{**a, "hash": "3"}, b])
@@ -51,7 +54,9 @@ def data_differences(recorded: Sequence[Mapping[str, str]], current: Sequence[Ma
         "added": [name for name in now if name not in before],
         "removed": [name for name in before if name not in now],
         "changed": [name for name in both if before[name]["hash"] != now[name]["hash"]],
-        "in another part of the split": [name for name in both if before[name].get("part") != now[name].get("part")],
+        "in another part of the split": [
+            name for name in both if of_split and before[name]["part"] != now[name]["part"]
+        ],
     }
     return ", ".join(f"{len(listed)} {kind} ({_some(listed)})" for kind, listed in names.items() if listed)
 

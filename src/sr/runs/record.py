@@ -211,11 +211,7 @@ def _image_differences(
 ) -> str:
     """How images differ from those that a run recorded, in words; runs of earlier versions recorded a fingerprint."""
     if run.split.is_file():
-        recorded = read_table(run.split)
-        if of_split:
-            return data_differences(recorded, images)
-        without_parts = [[{"name": row["name"], "hash": row["hash"]} for row in rows] for rows in (recorded, images)]
-        return data_differences(*without_parts)
+        return data_differences(read_table(run.split), images, of_split=of_split)
     result = read_result(run.path)
     if result and result.data and data and result.data.fingerprint != data.fingerprint:
         return "they have another fingerprint"
