@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "inference": {"errors", "image", "io", "machine", "terms", "weights"},
     "benchmark": {"data", "errors", "image", "inference", "io", "metrics", "terms", "weights"},
     "report": {"errors", "io", "runs.schema", "runs.scores", "runs.status", "terms"},
-    "__init__": {"inference", "weights"},
+    "__init__": {"inference", "runs.best", "weights"},
     "demo": {
         "__init__",
         "errors",
@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "machine",
         "metrics",
         "report",
+        "runs.best",
         "runs.schema",
         "terms",
         "weights",
@@ -67,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
 # Modules that must be quick to import: they are loaded before it is known whether torch is needed.
 LIGHT = (
     *("cli", "commands", "errors", "io.atomic", "io.locks", "io.run_folder", "io.tables", "machine.processes", "terms"),
-    *("launch", "options", "runs.migration", "runs.schema", "runs.scores", "runs.status"),
+    *("launch", "options", "runs.best", "runs.migration", "runs.schema", "runs.scores", "runs.status"),
     "train",
 )
 

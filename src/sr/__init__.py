@@ -10,7 +10,7 @@ def load(name: str, scale: int | None = None, **options: Any) -> "Enlarger":
     """Load a trained model as a callable that enlarges Pillow images, numpy arrays and tensors.
 
     Args:
-        name: a name of ``sr models``, a checkpoint, or a run folder.
+        name: a name of ``sr models``, a checkpoint, a run folder, or the folder of a sweep: its best cell, said aloud.
         scale: factor of the sides, for a model trained for several.
         options: of `sr.inference.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``, ``precision``.
 
@@ -18,6 +18,7 @@ def load(name: str, scale: int | None = None, **options: Any) -> "Enlarger":
         sr.errors.UserError: if there is no such model.
     """
     from sr.inference.enlarger import Enlarger  # torch takes seconds to import
+    from sr.runs.best import model_path
     from sr.weights.find import find_model
 
-    return Enlarger(find_model(name, scale), **options)
+    return Enlarger(find_model(model_path(name), scale), **options)

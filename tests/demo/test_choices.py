@@ -6,6 +6,7 @@ import pytest
 
 from sr.demo.choices import find_boards, find_models
 from sr.io.run_folder import RunFolder
+from sr.runs.schema import Monitor
 from sr.weights import zoo
 from tests.support.run_folders import RunFolders, config
 
@@ -77,3 +78,25 @@ def test_the_folds_of_a_run_have_no_leaderboard(write_run: RunFolders) -> None:
     for number in (0, 1):
         RunFolders(run)(f"fold_{number}_x", [0.5]).rename(run / f"fold_{number}")
     assert find_boards(write_run.root) == {}
+
+
+def test_the_best_cell_of_a_sweep_comes_first_among_its_cells_and_is_marked(write_run: RunFolders) -> None:
+    for age, (name, value) in enumerate(
+        (("a", 28.0), ("grid/b", 28.1), ("c", 27.0), ("grid/d", 28.3), ("grid/e", 28.2))
+    ):
+        add_checkpoint(write_run(f"{name}_mse_adam", [0.5], monitor=Monitor("val/psnr", value)), 1000 - age)
+    write_run("f_mse_adam", [0.5], scale=2, monitor=Monitor("val/psnr", 28.0))  # so that the runs beside the sweep
+    add_checkpoint(write_run.root / "f_mse_adam")  # cannot be ranked
+    assert list(find_models(write_run.root).items())[:5] == [
+        ("a_mse_adam", (str(write_run.root / "a_mse_adam"), 1)),
+        ("grid/d_mse_adam (best of grid)", (str(write_run.root / "grid" / "d_mse_adam"), 1)),
+        ("grid/b_mse_adam", (str(write_run.root / "grid" / "b_mse_adam"), 1)),
+        ("c_mse_adam", (str(write_run.root / "c_mse_adam"), 1)),
+        ("grid/e_mse_adam", (str(write_run.root / "grid" / "e_mse_adam"), 1)),
+    ]
+
+
+def test_a_best_cell_that_loses_to_its_input_is_marked_so(write_run: RunFolders) -> None:
+    for name, value in (("a_mse_adam", 25.0), ("b_mse_adam", 24.0)):
+        add_checkpoint(write_run(name, [-0.5], monitor=Monitor("val/psnr", value)))
+    assert next(iter(find_models(write_run.root))) == "a_mse_adam (best of runs, loses to its input)"

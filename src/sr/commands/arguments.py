@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-MODEL = "a name that `sr models` lists, a checkpoint, or a run folder"
+MODEL = "a name that `sr models` lists, a checkpoint, a run folder, or the folder of a sweep (its best cell)"
 
 
 def add_model_scale(parser: argparse.ArgumentParser) -> None:

@@ -35,12 +35,13 @@ def run(options: argparse.Namespace) -> None:
     """Print the table of scores, and write it where asked for and into the run folders that were scored."""
     from sr.benchmark.evaluate import evaluate
     from sr.benchmark.tables import render, write_rows
+    from sr.runs.best import model_path
     from sr.terms import BASELINES
     from sr.weights.find import find_model
 
     if not options.models and not options.baselines:
         raise UserError("name a checkpoint or a run folder, or add --baselines")
-    models = [find_model(name, options.scale) for name in options.models]
+    models = [find_model(model_path(name), options.scale) for name in options.models]
     rows = [
         *evaluate(
             models,

@@ -20,10 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Export one checkpoint, and print the file and how far ONNX Runtime's output is from PyTorch's."""
+    from sr.runs.best import model_path
     from sr.weights.find import checkpoints_of
     from sr.weights.onnx import ONNX, export
 
-    files = checkpoints_of(options.model)
+    files = checkpoints_of(model_path(options.model))
     if len(files) > 1:
         raise UserError(f"{options.model}: has {len(files)} folds: name the checkpoint of one, such as {files[0]}")
     difference = export(files[0], options.output, options.scale)

@@ -1,8 +1,11 @@
 """The models and leaderboards that the demo offers."""
 
+from collections import Counter
 from pathlib import Path
 
+from sr.errors import UserError
 from sr.io.run_folder import RunFolder
+from sr.runs.best import best_cell
 from sr.runs.schema import read_result
 from sr.weights import zoo
 
@@ -10,28 +13,50 @@ Choices = dict[str, tuple[str, int]]  # label: name for `sr.load`, scale
 
 
 def find_models(runs: Path) -> Choices:
-    """The networks that ship with sr, then the trained runs below a folder, the newest first."""
+    """The networks that ship with sr, then the trained runs below a folder, the newest first.
+
+    The best cell of a sweep comes before its other cells, and its label says so.
+    """
     choices: Choices = {}
     for entry in zoo.entries():
         choices |= _choices(entry.name, entry.name, entry.about["scales"])
     checkpoints = sorted(runs.rglob(f"{RunFolder(Path()).best}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for folder in dict.fromkeys(_run_of(path) for path in checkpoints):
+    records = {run.path for run in RunFolder.below(runs)}
+    folders = list(dict.fromkeys(_run_of(path, records) for path in checkpoints))
+    marks = _best_cells(runs)
+    for best, (sweep, _) in marks.items():
+        first = next(number for number, folder in enumerate(folders) if sweep in folder.parents)
+        folders.remove(best)
+        folders.insert(first, best)
+    for folder in folders:
         result = read_result(folder)
         config = result.config if result else {}
         scales = config.get("data", {}).get("scales") or [config.get("scale", 1)]
         label = str(folder.relative_to(runs)) if folder != runs else folder.resolve().name
+        label += marks[folder][1] if folder in marks else ""
         choices |= _choices(label, str(folder), scales)
     return choices
 
 
 def find_boards(runs: Path) -> dict[str, Path]:
     """Folders at any depth that hold several runs."""
-    counts: dict[Path, int] = {}
-    for run in RunFolder.below(runs):
-        if not run.is_fold:
-            parent = run.path.parent
-            counts[parent] = counts.get(parent, 0) + 1
+    records = {run.path for run in RunFolder.below(runs)}
+    counts = Counter(path.parent for path in records if records.isdisjoint(path.parents))
     return {str(folder): folder for folder, count in sorted(counts.items()) if count > 1}
+
+
+def _best_cells(runs: Path) -> dict[Path, tuple[Path, str]]:
+    """The best cell of each folder of several runs, with that folder and what its label says."""
+    marks = {}
+    for sweep in find_boards(runs).values():
+        try:
+            best = best_cell(sweep)
+        except UserError:  # they cannot be ranked: each is offered as it is
+            continue
+        name = sweep.relative_to(runs) if sweep != runs else sweep.resolve().name
+        lost = f", loses to {best.loses_to}" if best.loses_to else ""
+        marks[best.folder] = (sweep, f" (best of {name}{lost})")
+    return marks
 
 
 def _choices(label: str, name: str, scales: list[int]) -> Choices:
@@ -39,7 +64,8 @@ def _choices(label: str, name: str, scales: list[int]) -> Choices:
     return {label if len(scales) == 1 else f"{label}, x{scale}": (name, scale) for scale in scales}
 
 
-def _run_of(checkpoint: Path) -> Path:
-    """The run of a checkpoint of it or of one of its folds."""
+def _run_of(checkpoint: Path, records: set[Path]) -> Path:
+    """The run of a checkpoint: the outermost folder with a record, since folds lie inside their run."""
+    run = next((folder for folder in reversed(checkpoint.parents) if folder in records), None)
     folder = RunFolder(checkpoint.parents[1])
-    return folder.path.parent if folder.is_fold else folder.path
+    return run or (folder.path.parent if folder.is_fold else folder.path)
