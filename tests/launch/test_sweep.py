@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,16 @@ def test_the_plan_is_the_product_of_the_lists_and_later_overrides_win() -> None:
     ]
 
 
-def test_folder_names_are_predicted_from_choices_and_job_number_only() -> None:
+def test_folder_names_are_predicted_from_choices_job_number_and_what_varies_only() -> None:
     cells = [{"model": "espcn", "optimizer.lr": "1"}, {"model": "espcn", "optimizer.lr": "2"}]
+
+    def choices(cell: Mapping[str, str]) -> dict[str, str]:
+        return {"model": "vdsr", "loss": "mse", **cell}
+
     pattern = "${hydra:runtime.choices.model}_${hydra:runtime.choices.loss}_${hydra:job.num}"
-    assert folder_names(cells, pattern, {"model": "vdsr", "loss": "mse"}) == ["espcn_mse_0", "espcn_mse_1"]
-    assert folder_names(cells, "${hydra.job.override_dirname}", {}) == []
+    assert folder_names(cells, pattern, choices) == ["espcn_mse_0", "espcn_mse_1"]
+    assert folder_names(cells, "${cell_name:}", choices) == ["espcn_mse_lr1", "espcn_mse_lr2"]
+    assert folder_names(cells, "${hydra:job.override_dirname}", choices) == []
 
 
 def test_cells_are_found_with_their_status_and_missing_ones_are_pending(tmp_path: Path) -> None:
@@ -59,8 +65,8 @@ def test_cells_are_found_with_their_status_and_missing_ones_are_pending(tmp_path
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "result.json").write_text("{")
     plan = planned(["model=espcn,vdsr", "loss=mse", "optimizer=adam,sgd,rmsprop"])
-    pattern = "${hydra:runtime.choices.model}_${hydra:runtime.choices.loss}_${hydra:runtime.choices.optimizer}"
-    (tmp_path / "sweep.json").write_text(json.dumps({"cells": folder_names(plan, pattern, {})}))
+    names = folder_names(plan, "${cell_name:}", lambda cell: cell)
+    (tmp_path / "sweep.json").write_text(json.dumps({"cells": names}))
 
     with hold(RunFolder(tmp_path / "vdsr_mse_adam").lock):
         cells = {cell.name: cell for cell in find_cells(tmp_path)}

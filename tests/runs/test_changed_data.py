@@ -50,7 +50,7 @@ def test_a_run_does_not_resume_with_other_images(
     code, text = command(*settings, f"data.root={root}")
     assert code == 2, text
     assert "the images differ from those this run began with: 10 added (10, 11, 12, ...), 1 changed (3)" in text
-    assert "restore them, choose another folder (hydra.run.dir), or retrain=true" in text
+    assert "restore them, choose another folder (name=, hydra.run.dir), or retrain=true" in text
     assert contents(tmp_path / "run") == before
 
     (root / "high_res" / "3.png").write_bytes(changed)

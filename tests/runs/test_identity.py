@@ -6,7 +6,7 @@ from sr.runs.identity import command, data_differences, differences
 def test_runs_that_differ_only_in_folder_and_logging_are_the_same() -> None:
     callbacks = {"dir": "/a/checkpoints", "checkpoints": {"minutes": 1}, "images": {"monitor": "val/psnr"}}
     config = {"run_dir": "/a", "retrain": False, "seed": 1, "logger": {"x": 1}, "callbacks": callbacks}
-    moved = {**config, "run_dir": "/b c", "retrain": True, "logger": None, "vgg_weights": "imagenet"}
+    moved = {**config, "name": "mine", "run_dir": "/b c", "retrain": True, "logger": None, "vgg_weights": "imagenet"}
     moved["callbacks"] = {"dir": "/b c/checkpoints", "checkpoints": {"minutes": 9}, "images": {}}
     assert differences(config, moved) == []
 
@@ -30,6 +30,10 @@ def test_the_command_is_quoted_for_the_shell() -> None:
 def test_the_command_of_a_fold_replaces_the_overrides_that_differ() -> None:
     command_line = command(["data.fold=all", "seed=3", "data.folds=5"], {"data.fold": 2, "seed": 5})
     assert shlex.split(command_line)[3:] == ["data.folds=5", "data.fold=2", "seed=5"]
+
+
+def test_the_command_leaves_out_the_name_by_which_it_would_find_this_run() -> None:
+    assert command(["name=mine", "seed=1"], {}) == "python -m sr.train seed=1"
 
 
 def test_where_data_lie_how_they_are_loaded_and_what_is_shown_makes_no_other_run() -> None:

@@ -15,27 +15,38 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
-from sr.errors import UserError
+from sr.errors import UserError, line_of
 from sr.io.locks import is_held
 from sr.io.run_folder import RunFolder
+from sr.launch.names import check_name
 from sr.options.annotations import is_component
 from sr.options.check import check_options, plain_values
+from sr.runs.status import PLAN
 
 _SPACE = 64 * 1024  # bytes; more than Hydra writes before a run starts
 _BAD_INPUT = 2  # exit code
+_SWEEP_CONFIG = "multirun.yaml"  # that Hydra writes into the folder of a sweep
 
 
 class WritableFolder(Callback):
-    """Hydra callback: exits with code 2 and an error in one line if the output folder is not writable."""
+    """Hydra callback: exits with code 2 and an error in one line if the output folder cannot be used.
+
+    That is if it has an invalid name, is not writable, or would hold a run and a sweep.
+    """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folder of a run."""
-        _check_writable(config, "hydra.run.dir")
+        folder = _checked_folder(config, "hydra.run.dir")
+        if any((folder / name).is_file() for name in (PLAN, _SWEEP_CONFIG)):
+            refuse(f"{folder}: holds a sweep: choose another folder for a single run (name=, hydra.run.dir)")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folder of a sweep."""
-        _check_writable(config, "hydra.sweep.dir")
+        folder = _checked_folder(config, "hydra.sweep.dir")
+        if RunFolder(folder).result.is_file():
+            refuse(f"{folder}: holds a single run: choose another folder for a sweep (name=, hydra.sweep.dir)")
 
 
 class CheckedOptions(Callback):
@@ -52,7 +63,7 @@ class CheckedOptions(Callback):
                 check_options(run_config)
                 _find_images(plain_values(run_config)["data"])
         except UserError as error:
-            _refuse(str(error))
+            refuse(str(error))
 
 
 def remove_untouched_folder(folder: Path) -> None:
@@ -120,18 +131,25 @@ def _find_images(data: Mapping[str, Any]) -> None:
         logging.disable(disabled)
 
 
-def _check_writable(config: DictConfig, option: str) -> None:
-    with _visible_to_hydra(config):
-        folder = Path(OmegaConf.select(config, option))
+def _checked_folder(config: DictConfig, option: str) -> Path:
+    """The folder that an option names, writable and validly named."""
+    try:
+        with _visible_to_hydra(config):
+            if config.name is not None:
+                check_name(config.name)
+            folder = Path(OmegaConf.select(config, option))
+    except (UserError, OmegaConfBaseException) as error:
+        refuse(str(error) if isinstance(error, UserError) else f"{option}: {line_of(error)}")
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())  # creates no folder
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(bytes(_SPACE))
     except OSError as error:
-        _refuse(f"{folder}: cannot be written to ({error.strerror}): choose another with {option}=DIR")
+        refuse(f"{folder}: cannot be written to ({error.strerror}): choose another with {option}=DIR")
+    return folder
 
 
-def _refuse(reason: str) -> NoReturn:
-    """Exit with an error in one line; Hydra's logger would prefix it with the date and its name."""
+def refuse(reason: str) -> NoReturn:
+    """Exit with code 2 and an error in one line; Hydra's logger would prefix it with the date and its name."""
     sys.stderr.write(f"error: {reason}\n")
     sys.exit(_BAD_INPUT)

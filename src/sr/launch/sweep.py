@@ -5,18 +5,24 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from sr.errors import UserError
+from sr.errors import UserError, line_of
 from sr.io.atomic import write_text
+from sr.launch.folder import refuse
+from sr.launch.names import GROUPS, VARIES, cell_name
 from sr.runs.status import PLAN, UNFINISHED, counts, find_cells
 
 log = logging.getLogger(__name__)
@@ -33,6 +39,9 @@ class Summary(Callback):
 
         Exits with code 2 if the direction of a search would optimize for the worst score.
         """
+        overrides = [f"{name}={value}" for name, value in (config.hydra.sweeper.get("params") or {}).items()]
+        overrides += config.hydra.overrides.task
+        _name_sweep(config, overrides)
         if not _is_grid(config):
             direction, expected = config.hydra.sweeper.get("direction"), f"{config.mode}imize"
             if not config.objectives and isinstance(direction, str) and direction != expected:
@@ -41,11 +50,12 @@ class Summary(Callback):
                 )
                 sys.exit(_BAD_INPUT)
             return
+        try:
+            cells = planned(overrides)
+        except HydraException as error:
+            refuse(f"{line_of(error)}: list values, as in seed=1,2, or search with hydra/sweeper=optuna")
+        names = _names(config, cells)
         folder = Path(config.hydra.sweep.dir)
-        overrides = [f"{name}={value}" for name, value in (config.hydra.sweeper.get("params") or {}).items()]
-        cells = planned([*overrides, *config.hydra.overrides.task])
-        pattern = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]
-        names = folder_names(cells, pattern, config.hydra.runtime.choices)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / PLAN, json.dumps({"cells": names}, indent=2) + "\n")
         (folder / _FAILURES).unlink(missing_ok=True)
@@ -71,6 +81,47 @@ class Summary(Callback):
             log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
         if failed or unfinished:
             sys.exit(_SOME_FAILED)
+
+
+def _name_sweep(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Make ``name=`` the folder of the jobs: it names the sweep, and their own names are those of their cells.
+
+    Refuses a list of names; says so if ``hydra.sweep.dir`` is given as well, which wins.
+    """
+    if any(_is_name(override.get_key_element()) and override.is_sweep_override() for override in _parsed(overrides)):
+        refuse("name= names the whole sweep: it takes a single name, its cells are named by what varies")
+    if config.name is None:
+        return
+    folder = Path(config.hydra.sweep.dir)
+    if folder.name != str(config.name):
+        log.warning("name=%s is not used: hydra.sweep.dir=%s names the folder of this sweep", config.name, folder)
+    of_jobs = config.hydra.overrides
+    of_jobs.task = [override for override in of_jobs.task if not _is_name(override.partition("=")[0])]
+    of_jobs.hydra.append(f"hydra.sweep.dir={_quoted(str(folder))}")
+
+
+def _is_name(key: str) -> bool:
+    return key.lstrip("+") == "name"
+
+
+def _quoted(text: str) -> str:
+    """A text in Hydra's grammar."""
+    return "'" + text.replace("'", "\\'") + "'"
+
+
+def _names(config: DictConfig, cells: Sequence[Mapping[str, str]]) -> list[str]:
+    """The folders of the cells; tells their jobs what varies, and refuses two cells in one folder."""
+    varies = varying(cells)
+    pattern = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]
+    names = folder_names(cells, pattern, _choices_of(config, varies))
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        refuse(
+            f"two cells of this sweep get the folder {twice[0]}: list no value twice, and leave hydra.sweep.subdir "
+            "out, or name every option in it that varies"
+        )
+    config.hydra.overrides.hydra.append(f"++{VARIES}=[{','.join(map(_quoted, varies))}]")
+    return names
 
 
 def _is_grid(config: DictConfig) -> bool:
@@ -100,8 +151,7 @@ def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
     [{'model': 'a', 'seed': '1'}, {'model': 'c', 'seed': '1'}]
     """
     values_by_key: dict[str, list[str]] = {}
-    parsed: list[Override] = OverridesParser.create().parse_overrides(overrides=list(overrides))
-    for override in parsed:
+    for override in _parsed(overrides):
         key = override.get_key_element()
         if override.is_sweep_override():
             values_by_key[key] = [str(value) for value in override.sweep_string_iterator()]
@@ -110,15 +160,65 @@ def planned(overrides: Sequence[str]) -> list[dict[str, str]]:
     return [dict(zip(values_by_key, cell, strict=True)) for cell in itertools.product(*values_by_key.values())]
 
 
-def folder_names(cells: Sequence[Mapping[str, str]], pattern: str, choices: Mapping[str, str]) -> list[str]:
-    """Folder names of the cells by ``hydra.sweep.subdir``; empty if it depends on more than choices and job numbers.
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    hydra = GlobalHydra.instance()
+    loader = hydra.config_loader() if hydra.is_initialized() else None  # for globs, such as model=glob(*)
+    parsed: list[Override] = OverridesParser.create(config_loader=loader).parse_overrides(overrides=list(overrides))
+    return parsed
 
-    >>> folder_names([{"model": "a"}, {"model": "b"}], "${hydra:runtime.choices.model}_${hydra:job.num}", {})
+
+def varying(cells: Sequence[Mapping[str, str]]) -> list[str]:
+    """The options that differ between cells.
+
+    >>> varying(planned(["model=a,b", "seed=1", "scale=2,3"]))
+    ['model', 'scale']
+    """
+    return [key for key in cells[0] if len({cell[key] for cell in cells}) > 1]
+
+
+def folder_names(
+    cells: Sequence[Mapping[str, str]],
+    pattern: str,
+    choices: Callable[[Mapping[str, str]], Mapping[str, str]],
+) -> list[str]:
+    """Folder names of the cells by ``hydra.sweep.subdir``, without those that depend on more than is known here.
+
+    Args:
+        cells: the options of each.
+        pattern: with ``${cell_name:}``, ``${hydra:runtime.choices.GROUP}`` and ``${hydra:job.num}`` in it.
+        choices: returns the choices of the config groups in a cell.
+
+    >>> cells = [{"model": "a"}, {"model": "b"}]
+    >>> folder_names(cells, "${hydra:runtime.choices.model}_${hydra:job.num}", lambda cell: cell)
     ['a_0', 'b_1']
     """
     names = []
+    varies = varying(cells)
     for number, cell in enumerate(cells):
-        cell_choices = {**choices, **cell}
-        name = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", lambda match: str(cell_choices.get(match[1])), pattern)  # noqa: B023
-        names.append(name.replace("${hydra:job.num}", str(number)))
+        cell_choices = choices(cell)
+        known = {"${cell_name:}": cell_name(cell_choices, cell, varies), "${hydra:job.num}": str(number)}
+        known |= {f"${{hydra:runtime.choices.{group}}}": str(choice) for group, choice in cell_choices.items()}
+        names.append(re.sub(r"\$\{[^{}]*\}", lambda match: known.get(match[0], match[0]), pattern))  # noqa: B023
     return [name for name in names if "${" not in name]
+
+
+def _choices_of(config: DictConfig, varies: Sequence[str]) -> Callable[[Mapping[str, str]], Mapping[str, str]]:
+    """A function that returns the choices of the config groups in a cell.
+
+    Where groups such as ``experiment`` vary, which may choose others, it composes the config of each of their choices.
+    """
+    choices = dict(config.hydra.runtime.choices)
+    choosing = {key for key in varies if key in choices and key not in GROUPS}
+
+    @cache
+    def composed(overrides: tuple[str, ...]) -> Mapping[str, str]:
+        loader = GlobalHydra.instance().config_loader()
+        return dict(loader.load_sweep_config(config, list(overrides)).hydra.runtime.choices)
+
+    def choices_of(cell: Mapping[str, str]) -> Mapping[str, str]:
+        if not choosing:
+            return {**choices, **cell}
+        overrides = (f"{key}={value}" for key, value in cell.items() if key in choosing or key not in varies)
+        return {**composed(tuple(overrides)), **cell}
+
+    return choices_of

@@ -15,6 +15,7 @@ _CountOrShare = _Count | Annotated[float, Range(0, 1, open_start=True)]  # of ba
 class TopLevel:
     """The top-level options of ``conf/train.yaml`` with their types; new ones must be added here."""
 
+    name: str | int | float | None
     scale: _Count
     seed: Annotated[int, Range(0, 2**32 - 1)]
     adam_lr: float

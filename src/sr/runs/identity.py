@@ -11,7 +11,7 @@ _ABSENT = object()
 # elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback); and the folder of the images,
 # whose contents are compared instead.
 _NOT_COMPARED = re.compile(
-    r"run_dir|retrain|test|logger|objectives|vgg_weights|adam_lr"
+    r"name|run_dir|retrain|test|logger|objectives|vgg_weights|adam_lr"
     r"|data\.(root|cache|cache_dir|num_workers)"
     r"|trainer\.(accelerator|benchmark|log_every_n_steps)"
     r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"
@@ -81,6 +81,9 @@ def _flat(config: Mapping[str, Any], folder: str, prefix: str = "") -> dict[str,
 
 
 def command(overrides: Sequence[str], changes: Mapping[str, Any]) -> str:
-    """The command line that repeats a run: its overrides, and options that replace some of them."""
-    kept = [override for override in overrides if override.partition("=")[0] not in changes]
+    """The command line that repeats a run: its overrides, and options that replace some of them.
+
+    It leaves out ``name``, by which it would find the folder of this run.
+    """
+    kept = [override for override in overrides if override.partition("=")[0] not in {"name", *changes}]
     return shlex.join(["python", "-m", "sr.train", *kept, *(f"{name}={value}" for name, value in changes.items())])

@@ -66,7 +66,9 @@ def _locked(folder: Path) -> Iterator[None]:
         log.info("%s: %s, waiting for it", folder, _holder(folder))
     with hold(files.lock, _PATIENCE if in_sweep() else 1) as free:
         if not free:
-            raise UserError(f"{folder}: {_holder(folder)}: wait for it, or choose another folder (hydra.run.dir)")
+            raise UserError(
+                f"{folder}: {_holder(folder)}: wait for it, or choose another folder (name=, hydra.run.dir)"
+            )
         for place in (files.path, files.checkpoints):
             remove_leftovers(place)
         yield
@@ -96,7 +98,7 @@ def earlier_run(folder: Path, config_dict: Mapping[str, Any]) -> RunResult | Non
         if files.has_checkpoints:
             name = files.result.name
             raise UserError(
-                f"{folder}: holds checkpoints of a run without {name}: choose another folder, or retrain=true"
+                f"{folder}: holds checkpoints of a run without {name}: choose another folder (name=), or retrain=true"
             )
         return None
     different = differences(earlier.config, config_dict)
@@ -111,8 +113,9 @@ def earlier_run(folder: Path, config_dict: Mapping[str, Any]) -> RunResult | Non
     if files.has_checkpoints or earlier.is_done:
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
         raise UserError(
-            f"{folder}: holds a run of another config, {different[0]}{more}: choose another folder (hydra.run.dir, "
-            f"for a sweep hydra.sweep.dir), or retrain=true; only more trainer.max_epochs extend a run"
+            f"{folder}: holds a run of another config, {different[0]}{more}: choose another folder "
+            "(name=, hydra.run.dir, for a sweep hydra.sweep.dir), or retrain=true; "
+            "only more trainer.max_epochs extend a run"
         )
     return None  # it failed before it trained
 
@@ -195,7 +198,7 @@ def check_same_images(
         UserError: with what was added, removed or changed.
     """
     run = RunFolder(folder)
-    way_out = "restore them, choose another folder (hydra.run.dir), or retrain=true"
+    way_out = "restore them, choose another folder (name=, hydra.run.dir), or retrain=true"
     if is_resumed and (different := _image_differences(run, images, data)):
         raise UserError(f"{folder}: the images differ from those this run began with: {different}: {way_out}")
     if is_fold:
