@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from sr import train
+from sr.machine import speed
 from sr.train import config_dir
 from tests.support.browser import Browser
 from tests.support.images import photograph
@@ -36,6 +37,14 @@ def home_of_this_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time a network by 3 repeats at the end of a run; tests of the measurement itself override this fixture."""
+    monkeypatch.setattr(speed, "LEAST_REPEATS", 3)
+    monkeypatch.setattr(speed, "_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(speed, "_BATCH_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from sr import load
 from sr.data.pairs import load_pair
 from sr.data.sources import demo_photographs, image_folder
 from sr.image import to_float
-from sr.inference.enlarger import PRECISIONS, Enlarger
+from sr.inference.enlarger import Enlarger
+from sr.machine.hardware import PRECISIONS
 from sr.metrics import score
 from sr.weights import zoo
 

@@ -1,6 +1,7 @@
-"""Types and names that several folders share: protocols, parts of a data set, baselines, batches."""
+"""What several folders share: protocols, parts of a data set, baselines, speeds and costs, batches."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NotRequired, TypedDict
@@ -84,6 +85,75 @@ def loses_to(psnr: float, baselines: Mapping[str, float], input_name: str = ITS_
         if baseline.prefix in baselines and not psnr - baselines[baseline.prefix] >= _LEAST_GAIN
     ]
     return input_name if BASELINES[0] in unbeaten else " and ".join(baseline.label for baseline in unbeaten)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A median of repeated measurements, with its 95 % interval from ``low`` to ``high``."""
+
+    median: float
+    low: float
+    high: float
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a network enlarges, with an output of 256x256 pixels an image; see `sr.machine.speed`.
+
+    Attributes:
+        latency_ms: milliseconds of one image alone.
+        images_per_second: throughput of batches.
+        batch: images of such a batch.
+        quiet: whether nothing else used the machine meanwhile; otherwise the numbers compare with no others.
+        reason: why it is not quiet, in a few words.
+    """
+
+    latency_ms: Measurement
+    images_per_second: Measurement
+    batch: int
+    quiet: bool
+    reason: str = ""
+
+
+def typical_speed(speeds: Sequence[Speed]) -> Speed | None:
+    """The one of median latency among those of a quiet machine, or among all if there is none; None for no speeds.
+
+    Of an even number it is the faster of the two in the middle.
+    """
+    candidates = sorted([speed for speed in speeds if speed.quiet] or speeds, key=lambda speed: speed.latency_ms.median)
+    return candidates[(len(candidates) - 1) // 2] if candidates else None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs: milliseconds an image, multiply-adds and parameters, each above 0."""
+
+    milliseconds: float
+    multiply_adds: float
+    parameters: float
+
+
+def ntire_score(cost: Cost, baseline: Cost) -> float:
+    """The score of NTIRE's challenges on efficient super-resolution; less is better.
+
+    ``0.7 exp(2 t/t0) + 0.15 exp(2 m/m0) + 0.15 exp(2 p/p0)`` of milliseconds t, multiply-adds m and parameters p, where
+    the index 0 is the baseline (Ren et al. 2024, arXiv:2404.10343). There it ranks networks that reach a PSNR. It is
+    infinite where a float cannot hold it: beyond 354 times the baseline's cost.
+
+    >>> cost = Cost(milliseconds=12.0, multiply_adds=1.6e9, parameters=24_195)
+    >>> round(ntire_score(cost, cost), 3)  # e^2
+    7.389
+    """
+    ratios = (
+        (0.7, cost.milliseconds / baseline.milliseconds),
+        (0.15, cost.multiply_adds / baseline.multiply_adds),
+        (0.15, cost.parameters / baseline.parameters),
+    )
+    try:
+        return sum(weight * math.exp(2 * ratio) for weight, ratio in ratios)
+    except OverflowError:
+        return math.inf
 
 
 class Batch(TypedDict):

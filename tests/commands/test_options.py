@@ -161,6 +161,42 @@ def test_report_passes_its_folders_on_and_exits_with_1_if_a_run_cannot_be_read(
     assert "not done: 3" in captured.out
 
 
+def test_speed_passes_every_option_on_and_measures_a_baseline_once(
+    record: Record, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def model(name: str, scale: int | None = None) -> SimpleNamespace:
+        return SimpleNamespace(label=name, nets=[None] * (2 if name == "folds" else 1))
+
+    monkeypatch.setattr("sr.weights.find.find_model", model)
+    monkeypatch.setattr(
+        "sr.benchmark.speed.find_models", lambda names, scale: ([model(name) for name in names], [f"scale {scale}"])
+    )
+    compare_calls, render_calls = (
+        record("sr.benchmark.speed.compare_speed", "rows"),
+        record("sr.benchmark.speed.render", ""),
+    )
+    write_calls, record_calls = (
+        record("sr.benchmark.speed.write_json"),
+        record("sr.benchmark.speed.record_speeds", ["r"]),
+    )
+    main(["speed", "a", "folds"])
+    captured = capsys.readouterr()
+    assert captured.err == "scale None\nfolds: holds 2 networks, the first is measured\n"
+    assert captured.out == "r\n"
+    main(["speed", "a", "b", "--baseline", "b", "--scale", "2", "--device", "cuda", "--precision", "float32"])
+    main(["speed", "a", "--baseline", "c", "--json", "t.json", "--no-record"])
+    calls = [([model.label for model in models], baseline, options) for (models, baseline), options in compare_calls]
+    assert calls == [
+        (["a", "folds"], 0, {"device": None, "precision": "auto"}),
+        (["a", "b"], 1, {"device": "cuda", "precision": "float32"}),
+        (["a", "c"], 1, {"device": None, "precision": "auto"}),
+    ]
+    assert [arguments for arguments, _ in render_calls] == [("rows", 0), ("rows", 1), ("rows", 1)]
+    assert [arguments for arguments, _ in write_calls] == [(Path("t.json"), "rows", 1)]
+    assert len(record_calls) == 2
+    assert "scale 2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("agree", "code"), [((True, True), 0), ((True, False), 1)])
 def test_selftest_exits_with_1_if_a_row_disagrees(record: Record, agree: tuple[bool, bool], code: int) -> None:
     record("sr.benchmark.selftest.render", "")
@@ -222,8 +258,8 @@ def _subcommands() -> dict[str, argparse.ArgumentParser]:
     return {name: parser for name, parser in dict(actions[0].choices).items() if name != "train"}  # type: ignore[arg-type]
 
 
-def test_there_are_ten_subcommands_besides_train() -> None:
-    assert len(_subcommands()) == 10
+def test_there_are_eleven_subcommands_besides_train() -> None:
+    assert len(_subcommands()) == 11
 
 
 @pytest.mark.parametrize("name", _subcommands())

@@ -1,7 +1,5 @@
 import subprocess
 import sys
-import time
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +12,6 @@ from sr.machine import cost
 from sr.machine import environment as environment_module
 from sr.machine.cost import (
     count_parameters,
-    milliseconds_per_image,
     multiply_adds,
     peak_memory_bytes,
     reset_peak_memory,
@@ -109,8 +106,6 @@ def test_measuring_leaves_the_network_unchanged() -> None:
     net = Autoencoder(channels=4, dropout=0.5).train()
     multiply_adds(net, 1)
     assert all(module.training for module in net.modules())
-    milliseconds_per_image(net, 1, nullcontext())
-    assert all(module.training for module in net.modules())
 
 
 def test_frozen_parameters_are_not_counted() -> None:
@@ -126,26 +121,6 @@ def test_environment_records_what_a_rerun_needs() -> None:
     assert recorded.machine["threads"] == torch.get_num_threads()
     assert recorded.git_commit is None or len(recorded.git_commit.removesuffix("-dirty")) == 40
     assert peak_memory_bytes(torch.device("cpu")) > 10**7
-
-
-class Sleeper(nn.Module):
-    """An x2 network that takes 20 milliseconds and remembers the shape of its input."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1))
-        self.input_shape: tuple[int, ...] = ()
-
-    def forward(self, lr: torch.Tensor) -> torch.Tensor:
-        self.input_shape = tuple(lr.shape)
-        time.sleep(0.02)
-        return lr
-
-
-def test_time_is_in_milliseconds_for_an_output_of_256x256_pixels() -> None:
-    net = Sleeper()
-    assert 20 <= milliseconds_per_image(net, 2, nullcontext()) < 2000
-    assert net.input_shape == (1, 3, 128, 128)
 
 
 def test_a_modified_source_tree_is_recorded_as_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from sr.io.tables import read_table
 from sr.runs import folds
 from sr.runs.schema import Monitor, Status, read_result
 from sr.runs.scores import over_folds_by_epoch
-from sr.terms import Part
+from sr.terms import Measurement, Part, Speed
 from tests.support.run_folders import RunFolders
 from tests.support.runs import Command, Compose, MakeFolder, result_of
 
@@ -34,6 +34,12 @@ def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
         },
         {"epoch": 1, "folds": 1, "val/psnr": 31.0},
     ]
+
+
+def speed_of(milliseconds: float) -> Speed:
+    """A speed of this latency."""
+    latency = Measurement(milliseconds, milliseconds, milliseconds, 20)
+    return Speed(latency, Measurement(100.0, 100.0, 100.0, 20), 1, quiet=True)
 
 
 class FakeFit:
@@ -61,6 +67,7 @@ class FakeFit:
             images_per_second=100.0 + 10 * fold,
             wait_share=0.1 * (fold + 1),
             ms_per_image=None if fold else 8.0,
+            speed=None if fold else speed_of(8.0),
             peak_memory_bytes=1000 - fold,
             monitor=Monitor("val/psnr", 30.0 + fold),
             config=OmegaConf.to_container(config, resolve=True),
@@ -86,7 +93,7 @@ def test_folds_are_merged_into_one_result_and_one_set_of_tables(
     assert 0 < result.elapsed_seconds < 600
     assert result.images_per_second == 105.0
     assert result.wait_share == pytest.approx(0.15)
-    assert result.ms_per_image == 8.0  # averaged over the folds that were timed
+    assert (result.ms_per_image, result.speed) == (8.0, speed_of(8.0))  # the other fold was not timed
     assert result.peak_memory_bytes == 1000
     assert result.monitor == Monitor("val/psnr", 30.5)
     assert (result.epochs, result.steps, result.parameters, result.loss) == (2, 100, 24_195, "mse")

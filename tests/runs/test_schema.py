@@ -10,7 +10,7 @@ from sr.errors import UserError
 from sr.runs.migration import SCHEMA
 from sr.runs.schema import FoldResult, Monitor, Process, RunResult, Status, read_result, write_result
 from sr.runs.scores import MeanSd, baseline_psnrs, mean_and_sd, over_folds, over_images
-from sr.terms import DataSummary, Part, Protocol
+from sr.terms import DataSummary, Measurement, Part, Protocol, Speed
 
 CONFIG: dict[str, Any] = {"data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1}
 
@@ -31,6 +31,7 @@ def finished_result() -> RunResult:
         monitor=Monitor("val/psnr", 30.0),
         scores=scores,
         folds=[FoldResult(scores, 12.5)],
+        speed=Speed(Measurement(8.5, 8.0, 9.0, 20), Measurement(120.0, 110.0, 130.0, 40), 4, False, "a reason"),
     )
 
 
@@ -39,6 +40,17 @@ def test_a_result_survives_writing_and_reading(tmp_path: Path) -> None:
     assert read_result(tmp_path) == finished_result()
     assert json.loads((tmp_path / "result.json").read_text())["schema"] == SCHEMA == 2
     assert read_result(tmp_path / "none") is None
+
+
+def test_a_record_of_before_speeds_had_intervals_keeps_its_milliseconds(tmp_path: Path) -> None:
+    write_result(tmp_path, finished_result())
+    content = json.loads((tmp_path / "result.json").read_text())
+    assert content["speed"]["latency_ms"] == {"median": 8.5, "low": 8.0, "high": 9.0, "repeats": 20}
+    del content["speed"]
+    (tmp_path / "result.json").write_text(json.dumps({**content, "ms_per_image": 12.5}))
+    result = read_result(tmp_path)
+    assert result is not None
+    assert (result.speed, result.ms_per_image) == (None, 12.5)
 
 
 def test_nan_and_infinity_are_written_as_null_and_a_null_mean_is_read_as_nan(tmp_path: Path) -> None:

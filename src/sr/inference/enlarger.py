@@ -14,13 +14,12 @@ from sr.image import gray, resize
 from sr.inference.tiles import enlarge_in_tiles, tile_for
 from sr.io.decoders import Pixels
 from sr.io.pictures import Picture, pixels_of, write_strips
-from sr.machine.hardware import free_memory
+from sr.machine.hardware import PRECISIONS, find_device, free_memory
 from sr.machine.hardware import precision as best_precision
 from sr.weights.find import Model
 
 _FASTEST_TILE = 256  # pixels of the input: its features still fit into a processor's cache
 _BICUBIC_HALO = 2
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 T = TypeVar("T", Image.Image, np.ndarray, Tensor)
 
@@ -57,7 +56,7 @@ class Enlarger:
             check_at_least("--tile", tile, 0)
         check_choice("--precision", precision, PRECISIONS)
         self.model, self.scale, self.ensemble = model, model.scale, ensemble
-        self.device = _device(device)
+        self.device = find_device(device)
         self._net = _AnyChannels(model.nets, model.scale).to(self.device).eval()
         self._in_bfloat16 = _AnyChannels(model.nets, model.scale, bfloat16=True).eval()  # the same, in memory once
         self._trained = next(self._net.parameters(), None) is not None  # else bicubic, or run by ONNX Runtime
@@ -190,12 +189,3 @@ class _AnyChannels(nn.Module):
         out = outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)
         out = out if channels > 2 else gray(out)
         return torch.cat([out, resize(lr[:, -1:], self.scale)], dim=1) if channels in (2, 4) else out
-
-
-def _device(wanted: str | torch.device | None) -> torch.device:
-    try:
-        device = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {wanted}: {str(error).splitlines()[0]}") from error
-    return device

@@ -1,11 +1,9 @@
-"""What a network costs: parameters, multiply-adds, time and memory."""
+"""What a network costs: parameters, multiply-adds and memory; `sr.machine.speed` measures its time."""
 
 import resource
-import statistics
 import sys
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -15,9 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sr.image import resizing_skipped
 
-_OUTPUT_SIDE = 256  # for multiply-adds and times
+OUTPUT_SIDE = 256  # pixels, for multiply-adds and times
 _SMALL_SIDE = 64  # input of networks that do not run on the device ``meta``
-_TIMED_PASSES = 5
 _PROCESS_STATUS = Path("/proc/self/status")
 _RESET_PEAK = Path("/proc/self/clear_refs")
 
@@ -38,7 +35,7 @@ def multiply_adds(net: nn.Module, scale: int) -> int:
     net.eval()
     tensors = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     on_meta = {name: tensor.to("meta") for name, tensor in tensors.items()}
-    side = _OUTPUT_SIDE // scale
+    side = OUTPUT_SIDE // scale
     try:
         try:
             flops = _flops(lambda: functional_call(net, on_meta, (torch.zeros(1, 3, side, side, device="meta"),)))
@@ -48,7 +45,7 @@ def multiply_adds(net: nn.Module, scale: int) -> int:
             flops = _flops(lambda: net(torch.zeros(1, 3, side, side, device=device)))
     finally:
         net.train(training)
-    return round(flops / 2 * (_OUTPUT_SIDE / (side * scale)) ** 2)
+    return round(flops / 2 * (OUTPUT_SIDE / (side * scale)) ** 2)
 
 
 def _flops(forward: Callable[[], object]) -> int:
@@ -56,31 +53,6 @@ def _flops(forward: Callable[[], object]) -> int:
         forward()
     flops: int = counter.get_total_flops()
     return flops
-
-
-def milliseconds_per_image(net: nn.Module, scale: int, context: AbstractContextManager[object]) -> float:
-    """Median time of one forward pass with a 256x256 output, one image at a time, on the network's device.
-
-    Args:
-        net: its training mode is restored afterwards.
-        scale: factor between input and output.
-        context: entered for the passes, such as autocast.
-    """
-    device = next(net.parameters()).device
-    lr = torch.rand(1, 3, _OUTPUT_SIDE // scale, _OUTPUT_SIDE // scale, device=device)
-    lr = lr.contiguous(memory_format=torch.channels_last)
-    training = net.training
-    net.eval()
-    times = []
-    with torch.inference_mode(), context:
-        for _ in range(1 + _TIMED_PASSES):
-            start = time.perf_counter()
-            net(lr)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times.append(1000 * (time.perf_counter() - start))
-    net.train(training)
-    return statistics.median(times[1:])  # the first pass is a warm-up
 
 
 def reset_peak_memory(device: torch.device) -> None:

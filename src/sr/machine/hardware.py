@@ -14,11 +14,27 @@ from sr.image import keep_out_of_graphs
 from sr.io.atomic import write_text
 from sr.io.locks import hold
 
+PRECISIONS = ("auto", "float32", "bfloat16")  # of using a model
+
 _WORTH_COMPILING = 5000  # steps of a run on a GPU
 
 _MEASUREMENTS = Path("~/.cache/sr/bfloat16.json")
 _TIMED_STEPS = 10
 _CLEARLY_FASTER = 0.8  # share of the float32 time; the margin is for noisy machines
+
+
+def find_device(wanted: str | torch.device | None) -> torch.device:
+    """The device of ``--device``; by default a GPU if there is one.
+
+    Raises:
+        UserError: if it is not available.
+    """
+    try:
+        device = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {wanted}: {str(error).splitlines()[0]}") from error
+    return device
 
 
 def device_in_turn(accelerator: str, number: int) -> int | list[int]:

@@ -17,11 +17,12 @@ from sr.errors import UserError, check_choice
 from sr.io.run_folder import RunFolder
 from sr.machine.cost import (
     count_parameters,
-    milliseconds_per_image,
     multiply_adds,
     peak_memory_bytes,
     reset_peak_memory,
 )
+from sr.machine.processes import is_rank_zero
+from sr.machine.speed import measure_speed
 from sr.options.check import check_options
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.build import Parts, build
@@ -197,8 +198,11 @@ def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None)
     result.images_per_second, result.train_seconds = timing.images_per_second, timing.train_seconds
     result.wait_share = timing.wait_share
     result.peak_memory_bytes = max(result.peak_memory_bytes, peak_memory_bytes(device))
-    context = trainer.precision_plugin.forward_context()
-    result.ms_per_image = milliseconds_per_image(parts.net.to(device), result.scale, context)
+    if is_rank_zero():  # the others wait, and leave the machine to it
+        result.speed = measure_speed(parts.net.to(device), result.scale, trainer.precision_plugin.forward_context)
+        result.ms_per_image = result.speed.latency_ms.median
+        if not result.speed.quiet:
+            log.info("speed: %s; measure it again on a quiet machine: sr speed '%s'", result.speed.reason, folder)
     result.device = str(device)
     result.monitor = Monitor(str(parts.checkpoints.monitor), None if best is None else float(best))
     result.scores = {Part.VAL: over_images(parts.image_scores.best)}

@@ -20,6 +20,7 @@ from sr.runs.objectives import objective
 from sr.runs.record import clear, earlier_run, held_folder, new_result, record, status_of
 from sr.runs.schema import FoldResult, Monitor, RunResult, Status, read_result
 from sr.runs.scores import over_folds, over_folds_by_epoch
+from sr.terms import typical_speed
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,8 @@ def _joined(result: RunResult, folder: Path, folds: int) -> RunResult:
     write_table(files.metrics, over_folds_by_epoch([_table(part.metrics) for part in parts]))
     first = results[0]
     scored = [part for part in first.scores if all(fold.scores.get(part) for fold in results)]
-    milliseconds = [fold.ms_per_image for fold in results if fold.ms_per_image is not None]
+    milliseconds = [fold.ms_per_image for fold in results if fold.ms_per_image is not None]  # of older records
+    speed = typical_speed([fold.speed for fold in results if fold.speed])
     return replace(
         result,
         **{name: getattr(first, name) for name in _SHARED},
@@ -141,7 +143,8 @@ def _joined(result: RunResult, folder: Path, folds: int) -> RunResult:
         train_seconds=sum(fold.train_seconds for fold in results),
         images_per_second=statistics.fmean(fold.images_per_second for fold in results),
         wait_share=statistics.fmean(fold.wait_share for fold in results),
-        ms_per_image=statistics.fmean(milliseconds) if milliseconds else None,
+        ms_per_image=speed.latency_ms.median if speed else statistics.fmean(milliseconds) if milliseconds else None,
+        speed=speed,
         peak_memory_bytes=max(fold.peak_memory_bytes for fold in results),
         folds=[FoldResult(fold.scores, fold.seconds) for fold in results],
         monitor=_mean_monitor(results),

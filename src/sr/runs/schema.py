@@ -12,7 +12,7 @@ from sr.io.atomic import whole_file
 from sr.io.run_folder import RunFolder
 from sr.runs.migration import SCHEMA, migrated
 from sr.runs.scores import Scores
-from sr.terms import DataSummary, Part, Protocol
+from sr.terms import DataSummary, Part, Protocol, Speed
 
 
 class Status(StrEnum):
@@ -89,7 +89,8 @@ class RunResult:
         train_seconds: time spent in training steps.
         images_per_second: training examples per second of training time.
         wait_share: share of the training time that was spent waiting for data, 0 to 1.
-        ms_per_image: milliseconds of one forward pass that makes a 256x256 image.
+        ms_per_image: milliseconds of one forward pass that makes a 256x256 image; the median of ``speed``.
+        speed: latency and throughput, with intervals and whether the machine was quiet; None in older records.
         peak_memory_bytes: most memory held while it trained, over all starts.
         monitor: the score that chose the best epoch.
         scores: of each part, mean and deviation over images, or over folds.
@@ -124,6 +125,7 @@ class RunResult:
     images_per_second: float = 0.0
     wait_share: float = 0.0
     ms_per_image: float | None = None
+    speed: Speed | None = None
     peak_memory_bytes: int = 0
     monitor: Monitor | None = None
     scores: dict[Part, Scores] = field(default_factory=dict)

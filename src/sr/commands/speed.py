@@ -1,0 +1,54 @@
+"""``sr speed``: measure how fast models are, side by side."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sr.commands.arguments import MODEL, add_device, add_model_scale
+
+HELP = "measure how fast models are: latency, throughput, and NTIRE's score against one of them"
+EXAMPLE = "sr speed espcn_x2 vdsr --scale 2"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the models, where and how they run, and where the numbers go."""
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=f"{MODEL}, or *.onnx; what is none is skipped")
+    add_model_scale(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--precision", default="auto", help="float32, bfloat16, or auto (default): the faster one on this machine"
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="MODEL",
+        help="of NTIRE's score, 0.7 exp(2 t/t0) + 0.15 exp(2 m/m0) + 0.15 exp(2 p/p0) of latency, multiply-adds and "
+        "parameters, where less is better and the baseline has 7.39 (default: the first model)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers with all intervals")
+    parser.add_argument("--no-record", action="store_true", help="do not write the speed of a run into its result.json")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print a table, and write it where asked for and into the records of runs that were measured as they trained."""
+    from sr.benchmark.speed import compare_speed, find_models, record_speeds, render, write_json
+    from sr.weights.find import find_model
+
+    models, skipped = find_models(options.models, options.scale)
+    sys.stderr.writelines(f"{line}\n" for line in skipped)
+    for model in models:
+        if len(model.nets) > 1:
+            sys.stderr.write(f"{model.label}: holds {len(model.nets)} networks, the first is measured\n")
+    if options.baseline is not None:
+        labels = [model.label for model in models]
+        baseline_model = find_model(options.baseline, options.scale)
+        if baseline_model.label not in labels:
+            models.append(baseline_model)
+            labels.append(baseline_model.label)
+    baseline = 0 if options.baseline is None else labels.index(baseline_model.label)
+    rows = compare_speed(models, baseline, device=options.device, precision=options.precision)
+    sys.stdout.write(render(rows, baseline))
+    if options.json:
+        write_json(options.json, rows, baseline)
+        sys.stdout.write(f"{options.json}\n")
+    if not options.no_record:
+        sys.stdout.writelines(f"{line}\n" for line in record_speeds(rows))
