@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
         "io",
         "machine",
         "metrics",
+        "runs.best",
         "runs.schema",
         "terms",
         "weights",

@@ -20,6 +20,7 @@ from sr.machine.environment import environment
 from sr.machine.hardware import PRECISIONS, find_device
 from sr.machine.hardware import precision as best_precision
 from sr.machine.speed import Timed, measure_speeds
+from sr.runs.best import model_path
 from sr.runs.schema import RunResult, read_result, write_result
 from sr.terms import Cost, Speed, ntire_score
 from sr.weights.find import Model, find_model
@@ -72,7 +73,7 @@ def find_models(names: Sequence[str], scale: int | None = None) -> tuple[list[Mo
             skipped.append(f"skipped {name}: is not a model")
             continue
         try:
-            models.append(find_model(name, scale))
+            models.append(find_model(model_path(name), scale))
         except UserError as error:
             if not path.is_dir():
                 raise

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print a table, and write it where asked for and into the records of runs that were measured as they trained."""
     from sr.benchmark.speed import compare_speed, find_models, record_speeds, render, write_json
+    from sr.runs.best import model_path
     from sr.weights.find import find_model
 
     models, skipped = find_models(options.models, options.scale)
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
             sys.stderr.write(f"{model.label}: holds {len(model.nets)} networks, the first is measured\n")
     if options.baseline is not None:
         labels = [model.label for model in models]
-        baseline_model = find_model(options.baseline, options.scale)
+        baseline_model = find_model(model_path(options.baseline), options.scale)
         if baseline_model.label not in labels:
             models.append(baseline_model)
             labels.append(baseline_model.label)
