@@ -196,9 +196,16 @@ def test_long_runs_compile_their_training_steps(
 
 
 def test_a_checkpoint_holds_the_config_that_rebuilds_the_network() -> None:
-    checkpoint: dict[str, Any] = {}
+    checkpoint: dict[str, Any] = {"global_step": 5}
     config = NetworkConfig(model={"scale": 1}, scale=1, scales=[1], protocol="y")
-    lit_module(config).on_save_checkpoint(checkpoint)
-    assert checkpoint == {"sr": {"model": {"scale": 1}, "scale": 1, "scales": [1], "protocol": "y"}}
+    module = lit_module(config)
+    module.on_save_checkpoint(checkpoint)
+    assert checkpoint["sr"] == {"model": {"scale": 1}, "scale": 1, "scales": [1], "protocol": "y", "steps": 5}
+    module.steps_before = 100
+    module.on_save_checkpoint(checkpoint)
+    assert checkpoint["sr"]["steps"] == 105
+    module.steps_before = None  # started from weights of unknown origin
+    module.on_save_checkpoint(checkpoint)
+    assert checkpoint["sr"]["steps"] is None
     lit_module().on_save_checkpoint(checkpoint)
-    assert checkpoint == {"sr": {}}
+    assert checkpoint["sr"] == {"steps": 5}

@@ -45,6 +45,8 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
     result = read_result(run)
     if not result or not result.is_done:
         raise UserError(f"{run}: is not the folder of a finished run")
+    if result.total_steps is None:
+        raise UserError(f"{run}: started from weights of unknown training: not shipped")
     net, config = load_network(run / "checkpoints" / "best.ckpt")
     scores = []
     for scale in config["scales"]:
@@ -63,7 +65,7 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
         "parameters": count_parameters(net),
         "command": re.sub(r"data\.root=\S+", "data.root=DIR", str(result.command)),
         "trained_on": trained_on,
-        "steps": result.steps,
+        "steps": result.total_steps,
         "train_seconds": result.train_seconds,
         "device": result.machine.get("gpu") or result.machine["processor"],
         "git_commit": result.git_commit,

@@ -187,9 +187,11 @@ class ISRDataModule(LightningDataModule):
         return DataSummary(self.fingerprint, self.counts(), groups)
 
     def image_list(self) -> list[dict[str, str]]:
-        """Name, part of the split, and content hash of each image, without rotated copies."""
+        """Name, part of the split and content hash of each image, and the hash of its sharp side; no rotated copies."""
+        store = self.store
         return [
-            {"name": self.store.sources[index].name, "part": part, "hash": self.store.content_hash(index)}
+            {"name": store.sources[index].name, "part": part, "hash": store.content_hash(index)}
+            | {"hr_hash": store.content_hash(index, hr_only=True)}
             for part in Part
             for index in self._indices(part)
         ]

@@ -55,6 +55,7 @@ class LitSR(LightningModule):
         self.net, self.loss, self.scorer = net, loss, scorer
         self._optimizer, self._scheduler = optimizer, scheduler
         self._config = config
+        self.steps_before: int | None = 0  # behind the weights that it starts from; None: unknown
         self._compile_from = compile_from
         self._enlarge: Callable[[Tensor], Tensor] = self.forward
 
@@ -91,8 +92,8 @@ class LitSR(LightningModule):
         return {"part": part, "name": batch["name"], "scores": scores, "sr": sr}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimizer for the network's parameters, and the schedule over the steps of the whole run."""
-        optimizer = self._optimizer(self.net.parameters())
+        """Build the optimizer for parameters that are not frozen, and the schedule over the steps of the whole run."""
+        optimizer = self._optimizer([parameter for parameter in self.net.parameters() if parameter.requires_grad])
         total = self.trainer.estimated_stepping_batches
         # This builds the training loader before the checkpoint is restored, and its workers prefetch from the start of
         # the epoch. Without it, Lightning builds another when training begins, which starts where the checkpoint says.
@@ -104,5 +105,6 @@ class LitSR(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the values that rebuild the network."""
-        checkpoint["sr"] = self._config or {}
+        """Add the values that rebuild the network, and the number of steps behind its weights."""
+        steps = None if self.steps_before is None else self.steps_before + checkpoint["global_step"]
+        checkpoint["sr"] = {**(self._config or {}), "steps": steps}

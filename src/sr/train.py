@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
-from sr.launch.folder import expand_home, remove_untouched_folder
+from sr.launch.folder import bracket_patterns, expand_home, remove_untouched_folder
 from sr.launch.sweep import note_failure
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,8 @@ def _task(config: DictConfig) -> float | list[float] | None:
 def main() -> None:
     """Run the command."""
     sys.argv[1:] = map(expand_home, sys.argv[1:])
+    if not {"-m", "--multirun"} & set(sys.argv):
+        sys.argv[1:] = map(bracket_patterns, sys.argv[1:])
     try:
         _task()
     except KeyboardInterrupt:  # in the process that hands out the cells of a parallel sweep

@@ -16,6 +16,7 @@ from sr.io.run_folder import RunFolder
 from sr.runs import announce as announcements
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.fit import is_complete
+from sr.runs.migration import ADDED_OPTIONS
 from sr.runs.objectives import objective
 from sr.runs.record import clear, earlier_run, held_folder, status_of
 from sr.runs.schema import FoldResult, Process, RunResult, Status, write_result
@@ -24,7 +25,8 @@ from sr.terms import DataSummary, Part
 
 
 def config(folder: Path, **options: object) -> dict[str, Any]:
-    return {"run_dir": str(folder), "retrain": False, "seed": 1, "data": {"folds": None, "fold": 0}, **options}
+    values = {"run_dir": str(folder), "retrain": False, "seed": 1, "data": {"folds": None, "fold": 0}, **options}
+    return {**ADDED_OPTIONS, **values}
 
 
 def make_run(folder: Path, status: Status, *, checkpoints: bool = False, **fields: Any) -> RunFolder:
@@ -256,7 +258,7 @@ def test_tensorboard_shows_the_settings_of_a_run_beside_its_final_scores(
     log_hyper_parameters([CSVLogger(tmp_path), TensorBoardLogger(tmp_path, name="", version="")], result)
     assert written == {
         **{"model": "vdsr", "experiment": "", "loss": "2 mse + mae", "seed": 5, "scale": 3},
-        **{"model.channels": 8, "optimizer.lr": 0.1, "final/psnr": 31.0},
+        **{"model.channels": 8, "optimizer.lr": 0.1, "final/psnr": 31.0, "init": ""},
     }
     (score,) = EventAccumulator(str(tmp_path)).Reload().Scalars("final/psnr")
     assert (score.step, score.value) == (7, 31.0)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from sr.errors import UserError
-from sr.runs.migration import SCHEMA
+from sr.runs.migration import ADDED_OPTIONS, SCHEMA
 from sr.runs.schema import FoldResult, Monitor, Process, RunResult, Status, read_result, write_result
 from sr.runs.scores import MeanSd, baseline_psnrs, mean_and_sd, over_folds, over_images
 from sr.terms import DataSummary, Measurement, Part, Protocol, Speed
 
-CONFIG: dict[str, Any] = {"data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1}
+CONFIG: dict[str, Any] = {**ADDED_OPTIONS, "data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1}
 
 
 def finished_result() -> RunResult:
@@ -127,6 +127,8 @@ def test_a_result_of_schema_1_is_migrated(tmp_path: Path) -> None:
         "images": "sr.callbacks.tables.ImageScores",
     }
     assert result.config["model"]["_target_"] == "sr.nets.espcn.ESPCN"
+    assert (result.config["init"], result.config["init_strict"], result.config["init_freeze"]) == (None, False, None)
+    assert (result.initial, result.images_seen, result.total_steps) == (None, 0, 0)
     assert math.isnan(result.scores[Part.VAL]["psnr"].mean)
 
 
@@ -164,7 +166,7 @@ def test_fold_means_are_averaged_whatever_the_number_of_images() -> None:
 def test_a_run_that_has_not_trained_has_spent_nothing() -> None:
     result = RunResult(Status.RUNNING, CONFIG)
     spent = [getattr(result, field.name) for field in fields(result) if field.type in ("int", "float", int, float)]
-    assert len(spent) == 12
+    assert len(spent) == 13
     assert sum(spent) == result.scale + result.schema == 1 + SCHEMA
 
 

@@ -61,7 +61,9 @@ class CheckedOptions(Callback):
         try:
             with _as_in_run(config) as run_config:
                 check_options(run_config)
-                _find_images(plain_values(run_config)["data"])
+                values = plain_values(run_config)
+                _find_images(values["data"])
+                _find_initial_weights(values)
         except UserError as error:
             refuse(str(error))
 
@@ -89,6 +91,15 @@ def expand_home(override: str) -> str:
     ('~callbacks.search', True)
     """
     return re.sub(r"(?<=[=,\[])~(?=[/,\]]|$)", lambda _: str(Path.home()), override)
+
+
+def bracket_patterns(override: str) -> str:
+    """Put the patterns of ``init_freeze`` into brackets; Hydra would take their commas for those of a sweep.
+
+    >>> bracket_patterns("init_freeze=body.0.*,body.2.*")
+    'init_freeze=[body.0.*,body.2.*]'
+    """
+    return re.sub(r"^init_freeze=([^\[\]'\"]+,[^\[\]'\"]+)$", r"init_freeze=[\1]", override)
 
 
 @contextmanager
@@ -129,6 +140,18 @@ def _find_images(data: Mapping[str, Any]) -> None:
         instantiate(find)(data.get("root"), **options)
     finally:
         logging.disable(disabled)
+
+
+def _find_initial_weights(values: Mapping[str, Any]) -> None:
+    """Look for the weights that a run starts from, unless it is resumed from a checkpoint of its own.
+
+    Raises:
+        UserError: if there are none.
+    """
+    from sr.runs.initial import initial_checkpoint  # slow to import
+
+    if values["init"] is not None and (values["retrain"] or not RunFolder(Path(values["run_dir"])).has_checkpoints):
+        initial_checkpoint(values)
 
 
 def _checked_folder(config: DictConfig, option: str) -> Path:

@@ -20,8 +20,8 @@ _RESET_PEAK = Path("/proc/self/clear_refs")
 
 
 def count_parameters(net: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+    """Parameters of the network, frozen ones included."""
+    return sum(parameter.numel() for parameter in net.parameters())
 
 
 def multiply_adds(net: nn.Module, scale: int) -> int:

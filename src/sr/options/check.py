@@ -95,6 +95,11 @@ def find_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
         yield from _missing_device(values["trainer"])
     if fits(values.get("data"), Component):
         yield from _faults_of_root(values["data"])
+    if values.get("init") is None:
+        for name in ("init_strict", "init_freeze"):
+            if values.get(name):
+                text = f"={display(values[name])}: there are no weights to start from: set init, or leave this out"
+                yield Fault(name, text)
 
 
 def _mismatches(option: str, value: object, annotation: Any) -> Iterator[Fault]:

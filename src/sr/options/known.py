@@ -25,6 +25,9 @@ class TopLevel:
     objectives: Sequence[str] | None
     test: bool
     retrain: bool
+    init: str | None
+    init_strict: bool
+    init_freeze: str | Sequence[str] | None
     run_dir: str
     model: Component
     loss: Component

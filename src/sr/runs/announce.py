@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 @rank_zero_only
 def announce(result: RunResult, folder: Path) -> None:
     """Log the scores of a run, or their means over its folds, next to those of the unprocessed input."""
+    made_by = f"{result.loss}, init={result.initial.source}" if result.initial else result.loss
     for part in result.scores if result.scores else [Part.VAL]:
         scores = result.scores.get(part)
         if not scores:
@@ -28,12 +29,12 @@ def announce(result: RunResult, folder: Path) -> None:
         if psnr.sd is not None and result.folds and gain.sd is not None:
             log.info(
                 "%s/psnr %.2f +- %.2f dB over %d folds, input %.2f, gain %+.2f +- %.2f  (%s)",
-                *(part, psnr.mean, psnr.sd, len(result.folds), baseline.mean, gain.mean, gain.sd, result.loss),
+                *(part, psnr.mean, psnr.sd, len(result.folds), baseline.mean, gain.mean, gain.sd, made_by),
             )
         else:
             log.info(
                 "%s/psnr %.2f dB, input %.2f, gain %+.2f  (%s)",
-                *(part, psnr.mean, baseline.mean, gain.mean, result.loss),
+                *(part, psnr.mean, baseline.mean, gain.mean, made_by),
             )
         if lost_to := loses_to(psnr.mean, baseline_psnrs(scores)):
             log.warning(
@@ -47,6 +48,7 @@ def log_hyper_parameters(loggers: Sequence[Logger], result: RunResult) -> None:
     """Fill TensorBoard's page of hyper-parameters with the final scores."""
     settings: dict[str, object] = {name: choice or "" for name, choice in result.choices.items()}
     settings |= {"loss": result.loss, "seed": result.config["seed"], "scale": result.scale}
+    settings["init"] = result.initial.source if result.initial else ""
     for group in ("model", "optimizer"):
         for name, value in result.config[group].items():
             if isinstance(value, int | float | str) and not name.startswith("_"):

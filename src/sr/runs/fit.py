@@ -26,6 +26,7 @@ from sr.machine.speed import measure_speed
 from sr.options.check import check_options
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.build import Parts, build
+from sr.runs.initial import check_held_out, start_weights
 from sr.runs.record import (
     check_same_images,
     clear,
@@ -127,6 +128,7 @@ def _train(
         resumed_at=step if earlier else None,
         is_fold=changes is not None,
     )
+    initial, weights_file = start_weights(parts.module, config_dict, earlier if checkpoint else None)
     parts.datamodule.trainer = parts.trainer
     parts.datamodule.setup("fit")
     result = _described(new_result(config_dict, changes), parts)
@@ -134,6 +136,9 @@ def _train(
         raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
     images = parts.datamodule.image_list()
     check_same_images(folder, images, result.data, is_resumed=checkpoint is not None, is_fold=changes is not None)
+    if weights_file:
+        check_held_out(config_dict, weights_file, images)
+    result.initial = initial
     if config_dict["retrain"]:
         clear(folder)
     if earlier:
@@ -196,7 +201,7 @@ def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None)
     best = parts.checkpoints.best_model_score
     result.epochs, result.steps = trainer.current_epoch, trainer.global_step
     result.images_per_second, result.train_seconds = timing.images_per_second, timing.train_seconds
-    result.wait_share = timing.wait_share
+    result.wait_share, result.images_seen = timing.wait_share, timing.images
     result.peak_memory_bytes = max(result.peak_memory_bytes, peak_memory_bytes(device))
     if is_rank_zero():  # the others wait, and leave the machine to it
         result.speed = measure_speed(parts.net.to(device), result.scale, trainer.precision_plugin.forward_context)

@@ -29,7 +29,7 @@ ALL = "all"
 # What the folds have in common.
 _SHARED = (
     *("scale", "protocol", "loss", "parameters", "multiply_adds", "precision", "device", "data", "epochs", "steps"),
-    "extensions",
+    *("extensions", "images_seen", "initial"),
 )
 
 

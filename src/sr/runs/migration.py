@@ -5,6 +5,9 @@ from typing import Any
 
 SCHEMA = 2
 
+# Options added since, with the value that says what runs did before.
+ADDED_OPTIONS = {"init": None, "init_strict": False, "init_freeze": None}
+
 # Where the targets of recorded configs live now: whole modules, then single names of modules that were split.
 _MODULES = {
     "sr.batches": "sr.data.batches",
@@ -25,7 +28,7 @@ def migrated(content: dict[str, Any]) -> dict[str, Any]:
 
     Schema 1 had no number, named modules by the places that they had then, and left out what was not known yet.
     """
-    content = {**content, "config": _with_current_targets(content["config"])}
+    content = {**content, "config": {**ADDED_OPTIONS, **_with_current_targets(content["config"])}}
     if "schema" not in content:
         if content["status"] == "done":
             for name in _IN_FINISHED_RUNS:

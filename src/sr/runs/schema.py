@@ -59,6 +59,27 @@ class Extension:
     after: int
 
 
+@dataclass(frozen=True)
+class InitialWeights:
+    """The weights that a run started from.
+
+    Attributes:
+        source: as the option ``init`` names them.
+        weights_hash: SHA-256 of their file.
+        steps: optimizer steps behind them, those of the weights they started from included; None if unknown.
+        loaded: number of tensors taken from them.
+        fresh: names of the tensors that started anew.
+        frozen: names of the parameters that were kept fixed.
+    """
+
+    source: str
+    weights_hash: str
+    steps: int | None
+    loaded: int
+    fresh: list[str]
+    frozen: list[str]
+
+
 @dataclass
 class RunResult:
     """What a run is, how it stands, and what it reached and cost so far.
@@ -77,13 +98,15 @@ class RunResult:
         scale: factor between input and output.
         protocol: what its scores were computed under.
         loss: its name in tables.
-        parameters: trainable parameters of the network.
+        parameters: of the network, frozen ones included.
         multiply_adds: of one forward pass that makes a 256x256 image.
         precision: that the run trains in, once ``auto`` has been decided.
         device: that it trained on.
         data: the images; None before they were read.
         epochs: epochs done.
-        steps: optimizer steps done.
+        steps: optimizer steps done, without those behind its initial weights.
+        images_seen: training examples seen; 0 in records of earlier versions.
+        initial: the weights that it started from; None if all were drawn at random.
         seconds: time spent over all starts, validation and all.
         elapsed_seconds: time of the last start of a cross-validation.
         train_seconds: time spent in training steps.
@@ -119,6 +142,8 @@ class RunResult:
     data: DataSummary | None = None
     epochs: int = 0
     steps: int = 0
+    images_seen: int = 0
+    initial: InitialWeights | None = None
     seconds: float = 0.0
     elapsed_seconds: float = 0.0
     train_seconds: float = 0.0
@@ -154,6 +179,12 @@ class RunResult:
         """Number of folds that it trains one after the other; None for a single training."""
         data = self.config["data"]
         return int(data["folds"]) if data.get("fold") == "all" and data.get("folds") else None
+
+    @property
+    def total_steps(self) -> int | None:
+        """Optimizer steps behind its weights, those of its initial weights included; None if these are unknown."""
+        before = self.initial.steps if self.initial else 0
+        return None if before is None else self.steps + before
 
     def mean(self, part: Part, score: str) -> float | None:
         """A mean score, or None if the run does not have it."""

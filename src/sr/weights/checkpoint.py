@@ -34,6 +34,7 @@ _PREFIX = "net."  # of the network's tensors in a Lightning state dict
 MOST_SCALE = 64  # of a network; the file may be untrusted
 _MAX_NUMBER = 1024  # of any other number in a config: layers, channels
 _SLACK = 4  # allowed parameters per stored weight: weight norm, for one, creates extra ones while building
+_MAX_STEPS = 2**53
 _MAX_LENGTH = 100  # characters of a string in a config
 _MAX_HEADER = 2**20  # bytes before the tensors of a safetensors file; those of sr have a hundredth of it
 _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
@@ -76,21 +77,11 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
         UserError: if the file is missing, damaged or not a checkpoint of sr, if its config names anything but a
             network of `sr.nets`, or if its weights do not fit the network or the scale.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint")
-    read_file = _read_safetensors if path.suffix == SAFETENSORS else read_archive
+    stored, weights = read_checkpoint(path)
     try:
-        checkpoint = read_file(path)
-    except Exception as error:  # a foreign, damaged or hostile file fails in many ways
-        raise UserError(f"{path}: cannot be read as a checkpoint; no code in it was run ({line_of(error)})") from error
-    if not isinstance(checkpoint, dict):
-        raise UserError(f"{path}: is not a checkpoint of sr")
-    try:
-        stored, state = checkpoint[_CONFIG], checkpoint["state_dict"]
-        if not isinstance(stored, dict) or not isinstance(state, dict):
-            raise TypeError("config and named weights")
+        if stored is None:
+            raise TypeError("config")
         target, arguments = stored["model"]["_target_"], dict(stored["model"])
-        weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
         del arguments["_target_"]
         config = NetworkConfig(
             model=stored["model"],
@@ -100,6 +91,8 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
         )
         if "shrink" in stored:
             config["shrink"] = stored["shrink"]
+        if "steps" in stored:
+            config["steps"] = steps_of(stored)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a checkpoint of sr (no {error})") from error
     try:
@@ -121,6 +114,42 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
         raise UserError(f"{path}: {line_of(error)}") from error
     config["scale"] = scale or config["scale"]
     return net.eval(), config
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any] | None, dict[str, object]]:
+    """Read a checkpoint or a safetensors file without running anything from it; its values are not checked yet.
+
+    Returns:
+        The config of its network with the steps behind its weights, None if it has none; and its weights by the names
+        of the network's parameters and buffers.
+
+    Raises:
+        UserError: if the file is missing or damaged, or holds no named weights.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    read_file = _read_safetensors if path.suffix == SAFETENSORS else read_archive
+    try:
+        checkpoint = read_file(path)
+    except Exception as error:  # a foreign, damaged or hostile file fails in many ways
+        raise UserError(f"{path}: cannot be read as a checkpoint; no code in it was run ({line_of(error)})") from error
+    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise UserError(f"{path}: is not a checkpoint of sr (no named weights)")
+    config = checkpoint.get(_CONFIG)
+    if not isinstance(config, dict):
+        config = None
+    elif "steps" not in config and "global_step" in checkpoint:
+        config = {**config, "steps": checkpoint["global_step"]}  # of an earlier version
+    is_bare = config is None and not any(name.startswith(_PREFIX) for name in state)
+    prefix = "" if is_bare else _PREFIX  # a bare state dict has the names of the network itself
+    return config, {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def steps_of(config: Mapping[str, object] | None) -> int | None:
+    """The steps behind the weights of a config from `read_checkpoint`; None if they are not known."""
+    steps = (config or {}).get("steps")
+    return steps if type(steps) is int and 0 <= steps <= _MAX_STEPS else None
 
 
 def save_network(path: Path, net: nn.Module, config: NetworkConfig) -> None:
@@ -208,12 +237,17 @@ def _check_weights(net: nn.Module, weights: Mapping[str, object]) -> None:
         if not isinstance(value, Tensor) or value.shape != expected[name].shape:
             actual = tuple(value.shape) if isinstance(value, Tensor) else _printable(value)
             raise UserError(f"its weights {name} are {actual}, not {tuple(expected[name].shape)} as its config says")
-        if value.untyped_storage().nbytes() != value.numel() * value.element_size():
-            raise UserError(f"its weights {name} are a view of a larger storage")
-        if value.dtype not in _FLOATS and value.dtype != expected[name].dtype:
-            raise UserError(f"its weights {name} are of {value.dtype}, not of {expected[name].dtype}")
-        if not value.isfinite().all():
-            raise UserError(f"its weights {name} are not finite: training diverged, or the file is damaged")
+        check_values(name, value, expected[name].dtype)
+
+
+def check_values(name: str, value: Tensor, dtype: torch.dtype) -> None:
+    """Refuse a tensor of a file whose values cannot become weights of a type; its shape is not looked at."""
+    if value.untyped_storage().nbytes() != value.numel() * value.element_size():
+        raise UserError(f"its weights {name} are a view of a larger storage")
+    if value.dtype not in _FLOATS and value.dtype != dtype:
+        raise UserError(f"its weights {name} are of {value.dtype}, not of {dtype}")
+    if not value.isfinite().all():
+        raise UserError(f"its weights {name} are not finite: training diverged, or the file is damaged")
 
 
 def _listed(names: list[str]) -> str:

@@ -92,9 +92,12 @@ class PairStore:
         self._check_open()
         return self._backend[index]
 
-    def content_hash(self, index: int) -> str:
-        """Hash of the name and the file contents of one pair."""
-        return key_of([self.sources[index]], self._digests)[:16]
+    def content_hash(self, index: int, *, hr_only: bool = False) -> str:
+        """Hash of the name and the file contents of one pair; or of its high resolution alone, by whatever name."""
+        source = self.sources[index]
+        if hr_only:
+            source = Source("", "", source.hr, box=source.box)
+        return key_of([source], self._digests)[:16]
 
     @property
     def packed(self) -> PackedPairs | None:
