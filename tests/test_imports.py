@@ -81,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
 # Modules that must be quick to import: they are loaded before it is known whether torch is needed.
 LIGHT = (
     *("cli", "commands", "errors", "io.atomic", "io.locks", "io.run_folder", "io.tables", "machine.processes", "terms"),
-    *("launch", "options", "runs.best", "runs.migration", "runs.schema", "runs.scores", "runs.status"),
+    *("launch", "options", "runs.best", "runs.listing", "runs.migration", "runs.schema", "runs.scores", "runs.status"),
     "train",
 )
 

@@ -5,12 +5,25 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from sr.commands import check_data, demo, evaluate, export, models, predict, report, search, selftest, speed, status
+from sr.commands import (
+    check_data,
+    demo,
+    evaluate,
+    export,
+    models,
+    predict,
+    report,
+    runs,
+    search,
+    selftest,
+    speed,
+    status,
+)
 from sr.errors import UserError
 
 _BAD_INPUT = 2
 
-_COMMANDS = (status, report, evaluate, speed, predict, demo, export, models, selftest, check_data, search)
+_COMMANDS = (runs, status, report, evaluate, speed, predict, demo, export, models, selftest, check_data, search)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

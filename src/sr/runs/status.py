@@ -48,6 +48,7 @@ class Cell:
         loses_to: baselines that it does not beat, in words.
         seconds: time it took, validation and all.
         folds: folds done, and folds in all; (0, 0) without cross-validation.
+        model: its choice of model, if its record says so.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Cell:
     loses_to: str = ""
     seconds: float = 0.0
     folds: tuple[int, int] = (0, 0)
+    model: str = ""
 
 
 def standing_of(folder: Path, result: RunResult) -> tuple[Standing, str]:
@@ -81,7 +83,7 @@ def find_cells(folder: Path) -> list[Cell]:
         _cell(path, path.relative_to(folder).as_posix() if path != folder else folder.resolve().name) for path in runs
     ]
     begun = {cell.name for cell in cells}
-    pending = [name for name in _planned_names(folder) if name not in begun]
+    pending = [name for name in planned_names(folder) if name not in begun]
     if not cells and not pending:
         raise UserError(f"{folder}: no runs in it: name the folder of a run or of a sweep (hydra.sweep.dir)")
     return [*cells, *(Cell(name, Standing.PENDING) for name in pending)]
@@ -98,7 +100,7 @@ def _cell(folder: Path, name: str) -> Cell:
     folds = (sum(_is_done(RunFolder(folder).fold(fold).path) for fold in range(count)), count) if count else (0, 0)
     gain, psnr = (result.mean(Part.VAL, name) if status is Standing.DONE else None for name in ("gain", "psnr"))
     lost_to = "" if psnr is None else loses_to(psnr, baseline_psnrs(result.scores[Part.VAL]))
-    return Cell(name, status, reason, gain, lost_to, result.seconds, folds)
+    return Cell(name, status, reason, gain, lost_to, result.seconds, folds, result.choices.get("model") or "")
 
 
 def _is_done(folder: Path) -> bool:
@@ -109,7 +111,8 @@ def _is_done(folder: Path) -> bool:
     return result is not None and result.is_done
 
 
-def _planned_names(folder: Path) -> list[str]:
+def planned_names(folder: Path) -> list[str]:
+    """The cells of the sweeps in a folder and at any depth below, begun or not, relative to the folder."""
     names = []
     for path in sorted(folder.rglob(PLAN)):
         try:
@@ -159,5 +162,5 @@ def _seconds_left(cells: Sequence[Cell]) -> float:
 
 
 def _model_of(cell: Cell) -> str:
-    """The first word of the folder's name, which is the model in a grid."""
-    return Path(cell.name).name.partition("_")[0]
+    """The model of a cell; without a record the first word of its folder's name, which is the model in a grid."""
+    return cell.model or Path(cell.name).name.partition("_")[0]
