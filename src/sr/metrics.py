@@ -21,6 +21,8 @@ _WINDOW = 11
 _SIGMA = 1.5
 _K1, _K2 = 0.01, 0.03
 
+_STRIP = 256  # rows that are scored at a time: the score is that of the whole image, in less memory
+
 
 def psnr(sr: Tensor, hr: Tensor) -> Tensor:
     """PSNR in dB of each image, capped at 130: two ``(N, C, H, W)`` in [0, 1] to ``(N,)``.
@@ -43,6 +45,16 @@ def ssim(sr: Tensor, hr: Tensor) -> Tensor:
     """
     if min(sr.shape[-2:]) < _WINDOW:
         raise ValueError(f"SSIM needs at least {_WINDOW}x{_WINDOW} pixels, got {sr.shape[-1]}x{sr.shape[-2]}")
+    total = sr.new_zeros(sr.shape[0])
+    last = sr.shape[-2] - _WINDOW + 1
+    for top in range(0, last, _STRIP):
+        rows = slice(top, min(top + _STRIP, last) + _WINDOW - 1)
+        total += _ssim_map(sr[..., rows, :], hr[..., rows, :]).sum(dim=(1, 2, 3))
+    return total / (sr.shape[1] * last * (sr.shape[-1] - _WINDOW + 1))
+
+
+def _ssim_map(sr: Tensor, hr: Tensor) -> Tensor:
+    """SSIM of every window inside two ``(N, C, H, W)``: ``(N, C, H - 10, W - 10)``."""
     mean_x, mean_y = _blur(sr), _blur(hr)
     var_x = _blur(sr * sr) - mean_x * mean_x
     var_y = _blur(hr * hr) - mean_y * mean_y
@@ -50,7 +62,7 @@ def ssim(sr: Tensor, hr: Tensor) -> Tensor:
     c1, c2 = _K1**2, _K2**2
     structure = (2 * covariance + c2) / (var_x + var_y + c2)
     brightness = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
-    return (brightness * structure).mean(dim=(1, 2, 3))
+    return brightness * structure
 
 
 def _blur(image: Tensor) -> Tensor:
@@ -89,11 +101,21 @@ def score(
     check_choice("protocol", protocol, [*Protocol])
     with torch.autocast(sr.device.type, enabled=False):
         dtype = torch.float32 if sr.device.type == "mps" else torch.float64  # Apple's GPUs lack float64
-        sr, hr = quantise(sr.to(dtype)), quantise(hr.to(dtype))
+        sr, hr = (
+            torch.cat([_scored_values(rows.to(dtype), protocol, stored_gray) for rows in image.split(_STRIP, -2)], -2)
+            for image in (sr, hr)
+        )
         if protocol == Protocol.Y:
-            channel = gray if stored_gray else luma
-            sr, hr = (shave(quantise(channel(image)), border) for image in (sr, hr))
+            sr, hr = shave(sr, border), shave(hr, border)
         return {"psnr": psnr(sr, hr), "ssim": ssim(sr, hr)}
+
+
+def _scored_values(image: Tensor, protocol: str, stored_gray: bool) -> Tensor:
+    """What a protocol compares of ``(N, 3, H, W)``: all channels, or luma or gray value; rounded to 8 bits."""
+    image = quantise(image)
+    if protocol == Protocol.RGB:
+        return image
+    return quantise(gray(image) if stored_gray else luma(image))
 
 
 class Scorer:

@@ -2,6 +2,7 @@ import csv
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,12 @@ from sr.io.hashes import files_hash
 from sr.io.images import read_image
 from sr.metrics import score
 from sr.nets.espcn import ESPCN
+from sr.runs.schema import Status
 from sr.terms import BASELINES, Protocol
 from sr.weights.checkpoint import network_config
 from sr.weights.find import Model, find_model
 from tests.support.images import photograph
+from tests.support.run_folders import RunFolders
 from tests.support.runs import Command, MakeFolder
 
 
@@ -222,7 +225,7 @@ def test_csv_files_have_a_row_per_model_and_per_image(make_folder: MakeFolder, t
 
 
 def test_milliseconds_are_the_mean_over_networks(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = iter([0.0, 0.0, 10.0, 10.6])  # before and after bicubic, then before and after two networks
+    ticks = iter([0.0, 0.0, 10.0, 10.2, 11.0, 11.4])  # before and after bicubic and each of two networks
     monkeypatch.setattr("sr.benchmark.evaluate.time.perf_counter", lambda: next(ticks))
     nets = [ESPCN(scale=2).eval(), ESPCN(scale=2).eval()]
     _, row = evaluate([Model("two", 2, nets)], [make_folder(count=1)], scale=2)
@@ -340,3 +343,127 @@ def test_the_psnr_of_the_mean_error_is_written_beside_the_mean_psnr(tmp_path: Pa
     (line,) = csv.DictReader((tmp_path / "t.csv").open())
     assert float(line["psnr_of_mean_error"]) == pytest.approx(row.psnr_of_mean_error)
     assert json.loads((tmp_path / "t.json").read_text())[0]["psnr_of_mean_error"] == row.psnr_of_mean_error
+
+
+def sharp_network(seed: int = 0) -> ESPCN:
+    """A network that changes its input visibly, for scale 2."""
+    torch.manual_seed(seed)
+    net = ESPCN(scale=2).eval()
+    torch.nn.init.normal_(net.tail.weight, std=0.1)
+    return net
+
+
+def test_tiles_score_as_the_whole_image_does(make_folder: MakeFolder) -> None:
+    folder = make_folder(count=1, size=(200, 260))
+    model = Model("two", 2, [sharp_network(0), sharp_network(1)])
+    sizes: set[int] = set()
+    psnrs = {}
+    for tile in (0, 32, None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ESPCN, "forward", _noting_sizes(ESPCN.forward, sizes if tile == 32 else set()))
+            _, row = evaluate([model], [folder], scale=2, tile=tile, device="cpu")
+        psnrs[tile] = row.images[0][1:3]
+    assert max(sizes) <= 32 + 2 * 4 < 100  # the halo of two blocks on each side
+    assert psnrs[32] == pytest.approx(psnrs[0], abs=1e-4)
+    assert psnrs[None] == pytest.approx(psnrs[0], abs=1e-4)
+
+
+def _noting_sizes(forward: Callable[..., torch.Tensor], sizes: set[int]) -> Callable[..., torch.Tensor]:
+    def noting(net: ESPCN, lr: torch.Tensor) -> torch.Tensor:
+        sizes.update(lr.shape[-2:])
+        return forward(net, lr)
+
+    return noting
+
+
+def test_scores_in_bfloat16_are_labelled_and_kept_beside_those_in_float32(
+    run: Path, make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_folder(count=1, name="bench")
+    files = ["--csv", str(tmp_path / "t.csv"), "--json", str(tmp_path / "t.json")]
+    main(["evaluate", str(run), "--data", str(data), "--device", "cpu"])
+    assert f"{run} in bfloat16" not in capsys.readouterr().out
+    main(["evaluate", str(run), "--data", str(data), "--device", "cpu", "--precision", "bfloat16", *files])
+    assert f"{run} in bfloat16" in capsys.readouterr().out
+    bicubic, row = json.loads((tmp_path / "t.json").read_text())
+    assert (bicubic["precision"], bicubic["device"]) == ("float64", "cpu")
+    assert (row["precision"], row["device"], row["model"]) == ("bfloat16", "cpu", f"{run} in bfloat16")
+    assert [line["precision"] for line in csv.DictReader((tmp_path / "t.csv").open())] == ["float64", "bfloat16"]
+    kept = sorted((run / "evaluations").iterdir())
+    assert [path.name for path in kept] == ["bench_x2_y.json", "bench_x2_y_bfloat16.json"]
+    assert [json.loads(path.read_text())[0]["precision"] for path in kept] == ["float32", "bfloat16"]
+
+
+def test_auto_precision_is_that_which_is_measured_to_be_faster(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(count=1)
+    for faster, used in (("bf16-mixed", "bfloat16"), ("32-true", "float32")):
+        monkeypatch.setattr("sr.inference.enlarger.best_precision", lambda device, faster=faster: faster)
+        _, row = evaluate([Model("net", 2, [sharp_network()])], [folder], scale=2, device="cpu", precision="auto")
+        assert row.precision == used
+
+
+def test_an_unavailable_device_and_an_unknown_precision_are_refused(make_folder: MakeFolder) -> None:
+    folder = make_folder(count=1)
+    with pytest.raises(UserError, match=r"^--device cuda:99: "):
+        list(evaluate([], [folder], scale=2, device="cuda:99"))
+    with pytest.raises(UserError, match="--precision must be one of auto, float32, bfloat16, got 'double'"):
+        list(evaluate([], [folder], scale=2, precision="double"))
+
+
+def test_of_several_names_what_is_no_model_is_skipped_with_a_line(
+    run: Path, make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(make_folder(count=1)), "--device", "cpu"]
+    (tmp_path / "leaderboard.csv").write_text("run\n")
+    (tmp_path / "conf").mkdir()
+    others = [str(tmp_path / "leaderboard.csv"), str(tmp_path / "conf")]
+    main(["evaluate", *others, str(run), *options])
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == [f"{name}: skipped, it is no model" for name in others]
+    assert f"\n{run} " in captured.out
+
+
+def test_a_run_among_several_that_cannot_be_used_is_skipped_and_ends_in_code_1(
+    run: Path, make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(make_folder(count=1)), "--device", "cpu"]
+    begun = RunFolders(tmp_path / "grid")("espcn_mse_adam", [0.5], status=Status.FAILED)
+    (tmp_path / "damaged.ckpt").write_bytes(b"PK")
+    with pytest.raises(SystemExit) as exit_info:
+        main(["evaluate", str(begun), str(tmp_path / "damaged.ckpt"), str(run), *options])
+    captured = capsys.readouterr()
+    assert exit_info.value.code == 1
+    first, second = captured.err.splitlines()
+    assert first.startswith(f"error: {begun}: no checkpoints/best.ckpt in it: ")
+    assert second.startswith(f"error: {tmp_path / 'damaged.ckpt'}: ")
+    assert first.endswith(" (skipped)")
+    assert f"\n{run} " in captured.out
+
+
+def test_a_single_name_or_one_that_does_not_exist_is_never_skipped(
+    run: Path, make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "leaderboard.csv"
+    table.write_text("run\n")
+    for names, message in (
+        ([str(table)], f"{table}: "),
+        ([str(run), "nowhere"], "nowhere: no such checkpoint or run folder"),
+        ([str(table), str(table)], "none of these 2 can be scored: name a checkpoint or the folder of a finished run"),
+    ):
+        with pytest.raises(SystemExit) as exit_info:
+            main(["evaluate", *names, "--data", str(make_folder(count=1, name=f"data{len(message)}"))])
+        assert exit_info.value.code == 2
+        captured = capsys.readouterr()
+        assert captured.err.splitlines()[-1].startswith(f"error: {message}")
+        assert not captured.out
+
+
+def test_a_run_that_is_not_done_is_scored_and_said_to_be_so(
+    run: Path, make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = RunFolders(tmp_path / "grid")("espcn_mse_adam", [0.5], status=Status.INTERRUPTED)
+    (run / "checkpoints").rename(begun / "checkpoints")
+    main(["evaluate", str(begun), "--data", str(make_folder(count=1)), "--device", "cpu"])
+    assert capsys.readouterr().err == f"{begun}: is interrupted: scored by its best weights so far\n"

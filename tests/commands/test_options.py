@@ -81,15 +81,18 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
     evaluate_calls = record("sr.benchmark.evaluate.evaluate", [])
     main(["evaluate", "m", "--data", "d", "--scale", "2"])
     settings = ["--data", "d", "--data", "e", "--scale", "3", "--protocol", "rgb", "--baselines", "--x8"]
+    settings += ["--tile", "48", "--device", "cpu", "--precision", "auto"]
     main(["evaluate", "m", "n", *settings, "--csv", "t.csv", "--json", "t.json", "--save", "s"])
     assert find_calls == [(("m", 2), {}), (("m", 3), {}), (("n", 3), {})]
     (first_call, second_call) = evaluate_calls
     assert first_call[0] == (["a model"], [Path("d")])
     baselines = [options.pop("baselines") for _, options in evaluate_calls]
     assert [len(kernels) for kernels in baselines] == [1, 3]
-    assert first_call[1] == {"scale": 2, "protocol": "y", "ensemble": False, "save": None}
+    defaults = {"scale": 2, "protocol": "y", "ensemble": False, "save": None}
+    assert first_call[1] == defaults | {"tile": None, "device": None, "precision": "float32"}
     assert second_call[0] == (["a model", "a model"], [Path("d"), Path("e")])
-    assert second_call[1] == {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s")}
+    chosen = {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s")}
+    assert second_call[1] == chosen | {"tile": 48, "device": "cpu", "precision": "auto"}
     assert [arguments for arguments, _ in write_calls] == [([], None, None), ([], Path("t.csv"), Path("t.json"))]
 
 
@@ -258,8 +261,8 @@ def _subcommands() -> dict[str, argparse.ArgumentParser]:
     return {name: parser for name, parser in dict(actions[0].choices).items() if name != "train"}  # type: ignore[arg-type]
 
 
-def test_there_are_eleven_subcommands_besides_train() -> None:
-    assert len(_subcommands()) == 11
+def test_there_are_twelve_subcommands_besides_train() -> None:
+    assert len(_subcommands()) == 12
 
 
 @pytest.mark.parametrize("name", _subcommands())

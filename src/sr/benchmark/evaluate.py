@@ -5,9 +5,9 @@ import math
 import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from PIL import Image
@@ -18,9 +18,10 @@ from sr.data.pairs import load_pair
 from sr.data.sources import Source, image_folder
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize, to_float, to_uint8
-from sr.inference.tiles import enlarge
+from sr.inference.enlarger import Enlarger
 from sr.io.atomic import whole_file
 from sr.io.images import is_gray, to_pil
+from sr.machine.hardware import PRECISIONS, find_device
 from sr.metrics import score
 from sr.terms import BASELINES, Baseline, Protocol
 from sr.weights.find import Model
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _SHRINK = 2  # at scale 1, for models that do not say how their input was degraded
 _QUIET_BELOW = 20  # images
+
+_Contestant: TypeAlias = tuple[Model, list[Enlarger]]  # a model and its networks, or a baseline, which has none
 
 
 class ImageScore(NamedTuple):
@@ -49,6 +52,8 @@ class Row:
     scale: int
     protocol: Protocol
     ensemble: bool = False
+    precision: str = "float64"  # that the outputs are computed in
+    device: str = "cpu"
     images: list[ImageScore] = field(default_factory=list)
 
     @property
@@ -85,10 +90,16 @@ class Row:
         kernel = None if self.model.nets else self.model.label
         return next((baseline for baseline in BASELINES if baseline.kernel == kernel), None)
 
+    @property
+    def in_bfloat16(self) -> bool:
+        """Whether its outputs are computed in bfloat16."""
+        return self.precision == "bfloat16"
+
     def as_dict(self) -> dict[str, str | float]:
         """The row as plain values."""
+        settings = (" + x8" if self.ensemble else "") + (" in bfloat16" if self.in_bfloat16 else "")
         return {
-            "model": self.model.label + (" + x8" if self.ensemble else ""),
+            "model": self.model.label + settings,
             "data": self.data,
             "scale": self.scale,
             "protocol": self.protocol,
@@ -97,6 +108,8 @@ class Row:
             "ssim": self.ssim,
             "images": len(self.images),
             "ms_per_image": self.milliseconds,
+            "precision": self.precision,
+            "device": self.device,
         }
 
 
@@ -109,6 +122,9 @@ def evaluate(
     ensemble: bool = False,
     save: Path | None = None,
     baselines: Sequence[Baseline] = BASELINES[:1],
+    tile: int | None = None,
+    device: str | torch.device | None = None,
+    precision: str = "float32",
 ) -> Iterator[Row]:
     """Score every model on every folder, images one by one, the baselines first.
 
@@ -123,7 +139,10 @@ def evaluate(
         protocol: ``y`` or ``rgb``, see `sr.metrics.score`.
         ensemble: see `sr.inference.tiles.enlarge`.
         save: folder that gets the outputs as ``MODEL/DATA/NAME.png``.
-        baselines: to score next to the models.
+        baselines: to score next to the models, computed in float64.
+        tile: see `sr.inference.enlarger.Enlarger`, as for ``device`` and ``precision``.
+        device: on which images are enlarged, and scored if it is a CUDA device.
+        precision: of the networks; scores in ``bfloat16`` are labelled so.
 
     Yields:
         A row for each model on a folder, as soon as the folder is done.
@@ -134,22 +153,38 @@ def evaluate(
     check_at_least("--scale", scale, 1)
     check_choice("--protocol", protocol, [*Protocol])
     shrink = _common_shrink(models) if scale == 1 else _SHRINK
-    contestants = [*(Model(baseline.kernel, scale) for baseline in baselines), *models]
+    check_choice("--precision", precision, PRECISIONS)
+    chosen_device = find_device(device)
+    place = chosen_device if chosen_device.type == "cuda" else torch.device("cpu")  # Apple's GPUs lack float64
+    settings: dict[str, Any] = {"tile": tile, "ensemble": ensemble, "device": chosen_device, "precision": precision}
+    contestants: list[_Contestant] = [
+        *((Model(baseline.kernel, scale), []) for baseline in baselines),
+        *((model, [Enlarger(replace(model, nets=[net]), **settings) for net in model.nets]) for model in models),
+    ]
     for folder, label in zip(data, _labels(data), strict=True):
         sources = image_folder(folder)
-        rows = [Row(model, label, scale, Protocol(protocol), ensemble and bool(model.nets)) for model in contestants]
+        rows = [_new_row(entry, label, scale, Protocol(protocol), place) for entry in contestants]
         for source, lr, hr in _pairs(sources, scale, shrink, label):
-            stored_gray = is_gray(source.hr)
-            for row in rows:
-                begun = time.perf_counter()
-                outputs = _outputs(row.model, lr, scale, ensemble)
-                spent = 1000 * (time.perf_counter() - begun) / max(1, len(row.model.nets))
-                scores = [score(sr, hr, protocol, scale, stored_gray=stored_gray) for sr in outputs]
-                means = [statistics.fmean(float(values[name]) for values in scores) for name in ("psnr", "ssim")]
-                row.images.append(ImageScore(source.name, means[0], means[1], spent))
-                if save:
-                    _save(save / folder_name(row.model.label) / folder_name(label) / f"{source.name}.png", outputs[0])
+            target, stored_gray = to_float(hr).to(place), is_gray(source.hr)
+            for row, (model, enlargers) in zip(rows, contestants, strict=True):
+                file = save and save / folder_name(model.label) / folder_name(label) / f"{source.name}.png"
+                scores = []
+                for sr, milliseconds in _outputs(model, enlargers, lr, place):
+                    values = score(sr, target, protocol, scale, stored_gray=stored_gray)
+                    scores.append((float(values["psnr"]), float(values["ssim"]), milliseconds))
+                    if file and len(scores) == 1:
+                        _save(file, sr)
+                row.images.append(ImageScore(source.name, *map(statistics.fmean, zip(*scores, strict=True))))
         yield from rows
+
+
+def _new_row(contestant: _Contestant, data: str, scale: int, protocol: Protocol, place: torch.device) -> Row:
+    """The row of a contestant without scores, which says where and in what precision its outputs are computed."""
+    model, enlargers = contestant
+    if not enlargers:
+        return Row(model, data, scale, protocol, device=str(place))
+    first = enlargers[0]
+    return Row(model, data, scale, protocol, first.ensemble, first.precision_for(torch.uint8), str(first.device))
 
 
 def _common_shrink(models: Sequence[Model]) -> int:
@@ -172,15 +207,22 @@ def _pairs(sources: Sequence[Source], scale: int, shrink: int, label: str) -> It
         progress = track(sources, description=label, transient=True)
     for source in progress:
         lr, hr = load_pair(source, scale, shrink)
-        yield source, to_float(lr)[None], to_float(hr)[None]
+        yield source, lr[None], hr[None]
 
 
-def _outputs(model: Model, lr: Tensor, scale: int, ensemble: bool) -> list[Tensor]:
-    """Enlarge an image with a model, one output per network."""
-    if not model.nets:
-        return [resize(lr.double(), scale, model.label)]
-    batch = lr.contiguous(memory_format=torch.channels_last)
-    return [enlarge(net, batch, ensemble=ensemble) for net in model.nets]
+def _outputs(
+    model: Model, enlargers: Sequence[Enlarger], lr: Tensor, place: torch.device
+) -> Iterator[tuple[Tensor, float]]:
+    """Enlarge ``(1, 3, h, w)`` of uint8 with each network, or with a baseline: output on ``place``, milliseconds."""
+    for enlarger in enlargers or (None,):
+        begun = time.perf_counter()
+        if enlarger:
+            sr = enlarger.enlarge(lr, place)
+        else:
+            sr = resize(to_float(lr).to(place).double(), model.scale, model.label)
+        if place.type == "cuda":
+            torch.cuda.synchronize(place)
+        yield sr, 1000 * (time.perf_counter() - begun)
 
 
 def _labels(folders: Sequence[Path]) -> list[str]:

@@ -39,7 +39,7 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) ->
             if row.model.run:
                 folder = RunFolder(row.model.run).evaluations
                 folder.mkdir(exist_ok=True)
-                more = "_x8" if row.ensemble else ""
+                more = ("_x8" if row.ensemble else "") + ("_bfloat16" if row.in_bfloat16 else "")
                 path = folder / f"{folder_name(row.data)}_x{row.scale}_{row.protocol}{more}.json"
                 _write_json(path, [{**row.as_dict(), "weights": row.model.weights_hash}])
                 written.append(path)

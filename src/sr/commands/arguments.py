@@ -16,6 +16,30 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
 
 
+def add_tile(parser: argparse.ArgumentParser) -> None:
+    """Add ``--tile``: a number, or None for ``auto``."""
+    parser.add_argument(
+        "--tile", type=_tile, help="input pixels per side of a tile; 0: no tiles; auto (default): by free memory"
+    )
+
+
+def _tile(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be auto or an integer of 0 or more, got {text!r}")
+    return int(text)
+
+
+def add_precision(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--precision``."""
+    parser.add_argument(
+        "--precision",
+        default=default,
+        help=f"float32, bfloat16, or auto: the faster one on this machine (default: {default})",
+    )
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add ``--data``, a list of folders."""
     parser.add_argument(

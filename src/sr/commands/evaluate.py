@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sr.commands.arguments import MODEL, add_data
+from sr.commands.arguments import MODEL, add_data, add_device, add_precision, add_tile
 from sr.errors import UserError
+from sr.io.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from sr.weights.find import Model
+
+_MODEL_SUFFIXES = frozenset({".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
 
 HELP = "score models, next to bicubic interpolation, on folders of images"
 EXAMPLE = "sr evaluate runs/espcn_x3 espcn_x3 --data Set5 --scale 3"
@@ -18,7 +21,12 @@ EXAMPLE = "sr evaluate runs/espcn_x3 espcn_x3 --data Set5 --scale 3"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the models, what they are scored on and how, and where the scores go."""
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=MODEL)
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help=f"{MODEL}; of several, what is no model is skipped, and a run that cannot be used ends in exit code 1",
+    )
     add_data(parser)
     parser.add_argument("--scale", type=int, metavar="S", help="upscaling factor (default: that of the models)")
     parser.add_argument(
@@ -26,22 +34,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--baselines", action="store_true", help="score nearest and Lanczos too; needs no model")
     parser.add_argument("--x8", action="store_true", help="average over the eight flips and rotations of the input")
+    add_tile(parser)
+    add_device(parser)
+    add_precision(parser, "float32")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table, and FILE_images.csv next to it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with the scores of each image")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the outputs as DIR/MODEL/DATA/NAME.png")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the table of scores, and write it where asked for and into the run folders that were scored."""
+    """Print the table of scores, and write it where asked for and into the run folders that were scored.
+
+    Exit with code 1 if a run or a checkpoint among several could not be scored.
+    """
     from sr.benchmark.evaluate import evaluate
     from sr.benchmark.tables import render, write_rows
-    from sr.runs.best import model_path
     from sr.terms import BASELINES
-    from sr.weights.find import find_model
 
     if not options.models and not options.baselines:
         raise UserError("name a checkpoint or a run folder, or add --baselines")
-    models = [find_model(model_path(name), options.scale) for name in options.models]
+    models, failures = _find_models(options.models, options.scale)
     rows = [
         *evaluate(
             models,
@@ -51,11 +63,66 @@ def run(options: argparse.Namespace) -> None:
             ensemble=options.x8,
             save=options.save,
             baselines=BASELINES if options.baselines else BASELINES[:1],
+            tile=options.tile,
+            device=options.device,
+            precision=options.precision,
         )
     ]
     sys.stdout.write(render(rows))
     for path in write_rows(rows, options.csv, options.json):
         sys.stdout.write(f"{path}\n")
+    if failures:
+        sys.exit(1)
+
+
+def _find_models(names: Sequence[str], scale: int | None) -> "tuple[list[Model], int]":
+    """Load models; among several names, skip with a line each what is no model, and what cannot be used.
+
+    Returns:
+        The models, and how many could not be used.
+
+    Raises:
+        UserError: for a name that is neither a path nor shipped, and if no model is left.
+    """
+    from sr.runs.best import model_path
+    from sr.weights.find import find_model
+
+    models: list[Model] = []
+    failures = 0
+    for name in names:
+        if len(names) > 1 and _is_no_model(Path(name)):
+            sys.stderr.write(f"{name}: skipped, it is no model\n")
+            continue
+        try:
+            path = model_path(name)
+            models.append(find_model(path, scale))
+            _warn_of_unfinished(Path(path))
+        except UserError as error:
+            if len(names) == 1 or not Path(name).exists():
+                raise
+            failures += 1
+            sys.stderr.write(f"error: {error} (skipped)\n")
+    if names and not models:
+        raise UserError(f"none of these {len(names)} can be scored: name a checkpoint or the folder of a finished run")
+    return models, failures
+
+
+def _is_no_model(path: Path) -> bool:
+    """Whether a path is a file of another kind, or a folder without runs, as a glob of a sweep's folder names some."""
+    if path.is_dir():
+        run = RunFolder(path)
+        return not run.has_checkpoints and not RunFolder.below(path)
+    return path.is_file() and path.suffix not in _MODEL_SUFFIXES
+
+
+def _warn_of_unfinished(run: Path) -> None:
+    """Say how a run stands whose training has not come to its end: it is scored by its best weights so far."""
+    from sr.runs.schema import read_result
+    from sr.runs.status import standing_of
+
+    result = read_result(run)
+    if result and not result.is_done:
+        sys.stderr.write(f"{run}: is {standing_of(run, result)[0]}: scored by its best weights so far\n")
 
 
 def _common_scale(models: "Sequence[Model]") -> int:

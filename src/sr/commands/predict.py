@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from sr.commands.arguments import MODEL, add_device, add_model_scale
+from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision, add_tile
 from sr.errors import check_at_least
 
 HELP = "enlarge pictures and videos: files, folders, or standard input"
@@ -18,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", required=True, metavar="OUT", help="a folder, a file for a single picture, or - for stdout"
     )
     add_model_scale(parser)
-    parser.add_argument(
-        "--tile", type=_tile, help="input pixels per side of a tile; 0: no tiles; auto (default): by free memory"
-    )
+    add_tile(parser)
     parser.add_argument("--x8", action="store_true", help="average over eight flips and rotations: slower, better")
     parser.add_argument("--compare", action="store_true", help="also write the bicubic image, as NAME_bicubic")
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
@@ -28,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-pixels", type=int, metavar="N", help="refuse pictures of more pixels (default: 200 million)"
     )
     add_device(parser)
-    parser.add_argument(
-        "--precision", default="auto", help="float32, bfloat16, or auto (default): the faster one on this machine"
-    )
+    add_precision(parser, "auto")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -59,12 +55,3 @@ def run(options: argparse.Namespace) -> None:
     )
     if failures:
         sys.exit(1)
-
-
-def _tile(text: str) -> int | None:
-    """Read ``--tile``: a number, or None for ``auto``."""
-    if text == "auto":
-        return None
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be auto or an integer of 0 or more, got {text!r}")
-    return int(text)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sr.commands.arguments import MODEL, add_device, add_model_scale
+from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision
 
 HELP = "measure how fast models are: latency, throughput, and NTIRE's score against one of them"
 EXAMPLE = "sr speed espcn_x2 vdsr --scale 2"
@@ -15,9 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", metavar="MODEL", help=f"{MODEL}, or *.onnx; what is none is skipped")
     add_model_scale(parser)
     add_device(parser)
-    parser.add_argument(
-        "--precision", default="auto", help="float32, bfloat16, or auto (default): the faster one on this machine"
-    )
+    add_precision(parser, "auto")
     parser.add_argument(
         "--baseline",
         metavar="MODEL",

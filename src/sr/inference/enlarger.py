@@ -1,7 +1,9 @@
 """A trained model ready for use on pictures in memory: gray or colour, with alpha, of 8 or 16 bits, of any size."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import IO, Any, TypeVar, cast
 
 import numpy as np
@@ -17,6 +19,8 @@ from sr.io.pictures import Picture, pixels_of, write_strips
 from sr.machine.hardware import PRECISIONS, find_device, free_memory
 from sr.machine.hardware import precision as best_precision
 from sr.weights.find import Model
+
+log = logging.getLogger(__name__)
 
 _FASTEST_TILE = 256  # pixels of the input: its features still fit into a processor's cache
 _BICUBIC_HALO = 2
@@ -46,8 +50,8 @@ class Enlarger:
             tile: side of a tile in input pixels, 0 for the whole picture; None chooses it by the free memory.
             ensemble: see `sr.inference.tiles.enlarge`.
             device: a GPU if there is one, by default.
-            precision: of all layers but the last: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where it is faster
-                and the picture has 8 bits, of which it moves some values by one.
+            precision: of all layers but the last: ``float32``, without TF32 on a GPU; ``bfloat16``; or ``auto``:
+                bfloat16 where it is faster and the picture has 8 bits, of which it moves some values by one.
 
         Raises:
             UserError: for a negative tile, an unknown precision, or an unavailable device.
@@ -57,10 +61,14 @@ class Enlarger:
         check_choice("--precision", precision, PRECISIONS)
         self.model, self.scale, self.ensemble = model, model.scale, ensemble
         self.device = find_device(device)
-        self._net = _AnyChannels(model.nets, model.scale).to(self.device).eval()
+        self._net = _AnyChannels(model.nets, model.scale, exact=precision == "float32").to(self.device).eval()
         self._in_bfloat16 = _AnyChannels(model.nets, model.scale, bfloat16=True).eval()  # the same, in memory once
         self._trained = next(self._net.parameters(), None) is not None  # else bicubic, or run by ONNX Runtime
         self.precision = precision
+        if model.nets and not self._trained:
+            if precision == "bfloat16" or self.device.type != "cpu":
+                log.warning("%s: ONNX Runtime computes on the CPU, in float32", model.label)
+            self.device, self.precision = torch.device("cpu"), "float32"
         self.tile = self._choose_tile() if tile is None else tile
 
     def _choose_tile(self) -> int:
@@ -71,12 +79,16 @@ class Enlarger:
 
     def _tiles(self, lr: Tensor) -> Iterator[tuple[int, int, Tensor]]:
         """The parts of one image ``(1, C, h, w)`` of any type, enlarged; see `sr.inference.tiles.enlarge_in_tiles`."""
-        bfloat16 = self.precision == "bfloat16"
-        if self.precision == "auto" and self._trained and lr.dtype == torch.uint8:
-            bfloat16 = best_precision(self.device.type) == "bf16-mixed"
-        net = self._in_bfloat16 if bfloat16 else self._net
+        net = self._in_bfloat16 if self.precision_for(lr.dtype) == "bfloat16" else self._net
         lr = lr.float() if lr.is_floating_point() else lr
         return enlarge_in_tiles(net, lr, self.scale, self.tile, ensemble=self.ensemble)
+
+    def precision_for(self, dtype: torch.dtype) -> str:
+        """What images of this type are computed in: ``float32`` or ``bfloat16``."""
+        if self.precision != "auto":
+            return self.precision
+        pays = self._trained and dtype == torch.uint8 and best_precision(self.device.type) == "bf16-mixed"
+        return "bfloat16" if pays else "float32"
 
     def strips(self, pixels: Pixels) -> Iterator[Pixels]:
         """Enlarge ``(H, W, C)`` of uint8 or uint16, C from 1 (gray) to 4 (RGB and alpha).
@@ -161,21 +173,30 @@ class Enlarger:
             )
         outs = []
         for single in batch.split(1):
-            shape = (1, single.shape[1], single.shape[2] * self.scale, single.shape[3] * self.scale)
-            out = torch.empty(shape, dtype=torch.float32)
-            for top, left, part in self._tiles(single):
-                out[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
-            outs.append(out.clamp(0, 1))
+            outs.append(self.enlarge(single, torch.device("cpu")))
         result = torch.cat(outs)
         result = result.to(image.dtype) if floating else result.mul(255).round().to(torch.uint8)
         return (result if image.ndim == 4 else result[0]).to(image.device)
+
+    def enlarge(self, lr: Tensor, place: torch.device) -> Tensor:
+        """Enlarge one image ``(1, C, h, w)`` of uint8, or float in [0, 1].
+
+        Returns:
+            ``(1, C, scale*h, scale*w)``, float32 in [0, 1], on the device ``place``.
+        """
+        shape = (1, lr.shape[1], lr.shape[2] * self.scale, lr.shape[3] * self.scale)
+        out = torch.empty(shape, dtype=torch.float32, device=place)
+        for top, left, part in self._tiles(lr):
+            out[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
+        return out.clamp_(0, 1)
 
 
 class _AnyChannels(nn.Module):
     """Networks for RGB on one to four channels: gray stays gray, alpha is enlarged by bicubic."""
 
-    def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False) -> None:
+    def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False, exact: bool = False) -> None:
         super().__init__()
+        self.exact = exact
         self.nets, self.scale, self.autocast = nn.ModuleList(nets), scale, bfloat16
         self.halo = max([_BICUBIC_HALO, *(int(cast(Any, net).halo) for net in nets)])
         self.align = math.lcm(*(int(getattr(net, "align", 1)) for net in nets))
@@ -184,7 +205,8 @@ class _AnyChannels(nn.Module):
         """``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, C from 1 to 4."""
         channels = lr.shape[1]
         colours = lr[:, :3] if channels > 2 else lr[:, :1].expand(-1, 3, -1, -1)
-        with torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
+        full = torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if self.exact else nullcontext()
+        with full, torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
             outs = [net(colours) for net in self.nets] or [resize(colours, self.scale)]
         out = outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)
         out = out if channels > 2 else gray(out)
