@@ -28,7 +28,7 @@ class ISRDataModule(LightningDataModule):
     """Image pairs for training, validation and testing, split by photograph.
 
     Batches are dicts of ``lr`` ``(N, 3, h, w)`` and ``hr`` ``(N, 3, scale*h, scale*w)``, float32 in [0, 1] on the
-    training device, and ``name``, a list of N.
+    training device, and ``name``, a list of N; those of whole images also name the ``group`` of each.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class ISRDataModule(LightningDataModule):
         same_every_epoch: bool = False,
         augment: Augment | None = None,
         seed: int = 23,
+        split_seed: int = 23,
         test_share: float = 0.2,
         val_share: float = 0.1,
         folds: int | None = None,
@@ -71,7 +72,8 @@ class ISRDataModule(LightningDataModule):
             repeat: crops per image and epoch.
             same_every_epoch: train on the crops of the first epoch in all epochs, to test whether they can be learned.
             augment: see `Augment`.
-            seed: of splits, order, crops and augmentation.
+            seed: of order, crops and augmentation.
+            split_seed: of the split, which nothing else changes but the images' names and the shares.
             test_share: share of photographs held out for testing, see `sr.data.splits.split_groups`.
             val_share: share of the rest for validation.
             folds: number of cross-validation parts, or None.
@@ -101,6 +103,7 @@ class ISRDataModule(LightningDataModule):
         self.scale, self.scales, self.shrink, self.patch = scale, list(scales or []), shrink, patch
         self.batch_size, self.repeat, self.same_every_epoch = batch_size, repeat, same_every_epoch
         self.augment, self.seed, self.train_scored = augment or Augment(), seed, train_scored
+        self.split_seed = split_seed
         self.test_share, self.val_share, self.folds, self.fold = test_share, val_share, folds, fold
         self.group_near_identical, self.num_workers = group_near_identical, num_workers
         self.cache, self.cache_dir = cache, user_path(cache_dir) if cache_dir else None
@@ -130,7 +133,7 @@ class ISRDataModule(LightningDataModule):
         self._log_warnings(self.images)
         self.split = split_groups(
             self.groups,
-            seed=self.seed,
+            seed=self.split_seed,
             test_share=self.test_share,
             val_share=self.val_share,
             folds=self.folds,
@@ -187,11 +190,19 @@ class ISRDataModule(LightningDataModule):
         return DataSummary(self.fingerprint, self.counts(), groups)
 
     def image_list(self) -> list[dict[str, str]]:
-        """Name, part of the split and content hash of each image, and the hash of its sharp side; no rotated copies."""
+        """Name, photograph, part of the split and content hash of each image, and the hash of its sharp side.
+
+        Rotated copies are left out.
+        """
         store = self.store
         return [
-            {"name": store.sources[index].name, "part": part, "hash": store.content_hash(index)}
-            | {"hr_hash": store.content_hash(index, hr_only=True)}
+            {
+                "name": store.sources[index].name,
+                "group": self.groups[index],
+                "part": part,
+                "hash": store.content_hash(index),
+                "hr_hash": store.content_hash(index, hr_only=True),
+            }
             for part in Part
             for index in self._indices(part)
         ]
@@ -225,7 +236,7 @@ class ISRDataModule(LightningDataModule):
         by_hash = sorted(self._indices(Part.TRAIN), key=self.store.content_hash)  # of many photographs and all factors
         scored = sorted(by_hash[: self.train_scored])
         parts = [self._indices(Part.VAL), scored] if scored else [self._indices(Part.VAL)]
-        return [self._loader(WholePairs(self.store, indices, self.scale)) for indices in parts]
+        return [self._loader(self._whole(indices)) for indices in parts]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The test images.
@@ -235,7 +246,10 @@ class ISRDataModule(LightningDataModule):
         """
         if not self.split.test:
             raise UserError("no test images are held out: set data.test_share above 0, or test=false")
-        return self._loader(WholePairs(self.store, self._indices(Part.TEST), self.scale))
+        return self._loader(self._whole(self._indices(Part.TEST)))
+
+    def _whole(self, indices: Sequence[int]) -> WholePairs:
+        return WholePairs(self.store, indices, self.scale, self.groups)
 
     def _loader(self, dataset: Dataset[Batch], sampler: Sampler[Any] | None = None) -> DataLoader[Batch]:
         workers = 0 if self.store.kind == CacheKind.DEVICE else self.num_workers

@@ -159,13 +159,15 @@ def ntire_score(cost: Cost, baseline: Cost) -> float:
 class Batch(TypedDict):
     """Image pairs: uint8 as loaded, float32 RGB in [0, 1] once they are on the device.
 
-    ``lr`` is ``(N, 3, h, w)``, ``hr`` ``(N, 3, scale*h, scale*w)``, ``name`` a list of N names; ``border`` is what the
-    protocol ``y`` cuts from each side of whole images, in pixels.
+    ``lr`` is ``(N, 3, h, w)``, ``hr`` ``(N, 3, scale*h, scale*w)``, ``name`` a list of N names. Whole images also have
+    ``group``, a list of the photographs that they belong to, and ``border``, what the protocol ``y`` cuts from each
+    side, in pixels.
     """
 
     lr: "Tensor"
     hr: "Tensor"
     name: list[str]
+    group: NotRequired[list[str]]
     border: NotRequired[int]
 
 

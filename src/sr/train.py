@@ -34,7 +34,7 @@ def config_dir() -> Path:
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
 def _task(config: DictConfig) -> float | list[float] | None:
-    from sr.runs.folds import run
+    from sr.runs.trainings import run
 
     sweeping, searching = HydraConfig.get().mode == RunMode.MULTIRUN, in_trial()
     try:

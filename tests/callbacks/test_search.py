@@ -45,9 +45,9 @@ def reporter(monkeypatch: pytest.MonkeyPatch) -> Reporter:
     return reporter
 
 
-def test_epochs_are_counted_from_one_across_folds(reporter: Reporter) -> None:
-    for fold in (None, 0, 2):
-        reports = TrialReports("val/psnr", fold)
+def test_epochs_are_counted_from_one_across_trainings(reporter: Reporter) -> None:
+    for before in (0, 0, 2):
+        reports = TrialReports("val/psnr", before)
         reports.on_validation_end(fake_trainer(), MODULE)
         reports.on_train_epoch_end(fake_trainer(), MODULE)
         reports.on_train_epoch_end(fake_trainer(), MODULE)  # an epoch without a validation

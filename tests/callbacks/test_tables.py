@@ -14,7 +14,7 @@ from sr.terms import Batch, Part, StepOutput
 from tests.support.runs import Command, MakeFolder
 
 MODULE: Any = SimpleNamespace(device=torch.device("cpu"))
-BATCH: Batch = {"lr": torch.zeros(1, 3, 2, 2), "hr": torch.zeros(1, 3, 2, 2), "name": ["a"]}
+BATCH: Batch = {"lr": torch.zeros(1, 3, 2, 2), "hr": torch.zeros(1, 3, 2, 2), "name": ["a"], "group": ["photograph"]}
 
 
 def fake_trainer(folder: Path, *, epoch: int = 0, is_best: bool = True) -> Any:
@@ -50,10 +50,12 @@ def test_the_image_table_holds_only_the_validation_images_of_the_best_epoch(tmp_
     scores = ImageScores()
     validate(scores, fake_trainer(tmp_path, epoch=0), 30.0)
     validate(scores, fake_trainer(tmp_path, epoch=1, is_best=False), 29.0)
-    assert read_table(RunFolder(tmp_path).images) == [{"name": "a", "psnr": "30.0", "epoch": "0"}]
-    assert scores.best == [{"name": "a", "psnr": 30.0, "epoch": 0}]
+    assert read_table(RunFolder(tmp_path).images) == [
+        {"name": "a", "group": "photograph", "psnr": "30.0", "epoch": "0"}
+    ]
+    assert scores.best == [{"name": "a", "group": "photograph", "psnr": 30.0, "epoch": 0}]
     validate(scores, fake_trainer(tmp_path, epoch=2), 31.0)
-    assert scores.best == [{"name": "a", "psnr": 31.0, "epoch": 2}]
+    assert scores.best == [{"name": "a", "group": "photograph", "psnr": 31.0, "epoch": 2}]
 
 
 def test_an_epoch_without_a_validation_writes_nothing(tmp_path: Path) -> None:
@@ -74,8 +76,15 @@ def test_test_images_have_a_separate_table(tmp_path: Path) -> None:
     scores = ImageScores()
     scores.on_test_batch_end(fake_trainer(tmp_path), MODULE, outputs(Part.TEST, 28.0, "t"), BATCH, 0)
     scores.on_test_end(fake_trainer(tmp_path), MODULE)
-    assert read_table(RunFolder(tmp_path).test_images) == [{"name": "t", "psnr": "28.0"}]
-    assert scores.test == [{"name": "t", "psnr": 28.0}]
+    assert read_table(RunFolder(tmp_path).test_images) == [{"name": "t", "group": "photograph", "psnr": "28.0"}]
+    assert scores.test == [{"name": "t", "group": "photograph", "psnr": 28.0}]
+
+
+def test_an_image_of_a_batch_without_groups_is_a_photograph_of_its_own() -> None:
+    scores, batch = ImageScores(), BATCH.copy()
+    del batch["group"]
+    scores.on_test_batch_end(fake_trainer(Path()), MODULE, outputs(Part.TEST, 28.0, "t"), batch, 0)
+    assert scores.test == [{"name": "t", "group": "t", "psnr": 28.0}]
 
 
 def run_epoch(table: EpochTable, trainer: Any, losses: list[tuple[float, int]], *, validates: bool) -> None:

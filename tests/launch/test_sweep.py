@@ -73,7 +73,7 @@ def test_cells_are_found_with_their_status_and_missing_ones_are_pending(tmp_path
     assert cells["espcn_mse_adam"] == Cell("espcn_mse_adam", Standing.DONE, gain=0.5, seconds=90.0)
     assert cells["espcn_mse_sgd"].status == "diverged"
     assert cells["vdsr_mse_adam"].status == "running"
-    assert cells["vdsr_mse_adam"].folds == (1, 3)
+    assert cells["vdsr_mse_adam"].trainings == (1, 3)
     assert cells["vdsr_mse_sgd"].status == "interrupted"
     assert cells["broken"].status == "damaged"
     assert {name for name, cell in cells.items() if cell.status == "pending"} == {
@@ -86,11 +86,11 @@ def test_the_table_marks_cells_that_lose_to_their_input_and_estimates_the_time_l
     cells = [
         Cell("espcn_mse_adam", Standing.DONE, gain=0.5, seconds=60),
         Cell("vdsr_mse_adam", Standing.DONE, gain=-0.1, loses_to="its input", seconds=600),
-        Cell("vdsr_mse_sgd", Standing.RUNNING, folds=(4, 5)),
+        Cell("vdsr_mse_sgd", Standing.RUNNING, trainings=(4, 5)),
         Cell("espcn_mse_sgd", Standing.PENDING),
     ]
     lines = render(cells).splitlines()
-    assert lines[0].split() == ["cell", "status", "folds", "gain", "dB", "minutes"]
+    assert lines[0].split() == ["cell", "status", "trainings", "gain", "dB", "minutes"]
     assert lines[1].split() == ["espcn_mse_adam", "done", "+0.50", "1.0"]
     assert lines[2].endswith("loses to its input")
     assert lines[3].split() == ["vdsr_mse_sgd", "running", "4/5"]
@@ -109,7 +109,7 @@ def test_sweeps_at_any_depth_and_a_single_run_are_listed(tmp_path: Path) -> None
         ("tuesday/grid/vdsr_mse", Standing.DONE),
         ("tuesday/grid/vdsr_mae", Standing.PENDING),
     ]
-    assert cells[1].folds == (1, 2)
+    assert cells[1].trainings == (1, 2)
     (cell,) = find_cells(tmp_path / "monday" / "espcn_mse")
     assert (cell.name, cell.status) == ("espcn_mse", Standing.DONE)
     assert "about 2 minutes left" in render(cells)  # 90 seconds, as the other run of its model

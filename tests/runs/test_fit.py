@@ -86,7 +86,7 @@ def test_folds_that_were_never_validated_are_done(command: Command, make_folder:
     assert text.count("never validated") == 3
     result = read_result(tmp_path / "run")
     assert result is not None
-    assert (result.status, result.reason, len(result.folds)) == (Status.DONE, "", 2)
+    assert (result.status, result.reason, len(result.trainings)) == (Status.DONE, "", 2)
     assert result.monitor is not None
     assert result.monitor.value is None
 

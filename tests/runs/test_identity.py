@@ -16,7 +16,7 @@ def test_every_option_that_differs_is_named() -> None:
     config = {"run_dir": "/a", "seed": 0, "data": {"patch": 96, "root": "x"}, "scale": 2}
     assert differences(earlier, config) == [
         "callbacks.ema.decay: 0.9 there, absent here",
-        "data.patch: None there, 96 here",
+        "data.patch: null there, 96 here",
         "scale: absent there, 2 here",
         "seed: 1 there, 0 here",
     ]

@@ -19,7 +19,7 @@ from sr.runs.fit import is_complete
 from sr.runs.migration import ADDED_OPTIONS
 from sr.runs.objectives import objective
 from sr.runs.record import clear, earlier_run, held_folder, status_of
-from sr.runs.schema import FoldResult, Process, RunResult, Status, write_result
+from sr.runs.schema import Process, RunResult, Status, TrainingResult, write_result
 from sr.runs.scores import MeanSd, Scores
 from sr.terms import DataSummary, Part
 
@@ -203,14 +203,20 @@ def test_a_run_that_does_not_beat_its_input_ends_with_a_warning(
     assert caplog.messages[-1] == f"run folder: {Path('runs/a')}"
 
 
-def test_folds_are_announced_with_sd_and_with_a_warning_if_they_lose_to_the_input(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize(
+    ("seeds", "fold", "words"),
+    [(None, "all", "3 folds"), ([1, 2], 0, "2 seeds"), ([1, 2], "all", "2 seeds of 3 folds")],
+)
+def test_seeds_and_folds_are_announced_with_sd_and_with_a_warning_if_they_lose_to_the_input(
+    caplog: pytest.LogCaptureFixture, seeds: list[int] | None, fold: int | str, words: str
 ) -> None:
     scores = {Part.VAL: scores_of(-0.5, 0.25)}
-    result = RunResult(Status.DONE, {}, loss="mae", scores=scores, folds=[FoldResult(scores, 1.0)] * 3)
+    config = {"seeds": seeds, "data": {"folds": 3, "fold": fold}}
+    trainings = [TrainingResult(1, None, scores, 1.0)]
+    result = RunResult(Status.DONE, config, loss="mae", scores=scores, trainings=trainings)
     with caplog.at_level(logging.INFO):
         announce(result, Path("a"))
-    expected = "val/psnr 29.50 +- 0.25 dB over 3 folds, input 30.00, gain -0.50 +- 0.25  (mae)"
+    expected = f"val/psnr 29.50 +- 0.25 dB over {words}, input 30.00, gain -0.50 +- 0.25  (mae)"
     assert caplog.messages[0] == expected
     assert "does not beat its input" in caplog.messages[1]
 

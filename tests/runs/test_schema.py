@@ -8,8 +8,8 @@ import pytest
 
 from sr.errors import UserError
 from sr.runs.migration import ADDED_OPTIONS, SCHEMA
-from sr.runs.schema import FoldResult, Monitor, Process, RunResult, Status, read_result, write_result
-from sr.runs.scores import MeanSd, baseline_psnrs, mean_and_sd, over_folds, over_images
+from sr.runs.schema import Monitor, Process, RunResult, Status, TrainingResult, read_result, write_result
+from sr.runs.scores import MeanSd, baseline_psnrs, mean_and_sd, over_images, over_trainings
 from sr.terms import DataSummary, Measurement, Part, Protocol, Speed
 
 CONFIG: dict[str, Any] = {**ADDED_OPTIONS, "data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1}
@@ -30,7 +30,7 @@ def finished_result() -> RunResult:
         data=DataSummary("abc", {Part.TRAIN: 7, Part.VAL: 1, Part.TEST: 2}, [["a", "b"]]),
         monitor=Monitor("val/psnr", 30.0),
         scores=scores,
-        folds=[FoldResult(scores, 12.5)],
+        trainings=[TrainingResult(1, 0, scores, 12.5)],
         speed=Speed(Measurement(8.5, 8.0, 9.0, 20), Measurement(120.0, 110.0, 130.0, 40), 4, False, "a reason"),
     )
 
@@ -38,7 +38,7 @@ def finished_result() -> RunResult:
 def test_a_result_survives_writing_and_reading(tmp_path: Path) -> None:
     write_result(tmp_path, finished_result())
     assert read_result(tmp_path) == finished_result()
-    assert json.loads((tmp_path / "result.json").read_text())["schema"] == SCHEMA == 2
+    assert json.loads((tmp_path / "result.json").read_text())["schema"] == SCHEMA == 3
     assert read_result(tmp_path / "none") is None
 
 
@@ -77,7 +77,7 @@ def test_nan_and_infinity_are_written_as_null_and_a_null_mean_is_read_as_nan(tmp
             '{"status": "failed", "config": {"data": {}}, "steps": "many"}',
             r"Expected `int`, got `str` - at `\$\.steps`",
         ),
-        ('{"schema": 3, "status": {}}', r"was written by a newer version of sr"),
+        ('{"schema": 4, "status": {}}', r"was written by a newer version of sr"),
     ],
 )
 def test_an_invalid_result_is_refused_in_one_line_that_names_the_file(
@@ -160,7 +160,7 @@ def test_image_scores_are_averaged_and_names_and_epochs_are_left_out() -> None:
 
 def test_fold_means_are_averaged_whatever_the_number_of_images() -> None:
     folds = [{"psnr": MeanSd(30.0, 5.0), "ssim": MeanSd(0.5)}, {"psnr": MeanSd(32.0, 1.0)}]
-    assert over_folds(folds) == {"psnr": MeanSd(31.0, 2**0.5)}
+    assert over_trainings(folds) == {"psnr": MeanSd(31.0, 2**0.5)}
 
 
 def test_a_run_that_has_not_trained_has_spent_nothing() -> None:

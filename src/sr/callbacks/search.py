@@ -1,7 +1,5 @@
 """Reports of a trial to its search."""
 
-from typing import Any
-
 from lightning import Callback, LightningModule, Trainer
 
 from hydra_plugins.sr_optuna.reporting import in_trial, reporter
@@ -12,14 +10,14 @@ from sr.errors import PrunedError
 class TrialReports(Callback):
     """Report each validation score to the search, and stop the trial if the pruner says so.
 
-    Outside a search it does nothing. Epochs are numbered from 1 and continue through the folds: with ten epochs, the
-    first of fold 1 is number 11, so that trials are only compared on the same images.
+    Outside a search it does nothing. Epochs are numbered from 1 and continue through the seeds and folds: with ten
+    epochs, the first of fold 1 is number 11, so that trials are only compared on the same images.
     """
 
-    def __init__(self, monitor: str, fold: Any = None) -> None:
-        """Report the metric ``monitor``; ``fold`` is the number of the fold, or None without folds."""
+    def __init__(self, monitor: str, trainings_before: int = 0) -> None:
+        """Report the metric ``monitor`` of a training that so many trainings of its cell came before."""
         self._monitor = monitor
-        self._fold = fold if isinstance(fold, int) else 0
+        self._trainings_before = trainings_before
         self._validated = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -36,7 +34,7 @@ class TrialReports(Callback):
             return
         self._validated = False
         assert trainer.max_epochs is not None
-        step = self._fold * max(trainer.max_epochs, 0) + trainer.current_epoch + 1
+        step = self._trainings_before * max(trainer.max_epochs, 0) + trainer.current_epoch + 1
         score = float(trainer.callback_metrics[self._monitor])
         is_unpromising = trainer.is_global_zero and reporter().report(score, step)
         if as_rank_zero(trainer, is_unpromising):

@@ -19,7 +19,7 @@ from sr.terms import Batch, Part, StepOutput
 log = logging.getLogger(__name__)
 
 
-ImageRow: TypeAlias = dict[str, str | float]  # the name of an image, and each of its scores
+ImageRow: TypeAlias = dict[str, str | float]  # name and group of an image, and each of its scores
 
 
 class EpochTable(Callback):
@@ -99,7 +99,11 @@ class EpochTable(Callback):
 
 
 class ImageScores(Callback):
-    """Write the scores of each image: ``images.csv`` at the best epoch, ``test_images.csv`` after a test."""
+    """Write the scores of each image: ``images.csv`` at the best epoch, ``test_images.csv`` after a test.
+
+    The column ``group`` names the photograph of an image: the tiles, scales and near-identical copies of one photograph
+    have the same.
+    """
 
     def __init__(self) -> None:
         """Start with no scores; those of a resumed run come from its checkpoint."""
@@ -122,7 +126,7 @@ class ImageScores(Callback):
     ) -> None:
         """Collect the scores of validation images; those of training images are not listed."""
         if outputs["part"] is Part.VAL:
-            self._rows += _rows(outputs)
+            self._rows += _rows(outputs, batch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table if this epoch is the best so far."""
@@ -141,7 +145,7 @@ class ImageScores(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collect the scores of test images."""
-        self.test += _rows(outputs)
+        self.test += _rows(outputs, batch)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the test table."""
@@ -156,11 +160,13 @@ class ImageScores(Callback):
         self.best = list(state_dict["best"])
 
 
-def _rows(outputs: StepOutput) -> list[ImageRow]:
+def _rows(outputs: StepOutput, batch: Batch) -> list[ImageRow]:
+    """Rows of a batch; an image whose photograph is not known is one of its own."""
     scores = {name: values.tolist() for name, values in outputs["scores"].items()}
+    groups = batch.get("group", outputs["name"])
     return [
-        {"name": name, **{key: values[position] for key, values in scores.items()}}
-        for position, name in enumerate(outputs["name"])
+        {"name": name, "group": group, **{key: values[position] for key, values in scores.items()}}
+        for position, (name, group) in enumerate(zip(outputs["name"], groups, strict=True))
     ]
 
 

@@ -174,20 +174,34 @@ class EpochDraws(Sampler[list[Draw]]):
 class WholePairs(Dataset[Batch]):
     """Batches of one whole image without augmentation, for validation and testing."""
 
-    def __init__(self, store: PairStore, indices: Sequence[int], scale: int) -> None:
-        """Select the images of the store at ``indices``; ``scale`` is the factor between lr and hr."""
-        self.store, self.indices, self.scale = store, indices, scale
+    def __init__(self, store: PairStore, indices: Sequence[int], scale: int, groups: Sequence[str]) -> None:
+        """Select the images of the store at ``indices``.
+
+        Args:
+            store: all images.
+            indices: the selected ones.
+            scale: factor between lr and hr.
+            groups: the photograph that each image of the store belongs to.
+        """
+        self.store, self.indices, self.scale, self.groups = store, indices, scale, groups
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return uint8 ``lr`` ``(1, 3, h, w)``, ``hr`` ``(1, 3, scale*h, scale*w)``, ``name`` and ``border``.
+        """Return uint8 ``lr`` ``(1, 3, h, w)``, ``hr`` ``(1, 3, scale*h, scale*w)``, ``name``, ``group``, ``border``.
 
         The border is the factor by which the image was degraded, as in the literature; with ``data.scales`` that is not
         the scale, which is 1.
         """
-        source = self.store.sources[self.indices[index]]
-        lr, hr = self.store[self.indices[index]]
-        return {"lr": lr[None], "hr": hr[None], "name": [source.name], "border": source.factor or self.scale}
+        position = self.indices[index]
+        source = self.store.sources[position]
+        lr, hr = self.store[position]
+        return {
+            "lr": lr[None],
+            "hr": hr[None],
+            "name": [source.name],
+            "group": [self.groups[position]],
+            "border": source.factor or self.scale,
+        }

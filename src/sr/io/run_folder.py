@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_FOLD = "fold_"
+_SEED, _FOLD = "seed_", "fold_"
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,10 @@ class RunFolder:
 
     @property
     def best_checkpoints(self) -> list[Path]:
-        """The checkpoints that make up its model: that of the best epoch, or those of all folds; empty without any."""
-        candidates = [self.best] if self.best.is_file() else [fold.best for fold in self.folds]
-        return [path for path in candidates if path.is_file()]
+        """The checkpoints that make up its model: that of the best epoch, or those of all seeds and folds."""
+        if self.best.is_file():
+            return [self.best]
+        return [path for part in self.parts for path in part.best_checkpoints]
 
     @property
     def last(self) -> Path:
@@ -88,9 +89,42 @@ class RunFolder:
         """Tables of ``logger=csv``, one for each time the run was started."""
         return sorted(self.path.glob("steps/*/metrics.csv"))
 
+    def seed(self, number: int) -> "RunFolder":
+        """The folder of one seed of a cell with several; it holds a run, or folds."""
+        return RunFolder(self.path / f"{_SEED}{number}")
+
+    @property
+    def seeds(self) -> list["RunFolder"]:
+        """The folders of all seeds that were started, in order."""
+        return [self.seed(number) for number in self._numbers(_SEED)]
+
     def fold(self, number: int) -> "RunFolder":
         """The folder of one fold of a cross-validation."""
         return RunFolder(self.path / f"{_FOLD}{number}")
+
+    @property
+    def folds(self) -> list["RunFolder"]:
+        """The folders of all folds that were started, in order."""
+        return [self.fold(number) for number in self._numbers(_FOLD)]
+
+    def _numbers(self, prefix: str) -> list[int]:
+        numbers = [path.name.removeprefix(prefix) for path in self.path.glob(f"{prefix}*")]
+        return sorted(int(number) for number in numbers if number.isdecimal())
+
+    @property
+    def number(self) -> int:
+        """The number of the seed or of the fold whose folder this is."""
+        return int(self.path.name.rpartition("_")[2])
+
+    @property
+    def parts(self) -> list["RunFolder"]:
+        """The folders of its seeds, or of its folds; empty for a single training."""
+        return [*self.seeds, *self.folds]
+
+    @property
+    def trainings(self) -> list["RunFolder"]:
+        """The folders of its trainings: of every fold of every seed, or the folder itself."""
+        return [training for part in self.parts for training in part.trainings] or [self]
 
     @property
     def is_fold(self) -> bool:
@@ -98,28 +132,29 @@ class RunFolder:
         return self.path.name.startswith(_FOLD)
 
     @property
-    def folds(self) -> list["RunFolder"]:
-        """The folders of all folds that were started, in order."""
-        numbers = [path.name.removeprefix(_FOLD) for path in self.path.glob(f"{_FOLD}*")]
-        return [self.fold(number) for number in sorted(int(number) for number in numbers if number.isdecimal())]
+    def cell(self) -> "RunFolder":
+        """The folder of the cell whose seed or fold this is, at any depth; itself if it is neither."""
+        parent = RunFolder(self.path.parent)
+        is_part = self.path.name.startswith((_SEED, _FOLD)) and parent.result.is_file()
+        return parent.cell if is_part else self
 
     @property
     def has_checkpoints(self) -> bool:
-        """Whether the run, or one of its folds, has written a checkpoint."""
+        """Whether the run, or one of its seeds or folds, has written a checkpoint."""
         return any(self.path.glob("**/checkpoints/*.ckpt"))
 
     @property
     def can_be_resumed(self) -> bool:
-        """Whether the run, or one of its folds, has a checkpoint to resume from."""
-        return any(run.last.is_file() or run.previous.is_file() for run in (self, *self.folds))
+        """Whether the run, or one of its seeds or folds, has a checkpoint to resume from."""
+        return any(run.last.is_file() or run.previous.is_file() for run in self.trainings)
 
     def written_by_training(self) -> Iterator[Path]:
-        """The files that ``retrain=true`` deletes: those of training and evaluation, but no folds and text logs."""
+        """The files that ``retrain=true`` deletes: of training and evaluation, but no seeds, folds and text logs."""
         names = (self.result.name, self.samples.name, f"{self.evaluations.name}/*.json")
         for pattern in (*names, "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt"):
             yield from self.path.glob(pattern)
 
     @staticmethod
     def below(folder: Path) -> list["RunFolder"]:
-        """The runs in a folder and at any depth below, folds included, sorted by name."""
+        """The runs in a folder and at any depth below, seeds and folds included, sorted by name."""
         return [RunFolder(path.parent) for path in sorted(folder.rglob("result.json"))]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from sr.options.annotations import Component, Matching, Range
 
 _Count = Annotated[int, Range(1)]
+_Seed = Annotated[int, Range(0, 2**32 - 1)]
 _Share = Annotated[float, Range(0, 1)]
 _CountOrShare = _Count | Annotated[float, Range(0, 1, open_start=True)]  # of batches
 
@@ -17,7 +18,8 @@ class TopLevel:
 
     name: str | int | float | None
     scale: _Count
-    seed: Annotated[int, Range(0, 2**32 - 1)]
+    seed: _Seed
+    seeds: Annotated[int, Range(2)] | Sequence[_Seed] | None
     adam_lr: float
     vgg_weights: str
     monitor: str

@@ -16,7 +16,7 @@ from sr.runs.schema import RunResult, read_result
 from sr.runs.status import Cell, Standing, find_cells
 from sr.terms import Part
 
-_NOT_SCORES = ("name", "fold", "epoch")  # columns of an image table
+_NOT_SCORES = ("name", "group", "seed", "fold", "epoch")  # columns of an image table
 _REQUIRED_SCORES = ("psnr", "ssim", "gain", "input_psnr", "input_ssim")
 _DAMAGES = (OSError, ValueError, KeyError, TypeError)  # raised by files that are not what they should be
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @rank_zero_only
 def announce(result: RunResult, folder: Path) -> None:
-    """Log the scores of a run, or their means over its folds, next to those of the unprocessed input."""
+    """Log the scores of a run, or their means over its seeds and folds, next to those of the unprocessed input."""
     made_by = f"{result.loss}, init={result.initial.source}" if result.initial else result.loss
     for part in result.scores if result.scores else [Part.VAL]:
         scores = result.scores.get(part)
@@ -26,10 +26,10 @@ def announce(result: RunResult, folder: Path) -> None:
             log.warning("no %s scores: the run was never validated", part)
             continue
         psnr, baseline, gain = (scores[name] for name in ("psnr", "input_psnr", "gain"))
-        if psnr.sd is not None and result.folds and gain.sd is not None:
+        if psnr.sd is not None and result.trainings and gain.sd is not None:
             log.info(
-                "%s/psnr %.2f +- %.2f dB over %d folds, input %.2f, gain %+.2f +- %.2f  (%s)",
-                *(part, psnr.mean, psnr.sd, len(result.folds), baseline.mean, gain.mean, gain.sd, made_by),
+                "%s/psnr %.2f +- %.2f dB over %s, input %.2f, gain %+.2f +- %.2f  (%s)",
+                *(part, psnr.mean, psnr.sd, _trainings(result), baseline.mean, gain.mean, gain.sd, made_by),
             )
         else:
             log.info(
@@ -41,6 +41,12 @@ def announce(result: RunResult, folder: Path) -> None:
                 "WARNING: this model does not beat %s on the %s images: no model at all would be better", lost_to, part
             )
     log.info("run folder: %s", folder)
+
+
+def _trainings(result: RunResult) -> str:
+    """What the means are over, such as ``5 folds``, ``3 seeds`` or ``3 seeds of 5 folds``."""
+    folds = f"{result.fold_count} folds" if result.fold_count else ""
+    return " of ".join(filter(None, [f"{len(result.seeds)} seeds" if result.seeds else "", folds]))
 
 
 @rank_zero_only

@@ -71,7 +71,7 @@ def build(
     *,
     precision: str | None = None,
     resumed_at: int | None = None,
-    is_fold: bool = False,
+    is_member: bool = False,
 ) -> Parts:
     """Build every part that the config names.
 
@@ -80,7 +80,7 @@ def build(
         config_dict: the same, resolved.
         precision: what ``trainer.precision=auto`` was decided to be when the run began, on whatever machine.
         resumed_at: the step that a run is resumed at; loggers hide what they hold from there on.
-        is_fold: whether the run is one of several folds.
+        is_member: whether the run is one of several seeds or folds.
 
     Raises:
         UserError: for an option that a part refuses.
@@ -98,7 +98,7 @@ def build(
         _try_optimizer(optimizer, scheduler)
         callbacks: list[Callback] = [instantiate(callback) for callback in config.callbacks.values() if callback]
         loggers = [_logger(logger, resumed_at) for logger in (config.logger or {}).values() if logger]
-        trainer = _trainer(config, callbacks, loggers, precision, is_fold)
+        trainer = _trainer(config, callbacks, loggers, precision, is_member)
     module = LitSR(
         net=net.to(memory_format=torch.channels_last),
         loss=loss,
@@ -164,7 +164,7 @@ def _logger(config: DictConfig, resumed_at: int | None) -> Logger:
 
 
 def _trainer(
-    config: DictConfig, callbacks: list[Callback], loggers: list[Logger], precision: str | None, is_fold: bool
+    config: DictConfig, callbacks: list[Callback], loggers: list[Logger], precision: str | None, is_member: bool
 ) -> Trainer:
     settings = dict(config.trainer)
     del settings["compile"]  # ours
@@ -190,9 +190,10 @@ def _trainer(
                 f"trainer.devices: {trainer.world_size} processes would each start the whole sweep: train one run at a "
                 "time, or use trainer.strategy=ddp_spawn"
             )
-        if is_fold:
+        if is_member:
             raise UserError(
-                f"trainer.devices: {trainer.world_size} processes would each start all folds: name one, data.fold=0"
+                f"trainer.devices: {trainer.world_size} processes would each start all seeds and folds: name one, "
+                "as seed=1 or data.fold=0"
             )
     return trainer
 

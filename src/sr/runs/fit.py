@@ -4,7 +4,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +47,27 @@ log = logging.getLogger(__name__)
 _MONITORED = tuple(f"val/{name}" for name in ("psnr", "ssim", "gain", "loss"))
 
 
-def fit(
-    config: DictConfig, changes: Mapping[str, Any] | None = None, on_start: Callable[[], None] = lambda: None
-) -> float | None:
+@dataclass(frozen=True)
+class Member:
+    """What a cell with several seeds or folds passes to each of its trainings.
+
+    Attributes:
+        changes: options that differ from the command line's.
+        on_start: called once options and data are in order, before anything is recorded.
+        trained: lists the trainings of the cell that have weights, all of which have to see the same images.
+    """
+
+    changes: Mapping[str, Any]
+    on_start: Callable[[], None]
+    trained: Callable[[], list[RunFolder]]
+
+
+def fit(config: DictConfig, member: Member | None = None) -> float | None:
     """Train one model as the config says, or resume the run that its folder holds.
 
     Args:
         config: the composed config.
-        changes: for one of several folds, the options that differ from the command line's.
-        on_start: called once options and data are in order, before anything is recorded.
+        member: for one of several seeds or folds, what its cell says.
 
     Returns:
         The monitored score of the best epoch (``val/psnr`` in dB unless configured otherwise), for searches.
@@ -74,9 +86,10 @@ def fit(
         earlier = earlier_run(folder, config_dict)
         if earlier and is_complete(earlier, test=config_dict["test"]):
             check_moved_data(config, config_dict, earlier, folder)
-            on_start()
+            if member:
+                member.on_start()
             return announce_earlier(earlier, folder)
-        return _train(config, config_dict, folder, earlier, changes, on_start)
+        return _train(config, config_dict, folder, earlier, member)
 
 
 def is_complete(result: RunResult, *, test: bool) -> bool:
@@ -99,7 +112,7 @@ def check_moved_data(config: DictConfig, config_dict: Mapping[str, Any], earlier
     if earlier.config["data"].get("root") != config_dict["data"].get("root"):
         datamodule = instantiate(config.data)
         datamodule.setup("fit")
-        check_same_images(folder, datamodule.image_list(), datamodule.describe(), is_resumed=True, is_fold=False)
+        check_same_images(folder, datamodule.image_list(), datamodule.describe(), is_resumed=True)
         datamodule.teardown("fit")
 
 
@@ -115,8 +128,7 @@ def _train(
     config_dict: dict[str, Any],
     folder: Path,
     earlier: RunResult | None,
-    changes: Mapping[str, Any] | None,
-    on_start: Callable[[], None],
+    member: Member | None,
 ) -> float | None:
     """Build, train and score; whatever happens, the record tells how it ended."""
     checkpoint = find_checkpoint(folder) if earlier else None
@@ -126,16 +138,18 @@ def _train(
         config_dict,
         precision=earlier.precision if earlier else None,
         resumed_at=step if earlier else None,
-        is_fold=changes is not None,
+        is_member=member is not None,
     )
     initial, weights_file = start_weights(parts.module, config_dict, earlier if checkpoint else None)
     parts.datamodule.trainer = parts.trainer
     parts.datamodule.setup("fit")
-    result = _described(new_result(config_dict, changes), parts)
+    result = _described(new_result(config_dict, member.changes if member else {}), parts)
     if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):
         raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
     images = parts.datamodule.image_list()
-    check_same_images(folder, images, result.data, is_resumed=checkpoint is not None, is_fold=changes is not None)
+    check_same_images(
+        folder, images, result.data, is_resumed=checkpoint is not None, others=member.trained() if member else ()
+    )
     if weights_file:
         check_held_out(config_dict, weights_file, images)
     result.initial = initial
@@ -143,7 +157,8 @@ def _train(
         clear(folder)
     if earlier:
         cut_step_tables(folder, step)
-    on_start()
+    if member:
+        member.on_start()
     if earlier:
         result.extensions = earlier.extensions if checkpoint else []
         result.peak_memory_bytes = earlier.peak_memory_bytes
@@ -161,7 +176,9 @@ def _train(
         result.status, result.reason = status_of(error)
         if result.status is Status.INTERRUPTED:
             flag = ", without retrain=true" if config_dict["retrain"] else ""
-            log.warning("interrupted: repeat the command with hydra.run.dir='%s'%s to resume", folder, flag)
+            log.warning(
+                "interrupted: repeat the command with hydra.run.dir='%s'%s to resume", RunFolder(folder).cell.path, flag
+            )
         if isinstance(error, SystemExit) and not isinstance(error, SIGTERMException):
             raise KeyboardInterrupt from error  # Lightning exits with 1 after Ctrl-C
         if isinstance(error, MisconfigurationException):

@@ -15,7 +15,7 @@ _NOT_COMPARED = re.compile(
     r"|data\.(root|cache|cache_dir|num_workers)"
     r"|trainer\.(accelerator|benchmark|log_every_n_steps)"
     r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"
-    r"|callbacks\.\w+\.(monitor|mode|fold)"
+    r"|callbacks\.\w+\.(monitor|mode|fold|trainings_before)"
 )
 _NAMED = 3  # images of each kind of difference
 
@@ -28,10 +28,31 @@ def differences(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> list[
     """
     there, here = (_flat(one, str(one.get("run_dir"))) for one in (recorded, config))
     return [
-        f"{name}: {there.get(name, 'absent')} there, {here.get(name, 'absent')} here"
-        for name in sorted(there.keys() | here.keys())
+        f"{name}: {_shown(there, name)} there, {_shown(here, name)} here"
+        for name in sorted((there.keys() | here.keys()) - _seeds_not_compared(recorded, config))
         if there.get(name, _ABSENT) != here.get(name, _ABSENT)
     ]
+
+
+def _seeds_not_compared(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> set[str]:
+    """What says which seeds a cell trains: seeds may be added to those that it has, and a list leaves ``seed`` unused.
+
+    >>> differences({"seeds": [1, 2], "seed": 23}, {"seeds": [1, 2, 3], "seed": 1})
+    []
+    >>> differences({"seeds": None}, {"seeds": 3})
+    ['seeds: null there, 3 here']
+    """
+    if not (recorded.get("seeds") and config.get("seeds")):
+        return set()
+    if isinstance(config["seeds"], int):
+        return {"seeds"}
+    follows = all("data" in one and one["data"].get("seed") == one.get("seed") for one in (recorded, config))
+    return {"seeds", "seed", *(["data.seed"] if follows else [])}
+
+
+def _shown(values: Mapping[str, Any], name: str) -> object:
+    value = values.get(name, "absent")
+    return "null" if value is None else value
 
 
 def data_differences(
@@ -86,4 +107,5 @@ def command(overrides: Sequence[str], changes: Mapping[str, Any]) -> str:
     It leaves out ``name``, by which it would find the folder of this run.
     """
     kept = [override for override in overrides if override.partition("=")[0] not in {"name", *changes}]
-    return shlex.join(["python", "-m", "sr.train", *kept, *(f"{name}={value}" for name, value in changes.items())])
+    changed = (f"{name}={'null' if value is None else value}" for name, value in changes.items())
+    return shlex.join(["python", "-m", "sr.train", *kept, *changed])

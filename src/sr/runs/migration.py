@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-SCHEMA = 2
+SCHEMA = 3
 
 # Options added since, with the value that says what runs did before.
-ADDED_OPTIONS = {"init": None, "init_strict": False, "init_freeze": None}
+ADDED_OPTIONS = {"init": None, "init_strict": False, "init_freeze": None, "seeds": None}
 
 # Where the targets of recorded configs live now: whole modules, then single names of modules that were split.
 _MODULES = {
@@ -24,24 +24,39 @@ _IN_FINISHED_RUNS = ("protocol", "scale", "loss", "choices", "parameters", "mult
 
 
 def migrated(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a record as the current schema has it.
-
-    Schema 1 had no number, named modules by the places that they had then, and left out what was not known yet.
-    """
+    """The content of a record as the current schema has it; targets are those of today, whatever the schema."""
+    schema = content.get("schema", 1)
     content = {**content, "config": {**ADDED_OPTIONS, **_with_current_targets(content["config"])}}
-    if "schema" not in content:
-        if content["status"] == "done":
-            for name in _IN_FINISHED_RUNS:
-                content[name]
-        content = {name: value for name, value in content.items() if value is not None or name in _MAY_BE_NULL}
-        config = content["config"]
-        content.setdefault("scale", config.get("scale", 1))
-        content["schema"] = SCHEMA
-    for scores in [content.get("scores") or {}, *(fold["scores"] for fold in content.get("folds") or [])]:
+    if schema < 2:
+        content = _of_schema_2(content)
+    if schema < 3:
+        content = _of_schema_3(content)
+    for scores in [content.get("scores") or {}, *(part["scores"] for part in content.get("trainings") or [])]:
         for part in scores.values():
             for summary in part.values():
                 if summary["mean"] is None:  # JSON has no nan
                     summary["mean"] = math.nan
+    return content
+
+
+def _of_schema_2(content: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 had no number, and left out what was not known yet."""
+    if content["status"] == "done":
+        for name in _IN_FINISHED_RUNS:
+            content[name]
+    content = {name: value for name, value in content.items() if value is not None or name in _MAY_BE_NULL}
+    content.setdefault("scale", content["config"].get("scale", 1))
+    return content
+
+
+def _of_schema_3(content: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 had folds but no seeds, and ``data.seed`` split the images as well."""
+    config, folds = content["config"], content.pop("folds", [])
+    seed = config.get("seed", 0)
+    content["trainings"] = [{"seed": seed, "fold": number, **fold} for number, fold in enumerate(folds)]
+    if "seed" in config["data"]:
+        config["data"].setdefault("split_seed", config["data"]["seed"])
+    content["schema"] = SCHEMA
     return content
 
 

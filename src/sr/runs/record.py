@@ -183,16 +183,21 @@ def new_result(config_dict: dict[str, Any], changes: Mapping[str, Any] | None = 
 
 
 def check_same_images(
-    folder: Path, images: Sequence[Mapping[str, str]], data: DataSummary | None, *, is_resumed: bool, is_fold: bool
+    folder: Path,
+    images: Sequence[Mapping[str, str]],
+    data: DataSummary | None,
+    *,
+    is_resumed: bool,
+    others: Sequence[RunFolder] = (),
 ) -> None:
-    """Refuse to resume a run, or to join a fold to others, with images other than those it began with.
+    """Refuse to resume a run, or to join a training to others, with images other than those they began with.
 
     Args:
         folder: of the run.
         images: the present ones, as `sr.datamodule.ISRDataModule.image_list` lists them.
         data: their summary.
         is_resumed: whether the run has trained before.
-        is_fold: whether it is one of several folds, which share their images but not their split.
+        others: trainings of the same cell; seeds share images and split, folds share the images alone.
 
     Raises:
         UserError: with what was added, removed or changed.
@@ -201,12 +206,11 @@ def check_same_images(
     way_out = "restore them, choose another folder (name=, hydra.run.dir), or retrain=true"
     if is_resumed and (different := _image_differences(run, images, data)):
         raise UserError(f"{folder}: the images differ from those this run began with: {different}: {way_out}")
-    if is_fold:
-        for fold in RunFolder(folder.parent).folds:
-            if fold == run:
-                break  # later folds are trained, or compared, after this one
-            if different := _image_differences(fold, images, data, of_split=False):
-                raise UserError(f"{folder}: the images differ from those of {fold.path.name}: {different}: {way_out}")
+    for other in others:
+        of_split = not run.is_fold or run.number == other.number
+        if other != run and (different := _image_differences(other, images, data, of_split=of_split)):
+            name = other.path.relative_to(run.cell.path)
+            raise UserError(f"{folder}: the images differ from those of {name}: {different}: {way_out}")
 
 
 def _image_differences(

@@ -43,9 +43,18 @@ class Monitor:
 
 
 @dataclass(frozen=True)
-class FoldResult:
-    """What one fold of a cross-validation reached."""
+class TrainingResult:
+    """What one training of a cell with several seeds or folds reached.
 
+    Attributes:
+        seed: of the run or the cross-validation that it belongs to, the same for all of its folds.
+        fold: its number; None without cross-validation.
+        scores: of each part.
+        seconds: time spent.
+    """
+
+    seed: int
+    fold: int | None
     scores: dict[Part, Scores]
     seconds: float
 
@@ -108,7 +117,7 @@ class RunResult:
         images_seen: training examples seen; 0 in records of earlier versions.
         initial: the weights that it started from; None if all were drawn at random.
         seconds: time spent over all starts, validation and all.
-        elapsed_seconds: time of the last start of a cross-validation.
+        elapsed_seconds: time of the last start of a cell with several seeds or folds.
         train_seconds: time spent in training steps.
         images_per_second: training examples per second of training time.
         wait_share: share of the training time that was spent waiting for data, 0 to 1.
@@ -116,9 +125,9 @@ class RunResult:
         speed: latency and throughput, with intervals and whether the machine was quiet; None in older records.
         peak_memory_bytes: most memory held while it trained, over all starts.
         monitor: the score that chose the best epoch.
-        scores: of each part, mean and deviation over images, or over folds.
+        scores: of each part, mean and deviation over images; over the folds of a cross-validation, or over seeds.
         extensions: decisions to train longer than planned, in order.
-        folds: what each fold reached; empty without cross-validation.
+        trainings: what each seed or fold reached; empty for a single training.
         schema: version of this record.
     """
 
@@ -155,7 +164,7 @@ class RunResult:
     monitor: Monitor | None = None
     scores: dict[Part, Scores] = field(default_factory=dict)
     extensions: list[Extension] = field(default_factory=list)
-    folds: list[FoldResult] = field(default_factory=list)
+    trainings: list[TrainingResult] = field(default_factory=list)
     schema: int = SCHEMA
 
     @property
@@ -176,7 +185,7 @@ class RunResult:
 
     @property
     def fold_count(self) -> int | None:
-        """Number of folds that it trains one after the other; None for a single training."""
+        """Number of folds that each seed trains one after the other; None without cross-validation."""
         data = self.config["data"]
         return int(data["folds"]) if data.get("fold") == "all" and data.get("folds") else None
 
@@ -185,6 +194,16 @@ class RunResult:
         """Optimizer steps behind its weights, those of its initial weights included; None if these are unknown."""
         before = self.initial.steps if self.initial else 0
         return None if before is None else self.steps + before
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that it trains one after the other; empty for a run of one seed."""
+        return list(self.config.get("seeds") or [])
+
+    @property
+    def training_count(self) -> int | None:
+        """Number of trainings in all, one for each fold of each seed; None for a single training."""
+        return max(1, len(self.seeds)) * (self.fold_count or 1) if self.seeds or self.fold_count else None
 
     def mean(self, part: Part, score: str) -> float | None:
         """A mean score, or None if the run does not have it."""

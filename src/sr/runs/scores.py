@@ -1,4 +1,4 @@
-"""Means and standard deviations: over images, over folds, and of every epoch over folds."""
+"""Means and standard deviations: over images, over trainings (folds or seeds), and of every epoch over trainings."""
 
 import statistics
 from collections import defaultdict
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sr.terms import BASELINES
+
+# Columns of the joined table of epochs: how many trainings have reached the epoch, and the ends of deviations' names.
+_COUNT, _SD = "trainings", "_sd"
 
 
 @dataclass(frozen=True)
@@ -45,34 +48,36 @@ def baseline_psnrs(scores: Scores) -> dict[str, float]:
     return {prefix: scores[name].mean for prefix, name in names.items() if name in scores}
 
 
-def over_folds(scores: Sequence[Scores]) -> Scores:
-    """Mean and deviation over folds of each score's mean over images, for the scores that all folds have."""
-    names = [name for name in scores[0] if all(name in fold for fold in scores)]
-    return {name: mean_and_sd([fold[name].mean for fold in scores]) for name in names}
+def over_trainings(scores: Sequence[Scores]) -> Scores:
+    """Mean and deviation over folds, or over seeds, of each score's mean, for the scores that all of them have."""
+    names = [name for name in scores[0] if all(name in training for training in scores)]
+    return {name: mean_and_sd([training[name].mean for training in scores]) for name in names}
 
 
 def over_folds_by_epoch(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:
-    """Mean and deviation over folds of every column at every epoch that any fold has it for.
+    """Mean and deviation over folds, or over seeds, of every column at every epoch that any of them has it for.
+
+    The tables may be joined ones of cross-validations themselves: then the deviation is that of their means.
 
     >>> over_folds_by_epoch([[{"epoch": "0", "val/psnr": "30"}], [{"epoch": "0", "val/psnr": "32"}]])
-    [{'epoch': 0, 'folds': 2, 'val/psnr': 31.0, 'val/psnr_sd': 1.4142135623730951}]
+    [{'epoch': 0, 'trainings': 2, 'val/psnr': 31.0, 'val/psnr_sd': 1.4142135623730951}]
     """
     columns: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    fold_counts: dict[int, int] = defaultdict(int)
+    counts: dict[int, int] = defaultdict(int)
     for table in tables:
         for row in table:
             epoch = int(row["epoch"])
-            fold_counts[epoch] += 1
+            counts[epoch] += int(row.get(_COUNT, 1))
             for name, value in row.items():
-                if name != "epoch" and value != "":
+                if name not in ("epoch", _COUNT) and not name.endswith(_SD) and value != "":
                     columns[epoch][name].append(float(value))
     rows = []
-    for epoch in sorted(fold_counts):
-        row_of_epoch: dict[str, float] = {"epoch": epoch, "folds": fold_counts[epoch]}
+    for epoch in sorted(counts):
+        row_of_epoch: dict[str, float] = {"epoch": epoch, _COUNT: counts[epoch]}
         for name, values in columns[epoch].items():
             summary = mean_and_sd(values)
             row_of_epoch[name] = summary.mean
             if summary.sd is not None:
-                row_of_epoch[f"{name}_sd"] = summary.sd
+                row_of_epoch[f"{name}{_SD}"] = summary.sd
         rows.append(row_of_epoch)
     return rows

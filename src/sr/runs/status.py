@@ -47,7 +47,7 @@ class Cell:
         gain: dB over the input, if it is done.
         loses_to: baselines that it does not beat, in words.
         seconds: time it took, validation and all.
-        folds: folds done, and folds in all; (0, 0) without cross-validation.
+        trainings: trainings done, and trainings in all, one for each fold of each seed; (0, 0) for a single one.
         model: its choice of model, if its record says so.
     """
 
@@ -57,7 +57,7 @@ class Cell:
     gain: float | None = None
     loses_to: str = ""
     seconds: float = 0.0
-    folds: tuple[int, int] = (0, 0)
+    trainings: tuple[int, int] = (0, 0)
     model: str = ""
 
 
@@ -78,7 +78,7 @@ def find_cells(folder: Path) -> list[Cell]:
         UserError: if there is neither.
     """
     found = {run.path for run in RunFolder.below(folder)}
-    runs = sorted(path for path in found if found.isdisjoint(path.parents))  # folds lie inside their run
+    runs = sorted(path for path in found if found.isdisjoint(path.parents))  # seeds and folds lie inside their cell
     cells = [
         _cell(path, path.relative_to(folder).as_posix() if path != folder else folder.resolve().name) for path in runs
     ]
@@ -96,11 +96,11 @@ def _cell(folder: Path, name: str) -> Cell:
     except UserError as error:
         return Cell(name, Standing.DAMAGED, str(error))
     status, reason = standing_of(folder, result)
-    count = result.fold_count
-    folds = (sum(_is_done(RunFolder(folder).fold(fold).path) for fold in range(count)), count) if count else (0, 0)
+    count = result.training_count
+    trainings = (sum(_is_done(run.path) for run in RunFolder(folder).trainings), count) if count else (0, 0)
     gain, psnr = (result.mean(Part.VAL, name) if status is Standing.DONE else None for name in ("gain", "psnr"))
     lost_to = "" if psnr is None else loses_to(psnr, baseline_psnrs(result.scores[Part.VAL]))
-    return Cell(name, status, reason, gain, lost_to, result.seconds, folds, result.choices.get("model") or "")
+    return Cell(name, status, reason, gain, lost_to, result.seconds, trainings, result.choices.get("model") or "")
 
 
 def _is_done(folder: Path) -> bool:
@@ -125,13 +125,13 @@ def planned_names(folder: Path) -> list[str]:
 
 def render(cells: Sequence[Cell]) -> str:
     """The cells as a text table, how many there are of each status, and the time left if they run one by one."""
-    rows = [("cell", "status", "folds", "gain dB", "minutes", "")]
+    rows = [("cell", "status", "trainings", "gain dB", "minutes", "")]
     for cell in cells:
-        folds = f"{cell.folds[0]}/{cell.folds[1]}" if cell.folds[1] else ""
+        trainings = f"{cell.trainings[0]}/{cell.trainings[1]}" if cell.trainings[1] else ""
         gain = "" if cell.gain is None else f"{cell.gain:+.2f}"
         minutes = f"{cell.seconds / 60:.1f}" if cell.seconds else ""
         note = f"loses to {cell.loses_to}" if cell.loses_to else cell.reason
-        rows.append((cell.name, cell.status, folds, gain, minutes, note))
+        rows.append((cell.name, cell.status, trainings, gain, minutes, note))
     lines = [*aligned(rows), "", counts(cells)]
     if seconds := _seconds_left(cells):
         lines.append(f"about {seconds / 60:.0f} minutes left, one after the other")
@@ -145,7 +145,7 @@ def counts(cells: Sequence[Cell]) -> str:
 
 
 def _seconds_left(cells: Sequence[Cell]) -> float:
-    """For each cell to come the mean time of finished ones of its model, or of all, less the folds that it has done."""
+    """For each cell to come the mean time of finished ones of its model, or of all, less the trainings it has done."""
     by_model: dict[str, list[float]] = defaultdict(list)
     for cell in cells:
         if cell.status is Standing.DONE:
@@ -156,7 +156,7 @@ def _seconds_left(cells: Sequence[Cell]) -> float:
     left = 0.0
     for cell in cells:
         if cell.status not in _OVER:
-            share_done = cell.folds[0] / cell.folds[1] if cell.folds[1] else 0.0
+            share_done = cell.trainings[0] / cell.trainings[1] if cell.trainings[1] else 0.0
             left += statistics.fmean(by_model.get(_model_of(cell), all_seconds)) * (1 - share_done)
     return left
 

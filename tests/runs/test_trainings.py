@@ -1,6 +1,5 @@
 import json
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from sr.errors import DivergedError, UserError
+from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
-from sr.runs import folds
+from sr.runs import trainings
+from sr.runs.fit import Member
 from sr.runs.schema import Monitor, Status, read_result
-from sr.runs.scores import over_folds_by_epoch
+from sr.runs.scores import MeanSd, over_folds_by_epoch
 from sr.terms import Measurement, Part, Speed
 from tests.support.run_folders import RunFolders
 from tests.support.runs import Command, Compose, MakeFolder, result_of
@@ -26,13 +27,13 @@ def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
     assert over_folds_by_epoch([first, second]) == [
         {
             "epoch": 0,
-            "folds": 2,
+            "trainings": 2,
             "val/psnr": 31.5,
             "val/psnr_sd": pytest.approx(4.5**0.5),
             "seconds": 2.0,
             "seconds_sd": pytest.approx(2**0.5),
         },
-        {"epoch": 1, "folds": 1, "val/psnr": 31.0},
+        {"epoch": 1, "trainings": 1, "val/psnr": 31.0},
     ]
 
 
@@ -43,20 +44,21 @@ def speed_of(milliseconds: float) -> Speed:
 
 
 class FakeFit:
-    """Stands in for the training of a fold: writes a result and tables, and remembers its configs."""
+    """Stands in for a training: writes a result and tables, better by 1 dB a seed, and remembers its configs."""
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.fails_at, self.configs, self.changes = fails_at, [], []  # type: ignore[var-annotated]
 
-    def __call__(self, config: DictConfig, changes: dict[str, Any], start: Callable[[], None]) -> float:
-        start()
+    def __call__(self, config: DictConfig, member: Member) -> float:
+        member.on_start()
         self.configs.append(config)
-        self.changes.append(changes)
+        self.changes.append(dict(member.changes))
         fold = int(config.data.fold)
         if fold == self.fails_at:
             raise DivergedError("the loss is not finite at step 7")
         folder = Path(config.run_dir)
-        gains, names = [0.1 + fold, 0.3 + fold], ["ab", "cd"][fold]
+        better = config.seed % 1000 - 23
+        gains, names = [0.1 + fold + better, 0.3 + fold + better], ["ab", "cd"][fold]
         RunFolders(folder.parent)(
             f"espcn_mse_adam{fold}",
             gains,
@@ -69,7 +71,7 @@ class FakeFit:
             ms_per_image=None if fold else 8.0,
             speed=None if fold else speed_of(8.0),
             peak_memory_bytes=1000 - fold,
-            monitor=Monitor("val/psnr", 30.0 + fold),
+            monitor=Monitor("val/psnr", 30.0 + fold + better),
             config=OmegaConf.to_container(config, resolve=True),
         ).rename(folder)
         return 30.0 + fold
@@ -82,9 +84,9 @@ def test_folds_are_merged_into_one_result_and_one_set_of_tables(
     compose_config: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_fit = FakeFit()
-    monkeypatch.setattr(folds, "fit", fake_fit)
+    monkeypatch.setattr(trainings, "fit", fake_fit)
     config = compose_config(TWO_FOLDS)
-    assert folds.run(config) == 30.5
+    assert trainings.run(config) == 30.5
     folder = Path(config.run_dir)
     result = read_result(folder)
     assert result
@@ -97,8 +99,8 @@ def test_folds_are_merged_into_one_result_and_one_set_of_tables(
     assert result.peak_memory_bytes == 1000
     assert result.monitor == Monitor("val/psnr", 30.5)
     assert (result.epochs, result.steps, result.parameters, result.loss) == (2, 100, 24_195, "mse")
-    assert [fold.seconds for fold in result.folds] == [10.0, 11.0]
-    gains = [fold.scores[Part.VAL]["gain"].mean for fold in result.folds]
+    assert [training.seconds for training in result.trainings] == [10.0, 11.0]
+    gains = [training.scores[Part.VAL]["gain"].mean for training in result.trainings]
     assert gains == pytest.approx([0.2, 1.2])
     assert result.scores[Part.VAL]["gain"].mean == pytest.approx(0.7)
     assert result.scores[Part.VAL]["gain"].sd == pytest.approx(0.5**0.5)
@@ -111,27 +113,27 @@ def test_each_fold_has_its_own_seed_and_folder_but_the_same_split(
     compose_config: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_fit = FakeFit()
-    monkeypatch.setattr(folds, "fit", fake_fit)
+    monkeypatch.setattr(trainings, "fit", fake_fit)
     config = compose_config([*TWO_FOLDS, "seed=40"])
-    folds.run(config)
-    assert [config.seed for config in fake_fit.configs] == [40, 41]
-    assert [config.data.seed for config in fake_fit.configs] == [config.data.seed] * 2
+    trainings.run(config)
+    assert [(config.seed, config.data.seed) for config in fake_fit.configs] == [(40, 40), (1040, 1040)]
+    assert [config.data.split_seed for config in fake_fit.configs] == [23, 23]
     assert [Path(config.run_dir).name for config in fake_fit.configs] == ["fold_0", "fold_1"]
-    assert fake_fit.changes[1] == {"data.fold": 1, "data.seed": config.data.seed, "seed": 41}
+    assert fake_fit.changes[1] == {"data.fold": 1, "seed": 1040}
 
 
 def test_a_diverged_fold_is_named_and_earlier_folds_are_kept(
     compose_config: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folds, "fit", FakeFit(fails_at=1))
+    monkeypatch.setattr(trainings, "fit", FakeFit(fails_at=1))
     config = compose_config(TWO_FOLDS)
     with pytest.raises(DivergedError):
-        folds.run(config)
+        trainings.run(config)
     result = read_result(Path(config.run_dir))
     assert result
     assert result.status is Status.DIVERGED
     assert result.reason == "fold 1: the loss is not finite at step 7"
-    assert result.folds == []
+    assert result.trainings == []
     assert read_result(Path(config.run_dir) / "fold_0")
 
 
@@ -139,25 +141,72 @@ def test_a_finished_cross_validation_is_not_repeated(
     compose_config: Compose, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake_fit = FakeFit()
-    monkeypatch.setattr(folds, "fit", fake_fit)
+    monkeypatch.setattr(trainings, "fit", fake_fit)
     config = compose_config(TWO_FOLDS)
-    folds.run(config)
+    trainings.run(config)
     caplog.set_level("INFO")
-    assert folds.run(config) == 30.5
+    assert trainings.run(config) == 30.5
     assert len(fake_fit.configs) == 2
     assert "done before" in caplog.text
 
 
 def test_objectives_are_read_from_the_merged_result(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folds, "fit", FakeFit())
+    monkeypatch.setattr(trainings, "fit", FakeFit())
     config = compose_config([*TWO_FOLDS, "objectives=[val/gain,parameters]"])
-    assert folds.run(config) == [pytest.approx(0.7), 24_195]
+    assert trainings.run(config) == [pytest.approx(0.7), 24_195]
+
+
+def test_seeds_of_folds_are_joined_as_means_of_means(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_fit = FakeFit()
+    monkeypatch.setattr(trainings, "fit", fake_fit)
+    config = compose_config([*TWO_FOLDS, "seeds=2"])
+    assert trainings.run(config) == 31.0
+    assert [config.seed for config in fake_fit.configs] == [23, 1023, 24, 1024]
+    assert [config.callbacks.search.trainings_before for config in fake_fit.configs] == [0, 1, 2, 3]
+    assert fake_fit.changes[3] == {"seeds": None, "seed": 1024, "data.fold": 1}
+    folder = RunFolder(Path(config.run_dir))
+    assert [part.path.relative_to(folder.path).as_posix() for part in folder.trainings] == [
+        *("seed_23/fold_0", "seed_23/fold_1", "seed_24/fold_0", "seed_24/fold_1")
+    ]
+    result, seed = read_result(folder.path), read_result(folder.seed(24).path)
+    assert result
+    assert seed
+    assert seed.scores[Part.VAL]["gain"] == MeanSd(pytest.approx(1.7), pytest.approx(0.5**0.5))
+    assert result.scores[Part.VAL]["gain"] == MeanSd(pytest.approx(1.2), pytest.approx(0.5**0.5))  # 0.7 and 1.7
+    assert [(one.seed, one.fold) for one in result.trainings] == [(23, 0), (23, 1), (24, 0), (24, 1)]
+    assert [one.seed for one in seed.trainings] == [24, 24]
+    assert (result.seconds, result.training_count) == (42.0, 4)
+    rows = [(row["name"], row["seed"], row["fold"]) for row in read_table(folder.images)]
+    assert rows == [(name, seed, fold) for seed in ("23", "24") for name, fold in zip("abcd", "0011", strict=True)]
+    assert list(read_table(folder.images)[0])[:4] == ["name", "group", "seed", "fold"]
+    last = read_table(folder.metrics)[1]
+    assert (last["trainings"], float(last["val/gain"]), float(last["val/gain_sd"])) == (
+        "4",
+        pytest.approx(1.2),
+        pytest.approx(0.5**0.5),
+    )
+
+
+def test_a_diverged_fold_of_a_seed_is_named_in_every_record(
+    compose_config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainings, "fit", FakeFit(fails_at=1))
+    config = compose_config([*TWO_FOLDS, "seeds=2"])
+    with pytest.raises(DivergedError):
+        trainings.run(config)
+    folder = RunFolder(Path(config.run_dir))
+    records = [read_result(run.path) for run in (folder, folder.seed(23))]
+    reason = "fold 1: the loss is not finite at step 7"
+    assert [(record.status, record.reason) for record in records if record] == [
+        (Status.DIVERGED, f"seed 23: {reason}"),
+        (Status.DIVERGED, reason),
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 0, "null"])
 def test_cross_validation_needs_two_folds(compose_config: Compose, count: int | str) -> None:
     with pytest.raises(UserError, match=r"data\.fold"):
-        folds.run(compose_config([f"data.folds={count}", "data.fold=all"]))
+        trainings.run(compose_config([f"data.folds={count}", "data.fold=all"]))
 
 
 @pytest.mark.slow
@@ -189,8 +238,8 @@ def test_all_folds_train_fresh_models_and_merge_their_tables(
 
     weights = [torch.load(path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for path in fold_dirs]
     assert not torch.equal(weights[0]["net.body.0.weight"], weights[1]["net.body.0.weight"])
-    assert [fold_result["config"]["seed"] for fold_result in results] == [23, 24, 25]
-    assert {fold_result["config"]["data"]["seed"] for fold_result in results} == {23}
+    assert [fold_result["config"]["seed"] for fold_result in results] == [23, 1023, 2023]
+    assert {fold_result["config"]["data"]["split_seed"] for fold_result in results} == {23}
 
 
 @pytest.mark.slow
@@ -202,8 +251,8 @@ def test_a_single_fold_reproduces_its_training_among_all_folds(
     root = make_folder(count=15)
     command(*SETTINGS, f"data.root={root}")
     line = result_of(tmp_path / "run" / "fold_1")["command"]
-    assert line.endswith("data.fold=1 data.seed=23 seed=24")
-    command("data=isr", "data.folds=3", "trainer.max_epochs=2", f"data.root={root}", *line.split()[-3:], folder="alone")
+    assert line.endswith("data.fold=1 seed=1023")
+    command("data=isr", "data.folds=3", "trainer.max_epochs=2", f"data.root={root}", *line.split()[-2:], folder="alone")
     scores = [json.dumps(result_of(tmp_path / name)["scores"]) for name in ("alone", "run/fold_1")]
     assert scores[0] == scores[1]
 
