@@ -188,16 +188,43 @@ def test_clean_images_cause_no_warning(
     assert "check-data" not in caplog.text
 
 
-def test_the_seed_changes_only_the_split_and_the_crops(compose_config: Compose, make_folder: MakeFolder) -> None:
+def test_tiles_of_a_photograph_have_its_name_as_their_group(compose_config: Compose) -> None:
+    module = build(compose_config, "data=demo")
+    module.setup()
+    groups = {row["name"]: row["group"] for row in module.image_list()}
+    assert {name: name.rsplit("_", 2)[0] for name in groups} == groups
+    tiles = Counter(groups.values())
+    assert set(tiles) == {path.hr.stem for path in demo_photographs()}
+    assert (tiles["brick"], tiles["coffee"]) == (4, 2)
+    validated = [batch for batch in module.val_dataloader()[0]]
+    assert {batch["group"][0] for batch in validated} == module.split.val
+    assert all(batch["group"][0] == groups[batch["name"][0]] for batch in validated)
+
+
+def test_near_identical_images_and_factors_of_one_image_are_one_group(make_folder: MakeFolder) -> None:
+    root = make_folder(count=8)
+    Image.open(root / "high_res" / "3.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
+        root / "high_res" / "copy.png"
+    )
+    data = ISRDataModule(image_folder, str(root), scales=[2, 3], patch=24, batch_size=4)
+    data.setup()
+    groups = {row["name"]: row["group"] for row in data.image_list()}
+    assert {groups[name] for name in ("3@x2", "3@x3", "copy@x2", "copy@x3")} == {"3"}
+    assert groups["4@x2"] == groups["4@x3"] == "4"
+
+
+def test_the_seed_changes_the_crops_and_the_split_seed_the_split(
+    compose_config: Compose, make_folder: MakeFolder
+) -> None:
     root = make_folder(count=20)
     settings = (f"data.root={root}", "data.patch=32", "data.batch_size=64", "data.repeat=1")
     modules = [build(compose_config, *settings, f"data.seed={seed}") for seed in (1, 2, 1)]
-    for module in modules:
+    resplit = build(compose_config, *settings, "data.seed=1", "data.split_seed=2")
+    for module in (*modules, resplit):
         module.setup()
-    assert modules[0].split != modules[1].split
-    assert modules[0].split == modules[2].split
+    assert modules[0].split == modules[1].split == modules[2].split
+    assert modules[0].split != resplit.split
     assert modules[0].fingerprint == modules[1].fingerprint
-    modules[1].split = modules[0].split
     first, other, same_seed = (next(iter(module.train_dataloader())) for module in modules)
     crops = [dict(zip(batch["name"], batch["hr"], strict=True)) for batch in (first, other, same_seed)]
     assert crops[0].keys() == crops[1].keys()

@@ -142,12 +142,12 @@ def test_two_ranks_share_the_batches_of_one_rank_with_twice_the_batch_size() -> 
 
 
 def test_whole_pairs_come_unchanged_in_batches_of_one(store: PairStore) -> None:
-    dataset = WholePairs(store, [1, 3], 2)
+    dataset = WholePairs(store, [1, 3], 2, groups=["a", "a", "b", "b"])
     assert len(dataset) == 2
     batch = dataset[1]
     assert torch.equal(batch["lr"][0], store[3][0])
     assert torch.equal(batch["hr"][0], store[3][1])
-    assert batch["name"] == ["3"]
+    assert (batch["name"], batch["group"]) == (["3"], ["b"])
 
 
 def test_loader_workers_change_nothing(store: PairStore, tmp_path: Path) -> None:

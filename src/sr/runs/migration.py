@@ -54,8 +54,9 @@ def _of_schema_3(content: dict[str, Any]) -> dict[str, Any]:
     config, folds = content["config"], content.pop("folds", [])
     seed = config.get("seed", 0)
     content["trainings"] = [{"seed": seed, "fold": number, **fold} for number, fold in enumerate(folds)]
-    if "seed" in config["data"]:
-        config["data"].setdefault("split_seed", config["data"]["seed"])
+    data = config.get("data", {})
+    if "seed" in data:
+        data.setdefault("split_seed", data["seed"])
     content["schema"] = SCHEMA
     return content
 
