@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -196,7 +197,7 @@ def test_tiles_of_a_photograph_have_its_name_as_their_group(compose_config: Comp
     tiles = Counter(groups.values())
     assert set(tiles) == {path.hr.stem for path in demo_photographs()}
     assert (tiles["brick"], tiles["coffee"]) == (4, 2)
-    validated = [batch for batch in module.val_dataloader()[0]]
+    validated = list(module.val_dataloader()[0])
     assert {batch["group"][0] for batch in validated} == module.split.val
     assert all(batch["group"][0] == groups[batch["name"][0]] for batch in validated)
 
