@@ -87,7 +87,7 @@ class _Usage:
 def find_entries(folder: Path) -> list[Entry]:
     """The runs, sweeps and searches in a folder and at any depth below, those with the newest files first.
 
-    The cells of a sweep are inside its entry, and folds inside their run.
+    The cells of a sweep are inside its entry, and seeds and folds inside their cell.
 
     Raises:
         UserError: if there are none.
