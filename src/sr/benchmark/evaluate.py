@@ -148,7 +148,8 @@ def evaluate(
         A row for each model on a folder, as soon as the folder is done.
 
     Raises:
-        UserError: for a folder, image or pair that cannot be used, and for models whose inputs were degraded otherwise.
+        UserError: for a folder, image or pair that cannot be used, for models whose inputs were degraded otherwise,
+            and for an unavailable device.
     """
     check_at_least("--scale", scale, 1)
     check_choice("--protocol", protocol, [*Protocol])
@@ -239,6 +240,6 @@ def folder_name(label: str) -> str:
 
 def _save(path: Path, sr: Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image: Image.Image = to_pil(to_uint8(sr[0]))
+    image: Image.Image = to_pil(to_uint8(sr[0]).cpu())
     with whole_file(path) as file:
         image.save(file, format="PNG")
