@@ -94,7 +94,7 @@ def test_a_quiet_measurement_replaces_the_speed_of_a_record(
         ({"precision": "bf16-mixed"}, "trained with precision bf16-mixed, measured with 32-true"),
         ({"device": "cuda:0"}, "trained with device cuda, measured with cpu"),
         ({"machine": {"processor": "another"}}, "trained with processor another, measured with "),
-        ({"status": "interrupted"}, "the run is not done"),
+        ({"status": "interrupted"}, "no finished run is recorded in it"),
         ({"measured": BUSY}, "measured while the machine was not quiet (a reason)"),
     ],
 )

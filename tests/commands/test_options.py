@@ -184,7 +184,7 @@ def test_speed_passes_every_option_on_and_measures_a_baseline_once(
     )
     main(["speed", "a", "folds"])
     captured = capsys.readouterr()
-    assert captured.err == "scale None\nfolds: holds 2 networks, the first is measured\n"
+    assert captured.err == "scale None\nfolds: holds 2 networks, the first is measured\nmeasuring a, folds\n"
     assert captured.out == "r\n"
     main(["speed", "a", "b", "--baseline", "b", "--scale", "2", "--device", "cuda", "--precision", "float32"])
     main(["speed", "a", "--baseline", "c", "--json", "t.json", "--no-record"])

@@ -104,12 +104,10 @@ def compare_speed(
     is_open = [next(model.nets[0].parameters(), None) is not None for model in models]
     if where.type != "cpu" and not all(is_open):
         raise UserError(f"{models[is_open.index(False)].label}: ONNX files run on the CPU: --device cpu")
-    networks = []
-    for model in models:
-        # As Lightning does while a run trains: weights are cast in every pass.
-        context = partial(torch.autocast, where.type, torch.bfloat16, cache_enabled=False)
-        net = model.nets[0].to(where)
-        networks.append(Timed(net, model.scale, context if precision == "bfloat16" else nullcontext))
+    # As Lightning does while a run trains: weights are cast in every pass.
+    autocast = partial(torch.autocast, where.type, torch.bfloat16, cache_enabled=False)
+    context = autocast if precision == "bfloat16" else nullcontext
+    networks = [Timed(model.nets[0].to(where), model.scale, context) for model in models]
     costs = [
         (count_parameters(network.net), multiply_adds(network.net, network.scale)) if has_weights else (None, None)
         for network, has_weights in zip(networks, is_open, strict=True)
@@ -161,7 +159,7 @@ def record_speeds(rows: Sequence[SpeedRow]) -> Iterator[str]:
 def _obstacle(row: SpeedRow, result: RunResult | None) -> str:
     """Why a speed does not belong into a record; empty if it does."""
     if result is None or not result.is_done:
-        return "the run is not done"
+        return "no finished run is recorded in it"
     if not row.speed.quiet:
         return f"measured while the machine was not quiet ({row.speed.reason})"
     trained = {"scale": str(result.scale), "device": result.device.split(":")[0], "precision": result.precision}

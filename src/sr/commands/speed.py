@@ -37,13 +37,15 @@ def run(options: argparse.Namespace) -> None:
     for model in models:
         if len(model.nets) > 1:
             sys.stderr.write(f"{model.label}: holds {len(model.nets)} networks, the first is measured\n")
+    labels = [model.label for model in models]
+    baseline = 0
     if options.baseline is not None:
-        labels = [model.label for model in models]
         baseline_model = find_model(model_path(options.baseline), options.scale)
         if baseline_model.label not in labels:
             models.append(baseline_model)
             labels.append(baseline_model.label)
-    baseline = 0 if options.baseline is None else labels.index(baseline_model.label)
+        baseline = labels.index(baseline_model.label)
+    sys.stderr.write(f"measuring {', '.join(labels)}\n")
     rows = compare_speed(models, baseline, device=options.device, precision=options.precision)
     sys.stdout.write(render(rows, baseline))
     if options.json:
