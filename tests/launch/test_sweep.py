@@ -225,7 +225,7 @@ def test_a_diverged_cell_is_listed_with_step_rate_and_norm_and_the_others_finish
     code, text = command(*settings)
     assert code == 1, text
     assert "1 diverged, 1 done" in text
-    diverged, done = find_cells(folder)
+    done, diverged = find_cells(folder)
     assert (diverged.status, done.status) == ("diverged", "done")
     assert re.search(r"not finite at step \d+ \(learning rate \S+, gradient norm \S+\)", diverged.reason)
 
