@@ -83,7 +83,7 @@ def test_fewer_epochs_and_other_changes_make_it_another_run(
     code, text = command(*settings, *changes)
     assert code == 2
     assert "holds a run of another config" in text
-    assert "only more trainer.max_epochs extend a run" in text
+    assert "only more seeds or more trainer.max_epochs extend a run" in text
     assert RunFolder(tmp_path / "run").result.read_bytes() == before
 
 

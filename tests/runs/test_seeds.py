@@ -29,6 +29,7 @@ def finished_at(cell: RunFolder) -> dict[str, int]:
     return {run.path.name: run.best.stat().st_mtime_ns for run in cell.trainings if run.best.is_file()}
 
 
+@pytest.mark.slow
 def test_each_seed_trains_in_a_folder_of_its_own_and_the_tables_are_joined(
     command: Command, make_folder: MakeFolder, cell: RunFolder, tmp_path: Path
 ) -> None:
@@ -59,6 +60,7 @@ def test_each_seed_trains_in_a_folder_of_its_own_and_the_tables_are_joined(
     assert result_of(tmp_path / "alone")["scores"] == results[1]["scores"]
 
 
+@pytest.mark.slow
 def test_the_split_depends_on_the_split_seed_alone(
     command: Command, make_folder: MakeFolder, cell: RunFolder, tmp_path: Path
 ) -> None:
@@ -73,6 +75,7 @@ def test_the_split_depends_on_the_split_seed_alone(
     }
 
 
+@pytest.mark.slow
 def test_an_interrupted_cell_is_resumed_where_it_stopped(
     command: Command, make_folder: MakeFolder, cell: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +107,7 @@ def test_an_interrupted_cell_is_resumed_where_it_stopped(
     assert find_cells(cell.path)[0].trainings == (3, 3)
 
 
+@pytest.mark.slow
 def test_more_seeds_train_the_missing_ones_alone_and_fewer_leave_those_there_are(
     command: Command, make_folder: MakeFolder, cell: RunFolder
 ) -> None:
@@ -129,6 +133,7 @@ def test_more_seeds_train_the_missing_ones_alone_and_fewer_leave_those_there_are
     assert {row["seed"] for row in read_table(cell.images)} == {"25"}
 
 
+@pytest.mark.slow
 def test_a_cell_and_a_single_run_are_not_taken_for_each_other(
     command: Command, make_folder: MakeFolder, cell: RunFolder
 ) -> None:
@@ -144,6 +149,7 @@ def test_a_cell_and_a_single_run_are_not_taken_for_each_other(
     assert "seeds: [23] there, null here" in text
 
 
+@pytest.mark.slow
 def test_every_seed_has_the_same_images_and_the_same_split(
     command: Command, make_folder: MakeFolder, cell: RunFolder
 ) -> None:
@@ -184,6 +190,7 @@ def test_seeds_that_do_not_exist_are_refused_before_anything_is_written(
     assert not cell.path.exists()
 
 
+@pytest.mark.slow
 def test_seeds_of_folds_lie_inside_each_other_and_are_one_cell(
     command: Command, make_folder: MakeFolder, cell: RunFolder
 ) -> None:
@@ -201,6 +208,7 @@ def test_seeds_of_folds_lie_inside_each_other_and_are_one_cell(
     assert {run.cell for run in cell.trainings} == {cell}
 
 
+@pytest.mark.slow
 def test_folds_that_an_earlier_version_trained_are_taken_as_they_are(
     command: Command, make_folder: MakeFolder, cell: RunFolder
 ) -> None:
@@ -225,6 +233,7 @@ def test_folds_that_an_earlier_version_trained_are_taken_as_they_are(
     assert [(training.seed, training.fold) for training in result.trainings] == [(23, 0), (23, 1)]
 
 
+@pytest.mark.slow
 def test_a_finished_cross_validation_is_that_of_its_images_wherever_they_lie(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:

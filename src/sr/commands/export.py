@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
 
     files = checkpoints_of(model_path(options.model))
     if len(files) > 1:
-        raise UserError(f"{options.model}: has {len(files)} folds: name the checkpoint of one, such as {files[0]}")
+        raise UserError(f"{options.model}: has {len(files)} trainings: name the checkpoint of one, such as {files[0]}")
     difference = export(files[0], options.output, options.scale)
     verified = f", at most {difference:.1g} from torch" if options.output.suffix == ONNX else ""
     sys.stdout.write(f"{options.output}: written{verified}\n")

@@ -115,7 +115,7 @@ def earlier_run(folder: Path, config_dict: Mapping[str, Any]) -> RunResult | Non
         raise UserError(
             f"{folder}: holds a run of another config, {different[0]}{more}: choose another folder "
             "(name=, hydra.run.dir, for a sweep hydra.sweep.dir), or retrain=true; "
-            "only more trainer.max_epochs extend a run"
+            "only more seeds or more trainer.max_epochs extend a run"
         )
     return None  # it failed before it trained
 

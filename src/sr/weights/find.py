@@ -21,7 +21,7 @@ class Model:
     Attributes:
         label: its name in tables.
         scale: factor between input and output.
-        nets: the network, or one per fold; empty for plain resizing.
+        nets: the network, or one for each seed and fold; empty for plain resizing.
         run: the run folder it comes from, if any.
         weights_hash: hash of its checkpoints, for a run folder.
         shrink: at scale 1, how far its input was shrunk in training before it was enlarged again, if that is recorded.
