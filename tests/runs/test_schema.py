@@ -132,6 +132,26 @@ def test_a_result_of_schema_1_is_migrated(tmp_path: Path) -> None:
     assert math.isnan(result.scores[Part.VAL]["psnr"].mean)
 
 
+def test_a_result_of_schema_2_split_by_its_seed_and_its_folds_are_trainings(tmp_path: Path) -> None:
+    scores = {"val": {"psnr": {"mean": None, "sd": None}}}
+    config = {"seed": 5, "data": {"seed": 5, "folds": 2, "fold": "all"}}
+    earlier = {"schema": 2, "status": "done", "config": config, "folds": [{"scores": scores, "seconds": 2.0}] * 2}
+    (tmp_path / "result.json").write_text(json.dumps(earlier))
+    result = read_result(tmp_path)
+    assert result is not None
+    assert (result.config["data"]["split_seed"], result.config["seeds"], result.schema) == (5, None, SCHEMA)
+    assert [(training.seed, training.fold, training.seconds) for training in result.trainings] == [(5, 0, 2), (5, 1, 2)]
+    assert math.isnan(result.trainings[1].scores[Part.VAL]["psnr"].mean)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "fold", "count"), [(None, 0, None), (None, "all", 5), ([7, 8], 0, 2), ([7, 8], "all", 10), ([7], 0, 1)]
+)
+def test_a_result_knows_how_many_trainings_it_has(seeds: list[int] | None, fold: int | str, count: int | None) -> None:
+    result = RunResult(Status.DONE, {"seeds": seeds, "data": {"folds": 5, "fold": fold}})
+    assert (result.seeds, result.training_count) == (seeds or [], count)
+
+
 @pytest.mark.parametrize(
     ("data", "fold", "count"),
     [
