@@ -1,0 +1,116 @@
+"""Verdicts on pairs of configurations: better, worse, equivalent or undecided, for all pairs of a page together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from sr.report.statistics import ALPHA, Components, Estimates, Values, contrasts, holm
+
+
+class Verdict(StrEnum):
+    """What can be said of a configuration beside another one."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
+    UNDECIDED = "undecided"
+
+
+_OPPOSITE = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two configurations compared: the difference of the first from the second.
+
+    Attributes:
+        difference: of the means, in the unit of the scores.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        verdict: on the first.
+        p: that it is zero, adjusted for all claims of the page.
+        p_equivalent: that it is outside the region of practical equivalence, adjusted likewise.
+        wins: probability that a new training of the first scores higher than one of the second.
+    """
+
+    difference: float
+    low: float
+    high: float
+    verdict: Verdict
+    p: float
+    p_equivalent: float
+    wins: float
+
+    @property
+    def reversed(self) -> "Pair":
+        """The second compared with the first."""
+        return Pair(
+            difference=-self.difference,
+            low=-self.high,
+            high=-self.low,
+            verdict=_OPPOSITE.get(self.verdict, self.verdict),
+            p=self.p,
+            p_equivalent=self.p_equivalent,
+            wins=1 - self.wins,
+        )
+
+
+def pairs_of(parts: Components, among: Sequence[int], rope: float) -> dict[tuple[int, int], Pair]:
+    """Compare configurations with each other, each pair in both orders.
+
+    Differences and equivalences are claims of one family, whose p values are adjusted by Holm's method: the probability
+    that any verdict of a page is wrong is at most 5 %.
+
+    Args:
+        parts: the components of all configurations.
+        among: those to compare.
+        rope: differences up to this size are practically equivalent.
+    """
+    order = list(combinations(among, 2))
+    if not order:
+        return {}
+    first, second = (np.array(column) for column in zip(*order, strict=True))
+    weights = np.zeros((len(order), len(parts.means)))
+    weights[np.arange(len(order)), first] = 1.0
+    weights[np.arange(len(order)), second] = -1.0
+    estimates = contrasts(parts, weights)
+    adjusted = holm(np.concatenate([estimates.different(), estimates.equivalent(rope)]))
+    different, equivalent = adjusted[: len(order)], adjusted[len(order) :]
+    low, high = estimates.intervals()
+    wins = _wins(parts, estimates, first, second)
+    pairs: dict[tuple[int, int], Pair] = {}
+    for number, (a, b) in enumerate(order):
+        pair = Pair(
+            *(float(column[number]) for column in (estimates.values, low, high)),
+            _verdict(float(estimates.values[number]), float(different[number]), float(equivalent[number])),
+            *(float(column[number]) for column in (different, equivalent, wins)),
+        )
+        pairs[a, b], pairs[b, a] = pair, pair.reversed
+    return pairs
+
+
+def _verdict(difference: float, p_different: float, p_equivalent: float) -> Verdict:
+    """A difference that is real and within the region of equivalence is called equivalent: it is too small to matter."""
+    if p_equivalent <= ALPHA:
+        return Verdict.EQUIVALENT
+    if p_different <= ALPHA:
+        return Verdict.BETTER if difference > 0 else Verdict.WORSE
+    return Verdict.UNDECIDED
+
+
+def _wins(parts: Components, estimates: Estimates, first: Values, second: Values) -> Values:
+    variance = np.where(np.isnan(parts.training), 0.0, parts.training)
+    spread = np.sqrt(estimates.errors**2 + variance[first] + variance[second])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(spread > 0, estimates.values / spread, np.sign(estimates.values) * np.inf)
+    wins: Values = stats.t.cdf(np.where(np.isnan(ratio), 0.0, ratio), estimates.df)
+    return wins
+
+
+def possible_bests(pairs: dict[tuple[int, int], Pair], among: Sequence[int]) -> list[int]:
+    """The configurations that are not worse than any other; the best one is among them in 95 % of all pages."""
+    return [a for a in among if not any(pairs[a, b].verdict is Verdict.WORSE for b in among if b != a)]
