@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         "terms",
         "weights",
     },
-    "report": {"errors", "io", "runs.schema", "runs.scores", "runs.status", "terms"},
+    "report": {"errors", "io", "runs.identity", "runs.schema", "runs.scores", "runs.status", "terms"},
     "__init__": {"inference", "runs.best", "weights"},
     "demo": {
         "__init__",

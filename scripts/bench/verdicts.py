@@ -55,7 +55,7 @@ SPREADS = {
 
 def simulate(
     random: np.random.Generator, spread: Spread, means: Values, photographs: int, seeds: int, folds: int, missing: float
-) -> tuple[Values, Values]:
+) -> tuple[Values, list[int]]:
     """Scores ``(C, T, P)`` of one page, nan for missing trainings, and the folds ``(P,)``."""
     count = len(means)
     fold = np.arange(photographs) % folds
@@ -71,7 +71,7 @@ def simulate(
     lost = random.random((count, seeds, folds)) < missing
     lost[:, :2] = False  # a configuration with a single training has no verdict
     scores[lost[:, :, fold]] = np.nan
-    return scores, fold
+    return scores, fold.tolist()
 
 
 def measure(spread: Spread, kind: str, pages: int, count: int, **design: Any) -> dict[str, float]:
@@ -83,8 +83,8 @@ def measure(spread: Spread, kind: str, pages: int, count: int, **design: Any) ->
     tally = {"wrong pairs": 0.0, "wrong pages": 0.0, "best missed": 0.0, "found": 0.0, "equivalent": 0.0}
     for _ in range(pages):
         scores, fold = simulate(random, spread, means, **design)
-        parts = components(scores, list(fold), [False] * count)
-        pairs = pairs_of(parts, among, _ROPE)
+        parts = components(scores, fold, [False] * count)
+        pairs = pairs_of(parts, list(itertools.combinations(among, 2)), _ROPE)
         with_first = [pairs[0, other].verdict for other in range(1, count)]
         alone = contrasts(parts, np.eye(count)[[0]] - np.eye(count)[[1]])
         single_p = float(alone.different()[0])
@@ -111,7 +111,9 @@ def main() -> None:
     for name in ("photograph", "training", "noise", "interaction", "training_set", "unstable"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, help="of another set of components, in dB")
     options = parser.parse_args()
-    given = {name: value for name, value in vars(options).items() if name in Spread.__annotations__ and value is not None}
+    given = {
+        name: value for name, value in vars(options).items() if name in Spread.__annotations__ and value is not None
+    }
     spreads = {"given": replace(Spread(), **given)} if given else {name: SPREADS[name] for name in options.spreads}
     rows: list[dict[str, Any]] = []
     for (name, spread), kind, photographs, seeds, folds, missing in itertools.product(

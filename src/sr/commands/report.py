@@ -1,33 +1,55 @@
-"""``sr report``: compare the runs below a folder."""
+"""``sr report``: compare the runs below some folders."""
 
 import argparse
 import sys
 from pathlib import Path
 
-HELP = "compare runs: which is best, by how much, and whether the difference is significant"
-EXAMPLE = "sr report runs/sweep"
+HELP = "compare configurations: which is best, by how much, and what can be believed of it"
+EXAMPLE = "sr report runs/grid"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the folder and ``--figures``."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of a sweep, of several, or of one run")
-    parser.add_argument("--figures", type=Path, metavar="OUT", help="also write the plots to OUT, as SVG files")
+    """Add the folders, what to decide by, and where to write."""
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="folder of a sweep, of several, or of one run"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="folder for the report (default: DIR, or what holds all DIRs)"
+    )
+    parser.add_argument(
+        "--reference", metavar="NAME", help="configuration or baseline to compare with (default: strongest baseline)"
+    )
+    parser.add_argument("--score", default="psnr", choices=("psnr", "ssim"), help="what to decide by (default: psnr)")
+    parser.add_argument(
+        "--rope", type=float, metavar="X", help="differences up to X do not matter (default: 0.05 dB, 0.001 of SSIM)"
+    )
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="also write the plots to DIR, as SVG files")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number of the page to FILE")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the report, print what it compares, and exit with code 1 if a run cannot be read."""
-    from sr.report.page import FILES, write_report
+    """Write the report, print its verdicts, and exit with code 1 if a run cannot be read."""
+    from sr.errors import UserError
+    from sr.report.page import Settings, write_report
 
-    report = write_report(options.folder, options.figures)
-    for comparison in report.comparisons:
-        count = len(comparison.runs)
-        sys.stdout.write(f"{count} run{'s' if count > 1 else ''} on {comparison.title}\n")
-    if len(report.comparisons) > 1:
+    if options.rope is not None and not options.rope >= 0:
+        raise UserError(f"--rope must be 0 or more, got {options.rope}")
+    settings = Settings(options.score, options.rope, options.reference)
+    sections, contents, files = write_report(
+        options.folders, options.output, settings=settings, figure_folder=options.figures, json_file=options.json
+    )
+    for section in sections:
+        count = len(section.comparison.configurations)
+        sys.stdout.write(f"{count} configuration{'s' if count > 1 else ''} on {section.comparison.title}\n")
+        sys.stdout.write(f"  {section.headline}\n")
+    if len(sections) > 1:
         sys.stdout.write("different images or protocols are never mixed: each has a table of its own\n")
-    if report.unfinished:
-        sys.stdout.write(f"not done: {len(report.unfinished)}, named in the report; sr status says more\n")
-    sys.stdout.write("".join(f"{options.folder / name}\n" for name in FILES))
-    for problem in report.problems:
+    if contents.unfinished:
+        sys.stdout.write(f"not done: {len(contents.unfinished)}, named in the report; sr status says more\n")
+    sys.stdout.write("".join(f"{path}\n" for path in files))
+    for repeat in contents.repeats:
+        sys.stderr.write(f"{repeat}\n")
+    for problem in contents.problems:
         sys.stderr.write(f"error: {problem}\n")
-    if report.problems:
+    if contents.problems:
         sys.exit(1)

@@ -17,15 +17,16 @@ from sr.inference.enlarger import Enlarger
 from sr.io.pictures import Picture, read_picture
 from sr.metrics import score
 from sr.report import figures
+from sr.report.analysis import analyse
 from sr.report.board import leaderboard
 from sr.report.comparison import find_comparisons
-from sr.report.formats import data_uri
+from sr.report.formats import data_uri, interval
 from sr.terms import BASELINES, Protocol
 from sr.weights import zoo
 from sr.weights.find import Model
 
 MAX_PIXELS = 4_000_000  # of an uploaded picture
-BOARD_COLUMNS = ("run", "verdict", "PSNR dB", "SSIM", "gain dB", "95 % interval")
+BOARD_COLUMNS = ("configuration", "verdict", "PSNR dB", "SSIM", "gain dB", "95 % interval")
 
 _BASELINE = BASELINES[0].kernel
 
@@ -94,15 +95,18 @@ class Page:
             about = next(entry.about for entry in zoo.entries() if entry.name == name)
             command = html.escape(about["command"])
             return f"<p>This model ships without its learning curves. It was trained by <code>{command}</code></p>"
-        runs = [run for comparison in find_comparisons(Path(name)).comparisons for run in comparison.runs]
-        return _image(figures.curves(figures.cells_of(runs)))
+        return "".join(
+            _image(figures.curves(comparison.configurations))
+            for comparison in find_comparisons([Path(name)]).comparisons
+        )
 
     def board(self, label: str) -> tuple[list[list[str]], str]:
         """Rows of the leaderboards of a folder, and the heat maps of its gains as HTML."""
         if not isinstance(label, str) or label not in self.boards:
             raise UserError("there is no such folder in the list")
         rows, plots = [], []
-        for comparison in find_comparisons(self.boards[label]).comparisons:
+        for comparison in find_comparisons([self.boards[label]]).comparisons:
+            analysis = analyse(comparison)
             rows += [
                 [
                     row.name,
@@ -110,12 +114,12 @@ class Page:
                     f"{row.psnr.mean:.2f}",
                     f"{row.ssim.mean:.4f}",
                     f"{row.gain.mean:+.2f}",
-                    f"{row.interval.low:+.2f} to {row.interval.high:+.2f}",
+                    interval(row.gain.interval),
                 ]
-                for row in leaderboard(comparison)
+                for row in leaderboard(analysis)
             ]
-            if len(comparison.runs) > 1:
-                plots.append(_image(figures.heat_map(figures.cells_of(comparison.runs))))
+            if len(comparison.configurations) > 1:
+                plots.append(_image(figures.heat_map(analysis)))
         return rows, "".join(plots)
 
     def close(self) -> None:

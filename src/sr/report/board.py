@@ -1,109 +1,143 @@
-"""The leaderboard of a comparison: a row per run, and a row per baseline."""
+"""The leaderboard of a comparison: a row per configuration, and a row per baseline."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from sr.report.comparison import Comparison
-from sr.report.run import Run
-from sr.report.statistics import ALPHA, Interval, bootstrap_interval, holm, paired_p_value
-from sr.runs.scores import MeanSd, mean_and_sd
-from sr.terms import BASELINES, Baseline, loses_to
+from sr.report.analysis import Analysis
+from sr.report.run import Configuration
+from sr.report.statistics import Estimates, Interval
+from sr.report.verdicts import Verdict
+from sr.runs.scores import MeanSd
+from sr.terms import loses_to
 
-_INPUT = BASELINES[0]
-_UNPROCESSED = "unprocessed input"  # what the baseline is at scale 1, where nothing is enlarged
+
+class Kind(StrEnum):
+    """What a row says of its configuration; the page colours it accordingly."""
+
+    BASELINE = "baseline"
+    LOSES = "loses"
+    BEST = "best"
+    EQUIVALENT = "equivalent"
+    POSSIBLE = "possible"
+    RUN = "run"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of means with its 95 % interval."""
+
+    mean: float
+    interval: Interval
 
 
 @dataclass(frozen=True)
 class Row:
     """A row of the leaderboard.
 
+    Means are over photographs; deviations are between trainings, None if none was repeated.
+
     Attributes:
-        name: name of the run or of the baseline.
-        run: None for a baseline.
-        rank: by mean PSNR among the runs, from 1; None for a baseline.
-        psnr: mean and standard deviation over folds, dB.
-        ssim: mean and standard deviation over folds.
-        gain: mean and standard deviation over folds of the PSNR minus that of the input, dB.
-        interval: 95 % bootstrap interval over images of the mean gain.
+        name: of the configuration or the baseline.
+        configuration: None for a baseline.
+        rank: by mean score among the configurations, from 1; None for a baseline.
+        psnr: dB.
+        ssim: mean structural similarity.
+        gain: PSNR minus that of the input, dB, with its interval.
+        to_best: difference of the compared score from the best configuration; None for that one.
+        to_reference: the same from the reference; None for that one.
+        verdict: in words.
+        wins: probability that a new training scores higher than one of the best configuration; None where unknown.
         loses_to: baselines that it does not beat, in words; empty for a baseline.
-        p: p value of the paired test against the best run over images, adjusted by Holm's method; None for the best
-            run and for baselines.
+        kind: what it says of the configuration, in a word.
     """
 
     name: str
-    run: Run | None
+    configuration: Configuration | None
     rank: int | None
     psnr: MeanSd
     ssim: MeanSd
-    gain: MeanSd
-    interval: Interval
-    loses_to: str = ""
-    p: float | None = None
-
-    @property
-    def best(self) -> bool:
-        """Whether it has the highest mean PSNR of all runs."""
-        return self.rank == 1
-
-    @property
-    def ties(self) -> bool:
-        """Whether its difference from the best run is not significant."""
-        return self.p is not None and self.p >= ALPHA
-
-    @property
-    def loses(self) -> bool:
-        """Whether it is a run that does not beat all baselines."""
-        return bool(self.loses_to)
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether it is a run that beats its input, but not significantly."""
-        return self.run is not None and not self.loses and self.interval.low <= 0
-
-    @property
-    def verdict(self) -> str:
-        """How it compares with the best run and with its input, in words."""
-        if self.run is None:
-            return "no model"
-        if self.loses:
-            return f"LOSES TO {self.loses_to.upper()}"
-        place = "best" if self.best else "tie with the best" if self.ties else ""
-        doubt = "not significantly better than its input" if self.doubtful else ""
-        return ", ".join(text for text in (place, doubt) if text)
+    gain: Difference
+    to_best: Difference | None
+    to_reference: Difference | None
+    verdict: str
+    wins: float | None
+    loses_to: str
+    kind: Kind
 
 
-def leaderboard(comparison: Comparison) -> list[Row]:
-    """Rank the runs by mean PSNR, with the baselines between them."""
-    runs = sorted(comparison.runs, key=lambda run: (-mean_and_sd(run.by_fold("psnr")).mean, run.name))
-    best = runs[0].column("psnr")
-    p_values = holm([paired_p_value(run.column("psnr"), best) for run in runs[1:]])
-    rows = [_row(run, rank, None if rank == 1 else p_values[rank - 2]) for rank, run in enumerate(runs, 1)]
-    rows += _baselines(comparison)
-    return sorted(rows, key=lambda row: (-row.psnr.mean, row.run is not None, row.rank or 0))
-
-
-def _row(run: Run, rank: int, p: float | None) -> Row:
-    psnr, ssim, gain = (mean_and_sd(run.by_fold(score)) for score in ("psnr", "ssim", "gain"))
-    baselines = {
-        baseline.prefix: mean_and_sd(run.by_fold(f"{baseline.prefix}_psnr")).mean
-        for baseline in _recorded_baselines(run)
-    }
-    interval = bootstrap_interval(run.column("gain"), run.fold_weights)
-    return Row(run.name, run, rank, psnr, ssim, gain, interval, loses_to(psnr.mean, baselines), p)
-
-
-def _recorded_baselines(run: Run) -> list[Baseline]:
-    return [baseline for baseline in BASELINES if f"{baseline.prefix}_psnr" in next(iter(run.images.values()))]
-
-
-def _baselines(comparison: Comparison) -> list[Row]:
-    """Rows of the baselines, from the first run: all runs have the same, up to how images were assigned to folds."""
-    run = comparison.runs[0]
+def leaderboard(analysis: Analysis) -> list[Row]:
+    """The rows, from the highest mean score to the lowest; a baseline is above a configuration with the same score."""
+    count = len(analysis.configurations)
+    psnr, ssim = (analysis.means(score) for score in ("psnr", "ssim"))
+    gains = _differences(analysis.against(count, "psnr"))
+    to_best = _differences(analysis.against(analysis.best, analysis.score))
+    to_reference = _differences(analysis.against(analysis.reference, analysis.score))
+    baselines = {baseline.prefix: psnr[analysis.number(baseline)].mean for baseline in analysis.baselines}
     rows = []
-    for baseline in _recorded_baselines(run):
-        column = f"{baseline.prefix}_psnr"
-        gains = [scores[column] - scores[f"{_INPUT.prefix}_psnr"] for scores in run.images.values()]
-        psnr, ssim = (mean_and_sd(run.by_fold(f"{baseline.prefix}_{score}")) for score in ("psnr", "ssim"))
-        gain = MeanSd(psnr.mean - mean_and_sd(run.by_fold(f"{_INPUT.prefix}_psnr")).mean)
-        name = _UNPROCESSED if comparison.scale == 1 else baseline.label
-        rows.append(Row(name, None, None, psnr, ssim, gain, bootstrap_interval(gains, run.fold_weights)))
-    return rows
+    for number, name in enumerate(analysis.names):
+        is_trained = number < count
+        lost_to = loses_to(psnr[number].mean, baselines) if is_trained else ""
+        kind, verdict = _verdict(analysis, number, lost_to) if is_trained else (Kind.BASELINE, "no model")
+        pair = analysis.pairs.get((number, analysis.best)) if is_trained else None
+        rows.append(
+            Row(
+                name=name,
+                configuration=analysis.configurations[number] if is_trained else None,
+                rank=analysis.order.index(number) + 1 if is_trained else None,
+                psnr=psnr[number],
+                ssim=ssim[number],
+                gain=gains[number],
+                to_best=None if number == analysis.best else to_best[number],
+                to_reference=None if number == analysis.reference else to_reference[number],
+                verdict=verdict,
+                wins=pair.wins if pair and analysis.decides(number, analysis.best) else None,
+                loses_to=lost_to,
+                kind=kind,
+            )
+        )
+    means = [row.psnr.mean if analysis.score == "psnr" else row.ssim.mean for row in rows]
+    order = sorted(range(len(rows)), key=lambda number: (-means[number], number < count, rows[number].rank or 0))
+    return [rows[number] for number in order]
+
+
+def _differences(estimates: Estimates) -> list[Difference]:
+    columns = (estimates.values, *estimates.intervals())
+    return [
+        Difference(float(mean), Interval(float(low), float(high))) for mean, low, high in zip(*columns, strict=True)
+    ]
+
+
+def _verdict(analysis: Analysis, number: int, lost_to: str) -> tuple[Kind, str]:
+    """How a configuration compares with the best one, and whether it beats the baselines."""
+    if lost_to:
+        return Kind.LOSES, f"LOSES TO {lost_to.upper()}"
+    kind, text = _place(analysis, number)
+    with_input = analysis.pairs.get((number, analysis.reference))
+    if with_input and analysis.reference >= len(analysis.configurations) and with_input.verdict is not Verdict.BETTER:
+        text += f", not clearly better than {analysis.names[analysis.reference]}"
+    return kind, text
+
+
+def _place(analysis: Analysis, number: int) -> tuple[Kind, str]:
+    best = analysis.best
+    if len(analysis.configurations) == 1:
+        return Kind.RUN, "only one"
+    if not analysis.possible_bests:
+        return _place_of_checkpoint(analysis, number)
+    if number not in analysis.decidable:
+        return Kind.RUN, "one training: no verdict"
+    if list(analysis.possible_bests) == [number]:
+        return Kind.BEST, "best"
+    if number != best and analysis.pairs[number, best].verdict is Verdict.EQUIVALENT:
+        return Kind.EQUIVALENT, f"equivalent to {analysis.names[best]}"
+    if number in analysis.possible_bests:
+        return Kind.POSSIBLE, "may be the best"
+    better = next(other for other in analysis.order if analysis.is_worse(number, other))
+    return Kind.RUN, f"worse than {analysis.names[better]}"
+
+
+def _place_of_checkpoint(analysis: Analysis, number: int) -> tuple[Kind, str]:
+    if number == analysis.best:
+        return Kind.RUN, "highest; one training, no verdict"
+    differs = analysis.pairs[number, analysis.best].verdict is Verdict.WORSE
+    return Kind.RUN, f"these checkpoints {'differ' if differs else 'do not clearly differ'}; no verdict"

@@ -1,4 +1,4 @@
-"""Crops of the images on which the runs differ most: input, outputs, target and absolute errors side by side."""
+"""Crops of the images on which the configurations differ most: input, outputs, target and absolute errors."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ from PIL import Image
 from sr.io.run_folder import RunFolder
 from sr.io.samples import Crop, Crops, read_samples
 from sr.report.board import Row
-from sr.report.run import Run
+from sr.report.run import Configuration, Run
 
 ERROR_GAIN = 4  # amplification of the error images
 
@@ -31,7 +31,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Strip:
-    """The tiles of one image, and the difference in PSNR between its best and its worst run, in dB."""
+    """The tiles of one image, and the difference in PSNR between its best and its worst configuration, in dB."""
 
     name: str
     spread: float
@@ -39,34 +39,37 @@ class Strip:
 
 
 def strips(rows: Sequence[Row], problems: list[str]) -> list[Strip]:
-    """Show the images with the largest spread of PSNR over the runs, if the runs kept crops of them.
+    """Show the images with the largest spread of PSNR over the configurations, if their runs kept crops of them.
 
-    Each strip shows the best run, the best run of every other model, and the worst run.
+    Each strip shows the best configuration, the best one of every other model, and the worst one, by its first run.
 
     Args:
         rows: the leaderboard.
         problems: gets a line for each file that cannot be read.
     """
-    runs = [row.run for row in rows if row.run is not None]
-    chosen = _choose(runs)
-    crops = [_read(run, problems) for run in chosen]
-    names = [name for name in runs[0].images if all(name in of_run for of_run in crops)]
-    spreads = {name: _spread(name, runs) for name in names}
+    configurations = [row.configuration for row in rows if row.configuration is not None]
+    chosen = _choose(configurations)
+    crops = [_read(configuration.runs[0], problems) for configuration in chosen]
+    shown = [
+        set(of_run) & set(configuration.runs[0].images) for configuration, of_run in zip(chosen, crops, strict=True)
+    ]
+    names = [name for name in configurations[0].images if all(name in of_run for of_run in shown)]
+    spreads = {name: _spread(name, configurations) for name in names}
     widest = sorted(names, key=lambda name: (-spreads[name], name))[:_MAX_IMAGES]
     return [_strip(name, spreads[name], chosen, [of_run[name] for of_run in crops]) for name in widest]
 
 
-def _choose(runs: Sequence[Run]) -> list[Run]:
-    """The best run of each model, and the worst run; ``runs`` are sorted from the best to the worst."""
-    best_of_model: dict[str, Run] = {}
-    for run in runs:
-        best_of_model.setdefault(run.levels[0], run)
+def _choose(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """The best configuration of each model, and the worst one; they are sorted from the best to the worst."""
+    best_of_model: dict[str, Configuration] = {}
+    for configuration in configurations:
+        best_of_model.setdefault(configuration.levels[0], configuration)
     chosen = list(best_of_model.values())[: _MAX_RUNS - 1]
-    return chosen if runs[-1] in chosen else [*chosen, runs[-1]]
+    return chosen if configurations[-1] in chosen else [*chosen, configurations[-1]]
 
 
-def _spread(name: str, runs: Sequence[Run]) -> float:
-    values = [run.images[name]["psnr"] for run in runs]
+def _spread(name: str, configurations: Sequence[Configuration]) -> float:
+    values = [configuration.mean_of_image(name, "psnr") for configuration in configurations]
     return max(values) - min(values)
 
 
@@ -82,12 +85,15 @@ def _read(run: Run, problems: list[str]) -> dict[str, Crops]:
     return crops
 
 
-def _strip(name: str, spread: float, runs: Sequence[Run], crops: Sequence[Crops]) -> Strip:
+def _strip(name: str, spread: float, chosen: Sequence[Configuration], crops: Sequence[Crops]) -> Strip:
     source, _, target = crops[0]
-    tiles = [Tile("input", _uri(source), runs[0].images[name]["input_psnr"], _error(source, target))]
-    for run, of_run in zip(runs, crops, strict=True):  # each with its own target: the side of crops is an option
+    input_psnr = chosen[0].mean_of_image(name, "input_psnr")
+    tiles = [Tile("input", _uri(source), input_psnr, _error(source, target))]
+    # Each with its own target: the side of crops is an option.
+    for configuration, of_run in zip(chosen, crops, strict=True):
         error = _error(of_run.output, of_run.target)
-        tiles.append(Tile(run.name, _uri(of_run.output), run.images[name]["psnr"], error))
+        psnr = configuration.runs[0].images[name]["psnr"]  # of the run whose output is shown
+        tiles.append(Tile(configuration.name, _uri(of_run.output), psnr, error))
     return Strip(name, spread, [*tiles, Tile("target", _uri(target))])
 
 

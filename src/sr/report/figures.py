@@ -2,8 +2,9 @@
 
 import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,18 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from sr.report.analysis import Analysis
 from sr.report.board import Row
-from sr.report.run import Run
-from sr.report.statistics import Values, main_effects, pareto_front
-
-FACTORS = ("model", "loss", "optimizer")
-
-Cells: TypeAlias = Mapping[tuple[str, ...], Sequence[Run]]  # runs by their levels of the factors
+from sr.report.effects import FACTORS, FactorLevel
+from sr.report.run import Configuration
+from sr.report.statistics import pareto_front
+from sr.runs.schema import RunResult
+from sr.runs.scores import over_folds_by_epoch
 
 # The palette of Okabe & Ito, whose colours colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 _GAIN = "gain over the input (dB)"
-_STYLE: Any = {  # Any: matplotlib types its parameters by name
+STYLE: Any = {  # Any: matplotlib types its parameters by name
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "sr",  # the same numbers give the same file
     "font.family": "sans-serif",
@@ -34,29 +35,16 @@ _STYLE: Any = {  # Any: matplotlib types its parameters by name
 }
 
 
-def cells_of(runs: Sequence[Run]) -> dict[tuple[str, ...], list[Run]]:
-    """Group runs by their model, loss and optimizer, in order of appearance."""
-    cells: dict[tuple[str, ...], list[Run]] = {}
-    for run in runs:
-        cells.setdefault(run.levels, []).append(run)
-    return cells
-
-
-def gains(cells: Cells) -> dict[tuple[str, ...], Values]:
-    """Gain of each image in each cell, averaged over the runs of the cell."""
-    return {key: np.mean([run.column("gain") for run in runs], axis=0) for key, runs in cells.items()}
-
-
-def heat_map(cells: Cells) -> str:
-    """Mean gain of each combination: one panel per model, losses as rows, optimizers as columns."""
-    means = {key: float(values.mean()) for key, values in gains(cells).items()}
-    models, losses, optimizers = _levels(cells)
-    reach = max(0.05, *(abs(value) for value in means.values()))
-    with mpl.rc_context(_STYLE | {"axes.grid": False}):
+def heat_map(analysis: Analysis) -> str:
+    """Mean gain of each configuration: one panel per model, losses as rows, optimizers as columns."""
+    gains = _gains(analysis)
+    models, losses, optimizers = _levels(analysis.configurations)
+    reach = max(0.05, *(abs(value) for value in gains.values()))
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
         figure = Figure((2.2 + 0.8 * len(models) * len(optimizers), 1.1 + 0.55 * len(losses)), layout="constrained")
         panels = figure.subplots(1, len(models), squeeze=False)[0]
         for panel, model in zip(panels, models, strict=True):
-            grid = [[means.get((model, loss, optimizer), math.nan) for optimizer in optimizers] for loss in losses]
+            grid = [[gains.get((model, loss, optimizer), math.nan) for optimizer in optimizers] for loss in losses]
             image = panel.imshow(grid, cmap="RdBu", vmin=-reach, vmax=reach, aspect="auto")
             panel.set_title(model)
             panel.set_xticks(range(len(optimizers)), optimizers)
@@ -68,47 +56,40 @@ def heat_map(cells: Cells) -> str:
                     colour = "white" if abs(value) > 0.6 * reach else "black"
                     panel.text(column, row, text, ha="center", va="center", color=colour)
         figure.colorbar(image, ax=panels, label=_GAIN, shrink=0.9)
-        return _svg(figure)
+        return as_svg(figure)
 
 
-def effects(cells: Cells) -> str | None:
-    """Main effects of model, loss and optimizer with 95 % intervals; None if no factor has several levels."""
-    values = gains(cells)
-    lines = [
-        (factor, level, effect)
-        for position, factor in enumerate(FACTORS)
-        for level, effect in main_effects(values, position).items()
-    ]
-    if not lines:
-        return None
-    lines.reverse()  # the first line goes to the top
-    with mpl.rc_context(_STYLE):
+def main_effects(effects: Sequence[FactorLevel], unit: str) -> str:
+    """Main effects of model, loss and optimizer with 95 % intervals."""
+    lines = list(reversed(effects))  # the first one goes to the top
+    with mpl.rc_context(STYLE):
         figure = Figure((6.4, 0.6 + 0.28 * len(lines)), layout="constrained")
         axes = figure.subplots()
-        for height, (factor, _, effect) in enumerate(lines):
-            colour = _COLOURS[FACTORS.index(factor)]
+        for height, effect in enumerate(lines):
+            colour = _COLOURS[FACTORS.index(effect.factor)]
             axes.plot(effect.interval, [height, height], color=colour, linewidth=2)
             axes.plot(effect.mean, height, "o", color=colour)
-        axes.set_yticks(range(len(lines)), [f"{factor}: {level}" for factor, level, _ in lines])
+        axes.set_yticks(range(len(lines)), [f"{effect.factor}: {effect.level}" for effect in lines])
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_xlabel("difference from the mean of all choices (dB)")
-        return _svg(figure)
+        axes.set_xlabel(f"difference from the mean of all choices ({unit})")
+        return as_svg(figure)
 
 
-def curves(cells: Cells) -> str:
-    """Validation gain over epochs: one panel per model and loss, one line per run, coloured by optimizer.
+def curves(configurations: Sequence[Configuration]) -> str:
+    """Validation gain over epochs: one panel per model and loss, one line per configuration, coloured by optimizer.
 
-    The band around a line is one standard deviation over folds.
+    The band around a line is one standard deviation over its trainings, or over the folds of a single one.
     """
-    models, losses, optimizers = _levels(cells)
-    with mpl.rc_context(_STYLE):
+    models, losses, optimizers = _levels(configurations)
+    with mpl.rc_context(STYLE):
         figure = Figure((1 + 2.5 * len(models), 0.7 + 1.7 * len(losses)), layout="constrained")
         panels = figure.subplots(len(losses), len(models), squeeze=False, sharex=True, sharey=True)
         lines: list[list[float]] = []
-        for (model, loss, optimizer), runs in cells.items():
+        for configuration in configurations:
+            model, loss, optimizer = configuration.cell
             axes = panels[losses.index(loss)][models.index(model)]
             colour = _COLOURS[optimizers.index(optimizer) % len(_COLOURS)]
-            lines += [_curve(axes, run, colour, optimizer) for run in runs]
+            lines.append(_curve(axes, configuration, colour, optimizer))
         # Early epochs may lie far below the input; the comparison is about where the curves end.
         low = min([0.0, *(line[-1] for line in lines if line)])
         high = max([0.0, *(max(line) for line in lines if line)])
@@ -122,14 +103,14 @@ def curves(cells: Cells) -> str:
         figure.legend(list(legend.values()), list(legend), loc="outside upper center", ncols=len(legend), frameon=False)
         figure.supxlabel("epoch", fontsize=9)
         figure.supylabel(_GAIN, fontsize=9)
-        return _svg(figure)
+        return as_svg(figure)
 
 
-def _curve(axes: Axes, run: Run, colour: str, label: str) -> list[float]:
-    """Draw the curve of a run; returns its gains."""
-    points = [
-        (row["epoch"] + 1, row["val/gain"], row.get("val/gain_sd", 0.0)) for row in run.curve if "val/gain" in row
-    ]
+def _curve(axes: Axes, configuration: Configuration, colour: str, label: str) -> list[float]:
+    """Draw the curve of a configuration; returns its gains."""
+    curves = [run.curve for run in configuration.runs]
+    curve = curves[0] if len(curves) == 1 else over_folds_by_epoch(curves)
+    points = [(row["epoch"] + 1, row["val/gain"], row.get("val/gain_sd", 0.0)) for row in curve if "val/gain" in row]
     if not points:
         return []
     epochs, means, spreads = (np.array(column) for column in zip(*points, strict=True))
@@ -139,16 +120,19 @@ def _curve(axes: Axes, run: Run, colour: str, label: str) -> list[float]:
 
 
 def cost(rows: Sequence[Row]) -> str:
-    """Gain against milliseconds per image and against training time; a line joins the runs on the Pareto front."""
-    runs = [(row, row.run) for row in rows if row.run is not None]
-    seconds = [(run.result.train_seconds, row.gain.mean, run) for row, run in runs]
-    milliseconds = [(run.result.ms_per_image, row.gain.mean, run) for row, run in runs]
-    with mpl.rc_context(_STYLE):
+    """Gain against milliseconds per image and against training time; a line joins those on the Pareto front.
+
+    Times that were measured on a busy machine are drawn hollow and kept out of the front.
+    """
+    points = [(row.configuration.result, row) for row in rows if row.configuration is not None]
+    speeds = [_Point(row, result.ms_per_image, is_quiet(result)) for result, row in points]
+    trainings = [_Point(row, result.train_seconds) for result, row in points]
+    with mpl.rc_context(STYLE):
         figure = Figure((9.5, 3.4), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        _cost_panel(left, milliseconds, "milliseconds per 256x256 image")
-        _cost_panel(right, seconds, "training seconds")
-        means = [row.gain.mean for row, _ in runs]
+        _cost_panel(left, speeds, "milliseconds per 256x256 image")
+        _cost_panel(right, trainings, "training seconds")
+        means = [row.gain.mean for _, row in points]
         reach = max(0.2, *means)
         left.set_ylim(max(min(0.0, *means), -reach) - 0.1 * reach, 1.1 * reach)
         left.set_ylabel(_GAIN)
@@ -158,27 +142,50 @@ def cost(rows: Sequence[Row]) -> str:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(list(labels.values()), list(labels), loc="outside upper center", ncols=7, frameon=False)
-        return _svg(figure)
+        return as_svg(figure)
 
 
-def _cost_panel(axes: Axes, points: Sequence[tuple[float | None, float, Run]], label: str) -> None:
-    """Draw the gains of runs against one cost; runs whose cost is unknown are left out."""
-    known = [(value, gain, run) for value, gain, run in points if value]
-    costs = [value for value, *_ in known]
-    models = list(dict.fromkeys(run.levels[0] for *_, run in points))
+def is_quiet(result: RunResult) -> bool:
+    """Whether the speed of a network was measured while the machine did nothing else; records of old do not tell."""
+    return result.speed is not None and result.speed.quiet
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A row, one of its costs, and whether that cost is reliable."""
+
+    row: Row
+    cost: float | None
+    is_reliable: bool = True
+
+    @property
+    def model(self) -> str:
+        assert self.row.configuration is not None
+        return self.row.configuration.cell[0]
+
+
+def _cost_panel(axes: Axes, points: Sequence[_Point], label: str) -> None:
+    """Draw gains against one cost; configurations whose cost is unknown are left out."""
+    known = [(point.cost, point.row.gain.mean, point) for point in points if point.cost]
+    models = list(dict.fromkeys(point.model for point in points))
     for number, model in enumerate(models):
         colour = _COLOURS[number % len(_COLOURS)]
-        of_model = [(value, gain) for value, gain, run in known if run.levels[0] == model]
-        if of_model:
-            values, gains_of_model = zip(*of_model, strict=True)
-            axes.scatter(values, gains_of_model, s=22, color=colour, label=model)
-    on_front = pareto_front(costs, [gain for _, gain, _ in known])
-    front = sorted((value, gain, run.name) for (value, gain, run), best in zip(known, on_front, strict=True) if best)
-    axes.plot([value for value, *_ in front], [gain for _, gain, _ in front], color="black", linewidth=0.8)
+        for reliable in (True, False):
+            chosen = [(c, gain) for c, gain, point in known if point.model == model and point.is_reliable is reliable]
+            if chosen:
+                face = colour if reliable else "none"
+                shown = model if reliable else f"{model} (busy machine)"
+                costs, gains = zip(*chosen, strict=True)
+                axes.scatter(costs, gains, s=22, facecolors=face, edgecolors=colour, label=shown)
+    reliable_points = [entry for entry in known if entry[2].is_reliable]
+    on_front = pareto_front([c for c, *_ in reliable_points], [gain for _, gain, _ in reliable_points])
+    chosen_front = [entry for entry, best in zip(reliable_points, on_front, strict=True) if best]
+    front = sorted((c, gain, point.row.name) for c, gain, point in chosen_front)
+    axes.plot([c for c, *_ in front], [gain for _, gain, _ in front], color="black", linewidth=0.8)
     for value, gain, name in front:
-        folder = name.rpartition("/")[2]
-        axes.annotate(folder, (value, gain), fontsize=7, xytext=(4, 4), textcoords="offset points")
-    if costs and max(costs) > 10 * min(costs):
+        axes.annotate(name, (value, gain), fontsize=7, xytext=(4, 4), textcoords="offset points")
+    values = [c for c, *_ in known]
+    if values and max(values) > 10 * min(values):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
@@ -187,12 +194,23 @@ def _cost_panel(axes: Axes, points: Sequence[tuple[float | None, float, Run]], l
     axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
 
 
-def _levels(cells: Cells) -> list[list[str]]:
+def _gains(analysis: Analysis) -> dict[tuple[str, ...], float]:
+    """Mean gain of each configuration by its place."""
+    means = analysis.parts["psnr"].means
+    of_input = means[len(analysis.configurations)]
+    return {
+        configuration.cell: float(mean - of_input)
+        for configuration, mean in zip(analysis.configurations, means, strict=False)
+    }
+
+
+def _levels(configurations: Sequence[Configuration]) -> list[list[str]]:
     """The levels of each factor, in order of appearance."""
-    return [list(dict.fromkeys(key[position] for key in cells)) for position in range(len(FACTORS))]
+    return [list(dict.fromkeys(entry.cell[position] for entry in configurations)) for position in range(len(FACTORS))]
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
+    """The text of a figure's SVG file; equal figures give equal text."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()

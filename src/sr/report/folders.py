@@ -36,15 +36,22 @@ class FolderContents:
     problems: list[str] = field(default_factory=list)
 
 
-def read_runs(folder: Path) -> FolderContents:
+def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
     """Read every run below a folder, or the run that the folder itself holds.
+
+    Args:
+        folder: of a run, of a sweep, or of several.
+        contents: gets what is found.
+        prefix: of the names of its runs.
 
     Raises:
         UserError: if there is no finished run.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: name the folder of a run or of a sweep (hydra.sweep.dir)")
-    contents = FolderContents()
+    runs: list[Run] = []
+    problems: list[str] = []
+    unfinished: list[Cell] = []
     try:
         cells = find_cells(folder)
     except UserError:  # no run at all
@@ -52,29 +59,42 @@ def read_runs(folder: Path) -> FolderContents:
     for cell in cells:
         path = folder if RunFolder(folder).result.is_file() else folder / cell.name
         if cell.status is Standing.DAMAGED:
-            contents.problems.append(cell.reason)
-        elif cell.status is not Standing.DONE:
-            contents.unfinished.append(cell)
-        else:
+            problems.append(cell.reason)
+            continue
+        if cell.status is not Standing.DONE:
+            unfinished.append(cell)
+        for name, part in _trainings(prefix + cell.name, path):
             try:
-                contents.runs.append(_read_run(cell.name, path, contents.problems))
+                run = _read_run(name, part, problems)
+                if run:
+                    runs.append(run)
             except _DAMAGES as error:
                 reason = f"its tables are damaged ({_one_line(error)}): train it again with retrain=true"
-                contents.problems.append(f"{path}: left out, {reason}")
-    if not contents.runs:
-        details = "".join(f"; {line}" for line in contents.problems)
-        details = details or f", {len(contents.unfinished)} unfinished: see sr status"
+                problems.append(f"{part}: left out, {reason}")
+    if not runs:
+        details = "".join(f"; {line}" for line in problems) or f", {len(unfinished)} unfinished: see sr status"
         raise UserError(f"{folder}: no finished run in it{details}")
-    return contents
+    contents.runs += runs
+    contents.problems += problems
+    contents.unfinished += unfinished
 
 
-def _read_run(name: str, path: Path, problems: list[str]) -> Run:
+def _trainings(name: str, path: Path) -> list[tuple[str, Path]]:
+    """Names and folders of the runs of a cell: one for each seed, or the cell itself."""
+    seeds = RunFolder(path).seeds
+    return [(f"{name}/{seed.path.name}", seed.path) for seed in seeds] or [(name, path)]
+
+
+def _read_run(name: str, path: Path, problems: list[str]) -> Run | None:
+    """Read a run; None if it is not done."""
     folder, result = RunFolder(path), read_result(path)
-    assert result is not None  # the run is done
+    if result is None or not result.is_done:
+        return None
     if result.data is None:
         raise ValueError(f"{folder.result.name} does not describe the images")
     images: dict[str, dict[str, float]] = {}
     folds: dict[str, int] = {}
+    groups: dict[str, str] = {}
     for row in sorted(read_table(folder.images), key=lambda row: row["name"]):
         scores = {column: float(value) for column, value in row.items() if column not in _NOT_SCORES}
         missing = [score for score in _REQUIRED_SCORES if score not in scores]
@@ -82,11 +102,12 @@ def _read_run(name: str, path: Path, problems: list[str]) -> Run:
             raise ValueError(f"{folder.images.name} has no column {missing[0]}")
         images[row["name"]] = scores
         folds[row["name"]] = int(row.get("fold") or result.fold or 0)
+        groups[row["name"]] = row.get("group") or row["name"]
     expected = _images_validated(result)
     if not images or expected not in (None, len(images)):
         raise ValueError(f"{folder.images.name} has {len(images)} images, the run validated {expected}")
     curve = [{column: float(text) for column, text in row.items() if text} for row in read_table(folder.metrics)]
-    return Run(name, (path,), result, images, folds, curve, _read_evaluations(folder, problems))
+    return Run(name, (path,), result, images, folds, groups, curve, _read_evaluations(folder, problems))
 
 
 def _images_validated(result: RunResult) -> int | None:

@@ -3,10 +3,28 @@
 import base64
 import math
 from pathlib import Path
+from typing import Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sr.report.budgets import Budget
+from sr.report.statistics import Interval
 from sr.runs.scores import MeanSd
+
+UNITS = {"psnr": "dB", "ssim": "of SSIM"}
+DIGITS = {"psnr": 2, "ssim": 4}
+
+
+class Estimate(Protocol):
+    """A mean difference and its interval."""
+
+    @property
+    def mean(self) -> float:
+        """The difference."""
+
+    @property
+    def interval(self) -> Interval:
+        """Its 95 % interval."""
 
 
 def templates() -> Environment:
@@ -25,6 +43,10 @@ def templates() -> Environment:
         "commit": commit,
         "cell": lambda text: str(text).replace("|", "\\|"),
         "data_uri": data_uri,
+        "difference": difference,
+        "interval": interval,
+        "milliseconds": milliseconds,
+        "amount": amount,
     }
     return environment
 
@@ -42,6 +64,38 @@ def mean_sd(summary: MeanSd, digits: int = 2, signed: bool = False) -> str:
     """
     text = f"{summary.mean:+.{digits}f}" if signed else f"{summary.mean:.{digits}f}"
     return text if summary.sd is None else f"{text} ± {summary.sd:.{digits}f}"
+
+
+def difference(estimate: Estimate, score: str = "psnr") -> str:
+    """A difference and its interval.
+
+    >>> from sr.report.board import Difference
+    >>> difference(Difference(0.25, Interval(0.125, 0.38)))
+    '+0.25 (+0.12 to +0.38)'
+    """
+    return f"{estimate.mean:+.{DIGITS[score]}f} ({interval(estimate.interval, score)})"
+
+
+def interval(ends: Interval, score: str = "psnr") -> str:
+    """The ends of an interval, with signs."""
+    return f"{ends.low:+.{DIGITS[score]}f} to {ends.high:+.{DIGITS[score]}f}"
+
+
+def amount(value: float, score: str) -> str:
+    """A size with its unit.
+
+    >>> amount(0.1234, "psnr"), amount(0.1234, "ssim")
+    ('0.12 dB', '0.1234 of SSIM')
+    """
+    return f"{value:.{DIGITS[score]}f} {UNITS[score]}"
+
+
+def milliseconds(budget: Budget) -> str:
+    """The time of an image with its interval; a star where the machine was busy, or nobody looked whether it was."""
+    if budget.ms_per_image is None:
+        return ""
+    ends = f" ({si(budget.ms_low)} to {si(budget.ms_high)})" if budget.ms_low is not None else ""
+    return f"{si(budget.ms_per_image)}{ends}{'' if budget.is_quiet else ' *'}"
 
 
 def commit(name: str | None) -> str:

@@ -2,37 +2,51 @@
 
 from collections.abc import Iterator, Sequence
 
+from sr.report.analysis import Analysis
 from sr.report.board import Row
 from sr.report.comparison import Comparison
+from sr.report.conclusions import limits
 from sr.report.run import Run
-from sr.report.statistics import LEAST_PAIRS
 from sr.terms import ITS_INPUT
 
 _GROUPS_LISTED = 5
 
 
-def notes(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
-    """List what limits the comparison, one or two sentences per note.
-
-    Args:
-        comparison: the runs.
-        rows: its leaderboard.
-    """
-    return [*_on_scores(comparison, rows), *_on_extensions(comparison.runs), *_on_conditions(comparison.runs)]
+def notes(comparison: Comparison, analysis: Analysis, rows: Sequence[Row]) -> list[str]:
+    """List what limits the comparison, one or two sentences per note."""
+    runs = comparison.runs
+    return [
+        *limits(analysis),
+        *_on_scores(comparison, rows),
+        *_on_budgets(analysis, rows),
+        *_on_extensions(runs),
+        *_on_conditions(runs),
+    ]
 
 
 def _on_scores(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
-    runs = comparison.runs
+    count = len(comparison.configurations)
     if comparison.scale == 1:
         yield "At scale 1 nothing is enlarged: nearest, bicubic and Lanczos all return the input unchanged."
     if losers := sum(row.loses_to == ITS_INPUT for row in rows):
-        yield f"{losers} of {len(runs)} runs do not beat their input: using no model at all would be better."
-    if others := sum(row.loses for row in rows) - losers:
-        yield f"{others} of {len(runs)} runs beat their input, but not every other interpolation: see their verdicts."
-    if len(runs[0].images) < LEAST_PAIRS:
-        yield f"With fewer than {LEAST_PAIRS} images the paired test cannot reach significance: ties mean nothing here."
-    if all(row.psnr.sd is None for row in rows):
-        yield "Only one fold was validated, so there is no standard deviation over folds (data.fold=all gives one)."
+        yield f"{losers} of {count} configurations do not beat their input: using no model at all would be better."
+    if others := sum(bool(row.loses_to) for row in rows) - losers:
+        yield f"{others} of {count} configurations beat their input, but not every other interpolation."
+
+
+def _on_budgets(analysis: Analysis, rows: Sequence[Row]) -> Iterator[str]:
+    """Say where the configuration with the highest mean was given more than others."""
+    trained = {row.name: row.configuration for row in rows if row.configuration}
+    best = trained[analysis.names[analysis.best]].result
+    for name, unit in (("images_seen", "training examples"), ("steps", "optimizer steps")):
+        most = (
+            max(getattr(other.result, name) for other in trained.values() if other.result is not best)
+            if len(trained) > 1
+            else 0
+        )
+        if 0 < most < getattr(best, name):
+            yield f"{analysis.names[analysis.best]} had a larger budget than any other: {unit}."
+            return
 
 
 def _on_extensions(runs: Sequence[Run]) -> Iterator[str]:
@@ -57,6 +71,8 @@ def _on_conditions(runs: Sequence[Run]) -> Iterator[str]:
         yield (
             "The VGG loss used random features instead of ImageNet features, which makes it weaker (arXiv:1801.03924)."
         )
+    if any(run.result.initial for run in runs) and not all(run.result.initial for run in runs):
+        yield "Some started from trained weights: the budgets count the steps behind those."
     if groups := runs[0].data.near_identical:
         listed = "; ".join(", ".join(group) for group in groups[:_GROUPS_LISTED])
         rest = len(groups) - _GROUPS_LISTED

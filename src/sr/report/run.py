@@ -1,6 +1,6 @@
-"""A finished run as the report sees it: its record, the scores of its images, its learning curve."""
+"""A finished run as the report sees it, and the configuration that it is a training of."""
 
-from collections import Counter, defaultdict
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
+    """A finished run: one seed, on one fold or on all folds.
 
     Attributes:
         name: path of its folder relative to the folder of the report.
@@ -42,6 +42,7 @@ class Run:
         result: its record.
         images: scores of each validation image, sorted by image name.
         folds: number of the fold that validated each image.
+        groups: the photograph that each image belongs to.
         curve: rows of ``metrics.csv``, one per epoch.
         evaluations: scores on other data sets.
     """
@@ -51,13 +52,14 @@ class Run:
     result: RunResult
     images: Mapping[str, Mapping[str, float]]
     folds: Mapping[str, int]
+    groups: Mapping[str, str]
     curve: Sequence[Mapping[str, float]]
     evaluations: Sequence[Evaluation] = ()
 
     @property
-    def sweep(self) -> str:
-        """Path of the folder that holds the run, relative to the folder of the report; empty if it is that folder."""
-        return self.name.rpartition("/")[0]
+    def seed(self) -> int:
+        """The seed that it was trained with."""
+        return int(self.result.config.get("seed", 0))
 
     @property
     def data(self) -> DataSummary:
@@ -66,24 +68,44 @@ class Run:
         return self.result.data
 
     @property
-    def levels(self) -> tuple[str, str, str]:
-        """Names of its model, loss and optimizer, as shown in tables."""
+    def choices(self) -> tuple[str, str, str]:
+        """Names of its model, loss and optimizer."""
         choices = self.result.choices
         return str(choices.get("model")), self.result.loss, str(choices.get("optimizer"))
 
-    def column(self, score: str) -> list[float]:
-        """Values of a score, one per image, sorted by image name."""
-        return [scores[score] for scores in self.images.values()]
+
+@dataclass(frozen=True)
+class Configuration:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        name: what it differs from the others in; no two configurations of a comparison have the same name.
+        levels: names of its model, loss and optimizer, each with the options in which it differs from others.
+        variant: other options in which it differs from the other configurations, in words.
+        runs: one for each seed, sorted by it.
+    """
+
+    name: str
+    levels: tuple[str, str, str]
+    variant: str
+    runs: tuple[Run, ...]
 
     @property
-    def fold_weights(self) -> list[float]:
-        """The weight of each image, sorted by name, in a mean of the means of the folds."""
-        counts = Counter(self.folds[name] for name in self.images)
-        return [1 / counts[self.folds[name]] for name in self.images]
+    def cell(self) -> tuple[str, str, str]:
+        """Its place in a plot of models, losses and optimizers."""
+        model, loss, optimizer = self.levels
+        return f"{model}, {self.variant}" if self.variant else model, loss, optimizer
 
-    def by_fold(self, score: str) -> list[float]:
-        """Mean of a score over the images of each fold, in the order of the folds."""
-        values = defaultdict(list)
-        for name, scores in self.images.items():
-            values[self.folds[name]].append(scores[score])
-        return [sum(column) / len(column) for _, column in sorted(values.items())]
+    @property
+    def result(self) -> RunResult:
+        """The record of its first run; they share all that does not depend on the seed."""
+        return self.runs[0].result
+
+    @property
+    def images(self) -> list[str]:
+        """Names of the images that any of its runs validated, sorted."""
+        return sorted({name for run in self.runs for name in run.images})
+
+    def mean_of_image(self, name: str, score: str) -> float:
+        """Mean of a score of an image over its runs."""
+        return statistics.fmean(run.images[name][score] for run in self.runs if name in run.images)

@@ -1,7 +1,7 @@
 """The statistics of a comparison, as functions on arrays: variance components, contrasts, adjusted p values.
 
-A score is modelled as ``mean[c] + photograph[p] + (configuration x photograph)[c, p] + training[c, t] + noise[c, t, p]``
-with random photographs and random trainings nested in their configuration (Bouthillier et al. 2021, arXiv:2103.03098;
+A score is modelled as ``mean[c] + photograph[p] + interaction[c, p] + training[c, t] + noise[c, t, p]`` with random
+photographs and random trainings nested in their configuration (Bouthillier et al. 2021, arXiv:2103.03098;
 Hagmann et al. 2023, arXiv:2302.04054).
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 Values: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
@@ -42,6 +43,7 @@ class Components:
         between: ``(C, C)``, covariance over folds of their mean scores; None for a single fold.
         training: ``(C,)``, variance over trainings of a training's mean score; 0 for baselines, nan if no fold was
             trained twice.
+        own_training: ``(C,)``, the same of each configuration by itself, where ``training`` may be pooled.
         training_df: ``(C,)``, degrees of freedom of ``training``.
         noise: ``(C,)``, variance of what is specific to a training and a photograph; 0 where it is unknown.
         training_set: variance between folds of what the training set does to a configuration, pooled over all; it
@@ -56,6 +58,7 @@ class Components:
     within_df: int
     between: Values | None
     training: Values
+    own_training: Values
     training_df: Values
     noise: Values
     training_set: float
@@ -71,8 +74,9 @@ class Components:
         squared, sizes = weights**2, self.photographs
         known = np.where(np.isnan(self.training), 0.0, self.training)
         expected: Values = _quadratic(weights, self.within) * (1 / sizes).mean()
-        expected = expected + squared @ (known * (1 / self.trainings).mean(axis=1))
-        return expected - squared @ (self.noise * (1 / sizes / self.trainings).mean(axis=1))
+        training = known * (1 / self.trainings).mean(axis=1)
+        expected += squared @ (training - self.noise * (1 / sizes / self.trainings).mean(axis=1))
+        return expected
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def components(scores: Values, folds: Sequence[int], is_baseline: Sequence[bool]
         ValueError: if a configuration has no score of a photograph.
     """
     fixed = np.asarray(is_baseline, dtype=bool)
-    known = ~np.isnan(scores)
+    known: Flags = np.asarray(~np.isnan(scores))
     if not known.any(axis=1).all():
         raise ValueError("every configuration needs a score of every photograph")
     counts = known.sum(axis=1)
@@ -138,7 +142,7 @@ def components(scores: Values, folds: Sequence[int], is_baseline: Sequence[bool]
     trainings = np.empty((len(scores), len(members)))
     for number, photographs in enumerate(members):
         part = scores[:, :, photographs]
-        trained = known[:, :, photographs].all(axis=2)  # (C, T)
+        trained: Flags = np.asarray(known[:, :, photographs].all(axis=2))  # (C, T)
         trainings[:, number] = np.where(fixed, np.inf, trained.sum(axis=1))
         of_training = np.where(trained, np.where(trained[..., None], part, 0.0).mean(axis=2), 0.0)  # (C, T)
         count = trained.sum(axis=1)
@@ -156,6 +160,7 @@ def components(scores: Values, folds: Sequence[int], is_baseline: Sequence[bool]
         within_df=within_df,
         between=np.atleast_2d(np.cov(fold_means)) if len(members) > 1 else None,
         **_pooled_if_alike(np.where(fixed, 0.0, training.mean), np.where(fixed, 0.0, training.df)),
+        own_training=np.where(fixed, 0.0, training.mean),
         noise=np.where(fixed | np.isnan(noise.mean), 0.0, noise.mean),
         training_set=0.0,
     )
@@ -192,9 +197,9 @@ class _Pool:
 def _pooled_if_alike(variances: Values, df: Values) -> dict[str, Any]:
     """One variance between trainings for all configurations, unless Bartlett's test (1937) doubts that they are alike.
 
-    Beside an unstable configuration each keeps its own, and a difference has the degrees of freedom of the configuration
-    that has fewest: Satterthwaite's are too many for the small p values of a page of many pairs. Two or three
-    configurations keep their own anyway (Welch 1947).
+    Beside an unstable configuration each keeps its own, and a difference has the degrees of freedom of the one that has
+    fewest: Satterthwaite's are too many for the small p values of a page of many pairs. Two or three configurations
+    keep their own anyway (Welch 1947).
     """
     usable = df > 0
     own, own_df = variances[usable], df[usable]
@@ -231,32 +236,41 @@ def contrasts(parts: Components, weights: Values, *, same_photographs: bool = Fa
     Returns:
         The estimates; where a configuration was trained once a fold, and there is one fold, those of its checkpoints.
     """
-    squared = weights**2
-    sizes, count = parts.photographs, parts.photographs.sum()
-    shares = (sizes / count) ** 2
-    in_mean = (shares / parts.trainings).sum(axis=1)  # (C,), of a training's variance in that of the mean
-    known = np.where(np.isnan(parts.training), 0.0, parts.training)
-    trained = squared * (known * in_mean)  # (N, C)
-    training = trained.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        training_df = training**2 / (trained**2 / np.maximum(parts.training_df, 1e-9)).sum(axis=1)
-    training_df = np.minimum(np.where(training > 0, training_df, np.inf), max(parts.most_df, 1.0))
-    noise = squared @ (parts.noise * (shares / sizes / parts.trainings).sum(axis=1))
-    photograph = _quadratic(weights, parts.within) / count
-    variance = np.maximum(photograph + training - noise, np.maximum(photograph, training))
-    terms = [(photograph, float(parts.within_df)), (training, training_df)]
+    training, training_df, noise = _of_trainings(parts, weights)
     if same_photographs:
-        variance, terms = training, terms[1:]
-    elif parts.between is not None:
+        return _estimates(weights @ parts.means, training, [(training, training_df)])
+    photograph = _quadratic(weights, parts.within) / parts.photographs.sum()
+    variance = np.maximum(photograph + training - noise, np.maximum(photograph, training))
+    terms = [(photograph, np.full(len(weights), float(parts.within_df))), (training, training_df)]
+    if parts.between is not None:
         own = _quadratic(weights, parts.between) - parts.expected_between(weights)
-        pooled = parts.training_set * squared.sum(axis=1)
+        pooled = parts.training_set * (weights**2).sum(axis=1)
         excess = (1 / parts.folds + 1 / (parts.folds - 1)) * np.maximum(own, pooled)
+        configurations = int(np.isfinite(parts.trainings[:, 0]).sum())
+        terms.append((excess, (parts.folds - 1.0) * np.where(own > pooled, 1, max(1, configurations - 1))))
         variance = variance + excess
-        terms.append((excess, (parts.folds - 1) * np.where(own > pooled, 1, max(1, len(squared.T) - 1))))
+    return _estimates(weights @ parts.means, variance, terms)
+
+
+def _of_trainings(parts: Components, weights: Values) -> tuple[Values, Values, Values]:
+    """Variance due to trainings, its degrees of freedom, and the noise in it that is in that of photographs, too."""
+    squared, sizes = weights**2, parts.photographs
+    shares = (sizes / sizes.sum()) ** 2 / parts.trainings  # (C, F)
+    known = np.where(np.isnan(parts.training), 0.0, parts.training)
+    each = squared * (known * shares.sum(axis=1))  # (N, C)
+    training = each.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        df = variance**2 / sum(term**2 / np.maximum(term_df, 1e-9) for term, term_df in terms)
-    df = np.where(variance > 0, np.maximum(df, 1.0), 1.0)
-    return Estimates(weights @ parts.means, np.sqrt(variance), df)
+        df = training**2 / (each**2 / np.maximum(parts.training_df, 1e-9)).sum(axis=1)
+    df = np.minimum(np.where(training > 0, df, np.inf), max(parts.most_df, 1.0))
+    return training, df, squared @ (parts.noise * (shares / sizes).sum(axis=1))
+
+
+def _estimates(values: Values, variance: Values, terms: Sequence[tuple[Values, Values]]) -> Estimates:
+    """Estimates with Satterthwaite's degrees of freedom for a variance that is a sum of terms."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        parts = np.stack([term**2 / np.maximum(df, 1e-9) for term, df in terms])
+        df = variance**2 / parts.sum(axis=0)
+    return Estimates(values, np.sqrt(variance), np.where(variance > 0, np.maximum(df, 1.0), 1.0))
 
 
 def _quadratic(weights: Values, matrix: Values) -> Values:

@@ -3,48 +3,61 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from sr.report.board import Row
+from sr.report.analysis import Analysis
+from sr.report.board import Difference, Row
+from sr.report.budgets import Budget, budget
 from sr.report.comparison import Comparison
-from sr.report.run import Run
+from sr.report.run import Configuration
 from sr.runs.status import Cell
 
 Cells: TypeAlias = dict[str, object]  # of a row, by column
 
-_SCORES = ("psnr", "ssim", "gain")
-_COSTS = ("parameters", "multiply_adds", "ms_per_image", "train_seconds", "seconds", "steps", "epochs")
 
-
-def table(boards: Sequence[tuple[Comparison, Sequence[Row]]], unfinished: Sequence[Cell]) -> list[Cells]:
+def table(boards: Sequence[tuple[Comparison, Analysis, Sequence[Row]]], unfinished: Sequence[Cell]) -> list[Cells]:
     """Rows of all leaderboards, numbered from 1, then the unfinished runs."""
     rows: list[Cells] = []
-    for number, (comparison, board) in enumerate(boards, 1):
+    for number, (comparison, analysis, board) in enumerate(boards, 1):
         conditions = {
             "table": number,
             "protocol": comparison.protocol,
             "scale": comparison.scale,
             "data": comparison.fingerprint,
-            "images": len(comparison.runs[0].images),
+            "images": len(comparison.configurations[0].images),
+            "photographs": comparison.photographs,
+            "score": analysis.score,
+            "rope": analysis.rope,
+            "reference": analysis.names[analysis.reference],
         }
-        rows += [{**conditions, **_scores(row), **(_costs(row.run) if row.run else {})} for row in board]
+        for row in board:
+            rows.append({**conditions, **_scores(row), **(_about(row.configuration) if row.configuration else {})})
     for cell in unfinished:
         rows.append({"name": cell.name, "status": str(cell.status), "reason": cell.reason})
     return rows
 
 
 def _scores(row: Row) -> Cells:
-    columns: Cells = {"rank": row.rank, "name": row.name, "status": "done" if row.run else "baseline"}
-    for score in _SCORES:
+    columns: Cells = {"rank": row.rank, "name": row.name, "status": "done" if row.configuration else "baseline"}
+    for score in ("psnr", "ssim"):
         summary = getattr(row, score)
         columns |= {score: summary.mean, f"{score}_sd": summary.sd}
-    columns |= {"gain_low": row.interval.low, "gain_high": row.interval.high}
-    return columns | {"p_against_best": row.p, "verdict": row.verdict}
+    for name in ("gain", "to_best", "to_reference"):
+        columns |= _difference(name, getattr(row, name))
+    return columns | {"verdict": row.verdict, "kind": str(row.kind), "wins_against_best": row.wins}
 
 
-def _costs(run: Run) -> Cells:
-    result = run.result
-    model, loss, optimizer = run.levels
+def _difference(name: str, difference: Difference | None) -> Cells:
+    if difference is None:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    return {name: difference.mean, f"{name}_low": difference.interval.low, f"{name}_high": difference.interval.high}
+
+
+def _about(configuration: Configuration) -> Cells:
+    result = configuration.result
+    model, loss, optimizer = configuration.levels
+    costs: Budget = budget(configuration)
     return {
-        **{"model": model, "loss": loss, "optimizer": optimizer, "folds": len(set(run.folds.values()))},
-        **{name: getattr(result, name) for name in _COSTS},
+        **{"model": model, "loss": loss, "optimizer": optimizer, "variant": configuration.variant},
+        **{"seeds": len(configuration.runs), "folds": len(set(configuration.runs[0].folds.values()))},
+        **costs.as_dict(),
         **{"git_commit": result.git_commit, "torch": result.versions.get("torch"), "command": result.command},
     }

@@ -1,9 +1,8 @@
 """Verdicts on pairs of configurations: better, worse, equivalent or undecided, for all pairs of a page together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations
 
 import numpy as np
 from scipy import stats
@@ -59,18 +58,17 @@ class Pair:
         )
 
 
-def pairs_of(parts: Components, among: Sequence[int], rope: float) -> dict[tuple[int, int], Pair]:
-    """Compare configurations with each other, each pair in both orders.
+def pairs_of(parts: Components, order: Sequence[tuple[int, int]], rope: float) -> dict[tuple[int, int], Pair]:
+    """Compare pairs of configurations, or of a configuration and a baseline; each is returned in both orders.
 
     Differences and equivalences are claims of one family, whose p values are adjusted by Holm's method: the probability
     that any verdict of a page is wrong is at most 5 %.
 
     Args:
         parts: the components of all configurations.
-        among: those to compare.
+        order: the pairs, by their numbers.
         rope: differences up to this size are practically equivalent.
     """
-    order = list(combinations(among, 2))
     if not order:
         return {}
     first, second = (np.array(column) for column in zip(*order, strict=True))
@@ -84,17 +82,22 @@ def pairs_of(parts: Components, among: Sequence[int], rope: float) -> dict[tuple
     wins = _wins(parts, estimates, first, second)
     pairs: dict[tuple[int, int], Pair] = {}
     for number, (a, b) in enumerate(order):
+        difference, p, p_equivalent = (float(c[number]) for c in (estimates.values, different, equivalent))
         pair = Pair(
-            *(float(column[number]) for column in (estimates.values, low, high)),
-            _verdict(float(estimates.values[number]), float(different[number]), float(equivalent[number])),
-            *(float(column[number]) for column in (different, equivalent, wins)),
+            difference=difference,
+            low=float(low[number]),
+            high=float(high[number]),
+            verdict=_verdict(difference, p, p_equivalent),
+            p=p,
+            p_equivalent=p_equivalent,
+            wins=float(wins[number]),
         )
         pairs[a, b], pairs[b, a] = pair, pair.reversed
     return pairs
 
 
 def _verdict(difference: float, p_different: float, p_equivalent: float) -> Verdict:
-    """A difference that is real and within the region of equivalence is called equivalent: it is too small to matter."""
+    """The verdict; a difference that is real but within the region of equivalence is too small to matter."""
     if p_equivalent <= ALPHA:
         return Verdict.EQUIVALENT
     if p_different <= ALPHA:
@@ -111,6 +114,6 @@ def _wins(parts: Components, estimates: Estimates, first: Values, second: Values
     return wins
 
 
-def possible_bests(pairs: dict[tuple[int, int], Pair], among: Sequence[int]) -> list[int]:
+def possible_bests(pairs: Mapping[tuple[int, int], Pair], among: Sequence[int]) -> list[int]:
     """The configurations that are not worse than any other; the best one is among them in 95 % of all pages."""
     return [a for a in among if not any(pairs[a, b].verdict is Verdict.WORSE for b in among if b != a)]

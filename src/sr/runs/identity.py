@@ -17,6 +17,7 @@ _NOT_COMPARED = re.compile(
     r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"
     r"|callbacks\.\w+\.(monitor|mode|fold|trainings_before)"
 )
+_OF_ONE_TRAINING = re.compile(r"seed|seeds|name|data\.(seed|fold)")
 _NAMED = 3  # images of each kind of difference
 
 
@@ -53,6 +54,16 @@ def _seeds_not_compared(recorded: Mapping[str, Any], config: Mapping[str, Any]) 
 def _shown(values: Mapping[str, Any], name: str) -> object:
     value = values.get(name, "absent")
     return "null" if value is None else value
+
+
+def configuration(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config computes, as dotted names and values, apart from the seed and the fold of its trainings.
+
+    >>> configuration({"run_dir": "/a", "seed": 1, "optimizer": {"lr": 2}, "data": {"fold": 0}})
+    {'optimizer.lr': 2}
+    """
+    flat = _flat(config, str(config.get("run_dir")))
+    return {name: value for name, value in flat.items() if not _OF_ONE_TRAINING.fullmatch(name)}
 
 
 def data_differences(

@@ -1,0 +1,187 @@
+"""The analysis of a comparison: scores as arrays, variance components, and a verdict on every pair."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from sr.errors import UserError
+from sr.report.comparison import Comparison
+from sr.report.run import Configuration, Run
+from sr.report.statistics import Components, Estimates, Values, components, contrasts
+from sr.report.verdicts import Pair, Verdict, pairs_of, possible_bests
+from sr.runs.scores import MeanSd
+from sr.terms import BASELINES, Baseline
+
+# Differences up to these are practically equivalent.
+ROPES: Mapping[str, float] = {"psnr": 0.05, "ssim": 0.001}
+
+_INPUT = BASELINES[0]
+_UNPROCESSED = "unprocessed input"  # what the baseline is at scale 1, where nothing is enlarged
+_FOLDS_THAT_DO = 5  # folds of one training each, from which verdicts on configurations can be drawn
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What can be said of the configurations of a comparison. Numbers refer to `names`.
+
+    Attributes:
+        names: of the configurations, then of the baselines.
+        configurations: in the order of their names.
+        baselines: in the order of theirs.
+        parts: the variance components of each score.
+        decidable: numbers of the configurations that were trained often enough for verdicts.
+        pairs: all pairs of configurations, and each configuration with the reference, in both orders.
+        order: numbers of the configurations from the highest mean score to the lowest.
+        possible_bests: numbers of the configurations that may be the best; empty if fewer than two are decidable.
+        reference: number of what the configurations are compared with besides the best one.
+        rope: the region of practical equivalence.
+        score: ``psnr`` or ``ssim``.
+    """
+
+    names: Sequence[str]
+    configurations: Sequence[Configuration]
+    baselines: Sequence[Baseline]
+    parts: Mapping[str, Components]
+    decidable: frozenset[int]
+    pairs: Mapping[tuple[int, int], Pair]
+    order: Sequence[int]
+    possible_bests: Sequence[int]
+    reference: int
+    rope: float
+    score: str
+
+    @property
+    def best(self) -> int:
+        """Number of the configuration with the highest mean score."""
+        return self.order[0]
+
+    def number(self, baseline: Baseline) -> int:
+        """Number of a baseline."""
+        return len(self.configurations) + self.baselines.index(baseline)
+
+    def decides(self, first: int, second: int) -> bool:
+        """Whether a pair says something of configurations, not only of checkpoints; baselines are not trained."""
+        trained = {number for number in (first, second) if number < len(self.configurations)}
+        return trained <= self.decidable
+
+    def is_worse(self, first: int, second: int) -> bool:
+        """Whether the verdict on the first of two configurations is that it is worse."""
+        pair = self.pairs.get((first, second))
+        return pair is not None and pair.verdict is Verdict.WORSE and self.decides(first, second)
+
+    def mean(self, number: int) -> float:
+        """Mean of the compared score."""
+        return float(self.parts[self.score].means[number])
+
+    def means(self, score: str) -> list[MeanSd]:
+        """Means over photographs, with the standard deviation between trainings, None if no fold was trained twice."""
+        parts = self.parts[score]
+        deviations = [None if np.isnan(own) else float(own) ** 0.5 for own in parts.own_training]
+        deviations[len(self.configurations) :] = [None] * len(self.baselines)
+        return [MeanSd(float(mean), sd) for mean, sd in zip(parts.means, deviations, strict=True)]
+
+    def against(self, other: int, score: str) -> Estimates:
+        """The differences of all configurations and baselines from one of them."""
+        identity = np.eye(len(self.names))
+        return contrasts(self.parts[score], identity - identity[other])
+
+
+def analyse(
+    comparison: Comparison, *, score: str = "psnr", rope: float | None = None, reference: str | None = None
+) -> Analysis:
+    """Analyse a comparison.
+
+    Args:
+        comparison: the configurations.
+        score: what to compare, ``psnr`` (dB) or ``ssim``.
+        rope: differences up to this are practically equivalent; None: 0.05 dB, or 0.001 of SSIM.
+        reference: name of a configuration or baseline; None: the strongest baseline.
+
+    Raises:
+        UserError: if there is nothing of that name.
+    """
+    configurations = comparison.configurations
+    baselines = recorded_baselines(configurations[0].runs[0])
+    names = [configuration.name for configuration in configurations]
+    names += [_label(baseline, comparison) for baseline in baselines]
+    count = len(configurations)
+    arrays = {name: score_array(configurations, baselines, name) for name in ROPES}
+    is_baseline = [False] * count + [True] * len(baselines)
+    all_parts = {name: components(scores, folds, is_baseline) for name, (scores, folds) in arrays.items()}
+    parts = all_parts[score]
+    enough = ~np.isnan(parts.training[:count]) | (parts.folds >= _FOLDS_THAT_DO)
+    decidable = frozenset(int(number) for number in np.flatnonzero(enough) if parts.within_df > 0)
+    of_reference = _reference(names, parts.means, count, reference)
+    among = [(number, of_reference) for number in range(count) if number != of_reference and of_reference >= count]
+    rope = ROPES[score] if rope is None else rope
+    pairs = pairs_of(parts, [*combinations(range(count), 2), *among], rope)
+    return Analysis(
+        names=names,
+        configurations=configurations,
+        baselines=baselines,
+        parts=all_parts,
+        decidable=decidable,
+        pairs=pairs,
+        order=sorted(range(count), key=lambda number: (-parts.means[number], names[number])),
+        possible_bests=possible_bests(pairs, sorted(decidable)) if len(decidable) > 1 else [],
+        reference=of_reference,
+        rope=rope,
+        score=score,
+    )
+
+
+def recorded_baselines(run: Run) -> list[Baseline]:
+    """The baselines that a run scored its images with."""
+    return [baseline for baseline in BASELINES if f"{baseline.prefix}_psnr" in next(iter(run.images.values()))]
+
+
+def score_array(
+    configurations: Sequence[Configuration], baselines: Sequence[Baseline], score: str
+) -> tuple[Values, list[int]]:
+    """Scores as `sr.report.statistics.components` takes them, and the fold of each photograph.
+
+    The score of a photograph is the mean over its images. Where configurations were split into folds in different ways,
+    the trainings of all folds of a seed count as one.
+    """
+    images = configurations[0].images
+    assignments = [_assignment(configuration) for configuration in configurations]
+    folds = assignments[0] if all(other == assignments[0] for other in assignments) else dict.fromkeys(images, 0)
+    groups = configurations[0].runs[0].groups
+    units = sorted({(groups.get(name, name), folds[name]) for name in images})
+    position = {unit: number for number, unit in enumerate(units)}
+    unit_of_image = [position[groups.get(name, name), folds[name]] for name in images]
+    trainings = max(len(configuration.runs) for configuration in configurations)
+    scores = np.full((len(configurations) + len(baselines), trainings, len(units)), np.nan)
+    for number, configuration in enumerate(configurations):
+        for training, run in enumerate(configuration.runs):
+            values = [run.images[name][score] if name in run.images else np.nan for name in images]
+            scores[number, training] = _means(values, unit_of_image, len(units))
+    for number, baseline in enumerate(baselines, len(configurations)):
+        values = [configurations[0].mean_of_image(name, f"{baseline.prefix}_{score}") for name in images]
+        scores[number, 0] = _means(values, unit_of_image, len(units))
+    return scores, [fold for _, fold in units]
+
+
+def _assignment(configuration: Configuration) -> dict[str, int]:
+    return {name: fold for run in configuration.runs for name, fold in run.folds.items()}
+
+
+def _means(values: Sequence[float], units: Sequence[int], count: int) -> Values:
+    sums = np.bincount(units, values, minlength=count)
+    means: Values = sums / np.bincount(units, minlength=count)
+    return means
+
+
+def _label(baseline: Baseline, comparison: Comparison) -> str:
+    return _UNPROCESSED if comparison.scale == 1 and baseline is _INPUT else baseline.label
+
+
+def _reference(names: Sequence[str], means: Values, count: int, wanted: str | None) -> int:
+    if wanted is None:
+        return count + int(np.argmax(means[count:]))
+    matching = [number for number, name in enumerate(names) if name.lower() == wanted.lower()]
+    if not matching:
+        raise UserError(f"--reference: no {wanted!r} in this report: use {'; '.join(names)}")
+    return matching[0]

@@ -1,0 +1,159 @@
+"""What a comparison says in sentences: its result, how far it can be believed, and what would decide the rest."""
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+
+from sr.report.analysis import Analysis
+from sr.report.formats import UNITS, amount
+from sr.report.statistics import ALPHA, Components
+from sr.report.verdicts import Verdict
+
+_POWER = 0.8
+_MOST_SEEDS = 50
+_MOST_TIMES = 100  # as many photographs
+_LISTED = 5
+
+
+def headline(analysis: Analysis) -> str:
+    """The result in one sentence, and whether any configuration beats the baselines."""
+    names, best = analysis.names, analysis.best
+    trained = len(analysis.configurations)
+    if trained == 1:
+        text = f"{names[0]} is the only configuration, so there is nothing to compare it with but the baselines."
+    elif not analysis.possible_bests:
+        text = _without_verdict(analysis)
+    elif len(analysis.possible_bests) == 1:
+        text = _one_best(analysis, analysis.possible_bests[0])
+    else:
+        listed = [names[number] for number in analysis.order if number in analysis.possible_bests]
+        more = f", and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+        text = (
+            f"{len(listed)} of {trained} configurations may be the best on photographs like these: "
+            f"{'; '.join(listed[:_LISTED])}{more}."
+        )
+    strongest = analysis.number(max(analysis.baselines, key=lambda baseline: analysis.mean(analysis.number(baseline))))
+    if analysis.mean(best) <= analysis.mean(strongest):
+        text += f" No configuration beats {names[strongest]}: using no model at all would be better."
+    return text
+
+
+def _one_best(analysis: Analysis, best: int) -> str:
+    others = [number for number in analysis.order if number != best and number in analysis.decidable]
+    second = analysis.pairs[best, others[0]]
+    low, high = (amount(max(0.0, value), analysis.score) for value in (second.low, second.high))
+    unit = UNITS[analysis.score]
+    gap = f"{low.removesuffix(f' {unit}')} to {high}"
+    text = (
+        f"{analysis.names[best]} is the best on photographs like these, by {gap} over the second, "
+        f"{analysis.names[others[0]]}; nothing else may be the best."
+    )
+    if max(abs(second.low), abs(second.high)) < analysis.rope:
+        text += f" The difference is smaller than {amount(analysis.rope, analysis.score)}: too small to matter."
+    return text
+
+
+def _without_verdict(analysis: Analysis) -> str:
+    if analysis.parts[analysis.score].within_df < 1:
+        return "All images are of one photograph, so nothing can be said of others: validate on more photographs."
+    different = [
+        other
+        for other in analysis.order[1:]
+        if analysis.pairs[other, analysis.best].verdict in (Verdict.WORSE, Verdict.BETTER)
+    ]
+    seen = (
+        f"differ from those of {len(different)} of the others" if different else "do not clearly differ from the others"
+    )
+    return (
+        f"No verdict on configurations, since each was trained once. These checkpoints of "
+        f"{analysis.names[analysis.best]} have the highest mean and {seen} on these images; whether the configurations "
+        "do needs seeds=3 or more."
+    )
+
+
+def limits(analysis: Analysis) -> Iterator[str]:
+    """How far the verdicts can be believed: what they rest on."""
+    parts = analysis.parts[analysis.score]
+    count = len(analysis.configurations)
+    photographs = int(parts.photographs.sum())
+    per_fold = parts.trainings[:count]
+    fewest, most = int(per_fold.min()), int(per_fold.max())
+    seeds = str(fewest) if fewest == most else f"{fewest} to {most}"
+    folds = f", {parts.folds} folds" if parts.folds > 1 else ", one split: another training set may change the result"
+    yield f"Rests on {photographs} photographs, {seeds} training{'s' if most > 1 else ''} of each configuration{folds}."
+    missing = [analysis.names[number] for number in range(count) if number not in analysis.decidable]
+    if missing and analysis.possible_bests:
+        yield f"Trained once, so without a verdict: {'; '.join(missing[:_LISTED])}; seeds=3 or more gives one."
+
+
+def advice(analysis: Analysis) -> Iterator[str]:
+    """What would decide between the configurations that may be the best, and the one with the highest mean."""
+    for other in analysis.order[1:]:
+        pair = analysis.pairs[other, analysis.best]
+        undecided = pair.verdict is Verdict.UNDECIDED and analysis.decides(other, analysis.best)
+        if undecided and other in analysis.possible_bests:
+            decided_by = needed(
+                analysis.parts[analysis.score], other, analysis.best, analysis.rope, claims=len(analysis.pairs)
+            )
+            yield f"{analysis.names[other]} and {analysis.names[analysis.best]}: {decided_by}."
+
+
+def needed(parts: Components, first: int, second: int, rope: float, claims: int) -> str:
+    """How many more seeds or photographs would settle a pair with a probability of 80 %, if it is as it seems.
+
+    Args:
+        parts: the components.
+        first: a configuration.
+        second: another one.
+        rope: the region of practical equivalence.
+        claims: number of claims that share the page.
+    """
+    both = [first, second]
+    distance = max(abs(float(parts.means[first] - parts.means[second])), 0.0)
+    distance = max(distance, rope - distance)  # a difference, or an equivalence
+    enough = float(stats.norm.isf(ALPHA / (2 * claims)) + stats.norm.ppf(_POWER))
+    photographs, noise = float(parts.photographs.sum()), float(parts.noise[both].sum())
+    seeds = float(parts.trainings[both].min())
+    training = max(0.0, float(np.nan_to_num(parts.training[both]).sum()) - noise / float(parts.photographs.mean()))
+    training /= parts.folds
+    within = float(parts.within[first, first] + parts.within[second, second] - 2 * parts.within[first, second])
+    interaction = max(0.0, within - noise / seeds)
+    fold_part = 2 * parts.training_set * (1 / parts.folds + 1 / (parts.folds - 1)) if parts.folds > 1 else 0.0
+
+    def settles(seeds: float, photographs: float) -> bool:
+        variance = interaction / photographs + training / seeds + noise / (seeds * photographs) + fold_part
+        return enough * math.sqrt(variance) <= distance
+
+    for more in range(1, _MOST_SEEDS + 1):
+        if settles(seeds + more, photographs):
+            return f"about {more} more seed{'s' if more > 1 else ''} of each would decide"
+    for times in range(2, _MOST_TIMES + 1):
+        if settles(seeds, times * photographs):
+            return f"no number of seeds will do, but about {round(times * photographs)} photographs in all would"
+    for more, times in itertools.product((5, 10, 20, _MOST_SEEDS), range(2, _MOST_TIMES + 1)):
+        if settles(seeds + more, times * photographs):
+            return f"needs more of both: about {more} more seeds of each, and {round(times * photographs)} photographs"
+    return "no realistic number of seeds or photographs will decide"
+
+
+def components_table(analysis: Analysis) -> list[tuple[str, float]]:
+    """Standard deviations of the sources of variation, in the unit of the score."""
+    parts, count = analysis.parts[analysis.score], len(analysis.configurations)
+    own = parts.within[:count, :count]
+    noise = float(parts.noise[:count].mean())
+    rows = [("between photographs, of the mean configuration", math.sqrt(max(0.0, float(own.mean()))))]
+    if count > 1:
+        specific = float((np.trace(own) - own.sum() / count) / (count - 1))
+        seeds = float(parts.trainings[:count].mean())
+        rows.append(("configuration x photograph", math.sqrt(max(0.0, specific - noise / seeds))))
+    known = parts.own_training[:count][~np.isnan(parts.own_training[:count])]
+    if len(known):
+        pure = float(known.mean()) - noise / float(parts.photographs.mean())
+        rows.append(("between trainings of a configuration", math.sqrt(max(0.0, pure))))
+        rows.append(("training x photograph", math.sqrt(noise)))
+    if parts.folds > 1:
+        rows.append(("between training sets of folds, of a configuration", math.sqrt(parts.training_set)))
+    return rows

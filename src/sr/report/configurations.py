@@ -1,0 +1,150 @@
+"""From runs to configurations: join folds, gather seeds, and name configurations by what they differ in."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sr.report.run import Configuration, Run
+from sr.runs.identity import configuration
+from sr.runs.scores import over_folds_by_epoch
+
+_FACTORS = ("model", "loss", "optimizer")
+_MOST_NAMED = 3  # options in a name; the others are counted
+_ABSENT = object()
+
+
+def find_configurations(runs: Sequence[Run], repeats: list[str]) -> list[Configuration]:
+    """Group runs that differ in their seed alone, in order of appearance, and name the groups.
+
+    Args:
+        runs: with scores that may share a table.
+        repeats: gets a line for each run that repeats another, which is left out.
+    """
+    groups: dict[str, list[Run]] = defaultdict(list)
+    options = {}
+    for run in runs:
+        of_run = _options(run)
+        key = json.dumps([run.choices, of_run], sort_keys=True, default=str)
+        options[key] = of_run
+        groups[key].append(run)
+    named = _levels([(group[0].choices, options[key]) for key, group in groups.items()])
+    return [
+        Configuration(name, levels, variant, tuple(_join_folds(group, repeats)))
+        for name, (levels, variant), group in zip(_names(named), named, groups.values(), strict=True)
+    ]
+
+
+def _names(named: Sequence[tuple[tuple[str, str, str], str]]) -> list[str]:
+    """The levels that configurations differ in, and their variants; numbered where they are alike after all.
+
+    >>> _names([(("espcn", "mse", "adam"), ""), (("vdsr", "mse", "adam"), "")])
+    ['espcn', 'vdsr']
+    """
+    levels = [of_one for of_one, _ in named]
+    shown = [position for position in range(len(_FACTORS)) if len({of_one[position] for of_one in levels}) > 1]
+    names: list[str] = []
+    for of_one, variant in named:
+        texts = [of_one[position] for position in shown or range(len(_FACTORS))]
+        name = ", ".join(text for text in (*texts, variant) if text)
+        alike = sum(earlier == name or earlier.startswith(f"{name} (") for earlier in names)
+        names.append(f"{name} ({alike + 1})" if alike else name)
+    return names
+
+
+def _options(run: Run) -> dict[str, Any]:
+    options = configuration(run.result.config)
+    if run.result.initial:
+        options["init (weights)"] = run.result.initial.weights_hash[:8]
+    return options
+
+
+def _join_folds(runs: Sequence[Run], repeats: list[str]) -> list[Run]:
+    """One run for each seed: those of single folds, as ``-m data.fold=0,1,2`` leaves them, are joined.
+
+    The same seed and fold trained twice is one training, not two: the last one counts.
+    """
+    by_seed: dict[int, dict[int | None, Run]] = defaultdict(dict)
+    for run in sorted(runs, key=lambda run: run.result.started):
+        of_seed = by_seed[run.seed]
+        if run.result.fold in of_seed:
+            earlier = of_seed[run.result.fold]
+            repeats.append(f"{earlier.name}: left out, {run.name} is the same training with the same seed")
+        of_seed[run.result.fold] = run
+    joined = []
+    for seed in sorted(by_seed):
+        whole = by_seed[seed].pop(None, None)
+        parts = sorted(by_seed[seed].values(), key=lambda run: run.result.fold or 0)
+        if whole:
+            joined.append(whole)
+            repeats += [f"{run.name}: left out, {whole.name} has all folds of this seed" for run in parts]
+        else:
+            joined.append(parts[0] if len(parts) == 1 else _joined(parts))
+    return joined
+
+
+def _joined(runs: Sequence[Run]) -> Run:
+    result = replace(
+        runs[0].result,
+        seconds=sum(run.result.seconds for run in runs),
+        train_seconds=sum(run.result.train_seconds for run in runs),
+        command="; ".join(str(run.result.command) for run in runs),
+    )
+    images = {name: scores for run in runs for name, scores in run.images.items()}
+    return Run(
+        name=f"{runs[0].name.rstrip('_0123456789')} (folds {', '.join(str(run.result.fold) for run in runs)})",
+        folders=tuple(folder for run in runs for folder in run.folders),
+        result=result,
+        images=dict(sorted(images.items())),
+        folds={name: fold for run in runs for name, fold in run.folds.items()},
+        groups={name: group for run in runs for name, group in run.groups.items()},
+        curve=over_folds_by_epoch([run.curve for run in runs]),
+        evaluations=[evaluation for run in runs for evaluation in run.evaluations],
+    )
+
+
+def _levels(
+    configurations: Sequence[tuple[tuple[str, str, str], Mapping[str, Any]]],
+) -> list[tuple[tuple[str, str, str], str]]:
+    """Levels and variant of each configuration.
+
+    Options are named where configurations of the same model, loss and optimizer differ in them.
+    """
+    alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for choices, options in configurations:
+        alike[choices].append(options)
+    differing = sorted({name for group in alike.values() for name in _differing(group)})
+    names = []
+    for choices, options in configurations:
+        named = [(name, options[name]) for name in differing if name in options]
+        levels = tuple(
+            " ".join([choice, *_listed([item for item in named if item[0].startswith(f"{factor}.")], differing)])
+            for choice, factor in zip(choices, _FACTORS, strict=True)
+        )
+        others = [item for item in named if item[0].partition(".")[0] not in _FACTORS]
+        names.append((levels, " ".join(_listed(others, differing))))
+    return names  # type: ignore[return-value]
+
+
+def _differing(group: Sequence[Mapping[str, Any]]) -> set[str]:
+    names = {name for options in group for name in options}
+    return {
+        name for name in names if any(options.get(name, _ABSENT) != group[0].get(name, _ABSENT) for options in group)
+    }
+
+
+def _listed(named: Sequence[tuple[str, Any]], differing: Sequence[str]) -> list[str]:
+    """Options as ``lr=0.001``: the last part of their names, or more of it where that is ambiguous."""
+    texts = list(dict.fromkeys(_text(name, value, differing) for name, value in named))
+    more = len(texts) - _MOST_NAMED
+    return texts if more <= 0 else [*texts[:_MOST_NAMED], f"and {more} more"]
+
+
+def _text(name: str, value: Any, differing: Sequence[str]) -> str:
+    parts = name.split(".")
+    if parts[-1].startswith("_"):  # the class of a part that others lack or have otherwise
+        return f"{'.'.join(parts[1:-1]) or parts[0]}={str(value).rpartition('.')[2]}"
+    ambiguous = sum(other.rpartition(".")[2] == parts[-1] for other in differing) > 1
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{'.'.join(parts[-2:]) if ambiguous else parts[-1]}={shown}"
