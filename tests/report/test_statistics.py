@@ -1,134 +1,165 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from sr.report.statistics import (
-    ALPHA,
-    CONFIDENCE,
-    LEAST_PAIRS,
-    Values,
-    bootstrap_interval,
-    holm,
-    main_effects,
-    paired_p_value,
-    pareto_front,
-)
+from sr.report.statistics import Values, components, contrasts, effect_weights, holm, pareto_front
 
-# Darwin's maize: heights of 15 pairs, Fisher 1935, chapter III; eighths of an inch, crossed minus self-fertilised.
-MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+FITS = json.loads(Path(__file__).with_name("mixed_models.json").read_text())
+DIFFERENCE = np.array([[1.0, -1.0]])
 
 
-def test_confidence_and_significance_levels() -> None:
-    assert (CONFIDENCE, ALPHA) == (0.95, 0.05)
+def simulated(
+    configurations: int, trainings: int, photographs: int, *, training: float = 0.1, noise: float = 0.05, seed: int = 0
+) -> Values:
+    """Scores ``(C, T, P)`` of equal configurations."""
+    random = np.random.default_rng(seed)
+    scores = random.normal(30, 2, photographs) + random.normal(0, 0.1, (configurations, 1, photographs))
+    scores = scores + random.normal(0, training, (configurations, trainings, 1))
+    return np.asarray(scores + random.normal(0, noise, (configurations, trainings, photographs)))
 
 
-def test_paired_test_matches_a_hand_counted_wilcoxon_test() -> None:
-    # Negative differences have the ranks 10 (-48) and 14 (-67): W = 24. Of the 2**15 sign combinations, those
-    # with a rank sum of at most 24 are counted, twice.
-    sign_counts = np.zeros(121)  # sign combinations per rank sum
-    sign_counts[0] = 1
-    for rank in range(1, 16):
-        sign_counts[rank:] += sign_counts[:-rank].copy()
-    assert [sorted(map(abs, MAIZE)).index(value) + 1 for value in (48, 67)] == [10, 14]
-    expected = 2 * sign_counts[: 24 + 1].sum() / 2**15
-    assert paired_p_value(MAIZE, [0] * 15) == pytest.approx(expected)
-    assert paired_p_value([0] * 15, MAIZE) == pytest.approx(expected)
-    assert paired_p_value(MAIZE, [0] * 15) == pytest.approx(stats.wilcoxon(MAIZE).pvalue)
+@pytest.mark.parametrize("number", range(len(FITS)))
+def test_components_and_standard_errors_are_those_of_a_mixed_model(number: int) -> None:
+    """statsmodels' MixedLM by restricted maximum likelihood, as `scripts.bench.mixed_models` stored it."""
+    fit = FITS[number]
+    scores = np.array(fit["scores"])
+    _, trainings, photographs = scores.shape
+    parts = components(scores, [0] * photographs, [False, False])
+    estimates = contrasts(parts, -DIFFERENCE)
+    noise = parts.noise.mean()
+    interaction = (parts.within[0, 0] + parts.within[1, 1] - 2 * parts.within[0, 1]) / 2 - noise / trainings
+    assert estimates.values[0] == pytest.approx(fit["difference"], abs=1e-6)
+    assert estimates.errors[0] == pytest.approx(fit["error"], rel=0.01)
+    assert noise == pytest.approx(fit["noise"], rel=0.01)
+    assert interaction == pytest.approx(fit["interaction"], rel=0.01)
+    assert parts.training.mean() - noise / photographs == pytest.approx(fit["training"], rel=0.01)
 
 
-def test_paired_test_depends_only_on_differences() -> None:
-    shifted = [value + 1000 for value in MAIZE]
-    assert paired_p_value(shifted, [1000] * 15) == paired_p_value(MAIZE, [0] * 15)
+def test_one_training_each_is_a_paired_t_test_over_photographs() -> None:
+    scores = simulated(2, 1, 12)
+    parts = components(scores, [0] * 12, [False, False])
+    assert np.isnan(parts.training).all()
+    estimates = contrasts(parts, DIFFERENCE)
+    expected = stats.ttest_rel(scores[0, 0], scores[1, 0])
+    assert estimates.different()[0] == pytest.approx(expected.pvalue)
+    low, high = estimates.intervals()
+    assert (low[0], high[0]) == pytest.approx(expected.confidence_interval(0.95))
+    rope = 0.2
+    one_sided = [
+        stats.ttest_1samp(scores[0, 0] - scores[1, 0], -rope, alternative="greater").pvalue,
+        stats.ttest_1samp(scores[0, 0] - scores[1, 0], rope, alternative="less").pvalue,
+    ]
+    assert estimates.equivalent(rope)[0] == pytest.approx(max(one_sided))
 
 
-def test_equal_columns_and_too_few_pairs_are_never_significant() -> None:
-    assert paired_p_value([1.0, 2.0], [1.0, 2.0]) == 1.0
-    assert paired_p_value(np.arange(1.0, LEAST_PAIRS), np.zeros(LEAST_PAIRS - 1)) > ALPHA
-    assert paired_p_value(np.arange(1.0, LEAST_PAIRS + 1), np.zeros(LEAST_PAIRS)) < ALPHA
+def test_on_the_same_photographs_it_is_the_t_test_of_welch_over_trainings() -> None:
+    scores = simulated(2, 5, 12)
+    scores[1, 4] = np.nan  # four trainings of the second
+    parts = components(scores, [0] * 12, [False, False])
+    estimates = contrasts(parts, DIFFERENCE, same_photographs=True)
+    means = scores.mean(axis=2)
+    expected = stats.ttest_ind(means[0], means[1, :4], equal_var=False)
+    assert estimates.df[0] == pytest.approx(expected.df)
+    assert estimates.different()[0] == pytest.approx(expected.pvalue)
 
 
-def test_few_pairs_give_no_warning(recwarn: pytest.WarningsRecorder) -> None:
-    paired_p_value([1.0, 2.0, 2.0], [0.0, 0.0, 2.0])
-    assert not recwarn.list
+def test_folds_are_corrected_for_the_overlap_of_their_training_sets() -> None:
+    """Nadeau & Bengio (2003): (1 / folds + test share / training share) times the variance over folds."""
+    of_fold = np.array([0.3, -0.1, 0.2, 0.4, 0.1])
+    folds = [fold for fold in range(5) for _ in range(4)]
+    photographs = np.random.default_rng(0).normal(30, 2, 20)
+    scores = np.stack([photographs + of_fold[folds], photographs])[:, None]  # differs by fold alone
+    estimates = contrasts(components(scores, folds, [False, False]), DIFFERENCE)
+    assert estimates.values[0] == pytest.approx(of_fold.mean())
+    assert estimates.errors[0] ** 2 == pytest.approx((1 / 5 + 1 / 4) * of_fold.var(ddof=1))
+    assert estimates.df[0] == pytest.approx(4)
 
 
-def test_holm_steps_down_and_never_decreases() -> None:
-    assert holm([0.04, 0.01, 0.03, 0.005]) == pytest.approx([0.06, 0.03, 0.06, 0.02])
-    assert holm([0.6, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
-
-
-def test_holm_lies_between_bonferroni_and_false_discovery_control() -> None:
-    p_values = np.random.default_rng(0).uniform(0, 0.2, 12)
-    adjusted = np.array(holm(list(p_values)))
-    bonferroni = np.minimum(1, p_values * len(p_values))
-    by_fdr = stats.false_discovery_control(p_values, method="bh")
-    assert (adjusted <= bonferroni + 1e-12).all()
-    assert (adjusted >= by_fdr - 1e-12).all()
-
-
-def test_bootstrap_interval_is_reproducible_and_close_to_the_normal_interval() -> None:
-    values = np.random.default_rng(1).normal(0.5, 0.2, 200)
-    interval = bootstrap_interval(values)
-    half_width = 1.96 * values.std(ddof=1) / 200**0.5
-    assert interval == pytest.approx((values.mean() - half_width, values.mean() + half_width), abs=0.1 * half_width)
-    assert bootstrap_interval(values) == interval
-    assert bootstrap_interval([0.25, 0.25]) == (0.25, 0.25)
-    assert bootstrap_interval([0.25]) == (0.25, 0.25)
-
-
-def test_a_weighted_bootstrap_resamples_images_with_their_weights() -> None:
-    values = np.random.default_rng(1).normal(0.5, 0.2, 40)
-    assert bootstrap_interval(values, [0.25] * 40) == bootstrap_interval(values)
-    weights = np.where(np.arange(40) < 10, 3.0, 1.0)
+def test_the_difficulty_of_folds_is_no_spread_of_trainings() -> None:
     random = np.random.default_rng(0)
-    picks = random.integers(0, 40, (20_000, 40))
-    means = (values * weights)[picks].sum(1) / weights[picks].sum(1)
-    assert bootstrap_interval(values, list(weights)) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.005)
+    folds = [0] * 10 + [1] * 10
+    hard = np.where(np.array(folds) == 0, 25.0, 35.0)
+    trainings = random.normal(0, 0.1, (1, 3, 2))[:, :, folds]
+    parts = components(hard + trainings, folds, [False])
+    expected = np.mean([trainings[0, :, fold].var(ddof=1) for fold in (0, 10)])
+    assert parts.own_training[0] == pytest.approx(expected)
+    assert parts.training_df[0] == 4
 
 
-def test_bootstrap_interval_uses_percentiles() -> None:
-    # Two values: the mean of a resample is 0, 0.5 or 1 with probabilities 1/4, 1/2 and 1/4.
-    assert bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)
-    skewed = np.array([0.0] * 9 + [10.0])
-    resamples = np.random.default_rng(0).choice(skewed, (20_000, 10)).mean(axis=1)
-    assert bootstrap_interval(skewed) == pytest.approx(np.percentile(resamples, [2.5, 97.5]), abs=1e-9)
+def test_missing_trainings_of_a_fold_count_by_what_is_there() -> None:
+    scores = simulated(2, 3, 8)
+    folds = [0, 0, 0, 0, 1, 1, 1, 1]
+    scores[0, 2, :4] = np.nan
+    parts = components(scores, folds, [False, False])
+    assert parts.trainings.tolist() == [[2, 3], [3, 3]]
+    assert parts.means[0] == pytest.approx((scores[0, :2, :4].mean() + scores[0, :, 4:].mean()) / 2)
+    assert parts.training_df.tolist() == [3, 4]
 
 
-def test_main_effects_match_a_hand_calculation_and_ignore_incomplete_combinations() -> None:
-    images = np.array([-0.1, 0.1])  # the same in every cell: they cancel
-    cells: dict[tuple[str, ...], Values] = {
-        ("a", "mse"): 1.0 + images,
-        ("a", "mae"): 2.0 + images,
-        ("b", "mse"): 4.0 + images,
-        ("b", "mae"): 7.0 + images,
-        ("a", "vgg"): 100.0 + images,
-    }
-    models = main_effects(cells, 0)
-    assert list(models) == ["a", "b"]
-    assert (models["a"].mean, *models["a"].interval) == pytest.approx((-2.0, -2.0, -2.0))
-    assert (models["b"].mean, *models["b"].interval) == pytest.approx((2.0, 2.0, 2.0))
-    losses = main_effects(cells, 1)  # only model a has all three
-    assert losses["vgg"].mean == pytest.approx(100 - 103 / 3)
-    assert main_effects({("a",): images}, 0) == {}
+def test_similar_variances_are_pooled_and_unlike_ones_are_not() -> None:
+    alike = simulated(6, 4, 10)
+    parts = components(alike, [0] * 10, [False] * 6)
+    own = alike.mean(axis=2).var(axis=1, ddof=1)
+    assert stats.bartlett(*alike.mean(axis=2)).pvalue > 0.2
+    assert parts.training == pytest.approx(np.full(6, own.mean()))
+    assert parts.training_df.tolist() == [18] * 6
+    assert parts.own_training == pytest.approx(own)
+    alike[0] += np.array([-1.0, 1, 0, 0])[:, None]  # unstable
+    parts = components(alike, [0] * 10, [False] * 6)
+    assert parts.training == pytest.approx(alike.mean(axis=2).var(axis=1, ddof=1))
+    assert parts.most_df == 3
+    assert contrasts(parts, np.eye(6)[[0]] - np.eye(6)[[1]], same_photographs=True).df[0] <= 3
 
 
-def test_factor_without_a_complete_combination_has_no_effects() -> None:
-    cells: dict[tuple[str, ...], Values] = {("a", "mse"): np.zeros(2), ("b", "mae"): np.ones(2)}
-    assert main_effects(cells, 0) == {}
+def test_a_baseline_has_no_variance_of_trainings() -> None:
+    scores = np.full((2, 4, 10), np.nan)
+    scores[0] = simulated(1, 4, 10)[0]
+    scores[1, 0] = scores[0].mean(axis=0) - 1.0
+    parts = components(scores, [0] * 10, [False, True])
+    estimates = contrasts(parts, DIFFERENCE, same_photographs=True)
+    expected = stats.ttest_1samp(scores[0].mean(axis=1), scores[1, 0].mean())
+    assert (estimates.values[0], estimates.df[0]) == pytest.approx((1.0, 3))
+    assert estimates.different()[0] == pytest.approx(expected.pvalue)
 
 
-def test_the_interval_of_an_effect_comes_from_the_images() -> None:
-    cells: dict[tuple[str, ...], Values] = {
-        ("a",): np.array([0.0, 0.0, 0.0, 0.0]),
-        ("b",): np.array([0.1, 0.3, 0.2, 0.4]),
-    }
-    effect = main_effects(cells, 0)["b"]
-    assert effect.mean == pytest.approx(0.125)
-    assert effect.interval == bootstrap_interval(np.array([0.05, 0.15, 0.1, 0.2]))
+def test_every_photograph_needs_a_score() -> None:
+    scores = simulated(2, 2, 5)
+    scores[1, :, 3] = np.nan
+    with pytest.raises(ValueError, match="every photograph"):
+        components(scores, [0] * 5, [False, False])
 
 
-def test_the_pareto_front_keeps_undominated_points() -> None:
-    assert pareto_front([1, 2, 2, 3, 4], [1, 3, 2, 3, 5]) == [True, True, False, False, True]
-    assert pareto_front([1, 1], [2, 2]) == [True, True]
-    assert pareto_front([1, float("nan")], [1, 2]) == [True, False]
+def test_equal_scores_are_not_different_and_equivalent() -> None:
+    scores = np.broadcast_to(np.arange(5.0), (2, 3, 5))
+    estimates = contrasts(components(scores, [0] * 5, [False, False]), DIFFERENCE)
+    assert (estimates.errors[0], estimates.different()[0], estimates.equivalent(0.05)[0]) == (0, 1, 0)
+
+
+def test_holm_adjusts_step_by_step_and_keeps_the_order_of_the_values() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]).tolist() == []
+
+
+def test_main_effects_are_differences_from_the_mean_of_complete_combinations() -> None:
+    cells = [("espcn", "mse"), ("espcn", "mae"), ("vdsr", "mse"), ("vdsr", "mae"), ("edsr", "vgg")]
+    scores = np.array([1.0, 2.0, 3.0, 4.0, 99.0])
+    assert not effect_weights(cells, 0)  # edsr is in no combination that all models have
+    weights = effect_weights(cells[:4], 0)
+    assert {level: of_level @ scores[:4] for level, of_level in weights.items()} == {"espcn": -1.0, "vdsr": 1.0}
+    assert all(of_level.sum() == pytest.approx(0) for of_level in weights.values())
+    assert effect_weights([("espcn", "mse")], 0) == {}
+
+
+def test_a_missing_cell_favours_no_level() -> None:
+    cells = [("espcn", "mse"), ("espcn", "mae"), ("vdsr", "mse")]
+    weights = effect_weights(cells, 0)
+    assert weights["vdsr"].tolist() == [-0.5, 0.0, 0.5]  # espcn with mae has no counterpart
+
+
+def test_the_pareto_front_leaves_out_what_is_worse_in_both() -> None:
+    assert pareto_front([1, 2, 3, 3], [30, 29, 31, 31]) == [True, False, True, True]
+    assert pareto_front([float("nan"), 2], [40, 29]) == [False, True]
