@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sr.report import figures
+from sr.report.analysis import Analysis, analyse
 from sr.report.board import leaderboard
-from sr.report.comparison import find_comparisons
-from sr.report.run import Run
-from sr.report.statistics import bootstrap_interval
-from tests.support.run_folders import RunFolders
+from sr.report.comparison import Comparison, find_comparisons
+from sr.report.effects import FactorLevel
+from sr.report.statistics import Interval
+from sr.terms import Measurement, Speed
+from tests.support.run_folders import RunFolders, config
 
 BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
 
@@ -35,9 +38,13 @@ def drawn_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return saved_figures
 
 
-def runs_of(run_folders: RunFolders) -> list[Run]:
-    (comparison,) = find_comparisons(run_folders.root).comparisons
-    return comparison.runs
+def comparison_of(run_folders: RunFolders) -> Comparison:
+    (comparison,) = find_comparisons([run_folders.root]).comparisons
+    return comparison
+
+
+def analysis_of(run_folders: RunFolders) -> Analysis:
+    return analyse(comparison_of(run_folders))
 
 
 def line_data(line: Line2D) -> list[list[float]]:
@@ -56,24 +63,6 @@ def colour(line: Line2D) -> str:
     return to_hex(line.get_color())
 
 
-def test_cells_group_runs_by_their_levels_in_order_of_appearance(run_folders: RunFolders) -> None:
-    for name in ("vdsr_mse_adam_0", "espcn_mse_adam_1", "vdsr_mse_adam_2"):
-        run_folders(name, [0.1] * 4)
-    runs = {run.name: run for run in runs_of(run_folders)}
-    cells = figures.cells_of([runs[name] for name in ("vdsr_mse_adam_0", "espcn_mse_adam_1", "vdsr_mse_adam_2")])
-    assert [(key, [run.name for run in cell_runs]) for key, cell_runs in cells.items()] == [
-        (("vdsr", "mse", "adam"), ["vdsr_mse_adam_0", "vdsr_mse_adam_2"]),
-        (("espcn", "mse", "adam"), ["espcn_mse_adam_1"]),
-    ]
-
-
-def test_gains_of_a_cell_are_averaged_over_its_runs(run_folders: RunFolders) -> None:
-    run_folders("vdsr_mse_adam_0", [0.0, 0.2, 0.4, 0.6])
-    run_folders("vdsr_mse_adam_1", [1.0, 1.0, 1.0, 1.0])
-    values = figures.gains(figures.cells_of(runs_of(run_folders)))
-    assert values["vdsr", "mse", "adam"] == pytest.approx([0.5, 0.6, 0.7, 0.8])
-
-
 def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(
     run_folders: RunFolders, drawn_figures: list[Figure]
 ) -> None:
@@ -85,7 +74,7 @@ def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(
         for loss, loss_gains in model_gains.items():
             for optimizer, gain in loss_gains.items():
                 run_folders(f"{model}_{loss}_{optimizer}", [gain - 0.1, gain + 0.1, gain, gain])
-    svg = figures.heat_map(figures.cells_of(runs_of(run_folders)))
+    svg = figures.heat_map(analysis_of(run_folders))
     panels = drawn_figures[0].axes[:2]
     assert [panel.get_title() for panel in panels] == ["espcn", "vdsr"]
     assert labels(panels[0].get_yticklabels()) == ["mae", "mse"]
@@ -119,42 +108,46 @@ def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(
 def test_colours_of_tiny_gains_are_not_exaggerated(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
     run_folders("vdsr_mse_adam", [0.01] * 4)
     run_folders("vdsr_mae_adam", [0.02] * 4)
-    figures.heat_map(figures.cells_of(runs_of(run_folders)))
+    figures.heat_map(analysis_of(run_folders))
     assert drawn_figures[0].axes[0].get_images()[0].get_clim() == (-0.05, 0.05)
 
 
-def test_effects_are_points_with_intervals_listed_from_the_top(
+def test_configurations_that_differ_in_more_than_the_choices_have_places_of_their_own(
     run_folders: RunFolders, drawn_figures: list[Figure]
 ) -> None:
-    spread = np.array([-0.2, 0.0, 0.0, 0.2])
-    for model, model_gain in (("espcn", 0.0), ("vdsr", 1.0 + spread)):
-        for loss, loss_penalty in (("mse", 0.0), ("mae", 0.3)):
-            run_folders(f"{model}_{loss}_adam", list(np.full(4, 0.5) + model_gain - loss_penalty))
-    assert figures.effects(figures.cells_of(runs_of(run_folders)))
-    (axes,) = drawn_figures[0].axes
-    assert labels(axes.get_yticklabels()) == ["loss: mse", "loss: mae", "model: vdsr", "model: espcn"]
-    assert list(axes.get_yticks()) == [0, 1, 2, 3]
-    lines = axes.get_lines()
-    vdsr_interval = bootstrap_interval(0.5 + spread / 2)
-    expected = [  # half of the difference between two levels
-        (0.15, (0.15, 0.15), ORANGE),
-        (-0.15, (-0.15, -0.15), ORANGE),
-        (0.5, vdsr_interval, BLUE),
-        (-0.5, bootstrap_interval(-0.5 - spread / 2), BLUE),
+    """-0.01 and -2.57 dB are not one cell of -1.29 dB."""
+    for number, (rate, gain) in enumerate([(0.001, -0.01), (0.1, -2.57)]):
+        settings = config() | {"optimizer": {"lr": rate}}
+        run_folders(f"espcn_mse_adam_{number}", [gain] * 4, config=settings)
+    for seed in (1, 2):
+        run_folders(
+            f"espcn_mae_adam_{seed}", [float(seed)] * 4, seed=seed, config=config(seed=seed) | {"optimizer": {}}
+        )
+    figures.heat_map(analysis_of(run_folders))
+    panel = drawn_figures[0].axes[0]
+    assert labels(panel.get_xticklabels()) == ["adam", "adam lr=0.001", "adam lr=0.1"]
+    shown = {text.get_text() for text in panel.texts}
+    assert shown == {"+1.50", "-0.01", "-2.57", "–"}  # noqa: RUF001
+
+
+def test_effects_are_points_with_intervals_listed_from_the_top(drawn_figures: list[Figure]) -> None:
+    effects = [
+        FactorLevel("model", "espcn", -0.5, Interval(-0.6, -0.4)),
+        FactorLevel("model", "vdsr", 0.5, Interval(0.4, 0.6)),
+        FactorLevel("loss", "mse", 0.15, Interval(-0.1, 0.4)),
     ]
-    for height, (mean, interval, expected_colour) in enumerate(expected):
+    assert figures.main_effects(effects, "dB")
+    (axes,) = drawn_figures[0].axes
+    assert labels(axes.get_yticklabels()) == ["loss: mse", "model: vdsr", "model: espcn"]
+    lines = axes.get_lines()
+    for height, (effect, expected_colour) in enumerate(zip(reversed(effects), (ORANGE, BLUE, BLUE), strict=True)):
         bar, point = lines[2 * height : 2 * height + 2]
-        assert bar.get_xydata() == pytest.approx(np.array([[interval[0], height], [interval[1], height]]))
-        assert point.get_xydata() == pytest.approx(np.array([[mean, height]]))
+        assert bar.get_xydata() == pytest.approx(
+            np.array([[effect.interval.low, height], [effect.interval.high, height]])
+        )
+        assert point.get_xydata() == pytest.approx(np.array([[effect.mean, height]]))
         assert colour(bar) == colour(point) == expected_colour
-    assert [x for x, _ in line_data(lines[8])] == [0, 0]
     assert axes.get_xlabel() == "difference from the mean of all choices (dB)"
-
-
-def test_a_single_cell_has_no_effects(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
-    run_folders("vdsr_mse_adam", [0.5] * 4)
-    assert figures.effects(figures.cells_of(runs_of(run_folders))) is None
-    assert not drawn_figures
 
 
 def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
@@ -165,10 +158,10 @@ def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn
         {"epoch": 2, "val/gain": -1.0, "val/gain_sd": 0.0},
     ]
     run_folders("vdsr_mae_sgd", [0.5] * 4, curve=with_band)
-    run_folders("vdsr_mse_adam_0", [0.5] * 4)
-    run_folders("vdsr_mse_adam_1", [0.7] * 4)
+    run_folders("vdsr_mse_adam_0", [0.5] * 4, seed=1)
+    run_folders("vdsr_mse_adam_1", [0.7] * 4, seed=2)
     run_folders("vdsr_vgg_adam", [0.5] * 4, curve=[{"epoch": 0, "train/loss": 0.1}])  # never validated
-    figures.curves(figures.cells_of(runs_of(run_folders)))
+    figures.curves(comparison_of(run_folders).configurations)
     panels = {axes.get_title(): axes for axes in drawn_figures[0].axes}
     assert list(panels) == ["espcn, mae", "vdsr, mae", "espcn, mse", "vdsr, mse", "espcn, vgg", "vdsr, vgg"]
 
@@ -186,10 +179,11 @@ def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn
     (band,) = panels["vdsr, mae"].collections
     corners = {tuple(corner) for corner in np.round(np.asarray(band.get_paths()[0].vertices), 6)}
     assert corners == {(1, -6.5), (1, -5.5), (2, 0.75), (2, 1.25), (3, -1.0)}
-    first, second = curves("vdsr, mse")
-    assert heights(first) == pytest.approx([0.25, 0.5])
-    assert heights(second) == pytest.approx([0.35, 0.7])
-    assert colour(first) == colour(second) == BLUE
+    (line,) = curves("vdsr, mse")
+    assert heights(line) == pytest.approx([0.3, 0.6])  # the mean of two seeds; their deviation is 0.2 over sqrt(2)
+    (band,) = panels["vdsr, mse"].collections
+    assert np.asarray(band.get_paths()[0].vertices)[:, 1].max() == pytest.approx(0.6 + 0.2 / 2**0.5)
+    assert colour(line) == BLUE
     for title in ("espcn, mse", "espcn, vgg", "vdsr, vgg"):
         assert curves(title) == []
     # From the lowest final gain (-1) to the highest gain (1), plus a quarter of that range below and a tenth above.
@@ -200,7 +194,7 @@ def test_curves_are_gains_over_epochs_with_a_band(run_folders: RunFolders, drawn
 
 def test_flat_curves_have_room_and_include_the_input(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
     run_folders("vdsr_mse_adam", [0.0] * 4)
-    figures.curves(figures.cells_of(runs_of(run_folders)))
+    figures.curves(comparison_of(run_folders).configurations)
     assert drawn_figures[0].axes[0].get_ylim() == pytest.approx((-0.1, 0.05))
 
 
@@ -215,6 +209,25 @@ def points(axes: Axes) -> dict[str, Any]:
     }
 
 
+def quiet(milliseconds: float) -> Speed:
+    """A time that was measured on a quiet machine."""
+    latency = Measurement(milliseconds, milliseconds, milliseconds, 20)
+    return Speed(latency, Measurement(1.0, 1.0, 1.0, 20), batch=8, quiet=True)
+
+
+def test_times_of_a_busy_machine_are_hollow_and_not_on_the_front(
+    run_folders: RunFolders, drawn_figures: list[Figure]
+) -> None:
+    run_folders("vdsr_mse_adam", [2.0] * 4, ms_per_image=100.0, speed=quiet(100.0))
+    run_folders("espcn_mse_adam", [1.5] * 4, ms_per_image=20.0, speed=replace(quiet(20.0), quiet=False, reason="busy"))
+    run_folders("edsr_mse_adam", [1.4] * 4, ms_per_image=10.0)  # a record of old
+    figures.cost(leaderboard(analysis_of(run_folders)))
+    left = drawn_figures[0].axes[0]
+    assert left.get_lines()[0].get_xydata() == pytest.approx(np.array([[100, 2.0]]))
+    hollow = {str(scatter.get_label()) for scatter in left.collections if not len(np.asarray(scatter.get_facecolor()))}
+    assert hollow == {"espcn (busy machine)", "edsr (busy machine)"}
+
+
 def test_cost_connects_and_labels_the_runs_on_the_pareto_front(
     run_folders: RunFolders, drawn_figures: list[Figure]
 ) -> None:
@@ -226,9 +239,9 @@ def test_cost_connects_and_labels_the_runs_on_the_pareto_front(
         "edsr_mse_adam": (0.4, None, 70.0),
     }
     for name, (gain, milliseconds, seconds) in costs.items():
-        run_folders(f"grid/{name}", [gain] * 4, ms_per_image=milliseconds, train_seconds=seconds)
-    (comparison,) = find_comparisons(run_folders.root).comparisons
-    figures.cost(leaderboard(comparison))
+        speed = milliseconds and quiet(milliseconds)
+        run_folders(f"grid/{name}", [gain] * 4, ms_per_image=milliseconds, speed=speed, train_seconds=seconds)
+    figures.cost(leaderboard(analysis_of(run_folders)))
     left, right = drawn_figures[0].axes
     assert (left.get_xlabel(), right.get_xlabel()) == ("milliseconds per 256x256 image", "training seconds")
     assert left.get_ylabel() == "gain over the input (dB)"
@@ -247,12 +260,12 @@ def test_cost_connects_and_labels_the_runs_on_the_pareto_front(
     assert heights(zero) == [0, 0]
     annotations = {text.get_text(): tuple(text.xy) for text in left.texts}  # type: ignore[attr-defined]
     assert annotations == {
-        "espcn_mae_adam": pytest.approx((5, 0.5)),
-        "espcn_mse_adam": pytest.approx((20, 1.5)),
-        "vdsr_mse_adam": pytest.approx((100, 2.0)),
+        "espcn, mae": pytest.approx((5, 0.5)),
+        "espcn, mse": pytest.approx((20, 1.5)),
+        "vdsr, mse": pytest.approx((100, 2.0)),
     }
     assert right.get_lines()[0].get_xydata() == pytest.approx(np.array([[30, 1.5], [50, 2.0]]))
-    assert [text.get_text() for text in right.texts] == ["espcn_mse_adam", "vdsr_mse_adam"]
+    assert [text.get_text() for text in right.texts] == ["espcn, mse", "vdsr, mse"]
     assert [text.get_text() for text in drawn_figures[0].legends[0].get_texts()] == ["vdsr", "espcn", "edsr"]
     # 5 to 100 ms are more than a factor of ten, 30 to 70 s are not.
     assert (left.get_xscale(), right.get_xscale()) == ("log", "linear")
@@ -273,16 +286,14 @@ def test_runs_far_below_the_input_do_not_squeeze_the_others(
 ) -> None:
     run_folders("vdsr_mse_adam", [highest] * 4)
     run_folders("vdsr_mae_adam", [lowest] * 4)
-    (comparison,) = find_comparisons(run_folders.root).comparisons
-    figures.cost(leaderboard(comparison))
+    figures.cost(leaderboard(analysis_of(run_folders)))
     assert drawn_figures[0].axes[0].get_ylim() == pytest.approx(limits)
 
 
 def test_ticks_of_a_logarithmic_axis_are_plain_numbers(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
-    run_folders("vdsr_mse_adam", [1.0] * 4, ms_per_image=101.0)
-    run_folders("vdsr_mae_adam", [0.9] * 4, ms_per_image=10.0)
-    (comparison,) = find_comparisons(run_folders.root).comparisons
-    figures.cost(leaderboard(comparison))
+    run_folders("vdsr_mse_adam", [1.0] * 4, ms_per_image=101.0, speed=quiet(101.0))
+    run_folders("vdsr_mae_adam", [0.9] * 4, ms_per_image=10.0, speed=quiet(10.0))
+    figures.cost(leaderboard(analysis_of(run_folders)))
     axis = drawn_figures[0].axes[0].xaxis
     assert drawn_figures[0].axes[0].get_xscale() == "log"
     assert {"10", "20", "50", "100"} <= set(labels(axis.get_ticklabels()))
@@ -291,5 +302,5 @@ def test_ticks_of_a_logarithmic_axis_are_plain_numbers(run_folders: RunFolders, 
 
 def test_figures_are_reproducible(run_folders: RunFolders) -> None:
     run_folders("vdsr_mse_adam", [1.0] * 4)
-    cells = figures.cells_of(runs_of(run_folders))
-    assert figures.curves(cells) == figures.curves(cells)
+    configurations = comparison_of(run_folders).configurations
+    assert figures.curves(configurations) == figures.curves(configurations)

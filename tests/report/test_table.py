@@ -1,12 +1,13 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sr.io.tables import write_table
+from sr.report.analysis import analyse
 from sr.report.board import leaderboard
 from sr.report.comparison import find_comparisons
-from sr.report.statistics import bootstrap_interval, paired_p_value
 from sr.report.table import table
 from sr.runs.schema import Status
 from sr.terms import Protocol
@@ -24,22 +25,23 @@ def rows(run_folders: RunFolders, tmp_path: Path) -> list[dict[str, str]]:
     run_folders("espcn_mae_sgd", SECOND, folds=FOLDS, ms_per_image=None, git_commit=None)
     run_folders("espcn_vgg_adam", [0.5], folds=None, protocol=Protocol.Y, scale=4)
     run_folders("vdsr_mse_sgd", BEST, status=Status.DIVERGED, reason="the loss is not finite", folds=FOLDS)
-    contents = find_comparisons(run_folders.root)
-    boards = [(comparison, leaderboard(comparison)) for comparison in contents.comparisons]
+    contents = find_comparisons([run_folders.root])
+    analyses = [(comparison, analyse(comparison)) for comparison in contents.comparisons]
+    boards = [(comparison, analysis, leaderboard(analysis)) for comparison, analysis in analyses]
     write_table(tmp_path / "leaderboard.csv", table(boards, contents.unfinished))
     with (tmp_path / "leaderboard.csv").open() as file:
         return list(csv.DictReader(file))
 
 
 def test_rows_list_the_leaderboards_then_the_unfinished_runs(rows: list[dict[str, str]]) -> None:
-    columns = ("table", "rank", "name", "status", "verdict", "reason")
+    columns = ("table", "rank", "name", "status", "verdict", "kind", "reason")
     assert [tuple(row[column] for column in columns) for row in rows] == [
-        ("1", "1", "vdsr_mse_adam", "done", "best", ""),
-        ("1", "2", "espcn_mae_sgd", "done", "", ""),
-        ("1", "", "unprocessed input", "baseline", "no model", ""),
-        ("2", "1", "espcn_vgg_adam", "done", "best", ""),
-        ("2", "", "bicubic", "baseline", "no model", ""),
-        ("", "", "vdsr_mse_sgd", "diverged", "", "the loss is not finite"),
+        ("1", "1", "vdsr, mse, adam", "done", "highest; one training, no verdict", "run", ""),
+        ("1", "2", "espcn, mae, sgd", "done", "these checkpoints differ; no verdict", "run", ""),
+        ("1", "", "unprocessed input", "baseline", "no model", "baseline", ""),
+        ("2", "1", "espcn, vgg, adam", "done", "only one, not clearly better than bicubic", "run", ""),
+        ("2", "", "bicubic", "baseline", "no model", "baseline", ""),
+        ("", "", "vdsr_mse_sgd", "diverged", "", "", "the loss is not finite"),
     ]
 
 
@@ -52,24 +54,15 @@ def test_conditions_are_those_of_the_comparison(rows: list[dict[str, str]]) -> N
 def test_scores_match_those_computed_from_the_images(rows: list[dict[str, str]]) -> None:
     inputs = [26, 28, 30, 27, 25, 25]
     for row, gains in zip(rows[:3], (BEST, SECOND, [0.0] * 6), strict=True):
-        values = {name: float(row[name]) for name in ("psnr", "ssim", "gain", "gain_low", "gain_high", "psnr_sd")}
-        psnr = [base + gain for base, gain in zip(inputs, gains, strict=True)]
-        folds = sum(psnr[:3]) / 3, sum(psnr[3:]) / 3
-        assert values["psnr"] == pytest.approx(sum(psnr) / 6)
-        assert values["psnr_sd"] == pytest.approx(abs(folds[0] - folds[1]) / 2**0.5)
-        assert values["ssim"] == pytest.approx(0.8 + sum(gains) / 600)
-        assert values["gain"] == pytest.approx(sum(gains) / 6)
+        values = {name: float(row[name]) for name in ("psnr", "ssim", "gain", "gain_low", "gain_high")}
+        assert values["psnr"] == pytest.approx(np.mean(inputs) + np.mean(gains))
+        assert values["ssim"] == pytest.approx(0.8 + np.mean(gains) / 100)
+        assert values["gain"] == pytest.approx(np.mean(gains))
         assert values["gain_low"] <= values["gain"] <= values["gain_high"]
-        assert (values["gain_low"], values["gain_high"]) == bootstrap_interval(gains)
-    assert float(rows[0]["gain_sd"]) == pytest.approx((5.9 - 3.6) / 3 / 2**0.5)
-    assert float(rows[0]["ssim_sd"]) == pytest.approx((5.9 - 3.6) / 300 / 2**0.5)
-    assert rows[2]["gain_sd"] == ""
-    assert rows[3]["psnr_sd"] == rows[3]["gain_sd"] == ""
-
-
-def test_p_values_compare_runs_with_the_best(rows: list[dict[str, str]]) -> None:
-    assert float(rows[1]["p_against_best"]) == paired_p_value(SECOND, BEST) == pytest.approx(2 / 2**6)
-    assert [row["p_against_best"] for number, row in enumerate(rows) if number != 1] == [""] * 5
+    assert float(rows[1]["to_best"]) == pytest.approx(np.mean(SECOND) - np.mean(BEST))
+    assert float(rows[1]["to_best_low"]) < float(rows[1]["to_best"]) < float(rows[1]["to_best_high"]) < 0
+    assert rows[0]["to_best"] == rows[2]["to_reference"] == ""
+    assert {row["wins_against_best"] for row in rows} == {""}  # one training each
 
 
 def test_costs_come_from_the_run_record(rows: list[dict[str, str]]) -> None:
@@ -80,6 +73,9 @@ def test_costs_come_from_the_run_record(rows: list[dict[str, str]]) -> None:
             "loss": "mse",
             "optimizer": "adam",
             "folds": "2",
+            "seeds": "1",
+            "is_quiet": "False",
+            "trials": "1",
             "parameters": "668227",
             "multiply_adds": "1579155456",
             "ms_per_image": "30.5",

@@ -20,9 +20,9 @@ TILE_SIDES = (8, 6)  # sides of the crops in samples.png, alternating
 INPUT_GRAY, TARGET_GRAY = 100, 120  # of the first crops in samples.png; the crops of image n are brighter by n
 
 
-def config(fold: int | str = "all", **data: Any) -> dict[str, Any]:
+def config(fold: int | str = "all", seed: int = 23, **data: Any) -> dict[str, Any]:
     """The part of a run's config that the report reads."""
-    return {"data": {"folds": 2, "fold": fold, "shrink": 2, **data}}
+    return {"seed": seed, "data": {"folds": 2, "fold": fold, "shrink": 2, **data}}
 
 
 def data(count: int, near_identical: Sequence[list[str]] = (), fingerprint: str = FINGERPRINT) -> DataSummary:
@@ -43,6 +43,8 @@ class RunFolders:
         *,
         names: Sequence[str] = "abcdefghijklmnopqrstuvwxyz",
         folds: Sequence[int] | None = (0, 0, 1, 1),
+        seed: int = 23,
+        groups: Sequence[str] | None = None,
         baselines: Mapping[str, float] | None = None,
         curve: Sequence[Mapping[str, float]] | None = None,
         output_gray: int | None = None,
@@ -55,6 +57,8 @@ class RunFolders:
             gains: gain of each validation image over its input, dB.
             names: names of the images.
             folds: fold of each image; None for a run that trained fold 0 alone.
+            seed: the seed of its training.
+            groups: the photograph of each image; None for a table without that column.
             baselines: gain of further baselines by the prefix of their columns.
             curve: rows of ``metrics.csv``; by default two epochs that reach half and all of the mean gain.
             output_gray: gray value of the first output in ``samples.png``; None to leave the file out.
@@ -69,23 +73,24 @@ class RunFolders:
             row |= {"input_psnr": base, "input_ssim": 0.8, "gain": gain, "epoch": 1}
             for prefix, difference in (baselines or {}).items():
                 row |= {f"{prefix}_psnr": base + difference, f"{prefix}_ssim": 0.7}
+            row |= {"group": groups[number]} if groups else {}
             images.append(row | ({"fold": folds[number]} if folds else {}))
         write_table(folder.images, images)
         mean = float(np.mean(gains))
         default_curve = [{"epoch": epoch, "val/gain": mean * (epoch + 1) / 2} for epoch in range(2)]
         write_table(folder.metrics, default_curve if curve is None else curve)
-        result = _result(folder.path.name, images, "all" if folds else 0)
+        result = _result(folder.path.name, images, config("all" if folds else 0, seed))
         write_result(folder.path, replace(result, **changes))
         if output_gray is not None:
             write_samples(folder.samples, _gray_samples([row["name"] for row in images], output_gray))
         return folder.path
 
 
-def _result(name: str, images: Sequence[Mapping[str, Any]], fold: int | str) -> RunResult:
+def _result(name: str, images: Sequence[Mapping[str, Any]], config_dict: dict[str, Any]) -> RunResult:
     model, loss, optimizer = name.split("_")[:3]
     return RunResult(
         status=Status.DONE,
-        config=config(fold),
+        config=config_dict,
         choices={"model": model, "loss": loss, "optimizer": optimizer},
         loss=loss,
         data=data(len(images)),

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+
+from sr.report.analysis import Analysis, analyse
+from sr.report.comparison import find_comparisons
+from sr.report.conclusions import advice, components_table, headline, limits, needed
+from sr.report.statistics import components
+from tests.support.run_folders import RunFolders
+
+
+def analysis_of(run_folders: RunFolders) -> Analysis:
+    (comparison,) = find_comparisons([run_folders.root]).comparisons
+    return analyse(comparison)
+
+
+def write(run_folders: RunFolders, name: str, gain: float, *, seeds: int = 3, sd: float = 0.02) -> None:
+    random = np.random.default_rng(len(name) + int(1000 * abs(gain)))
+    for seed in range(seeds):
+        gains = gain + np.linspace(-0.3, 0.3, 12) + random.normal(0, sd) + random.normal(0, 0.01, 12)
+        run_folders(f"{name}_{seed}", list(gains), names="abcdefghijkl", folds=None, seed=seed)
+
+
+def test_one_best(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.0)
+    write(run_folders, "espcn_mse_adam", 0.5)
+    text = headline(analysis_of(run_folders))
+    assert text.startswith("vdsr is the best on photographs like these, by 0.4")
+    assert text.endswith(" dB over the second, espcn; nothing else may be the best.")
+    assert list(advice(analysis_of(run_folders))) == []
+
+
+def test_several_possible_bests_and_what_would_decide(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.00, sd=0.05)
+    write(run_folders, "edsr_mse_adam", 0.97, sd=0.05)
+    write(run_folders, "espcn_mse_adam", 0.3, sd=0.05)
+    analysis = analysis_of(run_folders)
+    best, second = (analysis.names[number] for number in analysis.order[:2])
+    assert headline(analysis) == f"2 of 3 configurations may be the best on photographs like these: {best}; {second}."
+    (line,) = advice(analysis)
+    assert line.startswith(f"{second} and {best}: ")
+
+
+def test_one_training_each_asks_for_seeds(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.0, seeds=1)
+    write(run_folders, "espcn_mse_adam", 0.5, seeds=1)
+    text = headline(analysis_of(run_folders))
+    assert text.startswith("No verdict on configurations, since each was trained once.")
+    assert "checkpoints" in text
+    assert text.endswith("whether the configurations do needs seeds=3 or more.")
+
+
+def test_a_best_that_loses_to_a_baseline_is_said_first_thing(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", -0.5)
+    write(run_folders, "espcn_mse_adam", -1.0)
+    assert headline(analysis_of(run_folders)).endswith(
+        "No configuration beats unprocessed input: using no model at all would be better."
+    )
+
+
+def test_a_single_configuration_is_compared_with_nothing(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.0)
+    assert headline(analysis_of(run_folders)).startswith("vdsr, mse, adam is the only configuration")
+
+
+def test_limits_count_photographs_trainings_and_folds(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.0)
+    write(run_folders, "espcn_mse_adam", 0.5, seeds=2)
+    write(run_folders, "edsr_mse_adam", 0.4, seeds=1)
+    assert list(limits(analysis_of(run_folders))) == [
+        "Rests on 12 photographs, 1 to 3 trainings of each configuration, one split: another training set may change "
+        "the result.",
+        "Trained once, so without a verdict: edsr; seeds=3 or more gives one.",
+    ]
+
+
+def simulated(difference: float, *, training: float, interaction: float) -> np.ndarray:
+    """Scores of two configurations with three trainings and ten photographs whose components are exactly as wanted."""
+    photographs = np.array([1.0, -1.0] * 5) * interaction * (0.9 / 2) ** 0.5
+    trainings = np.array([-1.0, 0.0, 1.0])[:, None] * training
+    return np.stack([difference + photographs + trainings, -photographs - trainings])
+
+
+@pytest.mark.parametrize(
+    ("training", "interaction", "expected"),
+    [
+        (0.03, 0.0, "about 1 more seed of each would decide"),
+        (0.06, 0.0, "about 3 more seeds of each would decide"),
+        (0.001, 0.15, "no number of seeds will do, but about 40 photographs in all would"),
+        (0.05, 0.12, "needs more of both: about 5 more seeds of each, and 50 photographs"),
+        (3.0, 0.0, "no realistic number of seeds or photographs will decide"),
+    ],
+)
+def test_needed_names_the_smallest_number_that_settles_a_pair(
+    training: float, interaction: float, expected: str
+) -> None:
+    """A difference of 0.1 has to be 1.96 + 0.84 = 2.8 standard errors for one claim and a power of 80 %."""
+    parts = components(simulated(0.1, training=training, interaction=interaction), [0] * 10, [False, False])
+    assert needed(parts, 0, 1, rope=0.05, claims=1) == expected
+
+
+def test_sources_of_variation_are_those_that_were_put_in() -> None:
+    parts = components(simulated(0.1, training=0.03, interaction=0.15), [0] * 10, [False, False])
+    assert parts.training.tolist() == pytest.approx([0.0009, 0.0009])
+
+
+def test_the_table_of_components(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.0, seeds=5, sd=0.1)
+    write(run_folders, "espcn_mse_adam", 0.5, seeds=5, sd=0.1)
+    table = dict(components_table(analysis_of(run_folders)))
+    assert table["between trainings of a configuration"] == pytest.approx(0.1, rel=0.6)
+    assert table["training x photograph"] == pytest.approx(0.01, rel=0.3)
+    assert table["configuration x photograph"] < 0.01
