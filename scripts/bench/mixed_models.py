@@ -33,7 +33,8 @@ def main() -> None:
         ]
         parts = {name: f"0 + C({name})" for name in ("photograph", "interaction", "training")}
         model = formulas.mixedlm("y ~ C(c)", pd.DataFrame(rows), groups="all", vc_formula=parts)
-        fit = max((model.fit(reml=True, method=method, maxiter=5000) for method in ("lbfgs", "powell")), key=_likelihood)
+        candidates = [model.fit(reml=True, method=method, maxiter=5000) for method in ("lbfgs", "powell")]
+        fit = max(candidates, key=_likelihood)
         variances = dict(zip(model.exog_vc.names, map(float, fit.vcomp), strict=True))
         estimates = {"difference": float(fit.fe_params.iloc[1]), "error": float(fit.bse_fe.iloc[1])}
         fits.append({**estimates, **variances, "noise": float(fit.scale), "scores": scores.tolist()})

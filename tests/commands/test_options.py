@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sr.cli import main, make_parser
+from sr.report.page import Settings
 
 Record = Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]]
 
@@ -147,21 +148,38 @@ def test_check_data_passes_every_option_on_and_exits_with_the_code_of_the_report
 def test_report_passes_its_folders_on_and_exits_with_1_if_a_run_cannot_be_read(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    comparison = SimpleNamespace(runs=[1, 2], title="Set5")
-    report = SimpleNamespace(comparisons=[comparison], unfinished=[], problems=[])
-    write_calls = record("sr.report.page.write_report", report)
+    comparison = SimpleNamespace(configurations=[1, 2], title="Set5")
+    sections = [SimpleNamespace(comparison=comparison, headline="a is the best")]
+    contents = SimpleNamespace(unfinished=[], problems=[], repeats=[])
+    files = [Path("runs/report.html")]
+    write_calls = record("sr.report.page.write_report", (sections, contents, files))
     main(["report", "runs"])
-    main(["report", "runs", "--figures", "plots"])
-    assert [arguments for arguments, _ in write_calls] == [(Path("runs"), None), (Path("runs"), Path("plots"))]
-    assert "different images" not in capsys.readouterr().out
-    report.comparisons, report.unfinished, report.problems = [comparison] * 2, [1, 2, 3], ["a/result.json: is damaged"]
+    files_given = ["-o", "out", "--figures", "plots", "--json", "numbers.json"]
+    main(["report", "a", "b", *files_given, "--reference", "bicubic", "--score", "ssim", "--rope", "0.01"])
+    default, full = write_calls
+    options = {"settings": Settings(), "figure_folder": None, "json_file": None}
+    assert default == (([Path("runs")], None), options)
+    options = {"settings": Settings("ssim", 0.01, "bicubic"), "figure_folder": Path("plots")}
+    assert full == (([Path("a"), Path("b")], Path("out")), {**options, "json_file": Path("numbers.json")})
+    captured = capsys.readouterr()
+    assert captured.out.startswith("2 configurations on Set5\n  a is the best\nruns/report.html\n")
+    sections *= 2
+    contents.unfinished, contents.problems, contents.repeats = [1, 2, 3], ["a/result.json: is damaged"], ["b: left out"]
     with pytest.raises(SystemExit) as exit_info:
         main(["report", "runs"])
     assert exit_info.value.code == 1
     captured = capsys.readouterr()
-    assert captured.err == "error: a/result.json: is damaged\n"
-    assert captured.out.startswith("2 runs on Set5\n2 runs on Set5\ndifferent images")
+    assert captured.err == "b: left out\nerror: a/result.json: is damaged\n"
+    assert captured.out.count("2 configurations on Set5\n  a is the best\n") == 2
+    assert "different images" in captured.out
     assert "not done: 3" in captured.out
+
+
+def test_a_region_of_equivalence_below_zero_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["report", "runs", "--rope", "-1"])
+    assert exit_info.value.code == 2
+    assert capsys.readouterr().err == "error: --rope must be 0 or more, got -1.0\n"
 
 
 def test_speed_passes_every_option_on_and_measures_a_baseline_once(

@@ -50,7 +50,7 @@ def test_steps_behind_initial_weights_count(run_folders: RunFolders) -> None:
 
 
 def test_a_trial_counts_the_trials_of_its_search(run_folders: RunFolders) -> None:
-    run_folders("search/trial_0002", [0.5] * 4, choices={"model": "espcn", "loss": "mse", "optimizer": "adam"})
+    run_folders("search/trial_0002_adam", [0.5] * 4).rename(run_folders.root / "search/trial_0002")
     for number in (0, 1):
         (run_folders.root / f"search/trial_000{number}").mkdir()
     assert budget_of(run_folders.root).trials == 3

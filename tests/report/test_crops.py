@@ -9,6 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sr.io.run_folder import RunFolder
+from sr.report.analysis import analyse
 from sr.report.board import leaderboard
 from sr.report.comparison import find_comparisons
 from sr.report.crops import Strip, strips
@@ -16,8 +17,8 @@ from tests.support.run_folders import INPUT_GRAY, TARGET_GRAY, TILE_SIDES, RunFo
 
 
 def strips_of(root: Path, problems: list[str] | None = None) -> list[Strip]:
-    (comparison,) = find_comparisons(root).comparisons
-    return strips(leaderboard(comparison), [] if problems is None else problems)
+    (comparison,) = find_comparisons([root]).comparisons
+    return strips(leaderboard(analyse(comparison)), [] if problems is None else problems)
 
 
 def gray_and_side(uri: str | None) -> tuple[int, int]:
@@ -42,7 +43,7 @@ def test_tiles_show_input_outputs_target_and_errors_of_their_image(run_folders: 
     for strip in shown_strips:
         number = "abcd".index(strip.name)
         side = TILE_SIDES[number % 2]
-        assert [tile.label for tile in strip.tiles] == ["input", "vdsr_mse_adam", "espcn_mse_adam", "target"]
+        assert [tile.label for tile in strip.tiles] == ["input", "vdsr", "espcn", "target"]
         grays = [INPUT_GRAY, 115, 126, TARGET_GRAY]
         assert [gray_and_side(tile.picture) for tile in strip.tiles] == [(gray + number, side) for gray in grays]
         errors = [4 * 20, 4 * 5, 4 * 6]  # absolute differences from the target, amplified 4x
@@ -70,14 +71,14 @@ def test_the_four_images_on_which_runs_differ_most_are_shown(run_folders: RunFol
         ("d", 0.7),
         ("c", 0.5),
     ]
-    assert [tile.label for tile in shown_strips[0].tiles] == ["input", "vdsr_mse_adam", "vdsr_vgg_adam", "target"]
+    assert [tile.label for tile in shown_strips[0].tiles] == ["input", "mse", "vgg", "target"]
 
 
 def test_the_best_of_each_of_four_models_and_the_worst_run_are_shown(run_folders: RunFolders) -> None:
-    for number, model in enumerate(("a", "a", "b", "c", "d", "e", "b")):
-        run_folders(f"{model}_mse_adam_{number}", [1.0 - 0.1 * number] * 4, output_gray=100 + number)
+    for number, cell in enumerate(("a_mse", "a_mae", "b_mse", "c_mse", "d_mse", "e_mse", "b_mae")):
+        run_folders(f"{cell}_adam", [1.0 - 0.1 * number] * 4, output_gray=100 + number)
     labels = [tile.label for tile in strips_of(run_folders.root)[0].tiles]
-    assert labels == ["input", "a_mse_adam_0", "b_mse_adam_2", "c_mse_adam_3", "d_mse_adam_4", "b_mse_adam_6", "target"]
+    assert labels == ["input", "a, mse", "b, mse", "c, mse", "d, mse", "b, mae", "target"]
 
 
 def test_images_without_a_crop_of_every_shown_run_are_left_out(run_folders: RunFolders) -> None:

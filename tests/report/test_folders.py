@@ -9,20 +9,32 @@ from sr.errors import UserError
 from sr.io.atomic import write_text
 from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
-from sr.report.folders import read_runs
-from sr.report.run import Evaluation
+from sr.report import folders
+from sr.report.folders import FolderContents
+from sr.report.run import Evaluation, Run
 from sr.runs.schema import Status
 from sr.runs.status import PLAN
 from tests.support.run_folders import RunFolders, config, data
 
 
-def test_scores_of_images_become_means_of_folds(run_folders: RunFolders) -> None:
+def read_runs(folder: Path) -> FolderContents:
+    contents = FolderContents()
+    folders.read_runs(folder, contents)
+    return contents
+
+
+def gains(run: Run) -> list[float]:
+    return [scores["gain"] for scores in run.images.values()]
+
+
+def test_a_run_has_scores_folds_and_photographs_of_its_images(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.2, 0.4, 1.0, 1.2], folds=(1, 0, 1, 0))
     (run,) = read_runs(run_folders.root).runs
-    assert run.column("gain") == [0.2, 0.4, 1.0, 1.2]
-    assert run.column("psnr") == pytest.approx([26.2, 28.4, 31.0, 28.2])
-    assert run.by_fold("gain") == pytest.approx([(0.4 + 1.2) / 2, (0.2 + 1.0) / 2])
-    assert run.levels == ("espcn", "mse", "adam")
+    assert gains(run) == [0.2, 0.4, 1.0, 1.2]
+    assert [scores["psnr"] for scores in run.images.values()] == pytest.approx([26.2, 28.4, 31.0, 28.2])
+    assert list(run.folds.values()) == [1, 0, 1, 0]
+    assert run.groups == {name: name for name in "abcd"}  # tables of old do not name them
+    assert run.choices == ("espcn", "mse", "adam")
     assert run.curve == [{"epoch": 0, "val/gain": 0.35}, {"epoch": 1, "val/gain": 0.7}]
     assert set(run.images["a"]) == {"psnr", "ssim", "gain", "input_psnr", "input_ssim"}
 
@@ -31,7 +43,7 @@ def test_images_are_sorted_by_name_along_with_their_scores_and_folds(run_folders
     run_folders("espcn_mse_adam", [3.0, 1.0, 2.0], names=["c", "a", "b"], folds=(0, 1, 1))
     (run,) = read_runs(run_folders.root).runs
     assert list(run.images) == ["a", "b", "c"]
-    assert run.column("gain") == [1.0, 2.0, 3.0]
+    assert gains(run) == [1.0, 2.0, 3.0]
     assert dict(run.folds) == {"a": 1, "b": 1, "c": 0}
 
 
@@ -48,10 +60,30 @@ def test_runs_are_found_at_any_depth_but_fold_folders_are_ignored(run_folders: R
     shutil.copytree(first, RunFolder(first).fold(0).path)
     run_folders("origin/old/espcn_mse_adam", [-1, -1, -1, -1])
     runs = read_runs(run_folders.root).runs
-    assert [(run.name, run.sweep, run.folders) for run in runs] == [
-        ("grid/espcn_mse_adam", "grid", (first,)),
-        ("origin/old/espcn_mse_adam", "origin/old", (run_folders.root / "origin/old/espcn_mse_adam",)),
+    assert [(run.name, run.folders) for run in runs] == [
+        ("grid/espcn_mse_adam", (first,)),
+        ("origin/old/espcn_mse_adam", (run_folders.root / "origin/old/espcn_mse_adam",)),
     ]
+
+
+def test_the_photographs_of_images_are_read(run_folders: RunFolders) -> None:
+    run_folders("espcn_mse_adam", [0.1] * 4, groups=["p", "p", "q", "q"])
+    (run,) = read_runs(run_folders.root).runs
+    assert run.groups == {"a": "p", "b": "p", "c": "q", "d": "q"}
+    assert "group" not in run.images["a"]
+
+
+def test_each_seed_of_a_cell_is_a_run_and_those_that_are_not_done_are_left_out(run_folders: RunFolders) -> None:
+    cell = run_folders("espcn_mse_adam", [0.2] * 4, status=Status.INTERRUPTED)
+    for seed in (1, 2):
+        shutil.move(run_folders(f"vdsr_mse_{seed}", [float(seed)] * 4, seed=seed), RunFolder(cell).seed(seed).path)
+    shutil.move(run_folders("vdsr_mse_3", [3.0] * 4, status=Status.RUNNING), RunFolder(cell).seed(3).path)
+    contents = read_runs(run_folders.root)
+    assert [(run.name, run.seed, gains(run)[0]) for run in contents.runs] == [
+        ("espcn_mse_adam/seed_1", 1, 1.0),
+        ("espcn_mse_adam/seed_2", 2, 2.0),
+    ]
+    assert [cell.name for cell in contents.unfinished] == ["espcn_mse_adam"]
 
 
 def test_the_folder_of_a_run_is_read_without_its_siblings(
@@ -166,7 +198,7 @@ def test_a_record_of_schema_1_is_read(run_folders: RunFolders) -> None:
     folder = RunFolder(run_folders("espcn_mse_adam", [0.1] * 4))
     remove_from_record("schema", folder)
     (run,) = read_runs(run_folders.root).runs
-    assert (run.result.steps, run.levels) == (100, ("espcn", "mse", "adam"))
+    assert (run.result.steps, run.choices) == (100, ("espcn", "mse", "adam"))
 
 
 @pytest.mark.parametrize(

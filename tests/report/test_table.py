@@ -36,8 +36,24 @@ def rows(run_folders: RunFolders, tmp_path: Path) -> list[dict[str, str]]:
 def test_rows_list_the_leaderboards_then_the_unfinished_runs(rows: list[dict[str, str]]) -> None:
     columns = ("table", "rank", "name", "status", "verdict", "kind", "reason")
     assert [tuple(row[column] for column in columns) for row in rows] == [
-        ("1", "1", "vdsr, mse, adam", "done", "highest; one training, no verdict", "run", ""),
-        ("1", "2", "espcn, mae, sgd", "done", "these checkpoints differ; no verdict", "run", ""),
+        (
+            "1",
+            "1",
+            "vdsr, mse, adam",
+            "done",
+            "highest; one training, no verdict, not clearly better than unprocessed input",
+            "run",
+            "",
+        ),
+        (
+            "1",
+            "2",
+            "espcn, mae, sgd",
+            "done",
+            "these checkpoints do not clearly differ; no verdict, not clearly better than unprocessed input",
+            "run",
+            "",
+        ),
         ("1", "", "unprocessed input", "baseline", "no model", "baseline", ""),
         ("2", "1", "espcn, vgg, adam", "done", "only one, not clearly better than bicubic", "run", ""),
         ("2", "", "bicubic", "baseline", "no model", "baseline", ""),

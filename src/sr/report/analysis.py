@@ -34,7 +34,8 @@ class Analysis:
         decidable: numbers of the configurations that were trained often enough for verdicts.
         pairs: all pairs of configurations, and each configuration with the reference, in both orders.
         order: numbers of the configurations from the highest mean score to the lowest.
-        possible_bests: numbers of the configurations that may be the best; empty if fewer than two are decidable.
+        possible_bests: numbers of the configurations that may be the best, in that order; empty if fewer than two are
+            decidable.
         reference: number of what the configurations are compared with besides the best one.
         rope: the region of practical equivalence.
         score: ``psnr`` or ``ssim``.
@@ -116,6 +117,7 @@ def analyse(
     of_reference = _reference(names, parts.means, count, reference)
     among = [(number, of_reference) for number in range(count) if number != of_reference and of_reference >= count]
     rope = ROPES[score] if rope is None else rope
+    order = sorted(range(count), key=lambda number: (-parts.means[number], names[number]))
     pairs = pairs_of(parts, [*combinations(range(count), 2), *among], rope)
     return Analysis(
         names=names,
@@ -124,8 +126,8 @@ def analyse(
         parts=all_parts,
         decidable=decidable,
         pairs=pairs,
-        order=sorted(range(count), key=lambda number: (-parts.means[number], names[number])),
-        possible_bests=possible_bests(pairs, sorted(decidable)) if len(decidable) > 1 else [],
+        order=order,
+        possible_bests=possible_bests(pairs, [n for n in order if n in decidable]) if len(decidable) > 1 else [],
         reference=of_reference,
         rope=rope,
         score=score,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,18 @@ def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
             continue
         if cell.status is not Standing.DONE:
             unfinished.append(cell)
+        of_cell: list[Run] = []
         for name, part in _trainings(prefix + cell.name, path):
             try:
                 run = _read_run(name, part, problems)
-                if run:
-                    runs.append(run)
+                of_cell += [run] if run else []
             except _DAMAGES as error:
                 reason = f"its tables are damaged ({_one_line(error)}): train it again with retrain=true"
                 problems.append(f"{part}: left out, {reason}")
+        if of_cell and RunFolder(path).seeds:  # scores of all its seeds together
+            scores = [*of_cell[0].evaluations, *_read_evaluations(RunFolder(path), problems)]
+            of_cell[0] = replace(of_cell[0], evaluations=scores)
+        runs += of_cell
     if not runs:
         details = "".join(f"; {line}" for line in problems) or f", {len(unfinished)} unfinished: see sr status"
         raise UserError(f"{folder}: no finished run in it{details}")

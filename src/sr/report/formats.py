@@ -67,17 +67,20 @@ def mean_sd(summary: MeanSd, digits: int = 2, signed: bool = False) -> str:
 
 
 def difference(estimate: Estimate, score: str = "psnr") -> str:
-    """A difference and its interval.
+    """A difference and its interval, if that is finite.
 
     >>> from sr.report.board import Difference
     >>> difference(Difference(0.25, Interval(0.125, 0.38)))
     '+0.25 (+0.12 to +0.38)'
     """
-    return f"{estimate.mean:+.{DIGITS[score]}f} ({interval(estimate.interval, score)})"
+    mean = f"{estimate.mean:+.{DIGITS[score]}f}"
+    return f"{mean} ({interval(estimate.interval, score)})" if math.isfinite(estimate.interval.low) else mean
 
 
 def interval(ends: Interval, score: str = "psnr") -> str:
-    """The ends of an interval, with signs."""
+    """The ends of an interval, with signs; "unknown" for an infinite one."""
+    if not math.isfinite(ends.low):
+        return "unknown"
     return f"{ends.low:+.{DIGITS[score]}f} to {ends.high:+.{DIGITS[score]}f}"
 
 

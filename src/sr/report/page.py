@@ -1,7 +1,9 @@
 """Write a report: a page for a browser, a text for a terminal or a repository, tables for programs."""
 
 import json
+import math
 import os
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,7 @@ from sr.report.formats import UNITS, templates
 from sr.report.notes import notes
 from sr.report.run import Evaluation
 from sr.report.table import table
+from sr.report.verdicts import Pair
 from sr.terms import BASELINES
 
 FILES = ("report.html", "report.md", "leaderboard.csv")
@@ -109,7 +112,9 @@ class EvaluationRow:
 
     name: str
     without_model: bool
-    scores: Evaluation
+    psnr: float
+    ssim: float
+    images: int
 
 
 def write_report(
@@ -219,13 +224,13 @@ def _as_json(sections: Sequence[Section], contents: Comparisons) -> dict[str, ob
                 "headline": section.headline,
                 "rows": table([(section.comparison, section.analysis, section.rows)], []),
                 "pairs": [
-                    {"first": section.analysis.names[first], "second": section.analysis.names[second], **vars(pair)}
+                    {"first": section.analysis.names[first], "second": section.analysis.names[second], **_numbers(pair)}
                     for (first, second), pair in section.analysis.pairs.items()
                 ],
                 "possible_bests": [section.analysis.names[number] for number in section.analysis.possible_bests],
                 "components": dict(section.components),
-                "effects": [vars(effect) for effect in section.effects],
-                "interactions": [vars(effect) for effect in section.interactions],
+                "effects": [_numbers(effect) for effect in section.effects],
+                "interactions": [_numbers(effect) for effect in section.interactions],
                 "notes": section.notes,
                 "advice": section.advice,
             }
@@ -236,13 +241,33 @@ def _as_json(sections: Sequence[Section], contents: Comparisons) -> dict[str, ob
     }
 
 
+def _numbers(entry: Pair | FactorLevel) -> dict[str, object]:
+    """The fields of an entry; JSON has no infinity, which the interval of a single photograph has."""
+    values = {**vars(entry)}
+    if isinstance(entry, FactorLevel):
+        low, high = values.pop("interval")
+        values |= {"low": low, "high": high}
+    return {name: None if isinstance(value, float) and math.isinf(value) else value for name, value in values.items()}
+
+
 def _evaluations(comparisons: Sequence[Comparison]) -> dict[str, list[EvaluationRow]]:
-    """Scores on other data sets: a table for each data set, scale and protocol, sorted by PSNR."""
-    tables: dict[str, dict[str, EvaluationRow]] = {}
-    for run in (run for comparison in comparisons for run in comparison.runs):
-        for scores in run.evaluations:
+    """Scores on other data sets: a table for each data set, scale and protocol, sorted by PSNR.
+
+    A configuration has the mean over its runs that were scored.
+    """
+    tables: dict[str, dict[tuple[str, bool], list[Evaluation]]] = {}
+    for configuration in (entry for comparison in comparisons for entry in comparison.configurations):
+        for scores in (scores for run in configuration.runs for scores in run.evaluations):
             without_model = scores.model in _WITHOUT_MODEL
-            row = EvaluationRow(scores.model if without_model else run.name, without_model, scores)
+            name = scores.model if without_model else configuration.name
             title = f"{scores.data}, scale {scores.scale}, protocol {scores.protocol}"
-            tables.setdefault(title, {}).setdefault(row.name, row)
-    return {title: sorted(rows.values(), key=lambda row: -row.scores.psnr) for title, rows in sorted(tables.items())}
+            tables.setdefault(title, {}).setdefault((name, without_model), []).append(scores)
+    return {
+        title: sorted(map(_mean_row, rows.items()), key=lambda row: -row.psnr) for title, rows in sorted(tables.items())
+    }
+
+
+def _mean_row(item: tuple[tuple[str, bool], Sequence[Evaluation]]) -> EvaluationRow:
+    (name, without_model), scores = item
+    psnr, ssim = (statistics.fmean(getattr(entry, score) for entry in scores) for score in ("psnr", "ssim"))
+    return EvaluationRow(name, without_model, psnr, ssim, scores[0].images)

@@ -239,6 +239,8 @@ def contrasts(parts: Components, weights: Values, *, same_photographs: bool = Fa
     training, training_df, noise = _of_trainings(parts, weights)
     if same_photographs:
         return _estimates(weights @ parts.means, training, [(training, training_df)])
+    if parts.within_df < 1:  # a single photograph says nothing of others
+        return Estimates(weights @ parts.means, np.full(len(weights), np.inf), np.ones(len(weights)))
     photograph = _quadratic(weights, parts.within) / parts.photographs.sum()
     variance = np.maximum(photograph + training - noise, np.maximum(photograph, training))
     terms = [(photograph, np.full(len(weights), float(parts.within_df))), (training, training_df)]

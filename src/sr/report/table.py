@@ -1,5 +1,6 @@
 """The leaderboards of a report as one CSV file, for programs."""
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -48,7 +49,8 @@ def _scores(row: Row) -> Cells:
 def _difference(name: str, difference: Difference | None) -> Cells:
     if difference is None:
         return {name: None, f"{name}_low": None, f"{name}_high": None}
-    return {name: difference.mean, f"{name}_low": difference.interval.low, f"{name}_high": difference.interval.high}
+    low, high = (end if math.isfinite(end) else None for end in difference.interval)
+    return {name: difference.mean, f"{name}_low": low, f"{name}_high": high}
 
 
 def _about(configuration: Configuration) -> Cells:
