@@ -43,17 +43,22 @@ def main() -> None:
     parser.add_argument("training", type=Path)
     parser.add_argument("benchmark", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--epochs", type=int, nargs="+", default=[4])
-    parser.add_argument("--repeat", type=int, default=48, help="crops of each image in an epoch")
+    parser.add_argument("--epochs", type=int, nargs="+", default=[2])
+    parser.add_argument("--repeat", type=int, default=24, help="crops of each image in an epoch")
+    parser.add_argument("--batch-size", type=int, default=16, help="crops in a step; the recipe has 64")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     for epochs in options.epochs:
-        settings = [f"trainer.max_epochs={epochs}", f"data.repeat={options.repeat}"]
+        overrides = [
+            f"trainer.max_epochs={epochs}",
+            f"data.repeat={options.repeat}",
+            f"data.batch_size={options.batch_size}",
+        ]
         runs: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
         for seed in options.seeds:
             for way, override in WAYS.items():
-                runs[way].append(train(options.training, options.benchmark, override, f"seed={seed}", *settings))
+                runs[way].append(train(options.training, options.benchmark, override, f"seed={seed}", *overrides))
                 print(epochs, seed, way, runs[way][-1], flush=True)
         scratch = [run["psnr"] for run in runs["from scratch"]]
         for way, trained in runs.items():
@@ -65,7 +70,8 @@ def main() -> None:
             }
             row |= {f"seed {seed}": round(value, 3) for seed, value in zip(options.seeds, psnr, strict=True)}
             rows.append(row | {"bicubic": round(trained[0]["bicubic"], 3)})
-    save("init", rows, scale=SCALE, benchmark=options.benchmark.name, epochs=options.epochs, repeat=options.repeat)
+    settings = {"benchmark": options.benchmark.name, "repeat": options.repeat, "batch_size": options.batch_size}
+    save("init", rows, scale=SCALE, epochs=options.epochs, **settings)
 
 
 if __name__ == "__main__":
