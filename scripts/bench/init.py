@@ -2,8 +2,8 @@
 
 python -m scripts.bench.init TRAINING Set5          # about 12 minutes on one core; writes benchmarks/init.json
 
-Both ways share everything else: recipe, images, steps, and for each seed the split, the crops and their order. The
-steps behind espcn_x2 come on top.
+Both ways share everything else: recipe, images, steps, and for each seed the crops and their order. The steps behind
+espcn_x2 come on top.
 """
 
 import argparse

@@ -184,7 +184,7 @@ def test_held_out_images_that_the_weights_were_trained_on_are_counted_and_named(
     shutil.copytree(tmp_path / "data", renamed)
     for number in range(10):
         (renamed / "high_res" / f"{number}.png").rename(renamed / "high_res" / f"{9 - number}_.png")
-    code, text = command(*settings, f"data.root={renamed}", "data.seed=5", folder="leaky")
+    code, text = command(*settings, f"data.root={renamed}", "data.split_seed=5", folder="leaky")
     assert code == 0, text
     parts = {row["name"]: row["part"] for row in rows(source)}
     held_out = sorted(row["name"] for row in rows(RunFolder(tmp_path / "leaky")) if row["part"] != "train")
@@ -195,7 +195,7 @@ def test_held_out_images_that_the_weights_were_trained_on_are_counted_and_named(
         f"this run ({', '.join(seen)}): the scores will be too good\n" in text
     )
     # Its own run did not train on these, but the run did that it started from.
-    options = [*settings, f"data.root={renamed}", "data.seed=5", f"init={tmp_path / 'leaky'}"]
+    options = [*settings, f"data.root={renamed}", "data.split_seed=5", f"init={tmp_path / 'leaky'}"]
     code, text = command(*options, folder="third")
     assert code == 0, text
     assert f"its weights were trained on {len(seen)} of the 3" in text
@@ -247,15 +247,23 @@ def test_folds_start_from_the_same_folds_of_a_run_that_was_split_in_the_same_way
     assert initial.weights_hash == file_hash(source.fold(1).best)
 
     name_one = f": name one of them, such as init={source.fold(0).best}"
-    code, text = command(*from_folds, "data.seed=99", folder="other")
+    code, text = command(*from_folds, "data.split_seed=99", folder="other")
     assert code == 2, text
     assert f"error: init={source.path}: its folds are not split as those of this run are{name_one}" in text
     for others in (["data.folds=3"], ["data.folds=null", "data.fold=0"]):
         code, text = command(*from_folds, *others, folder="other")
         assert code == 2, text
-        holds = "holds 2 networks, each trained on images that others validate"
+        holds = "holds 2 networks, of its folds, which are not those of this run"
         assert text.strip() == f"error: init={source.path}: {holds}{name_one}"
     assert not (tmp_path / "other").exists()
-    code, text = command(*from_folds, "data.seed=99", "data.fold=0", f"init={source.fold(1).best}", folder="named")
+    shutil.move(source.path, source.path.with_name("seed_4"))  # as a cell with one seed of several
+    shutil.copytree(source.path.with_name("seed_4"), source.path / "seed_4")
+    code, text = command(*from_folds, folder="other")
+    assert code == 2, text
+    assert f"error: init={source.path}: holds 2 networks, of its seeds: name one of them" in text
+    source = RunFolder(source.path / "seed_4")
+    code, text = command(
+        *from_folds, "data.split_seed=99", "data.fold=0", f"init={source.fold(1).best}", folder="named"
+    )
     assert code == 0, text
     assert "its weights were trained on" in text

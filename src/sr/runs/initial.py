@@ -50,7 +50,7 @@ def start_weights(
 
 
 def initial_checkpoint(config: Mapping[str, Any]) -> Path:
-    """The file that ``init`` names; of a run with folds, that of the same fold.
+    """The file that ``init`` names; of a run with folds, that of the same fold: others have seen what it validates.
 
     Raises:
         UserError: if there is none, or several and none is of the same fold of as many.
@@ -66,9 +66,8 @@ def initial_checkpoint(config: Mapping[str, Any]) -> Path:
     same_fold = RunFolder(Path(name)).fold(fold or 0).best
     if data.get("folds") == len(files) and same_fold in files:
         return same_fold
-    raise UserError(
-        f"init={name}: holds {len(files)} networks, each trained on images that others validate: {_name(files)}"
-    )
+    kind = "seeds" if RunFolder(Path(name)).seeds else "folds, which are not those of this run"
+    raise UserError(f"init={name}: holds {len(files)} networks, of its {kind}: {_name(files)}")
 
 
 def check_held_out(config: Mapping[str, Any], source: Path, images: Sequence[Mapping[str, str]]) -> None:
