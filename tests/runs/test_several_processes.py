@@ -89,7 +89,7 @@ def test_two_processes_retrain_and_resume_after_a_kill(make_folder: MakeFolder, 
     ("overrides", "message"),
     [
         (["--multirun", "seed=1,2"], "2 processes would each start the whole sweep"),
-        (["data.folds=2", "data.fold=all"], "2 processes would each start all folds"),
+        (["data.folds=2", "data.fold=all"], "2 processes would each start all seeds and folds"),
     ],
 )
 def test_sweeps_and_all_folds_are_refused_with_several_processes_whatever_the_strategy(
