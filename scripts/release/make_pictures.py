@@ -96,7 +96,7 @@ def main() -> None:
     with sync_playwright() as running:
         chromium = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1200, "height": 800})
-        write_report(options.runs)
+        write_report([options.runs])
         page.goto((options.runs.resolve() / "report.html").as_uri())
         save_screenshot(page, FOLDER / "report.png")
         board = [str(bin_folder / "tensorboard"), "--logdir", str(options.runs), "--port", "6116"]
