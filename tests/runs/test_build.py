@@ -38,7 +38,7 @@ def test_a_precision_that_was_decided_before_is_kept(parts: Any) -> None:
 
 
 def test_the_checkpoint_can_rebuild_the_network(parts: Any) -> None:
-    checkpoint: dict[str, Any] = {}
+    checkpoint: dict[str, Any] = {"global_step": 0}
     parts("model=vdsr", "scale=1", "data.scales=[2,3]", "scorer.protocol=y").module.on_save_checkpoint(checkpoint)
     config = checkpoint["sr"]
     assert config["model"]["_target_"] == "sr.nets.vdsr.VDSR"
@@ -47,7 +47,7 @@ def test_the_checkpoint_can_rebuild_the_network(parts: Any) -> None:
 
 
 def test_the_checkpoint_of_a_network_of_scale_1_records_how_its_input_was_degraded(parts: Any) -> None:
-    checkpoint: dict[str, Any] = {}
+    checkpoint: dict[str, Any] = {"global_step": 0}
     parts("data.shrink=4").module.on_save_checkpoint(checkpoint)
     assert checkpoint["sr"]["shrink"] == 4
     parts("scale=2").module.on_save_checkpoint(checkpoint)
