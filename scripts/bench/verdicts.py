@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from scripts.bench.timing import save
-from sr.report.statistics import ALPHA, Values, components, contrasts
+from sr.report.components import Values, components
+from sr.report.statistics import ALPHA, contrasts
 from sr.report.verdicts import Verdict, pairs_of, possible_bests
 
 _ROPE = 0.05

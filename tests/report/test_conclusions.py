@@ -3,8 +3,8 @@ import pytest
 
 from sr.report.analysis import Analysis, analyse
 from sr.report.comparison import find_comparisons
+from sr.report.components import components
 from sr.report.conclusions import advice, components_table, headline, limits, needed
-from sr.report.statistics import components
 from tests.support.run_folders import RunFolders
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sr.report.statistics import Values, components, contrasts, effect_weights, holm, pareto_front
+from sr.report.components import Values, components
+from sr.report.statistics import contrasts, effect_weights, holm, pareto_front
 
 FITS = json.loads(Path(__file__).with_name("mixed_models.json").read_text())
 DIFFERENCE = np.array([[1.0, -1.0]])

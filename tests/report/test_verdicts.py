@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sr.report.statistics import components, contrasts, holm
+from sr.report.components import components
+from sr.report.statistics import contrasts, holm
 from sr.report.verdicts import Verdict, pairs_of, possible_bests
 
 ROPE = 0.05

@@ -8,8 +8,9 @@ import numpy as np
 
 from sr.errors import UserError
 from sr.report.comparison import Comparison
+from sr.report.components import Components, Values, components
 from sr.report.run import Configuration, Run
-from sr.report.statistics import Components, Estimates, Values, components, contrasts
+from sr.report.statistics import Estimates, contrasts
 from sr.report.verdicts import Pair, Verdict, pairs_of, possible_bests
 from sr.runs.scores import MeanSd
 from sr.terms import BASELINES, Baseline

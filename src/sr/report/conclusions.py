@@ -8,8 +8,9 @@ import numpy as np
 from scipy import stats
 
 from sr.report.analysis import Analysis
+from sr.report.components import Components
 from sr.report.formats import UNITS, amount
-from sr.report.statistics import ALPHA, Components
+from sr.report.statistics import ALPHA
 from sr.report.verdicts import Verdict
 
 _POWER = 0.8

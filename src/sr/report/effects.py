@@ -7,7 +7,8 @@ from itertools import combinations
 import numpy as np
 
 from sr.report.analysis import Analysis
-from sr.report.statistics import Interval, Values, contrasts, effect_weights
+from sr.report.components import Values
+from sr.report.statistics import Interval, contrasts, effect_weights
 
 FACTORS = ("model", "loss", "optimizer")
 

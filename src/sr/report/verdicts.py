@@ -7,7 +7,8 @@ from enum import StrEnum
 import numpy as np
 from scipy import stats
 
-from sr.report.statistics import ALPHA, Components, Estimates, Values, contrasts, holm
+from sr.report.components import Components, Values
+from sr.report.statistics import ALPHA, Estimates, contrasts, holm
 
 
 class Verdict(StrEnum):

@@ -1,0 +1,180 @@
+"""The sources of variation of the scores in a comparison, split by the method of moments.
+
+A score is modelled as ``mean[c] + photograph[p] + interaction[c, p] + training[c, t] + noise[c, t, p]`` with random
+photographs and random trainings nested in their configuration (Bouthillier et al. 2021, arXiv:2103.03098; Hagmann et al.
+2023, arXiv:2302.04054).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy import stats
+
+Values: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+
+_LEAST_TO_POOL = 4  # configurations
+_DOUBT = 0.2  # p value of the test for equal variances
+
+
+@dataclass(frozen=True)
+class Components:
+    """What the scores of a comparison say about its sources of variation; C configurations, F folds.
+
+    Attributes:
+        means: ``(C,)``, mean score over photographs, each the mean over its trainings.
+        photographs: ``(F,)``, number of photographs in each fold.
+        trainings: ``(C, F)``, number of trainings that validated each fold; infinite for baselines.
+        within: ``(C, C)``, covariance over photographs of their mean scores, pooled over folds.
+        within_df: degrees of freedom of ``within``.
+        between: ``(C, C)``, covariance over folds of their mean scores; None for a single fold.
+        training: ``(C,)``, variance over trainings of a training's mean score; 0 for baselines, nan if no fold was
+            trained twice.
+        own_training: ``(C,)``, the same of each configuration by itself, where ``training`` may be pooled.
+        training_df: ``(C,)``, degrees of freedom of ``training``.
+        noise: ``(C,)``, variance of what is specific to a training and a photograph; 0 where it is unknown.
+        training_set: variance between folds of what the training set does to a configuration, pooled over all; it
+            includes that of the trainings where no fold was trained twice.
+        most_df: degrees of freedom that the variance between trainings has at most in a difference.
+    """
+
+    means: Values
+    photographs: Values
+    trainings: Values
+    within: Values
+    within_df: int
+    between: Values | None
+    training: Values
+    own_training: Values
+    training_df: Values
+    noise: Values
+    training_set: float
+    most_df: float
+
+    @property
+    def folds(self) -> int:
+        """Number of folds."""
+        return len(self.photographs)
+
+    def expected_between(self, weights: Values) -> Values:
+        """Variance over folds of weighted sums, as far as photographs and trainings explain it; see `contrasts`."""
+        squared, sizes = weights**2, self.photographs
+        known = np.where(np.isnan(self.training), 0.0, self.training)
+        expected: Values = quadratic_forms(weights, self.within) * (1 / sizes).mean()
+        training = known * (1 / self.trainings).mean(axis=1)
+        expected += squared @ (training - self.noise * (1 / sizes / self.trainings).mean(axis=1))
+        return expected
+
+
+def components(scores: Values, folds: Sequence[int], is_baseline: Sequence[bool]) -> Components:
+    """Split the variation of scores by the method of moments.
+
+    Args:
+        scores: ``(C, T, P)``, of each configuration, training seed and photograph; nan where there is none. A baseline
+            has its scores at the first seed. Every configuration has a score of every photograph.
+        folds: ``(P,)``, the fold that validated each photograph: a training is one seed on one fold.
+        is_baseline: ``(C,)``, whether a configuration is not trained at all.
+
+    Raises:
+        ValueError: if a configuration has no score of a photograph.
+    """
+    fixed = np.asarray(is_baseline, dtype=bool)
+    known: Flags = np.asarray(~np.isnan(scores))
+    if not known.any(axis=1).all():
+        raise ValueError("every configuration needs a score of every photograph")
+    counts = known.sum(axis=1)
+    by_photograph = np.where(known, scores, 0.0).sum(axis=1) / counts
+    labels = sorted(set(folds))
+    members = [np.flatnonzero(np.asarray(folds) == label) for label in labels]
+    sizes = np.array([len(photographs) for photographs in members], dtype=np.float64)
+    fold_means = np.stack([by_photograph[:, photographs].mean(axis=1) for photographs in members], axis=1)
+    centred = np.concatenate([by_photograph[:, part] - fold_means[:, [f]] for f, part in enumerate(members)], axis=1)
+    within_df = int(sizes.sum()) - len(members)
+    training, noise = _Pool(len(scores)), _Pool(len(scores))
+    trainings = np.empty((len(scores), len(members)))
+    for number, photographs in enumerate(members):
+        part = scores[:, :, photographs]
+        trained: Flags = np.asarray(known[:, :, photographs].all(axis=2))  # (C, T)
+        trainings[:, number] = np.where(fixed, np.inf, trained.sum(axis=1))
+        of_training = np.where(trained, np.where(trained[..., None], part, 0.0).mean(axis=2), 0.0)  # (C, T)
+        count = trained.sum(axis=1)
+        mean = of_training.sum(axis=1) / np.maximum(count, 1)
+        apart = np.where(trained, of_training - mean[:, None], 0.0)
+        training.add((apart**2).sum(axis=1), np.maximum(count - 1, 0))
+        rest = part - of_training[..., None] - (by_photograph[:, photographs] - mean[:, None])[:, None, :]
+        squares = np.where(trained[..., None], rest, 0.0) ** 2
+        noise.add(squares.sum(axis=(1, 2)), np.maximum(count - 1, 0) * (len(photographs) - 1))
+    parts = Components(
+        means=by_photograph.mean(axis=1),
+        photographs=sizes,
+        trainings=trainings,
+        within=centred @ centred.T / max(1, within_df),
+        within_df=within_df,
+        between=np.atleast_2d(np.cov(fold_means)) if len(members) > 1 else None,
+        **_pooled_if_alike(np.where(fixed, 0.0, training.mean), np.where(fixed, 0.0, training.df)),
+        own_training=np.where(fixed, 0.0, training.mean),
+        noise=np.where(fixed | np.isnan(noise.mean), 0.0, noise.mean),
+        training_set=0.0,
+    )
+    return replace(parts, training_set=_training_set(parts, ~fixed))
+
+
+def _training_set(parts: Components, trained: Values) -> float:
+    count = int(trained.sum())
+    if parts.between is None or count < 2:
+        return 0.0
+    weights = (np.eye(len(trained)) - trained / count)[trained] * trained  # each configuration less the mean of all
+    excess = quadratic_forms(weights, parts.between) - parts.expected_between(weights)
+    return max(0.0, float(excess.sum()) / (count - 1))
+
+
+class _Pool:
+    """Sums of squares and their degrees of freedom, of each configuration."""
+
+    def __init__(self, count: int) -> None:
+        self._squares, self.df = np.zeros(count), np.zeros(count)
+
+    def add(self, squares: Values, df: Values) -> None:
+        self._squares += np.where(df > 0, squares, 0.0)
+        self.df += df
+
+    @property
+    def mean(self) -> Values:
+        """The variances; nan without degrees of freedom."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean: Values = np.where(self.df > 0, self._squares / self.df, np.nan)
+        return mean
+
+
+def _pooled_if_alike(variances: Values, df: Values) -> dict[str, Any]:
+    """One variance between trainings for all configurations, unless Bartlett's test (1937) doubts that they are alike.
+
+    Beside an unstable configuration each keeps its own, and a difference has the degrees of freedom of the one that has
+    fewest: Satterthwaite's are too many for the small p values of a page of many pairs. Two or three configurations
+    keep their own anyway (Welch 1947).
+    """
+    usable = df > 0
+    own, own_df = variances[usable], df[usable]
+    total = float(own_df.sum())
+    separate = {"training": variances, "training_df": df, "most_df": total}
+    if len(own) < _LEAST_TO_POOL:
+        return separate
+    pooled = float((own * own_df).sum()) / total
+    with np.errstate(divide="ignore"):
+        statistic = total * np.log(pooled) - (own_df * np.log(own)).sum()
+    correction = 1 + ((1 / own_df).sum() - 1 / total) / (3 * (len(own) - 1))
+    if pooled > 0 and stats.chi2.sf(statistic / correction, len(own) - 1) <= _DOUBT:
+        return separate | {"most_df": float(own_df.min())}
+    return {
+        "training": np.where(usable, pooled, variances),
+        "training_df": np.where(usable, total, df),
+        "most_df": total,
+    }
+
+
+def quadratic_forms(weights: Values, matrix: Values) -> Values:
+    """The quadratic form of a matrix ``(C, C)`` with each row of ``weights`` ``(N, C)``, not below 0."""
+    form: Values = np.einsum("nc,cd,nd->n", weights, matrix, weights)
+    return np.maximum(form, 0.0)
