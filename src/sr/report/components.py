@@ -1,8 +1,8 @@
 """The sources of variation of the scores in a comparison, split by the method of moments.
 
 A score is modelled as ``mean[c] + photograph[p] + interaction[c, p] + training[c, t] + noise[c, t, p]`` with random
-photographs and random trainings nested in their configuration (Bouthillier et al. 2021, arXiv:2103.03098; Hagmann et al.
-2023, arXiv:2302.04054).
+photographs and random trainings nested in their configuration (Bouthillier et al. 2021, arXiv:2103.03098; Hagmann et
+al. 2023, arXiv:2302.04054).
 """
 
 from collections.abc import Sequence

@@ -132,31 +132,11 @@ def _train(
 ) -> float | None:
     """Build, train and score; whatever happens, the record tells how it ended."""
     checkpoint = find_checkpoint(folder) if earlier else None
-    step = checkpoint[1] if checkpoint else 0
-    parts = build(
-        config,
-        config_dict,
-        precision=earlier.precision if earlier else None,
-        resumed_at=step if earlier else None,
-        is_member=member is not None,
-    )
-    initial, weights_file = start_weights(parts.module, config_dict, earlier if checkpoint else None)
-    parts.datamodule.trainer = parts.trainer
-    parts.datamodule.setup("fit")
-    result = _described(new_result(config_dict, member.changes if member else {}), parts)
-    if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):
-        raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
-    images = parts.datamodule.image_list()
-    check_same_images(
-        folder, images, result.data, is_resumed=checkpoint is not None, others=member.trained() if member else ()
-    )
-    if weights_file:
-        check_held_out(config_dict, weights_file, images)
-    result.initial = initial
+    parts, result, images = _prepared(config, config_dict, folder, earlier, member, checkpoint)
     if config_dict["retrain"]:
         clear(folder)
     if earlier:
-        cut_step_tables(folder, step)
+        cut_step_tables(folder, checkpoint[1] if checkpoint else 0)
     if member:
         member.on_start()
     if earlier:
@@ -176,9 +156,8 @@ def _train(
         result.status, result.reason = status_of(error)
         if result.status is Status.INTERRUPTED:
             flag = ", without retrain=true" if config_dict["retrain"] else ""
-            log.warning(
-                "interrupted: repeat the command with hydra.run.dir='%s'%s to resume", RunFolder(folder).cell.path, flag
-            )
+            cell = RunFolder(folder).cell.path
+            log.warning("interrupted: repeat the command with hydra.run.dir='%s'%s to resume", cell, flag)
         if isinstance(error, SystemExit) and not isinstance(error, SIGTERMException):
             raise KeyboardInterrupt from error  # Lightning exits with 1 after Ctrl-C
         if isinstance(error, MisconfigurationException):
@@ -194,6 +173,37 @@ def _train(
     log_hyper_parameters(parts.loggers, result)
     announce(result, folder)
     return result.monitor.value if result.monitor else None
+
+
+def _prepared(
+    config: DictConfig,
+    config_dict: dict[str, Any],
+    folder: Path,
+    earlier: RunResult | None,
+    member: Member | None,
+    checkpoint: tuple[Path, int] | None,
+) -> tuple[Parts, RunResult, list[dict[str, str]]]:
+    """The parts of a run, its record so far, and the list of its images, all checked; nothing is written yet."""
+    parts = build(
+        config,
+        config_dict,
+        precision=earlier.precision if earlier else None,
+        resumed_at=(checkpoint[1] if checkpoint else 0) if earlier else None,
+        is_member=member is not None,
+    )
+    initial, weights_file = start_weights(parts.module, config_dict, earlier if checkpoint else None)
+    parts.datamodule.trainer = parts.trainer
+    parts.datamodule.setup("fit")
+    result = _described(new_result(config_dict, member.changes if member else {}), parts)
+    result.initial = initial
+    if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):
+        raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
+    images = parts.datamodule.image_list()
+    others = member.trained() if member else ()
+    check_same_images(folder, images, result.data, is_resumed=checkpoint is not None, others=others)
+    if weights_file:
+        check_held_out(config_dict, weights_file, images)
+    return parts, result, images
 
 
 def _described(result: RunResult, parts: Parts) -> RunResult:
