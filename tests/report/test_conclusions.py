@@ -57,9 +57,17 @@ def test_a_best_that_loses_to_a_baseline_is_said_first_thing(run_folders: RunFol
     )
 
 
-def test_a_single_configuration_is_compared_with_nothing(run_folders: RunFolders) -> None:
+def test_a_single_configuration_is_compared_with_the_strongest_baseline(run_folders: RunFolders) -> None:
     write(run_folders, "vdsr_mse_adam", 1.0)
-    assert headline(analysis_of(run_folders)).startswith("vdsr, mse, adam is the only configuration")
+    text = headline(analysis_of(run_folders))
+    assert text.startswith("vdsr, mse, adam is the only configuration: +")
+    assert text.endswith(" against unprocessed input, on photographs like these.")
+    assert " dB (+0.8" in text
+
+
+def test_a_single_training_speaks_for_its_checkpoint(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.0, seeds=1)
+    assert headline(analysis_of(run_folders)).endswith("for this checkpoint: seeds=3 or more tells of others.")
 
 
 def test_limits_count_photographs_trainings_and_folds(run_folders: RunFolders) -> None:

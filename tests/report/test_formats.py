@@ -45,7 +45,7 @@ def test_filters_of_the_templates() -> None:
     assert render("{{ 0.126 | signed }} {{ -1 | signed(1) }}") == "+0.13 -1.0"
     assert render("{{ 'a|b' | cell }}") == r"a\|b"
     assert render("{{ '<svg/>' | data_uri }}") == "data:image/svg+xml;base64,PHN2Zy8+"
-    assert render("{{ c | commit }} {{ s | si }} {{ m | mean_sd }}", c=None, s=1, m=MeanSd(1.0)) == "unknown 1.00 1.00"
+    assert render("{{ c | commit }} {{ s | si }} {{ m | mean_sd }}", c=None, s=1, m=MeanSd(1.0)) == "unknown 1 1.00"
 
 
 def test_html_is_escaped_and_markdown_is_not() -> None:

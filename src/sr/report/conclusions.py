@@ -9,8 +9,8 @@ from scipy import stats
 
 from sr.report.analysis import Analysis
 from sr.report.components import Components
-from sr.report.formats import UNITS, amount
-from sr.report.statistics import ALPHA
+from sr.report.formats import DIGITS, UNITS, amount, interval
+from sr.report.statistics import ALPHA, Interval
 from sr.report.verdicts import Verdict
 
 _POWER = 0.8
@@ -24,7 +24,7 @@ def headline(analysis: Analysis) -> str:
     names, best = analysis.names, analysis.best
     trained = len(analysis.configurations)
     if trained == 1:
-        text = f"{names[0]} is the only configuration, so there is nothing to compare it with but the baselines."
+        text = _only_one(analysis)
     elif not analysis.possible_bests:
         text = _without_verdict(analysis)
     elif len(analysis.possible_bests) == 1:
@@ -40,6 +40,21 @@ def headline(analysis: Analysis) -> str:
     if analysis.mean(best) <= analysis.mean(strongest):
         text += f" No configuration beats {names[strongest]}: using no model at all would be better."
     return text
+
+
+def _only_one(analysis: Analysis) -> str:
+    pair = analysis.pairs[0, analysis.reference] if analysis.reference else None
+    if pair is None:
+        return f"{analysis.names[0]} is the only configuration."
+    known = f" ({interval(Interval(pair.low, pair.high), analysis.score)})" if math.isfinite(pair.low) else ""
+    digits = DIGITS[analysis.score]
+    scope = (
+        "on photographs like these" if analysis.decidable else "for this checkpoint: seeds=3 or more tells of others"
+    )
+    return (
+        f"{analysis.names[0]} is the only configuration: {pair.difference:+.{digits}f} {UNITS[analysis.score]}{known} "
+        f"against {analysis.names[analysis.reference]}, {scope}."
+    )
 
 
 def _one_best(analysis: Analysis, best: int) -> str:

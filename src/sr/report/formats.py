@@ -115,11 +115,13 @@ def commit(name: str | None) -> str:
 def si(value: float | None) -> str:
     """A number of at least 0 with three significant digits and an SI prefix; empty for None or NaN.
 
-    >>> si(668227), si(43.8e9), si(3.14159), si(0), si(None)
-    ('668 k', '43.8 G', '3.14', '0', '')
+    >>> si(668227), si(43.8e9), si(3.14159), si(16), si(0), si(None)
+    ('668 k', '43.8 G', '3.14', '16', '0', '')
     """
     if value is None or math.isnan(value):
         return ""
+    if isinstance(value, int) and value < 1000:
+        return str(value)
     power = 0 if value < 1000 else min(4, int(math.log10(value) // 3))
     scaled = value / 1000**power
     digits = 2 - math.floor(math.log10(scaled)) if scaled else 0
