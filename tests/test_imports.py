@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics",
         "runs.best",
         "runs.schema",
+        "runs.status",
         "terms",
         "weights",
     },

@@ -450,7 +450,7 @@ def test_a_single_name_or_one_that_does_not_exist_is_never_skipped(
     for names, message in (
         ([str(table)], f"{table}: "),
         ([str(run), "nowhere"], "nowhere: no such checkpoint or run folder"),
-        ([str(table), str(table)], "none of these 2 can be scored: name a checkpoint or the folder of a finished run"),
+        ([str(table), str(table)], "none of these 2 can be used: name a checkpoint or the folder of a finished run"),
     ):
         with pytest.raises(SystemExit) as exit_info:
             main(["evaluate", *names, "--data", str(make_folder(count=1, name=f"data{len(message)}"))])
@@ -466,4 +466,4 @@ def test_a_run_that_is_not_done_is_scored_and_said_to_be_so(
     begun = RunFolders(tmp_path / "grid")("espcn_mse_adam", [0.5], status=Status.INTERRUPTED)
     (run / "checkpoints").rename(begun / "checkpoints")
     main(["evaluate", str(begun), "--data", str(make_folder(count=1)), "--device", "cpu"])
-    assert capsys.readouterr().err == f"{begun}: is interrupted: scored by its best weights so far\n"
+    assert capsys.readouterr().err == f"{begun}: is interrupted: its best weights so far are used\n"

@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from sr.benchmark import speed as speed_module
-from sr.benchmark.speed import find_models
 from sr.cli import main
-from sr.errors import UserError
 from sr.machine.environment import environment
 from sr.nets.espcn import ESPCN
 from sr.runs.schema import read_result
@@ -136,21 +134,20 @@ def test_an_onnx_file_is_measured_without_a_score(
     assert (own["precision"], own["latency_ms"]["median"]) == ("float32", 20.0)
 
 
-def test_what_holds_no_model_is_skipped_and_a_wrong_name_is_not(tmp_path: Path) -> None:
+def test_what_holds_no_model_is_skipped_and_a_run_that_cannot_be_used_ends_in_code_1(
+    tmp_path: Path, speeds: list[Speed], capsys: pytest.CaptureFixture[str]
+) -> None:
     run = make_run(tmp_path)
     (tmp_path / "leaderboard.csv").touch()
-    (tmp_path / "conf").mkdir()
-    models, skipped = find_models([str(path) for path in sorted(tmp_path.iterdir())])
-    assert [model.label for model in models] == [str(run)]
-    assert skipped[1] == f"skipped {tmp_path / 'leaderboard.csv'}: is not a model"
-    assert skipped[0].startswith(f"skipped {tmp_path / 'conf'}: ")
-    with pytest.raises(UserError, match="nothing: no such checkpoint"):
-        find_models([str(run), "nothing"])
-    with pytest.raises(UserError, match=r"no model among .*leaderboard\.csv"):
-        find_models([str(tmp_path / "leaderboard.csv")])
+    speed(run, tmp_path / "leaderboard.csv")
+    captured = capsys.readouterr()
+    assert f"{tmp_path / 'leaderboard.csv'}: skipped, it is no model\n" in captured.err
+    assert f"{run} " in captured.out
     (tmp_path / "damaged.ckpt").write_text("damaged")
-    with pytest.raises(UserError, match="cannot be read as a checkpoint"):
-        find_models([str(run), str(tmp_path / "damaged.ckpt")])
+    with pytest.raises(SystemExit) as exit_info:
+        speed(run, tmp_path / "damaged.ckpt")
+    assert exit_info.value.code == 1
+    assert f"error: {tmp_path / 'damaged.ckpt'}: cannot be read as a checkpoint" in capsys.readouterr().err
 
 
 def test_unwritable_files_are_named_in_one_line(

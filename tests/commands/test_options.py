@@ -76,7 +76,7 @@ def test_predict_exits_with_1_if_a_picture_failed(record: Record, failures: int,
 def test_evaluate_passes_every_option_on(record: Record) -> None:
     record("sr.benchmark.tables.render", "")
     find_calls, write_calls = (
-        record("sr.weights.find.find_model", "a model"),
+        record("sr.benchmark.named_models.find_model", "a model"),
         record("sr.benchmark.tables.write_rows", []),
     )
     evaluate_calls = record("sr.benchmark.evaluate.evaluate", [])
@@ -119,7 +119,7 @@ def test_evaluate_takes_the_scale_of_its_models_unless_one_is_given(
     record("sr.benchmark.tables.render", "")
     record("sr.benchmark.tables.write_rows", [])
     models = iter(SimpleNamespace(scale=scale) for scale in scales)
-    monkeypatch.setattr("sr.weights.find.find_model", lambda name, scale: next(models))
+    monkeypatch.setattr("sr.benchmark.named_models.find_model", lambda name, scale: next(models))
     evaluate_calls = record("sr.benchmark.evaluate.evaluate", [])
     command_line = ["evaluate", *(f"m{number}" for number in range(len(scales))), "--data", "d", *arguments]
     if isinstance(expected, str):
@@ -157,7 +157,7 @@ def test_report_passes_its_folders_on_and_exits_with_1_if_a_run_cannot_be_read(
     files_given = ["-o", "out", "--figures", "plots", "--json", "numbers.json"]
     main(["report", "a", "b", *files_given, "--reference", "bicubic", "--score", "ssim", "--rope", "0.01"])
     default, full = write_calls
-    options = {"settings": Settings(), "figure_folder": None, "json_file": None}
+    options: dict[str, object] = {"settings": Settings(), "figure_folder": None, "json_file": None}
     assert default == (([Path("runs")], None), options)
     options = {"settings": Settings("ssim", 0.01, "bicubic"), "figure_folder": Path("plots")}
     assert full == (([Path("a"), Path("b")], Path("out")), {**options, "json_file": Path("numbers.json")})
@@ -189,9 +189,13 @@ def test_speed_passes_every_option_on_and_measures_a_baseline_once(
         return SimpleNamespace(label=name, nets=[None] * (2 if name == "folds" else 1))
 
     monkeypatch.setattr("sr.weights.find.find_model", model)
-    monkeypatch.setattr(
-        "sr.benchmark.speed.find_models", lambda names, scale: ([model(name) for name in names], [f"scale {scale}"])
-    )
+    scales = []
+
+    def find_models(names: list[str], scale: int | None) -> tuple[list[SimpleNamespace], int]:
+        scales.append(scale)
+        return [model(name) for name in names], 0
+
+    monkeypatch.setattr("sr.benchmark.named_models.find_models", find_models)
     compare_calls, render_calls = (
         record("sr.benchmark.speed.compare_speed", "rows"),
         record("sr.benchmark.speed.render", ""),
@@ -202,7 +206,7 @@ def test_speed_passes_every_option_on_and_measures_a_baseline_once(
     )
     main(["speed", "a", "folds"])
     captured = capsys.readouterr()
-    assert captured.err == "scale None\nfolds: holds 2 networks, the first is measured\nmeasuring a, folds\n"
+    assert captured.err == "folds: holds 2 networks, the first is measured\nmeasuring a, folds\n"
     assert captured.out == "r\n"
     main(["speed", "a", "b", "--baseline", "b", "--scale", "2", "--device", "cuda", "--precision", "float32"])
     main(["speed", "a", "--baseline", "c", "--json", "t.json", "--no-record"])
@@ -215,7 +219,7 @@ def test_speed_passes_every_option_on_and_measures_a_baseline_once(
     assert [arguments for arguments, _ in render_calls] == [("rows", 0), ("rows", 1), ("rows", 1)]
     assert [arguments for arguments, _ in write_calls] == [(Path("t.json"), "rows", 1)]
     assert len(record_calls) == 2
-    assert "scale 2" in capsys.readouterr().err
+    assert scales == [None, 2, None]
 
 
 @pytest.mark.parametrize(("agree", "code"), [((True, True), 0), ((True, False), 1)])

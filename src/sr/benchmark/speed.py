@@ -20,12 +20,10 @@ from sr.machine.environment import environment
 from sr.machine.hardware import PRECISIONS, find_device
 from sr.machine.hardware import precision as best_precision
 from sr.machine.speed import Timed, measure_speeds
-from sr.runs.best import model_path
 from sr.runs.schema import RunResult, read_result, write_result
 from sr.terms import Cost, Speed, ntire_score
-from sr.weights.find import Model, find_model
+from sr.weights.find import Model
 
-_MODEL_SUFFIXES = frozenset({".ckpt", ".safetensors", ".onnx"})
 _TRAINED_IN = {"float32": "32-true", "bfloat16": "bf16-mixed"}  # names of the precision in records
 
 _HEADER = (
@@ -55,32 +53,6 @@ class SpeedRow:
     multiply_adds: int | None
     speed: Speed
     score: float | None
-
-
-def find_models(names: Sequence[str], scale: int | None = None) -> tuple[list[Model], list[str]]:
-    """Load what `find_model` finds, and skip files and folders that hold no model, as in ``runs/sweep/*``.
-
-    Returns:
-        The models, and a line for each name that was skipped.
-
-    Raises:
-        UserError: for names of nothing, files of models that cannot be loaded, and if no model is left.
-    """
-    models, skipped = [], []
-    for name in names:
-        path = Path(name)
-        if path.is_file() and path.suffix not in _MODEL_SUFFIXES:
-            skipped.append(f"skipped {name}: is not a model")
-            continue
-        try:
-            models.append(find_model(model_path(name), scale))
-        except UserError as error:
-            if not path.is_dir():
-                raise
-            skipped.append(f"skipped {error}")
-    if not models:
-        raise UserError(f"no model among {', '.join(names)} ({skipped[0]})")
-    return models, skipped
 
 
 def compare_speed(

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 from sr.commands.arguments import MODEL, add_data, add_device, add_precision, add_tile
 from sr.errors import UserError
-from sr.io.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from sr.weights.find import Model
-
-_MODEL_SUFFIXES = frozenset({".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
 
 HELP = "score models, next to bicubic interpolation, on folders of images"
 EXAMPLE = "sr evaluate runs/espcn_x3 espcn_x3 --data Set5 --scale 3"
@@ -48,12 +45,13 @@ def run(options: argparse.Namespace) -> None:
     Exit with code 1 if a run or a checkpoint among several could not be scored.
     """
     from sr.benchmark.evaluate import evaluate
+    from sr.benchmark.named_models import find_models
     from sr.benchmark.tables import render, write_rows
     from sr.terms import BASELINES
 
     if not options.models and not options.baselines:
         raise UserError("name a checkpoint or a run folder, or add --baselines")
-    models, failures = _find_models(options.models, options.scale)
+    models, failures = find_models(options.models, options.scale)
     rows = [
         *evaluate(
             models,
@@ -73,56 +71,6 @@ def run(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{path}\n")
     if failures:
         sys.exit(1)
-
-
-def _find_models(names: Sequence[str], scale: int | None) -> "tuple[list[Model], int]":
-    """Load models; among several names, skip with a line each what is no model, and what cannot be used.
-
-    Returns:
-        The models, and how many could not be used.
-
-    Raises:
-        UserError: for a name that is neither a path nor shipped, and if no model is left.
-    """
-    from sr.runs.best import model_path
-    from sr.weights.find import find_model
-
-    models: list[Model] = []
-    failures = 0
-    for name in names:
-        if len(names) > 1 and _is_no_model(Path(name)):
-            sys.stderr.write(f"{name}: skipped, it is no model\n")
-            continue
-        try:
-            path = model_path(name)
-            models.append(find_model(path, scale))
-            _warn_of_unfinished(Path(path))
-        except UserError as error:
-            if len(names) == 1 or not Path(name).exists():
-                raise
-            failures += 1
-            sys.stderr.write(f"error: {error} (skipped)\n")
-    if names and not models:
-        raise UserError(f"none of these {len(names)} can be scored: name a checkpoint or the folder of a finished run")
-    return models, failures
-
-
-def _is_no_model(path: Path) -> bool:
-    """Whether a path is a file of another kind, or a folder without runs, as a glob of a sweep's folder names some."""
-    if path.is_dir():
-        run = RunFolder(path)
-        return not run.has_checkpoints and not RunFolder.below(path)
-    return path.is_file() and path.suffix not in _MODEL_SUFFIXES
-
-
-def _warn_of_unfinished(run: Path) -> None:
-    """Say how a run stands whose training has not come to its end: it is scored by its best weights so far."""
-    from sr.runs.schema import read_result
-    from sr.runs.status import standing_of
-
-    result = read_result(run)
-    if result and not result.is_done:
-        sys.stderr.write(f"{run}: is {standing_of(run, result)[0]}: scored by its best weights so far\n")
 
 
 def _common_scale(models: "Sequence[Model]") -> int:

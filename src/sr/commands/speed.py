@@ -27,13 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print a table, and write it where asked for and into the records of runs that were measured as they trained."""
-    from sr.benchmark.speed import compare_speed, find_models, record_speeds, render, write_json
+    """Print a table, and write it where asked for and into the records of runs that were measured as they trained.
+
+    Exit with code 1 if a run or a checkpoint among several could not be measured.
+    """
+    from sr.benchmark.named_models import find_models
+    from sr.benchmark.speed import compare_speed, record_speeds, render, write_json
     from sr.runs.best import model_path
     from sr.weights.find import find_model
 
-    models, skipped = find_models(options.models, options.scale)
-    sys.stderr.writelines(f"{line}\n" for line in skipped)
+    models, failures = find_models(options.models, options.scale)
     for model in models:
         if len(model.nets) > 1:
             sys.stderr.write(f"{model.label}: holds {len(model.nets)} networks, the first is measured\n")
@@ -53,3 +56,5 @@ def run(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{options.json}\n")
     if not options.no_record:
         sys.stdout.writelines(f"{line}\n" for line in record_speeds(rows))
+    if failures:
+        sys.exit(1)

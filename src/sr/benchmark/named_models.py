@@ -1,0 +1,58 @@
+"""The models that a command line names, some of them by a glob such as ``runs/grid/*``."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sr.errors import UserError
+from sr.io.run_folder import RunFolder
+from sr.runs.best import model_path
+from sr.runs.schema import read_result
+from sr.runs.status import standing_of
+from sr.weights.find import Model, find_model
+
+_MODEL_SUFFIXES = frozenset({".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
+
+
+def find_models(names: Sequence[str], scale: int | None) -> tuple[list[Model], int]:
+    """Load models; among several names, skip with a line each what is no model, and what cannot be used.
+
+    Returns:
+        The models, and how many could not be used.
+
+    Raises:
+        UserError: for a name that is neither a path nor shipped, and if no model is left.
+    """
+    models: list[Model] = []
+    failures = 0
+    for name in names:
+        if len(names) > 1 and _is_no_model(Path(name)):
+            sys.stderr.write(f"{name}: skipped, it is no model\n")
+            continue
+        try:
+            path = model_path(name)
+            models.append(find_model(path, scale))
+            _warn_of_unfinished(Path(path))
+        except UserError as error:
+            if len(names) == 1 or not Path(name).exists():
+                raise
+            failures += 1
+            sys.stderr.write(f"error: {error} (skipped)\n")
+    if names and not models:
+        raise UserError(f"none of these {len(names)} can be used: name a checkpoint or the folder of a finished run")
+    return models, failures
+
+
+def _is_no_model(path: Path) -> bool:
+    """Whether a path is a file of another kind, or a folder without runs, as a glob of a sweep's folder names some."""
+    if path.is_dir():
+        run = RunFolder(path)
+        return not run.has_checkpoints and not RunFolder.below(path)
+    return path.is_file() and path.suffix not in _MODEL_SUFFIXES
+
+
+def _warn_of_unfinished(run: Path) -> None:
+    """Say how a run stands whose training has not come to its end: its best weights so far are used."""
+    result = read_result(run)
+    if result and not result.is_done:
+        sys.stderr.write(f"{run}: is {standing_of(run, result)[0]}: its best weights so far are used\n")
