@@ -48,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
         "weights",
     },
     "report": {"errors", "io", "runs.identity", "runs.schema", "runs.scores", "runs.status", "terms"},
+    "race": {"errors", "io", "report", "runs.schema"},
     "__init__": {"inference", "runs.best", "weights"},
     "demo": {
         "__init__",
@@ -71,6 +72,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
         "inference",
         "io",
+        "race",
         "report",
         "runs",
         "terms",

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from sr.commands import (
     check_data,
+    decide,
     demo,
     evaluate,
     export,
@@ -23,7 +24,7 @@ from sr.errors import UserError
 
 _BAD_INPUT = 2
 
-_COMMANDS = (runs, status, report, evaluate, speed, predict, demo, export, models, selftest, check_data, search)
+_COMMANDS = (runs, status, report, decide, evaluate, speed, predict, demo, export, models, selftest, check_data, search)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

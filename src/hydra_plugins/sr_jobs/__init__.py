@@ -1,0 +1,1 @@
+"""Hydra sweeper that passes the jobs of a file to any launcher."""

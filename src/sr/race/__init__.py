@@ -1,0 +1,1 @@
+"""`sr decide`: train next what settles most."""

@@ -1,0 +1,160 @@
+"""The rounds of a race: look at the verdicts, say what comes next, train it."""
+
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr.errors import UserError
+from sr.race.budget import Budget, Ledger, Unit
+from sr.race.jobs import Job, next_jobs
+from sr.race.launch import train
+from sr.race.policy import Round, next_round
+from sr.report.analysis import Analysis, analyse
+from sr.report.comparison import find_comparisons
+from sr.report.conclusions import needed
+from sr.report.page import write_report
+from sr.report.run import Configuration
+from sr.runs.schema import read_result
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One more training of a configuration: its jobs, and what they are estimated to cost."""
+
+    name: str
+    key: str
+    jobs: Sequence[Job]
+    cost: float
+
+
+class Race:
+    """A race between the configurations below a folder; it keeps no state but the run folders and what it has spent."""
+
+    def __init__(self, folder: Path, budget: Budget, most: int, options: Sequence[str]) -> None:
+        """Take what `sr decide` was given: the budget, most trainings of a configuration, and options of Hydra."""
+        self._folder, self._budget, self._most, self._options = folder, budget, most, options
+        self._failed: set[str] = set()  # configurations, by the first folder of theirs
+
+    def run(self, *, dry_run: bool) -> bool:
+        """Train until all is decided, the budget is spent, or no training would help.
+
+        Returns:
+            Whether all is decided.
+
+        Raises:
+            UserError: if the folder does not hold one comparison of at least two configurations.
+        """
+        analysis = self._analysis(first=True)
+        ledger = Ledger(self._folder)
+        while True:
+            following = self._next(analysis)
+            _say(_standing(analysis, following))
+            steps, is_short = self._affordable(analysis, following, ledger)
+            self._announce(following, steps, ledger)
+            if dry_run or not steps:
+                break
+            jobs = [job for step in steps for job in step.jobs]
+            ledger.add([job.training for job in jobs])
+            code = train(jobs, self._folder, self._options)
+            self._note_failures(steps, code)
+            analysis = self._analysis()
+        if following.trained and not steps and is_short:
+            unit = self._budget.unit
+            _say(f"{unit.text(self._budget.amount)} will not pay for the next training: a larger --budget continues")
+        if not dry_run:
+            sections, _, files = write_report([self._folder])
+            _say("".join(f"{section.headline}\n" for section in sections) + "\n".join(map(str, files)))
+        return following.is_decided
+
+    def _analysis(self, *, first: bool = False) -> Analysis:
+        found = find_comparisons([self._folder])
+        if len(found.comparisons) > 1:
+            raise UserError(
+                f"{self._folder}: holds {len(found.comparisons)} comparisons, on different images or under different "
+                "protocols: name a folder that holds one of them"
+            )
+        (comparison,) = found.comparisons
+        if len(comparison.configurations) < 2:
+            raise UserError(f"{self._folder}: holds one finished configuration: there is nothing to decide")
+        analysis = analyse(comparison)
+        if analysis.parts[analysis.score].within_df < 1:
+            raise UserError(f"{self._folder}: all images are of one photograph: validate on more photographs")
+        if first:
+            for line in (*found.problems, *found.repeats):
+                sys.stderr.write(f"{line}\n")
+            if left := [cell.name for cell in found.unfinished if cell.trainings[0] == 0]:
+                sys.stderr.write(f"not done, and so not in the race: {', '.join(left)}\n")
+        return analysis
+
+    def _next(self, analysis: Analysis) -> Round:
+        configurations = analysis.configurations
+        costs = [_mean_cost(configuration, self._budget.unit) for configuration in configurations]
+        left_out = [number for number, one in enumerate(configurations) if _key(one) in self._failed]
+        parts = analysis.parts[analysis.score]
+        return next_round(parts, costs, analysis.rope, most=self._most, left_out=left_out)
+
+    def _affordable(self, analysis: Analysis, following: Round, ledger: Ledger) -> tuple[list[_Step], bool]:
+        """The trainings of a round that the rest of the budget is estimated to pay for, and whether others are left."""
+        unit, rest = self._budget.unit, self._budget.amount - ledger.spent(self._budget.unit)
+        steps, is_short = [], False
+        for number in following.trained:
+            configuration = analysis.configurations[number]
+            jobs = next_jobs(configuration.runs[0].folders, [run.seed for run in configuration.runs])
+            begun = sum(ledger.spent_on(job.training, unit) for job in jobs)
+            cost = max(0.0, _mean_cost(configuration, unit) - begun)
+            if cost <= rest and (rest > 0 or begun):
+                steps.append(_Step(configuration.name, _key(configuration), jobs, cost))
+                rest -= cost
+            else:
+                is_short = True
+        return steps, is_short
+
+    def _announce(self, following: Round, steps: Sequence[_Step], ledger: Ledger) -> None:
+        unit = self._budget.unit
+        if steps:
+            cost = unit.text(sum(step.cost for step in steps))
+            _say(f"next: one more seed of {'; '.join(step.name for step in steps)} (about {cost})")
+        if self._budget.amount < float("inf"):
+            _say(f"budget: {unit.text(self._budget.amount)}, of which {unit.text(ledger.spent(unit))} spent")
+
+    def _note_failures(self, steps: Sequence[_Step], code: int) -> None:
+        """Leave out the configurations whose training has not come to its end, so that the others go on."""
+        for step in steps:
+            for job in step.jobs:
+                result = read_result(job.training)
+                if result and result.is_done:
+                    continue
+                reason = (result.reason if result else "") or f"the command ended with exit code {code}"
+                self._failed.add(step.key)
+                sys.stderr.write(f"error: {job.training}: {reason}: {step.name} gets no more trainings in this start\n")
+
+
+def _key(configuration: Configuration) -> str:
+    return str(configuration.runs[0].folders[0])
+
+
+def _mean_cost(configuration: Configuration, unit: Unit) -> float:
+    return 1.0 if unit is Unit.TRAININGS else statistics.fmean(unit.cost(run.result) for run in configuration.runs)
+
+
+def _standing(analysis: Analysis, following: Round) -> str:
+    """Who may be the best, who is left alone, and what no training would settle."""
+    names, count = analysis.names, len(analysis.configurations)
+    bests = [names[number] for number in analysis.order if number in following.bests]
+    lines = [f"{len(bests)} of {count} configurations may be the best: {'; '.join(bests)}"]
+    if resting := [names[n] for n in analysis.order if n not in following.bests and n not in following.trained]:
+        lines.append(f"worse, and left alone: {'; '.join(resting)}")
+    parts = analysis.parts[analysis.score]
+    for a, b in following.given_up:
+        reason = needed(parts, a, b, analysis.rope, claims=len(analysis.pairs))
+        lines.append(f"not trained for: {names[a]} and {names[b]}: {reason}")
+    if following.is_decided:
+        lines.append("all is decided" if len(bests) == 1 else "all is decided: these are equivalent")
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
