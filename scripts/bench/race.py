@@ -17,7 +17,7 @@ import numpy as np
 from scripts.bench.timing import save
 from scripts.bench.verdicts import SPREADS, Spread, simulate
 from sr.race.policy import LEAST, next_round
-from sr.report.statistics import Values, components
+from sr.report.components import Values, components
 from sr.report.verdicts import pairs_of, possible_bests
 
 _ROPE = 0.05

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sr.race.policy import LEAST, Round, next_round
-from sr.report.statistics import Values, components
+from sr.report.components import Values, components
 
 MOST = 10
 

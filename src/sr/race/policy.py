@@ -12,7 +12,8 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from sr.report.statistics import ALPHA, Components, Estimates, Values, contrasts, holm
+from sr.report.components import Components, Values
+from sr.report.statistics import ALPHA, Estimates, contrasts, holm
 
 LEAST = 3  # trainings of each configuration before any is left out
 MOST = 20
