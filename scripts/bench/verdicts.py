@@ -14,12 +14,16 @@ the true best is not among the possible bests. ``found`` is the share of decided
 import argparse
 import itertools
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scripts.bench.timing import save
+from sr.report.analysis import score_array
+from sr.report.comparison import find_comparisons
 from sr.report.components import Values, components
 from sr.report.statistics import ALPHA, contrasts
 from sr.report.verdicts import Verdict, pairs_of, possible_bests
@@ -105,6 +109,24 @@ def measure(spread: Spread, kind: str, pages: int, count: int, **design: Any) ->
     return {name: round(total / pages, 4) for name, total in tally.items()}
 
 
+def regroup(cell: Path, pages: int) -> None:
+    """Split the trainings of one configuration into configurations of three at random, and count what is told apart."""
+    (comparison,) = find_comparisons([cell]).comparisons
+    (configuration,) = comparison.configurations
+    scores, folds = score_array([configuration], [], "psnr")
+    random = np.random.default_rng(23)
+    count = scores.shape[1] // 3
+    called: Counter[Verdict] = Counter()
+    for _ in range(pages):
+        chosen = random.permutation(scores.shape[1])[: 3 * count]
+        parts = components(scores[0, chosen].reshape(count, 3, -1), folds, [False] * count)
+        order = list(itertools.combinations(range(count), 2))
+        pairs = pairs_of(parts, order, _ROPE)
+        called.update(pairs[pair].verdict for pair in order)
+    shares = {str(verdict): round(number / called.total(), 4) for verdict, number in called.items()}
+    print(f"{scores.shape[1]} trainings in {count} configurations of three: {shares} of {called.total()} pairs")
+
+
 def main() -> None:
     """Simulate every condition, print a line for each and write all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -116,7 +138,11 @@ def main() -> None:
     parser.add_argument("--spreads", nargs="+", default=list(SPREADS))
     for name in ("photograph", "training", "noise", "interaction", "training_set", "unstable"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, help="of another set of components, in dB")
+    parser.add_argument("--cell", type=Path, help="regroup the trainings of a real cell instead, as seeds=30 makes")
     options = parser.parse_args()
+    if options.cell:
+        regroup(options.cell, options.pages)
+        return
     given = {
         name: value for name, value in vars(options).items() if name in Spread.__annotations__ and value is not None
     }

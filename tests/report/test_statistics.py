@@ -115,6 +115,13 @@ def test_similar_variances_are_pooled_and_unlike_ones_are_not() -> None:
     assert contrasts(parts, np.eye(6)[[0]] - np.eye(6)[[1]], same_photographs=True).df[0] <= 3
 
 
+def test_a_variance_of_trainings_that_is_small_by_chance_leaves_few_degrees_of_freedom() -> None:
+    scores = simulated(2, 3, 100, training=0.0, noise=0.0)  # the trainings agree, as three do now and then
+    scores[:, 0] += 1e-4
+    estimates = contrasts(components(scores, [0] * 100, [False, False]), DIFFERENCE)
+    assert estimates.df[0] == 4  # not those of 100 photographs
+
+
 def test_a_baseline_has_no_variance_of_trainings() -> None:
     scores = np.full((2, 4, 10), np.nan)
     scores[0] = simulated(1, 4, 10)[0]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +87,10 @@ def contrasts(parts: Components, weights: Values, *, same_photographs: bool = Fa
         configurations = int(np.isfinite(parts.trainings[:, 0]).sum())
         terms.append((excess, (parts.folds - 1.0) * np.where(own > pooled, 1, max(1, configurations - 1))))
         variance = variance + excess
-    return _estimates(weights @ parts.means, variance, terms)
+    estimates = _estimates(weights @ parts.means, variance, terms)
+    # Satterthwaite's many degrees of freedom of a sum whose part with few of them is small by chance, are too many.
+    most = np.where(training > 0, max(parts.most_df, 1.0), np.inf)
+    return replace(estimates, df=np.minimum(estimates.df, most))
 
 
 def _of_trainings(parts: Components, weights: Values) -> tuple[Values, Values, Values]:
