@@ -112,8 +112,7 @@ def measure(spread: Spread, kind: str, pages: int, count: int, **design: Any) ->
 def regroup(cell: Path, pages: int) -> None:
     """Split the trainings of one configuration into configurations of three at random, and count what is told apart."""
     (comparison,) = find_comparisons([cell]).comparisons
-    (configuration,) = comparison.configurations
-    scores, folds = score_array([configuration], [], "psnr")
+    scores, folds = score_array(comparison, [], "psnr")
     random = np.random.default_rng(23)
     count = scores.shape[1] // 3
     called: Counter[Verdict] = Counter()

@@ -88,7 +88,7 @@ def test_one_training_each_gives_no_verdict_on_configurations(run_folders: RunFo
         run_folders(name, list(gain + PHOTOGRAPHS + noise), names=TEN, folds=None)
     rows = rows_of(run_folders)
     assert [(row.name, row.verdict) for row in rows[:3]] == [
-        ("vdsr", "highest; one training, no verdict"),
+        ("vdsr", "highest; no verdict"),
         ("edsr", "these checkpoints do not clearly differ; no verdict"),
         ("espcn", "these checkpoints differ; no verdict"),
     ]
@@ -102,10 +102,12 @@ def test_a_single_training_beside_repeated_ones_has_no_verdict(run_folders: RunF
     write_seeds(run_folders, "edsr_mse_adam", 2.0, (0.0,))
     rows = rows_of(run_folders)
     assert [(row.name, row.verdict) for row in rows[:3]] == [
-        ("edsr", "one training: no verdict"),
-        ("vdsr", "best"),
+        ("edsr", "no verdict: one training"),
+        ("vdsr", "best of those trained repeatedly"),
         ("espcn", "worse than vdsr"),
     ]
+    assert rows[0].to_best is not None
+    assert rows[0].to_best.mean == pytest.approx(1.0, abs=0.01)
 
 
 def test_all_images_of_one_photograph_give_no_verdict(run_folders: RunFolders) -> None:
@@ -171,3 +173,21 @@ def test_ssim_can_decide(run_folders: RunFolders) -> None:
     assert (best.verdict, second.verdict) == ("best", "worse than vdsr")
     assert second.to_best is not None
     assert second.to_best.mean == pytest.approx(-0.005, abs=1e-4)
+
+
+def test_photographs_and_baselines_are_those_that_any_run_recorded(run_folders: RunFolders) -> None:
+    groups = ["p", "p", "q", "r"]
+    run_folders("espcn_mse_adam", [0.3] * 4, folds=None, scale=2)  # an old table
+    run_folders("vdsr_mse_adam", [0.4] * 4, folds=None, scale=2, groups=groups, baselines={"lanczos": 0.5})
+    run_folders("vdsr_mse_adam_2", [0.4] * 4, folds=None, scale=2, seed=2)
+    (comparison,) = find_comparisons([run_folders.root]).comparisons
+    assert comparison.photographs == 3
+    rows = {row.name: row for row in rows_of(run_folders)}
+    assert rows["vdsr"].verdict == rows["espcn"].verdict == "LOSES TO LANCZOS"
+    assert rows["Lanczos"].gain.mean == pytest.approx(0.5)
+
+
+def test_the_first_of_equivalent_ones_is_best_as_they_are(run_folders: RunFolders) -> None:
+    write_seeds(run_folders, "vdsr_mse_adam", 1.0)
+    write_seeds(run_folders, "edsr_mse_adam", 0.999)
+    assert [row.verdict for row in rows_of(run_folders)[:2]] == ["best, as others are", "equivalent to vdsr"]

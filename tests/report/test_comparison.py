@@ -79,6 +79,12 @@ def test_several_folders_are_compared(run_folders: RunFolders) -> None:
         find_comparisons([first, run_folders.root / "four"])
 
 
+def test_folders_within_others_are_read_once(run_folders: RunFolders) -> None:
+    first = run_folders("one/vdsr_mse_adam", [0.1] * 4)
+    contents = find_comparisons([run_folders.root, first.parent, run_folders.root, first])
+    assert (len(contents.comparisons[0].runs), contents.repeats) == (1, [])
+
+
 class FoldWriter:
     """Writes the folds of one training as separate runs."""
 

@@ -41,7 +41,7 @@ def test_rows_list_the_leaderboards_then_the_unfinished_runs(rows: list[dict[str
             "1",
             "vdsr, mse, adam",
             "done",
-            "highest; one training, no verdict, not clearly better than unprocessed input",
+            "highest; no verdict, not clearly better than unprocessed input",
             "run",
             "",
         ),

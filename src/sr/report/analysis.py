@@ -9,7 +9,7 @@ import numpy as np
 from sr.errors import UserError
 from sr.report.comparison import Comparison
 from sr.report.components import Components, Values, components
-from sr.report.run import Configuration, Run
+from sr.report.run import Configuration
 from sr.report.statistics import Estimates, contrasts
 from sr.report.verdicts import Pair, Verdict, pairs_of, possible_bests
 from sr.runs.scores import MeanSd
@@ -56,8 +56,19 @@ class Analysis:
 
     @property
     def best(self) -> int:
-        """Number of the configuration with the highest mean score."""
-        return self.order[0]
+        """Number of the configuration with the highest mean score; where there are verdicts, of those that have one."""
+        return next((number for number in self.order if number in self.possible_bests), self.order[0])
+
+    @property
+    def undecidable_above(self) -> list[int]:
+        """Numbers of the configurations with a higher mean than the best one that are without a verdict."""
+        return list(self.order[: self.order.index(self.best)])
+
+    @property
+    def all_equivalent(self) -> bool:
+        """Whether the configurations that may be the best are several, and equivalent to each other."""
+        pairs = list(combinations(self.possible_bests, 2))
+        return bool(pairs) and all(self.pairs[pair].verdict is Verdict.EQUIVALENT for pair in pairs)
 
     def number(self, baseline: Baseline) -> int:
         """Number of a baseline."""
@@ -105,11 +116,11 @@ def analyse(
         UserError: if there is nothing of that name.
     """
     configurations = comparison.configurations
-    baselines = recorded_baselines(configurations[0].runs[0])
+    baselines = [baseline for baseline in BASELINES if _baseline_scores(comparison, baseline, "psnr")]
     names = [configuration.name for configuration in configurations]
     names += [_label(baseline, comparison) for baseline in baselines]
     count = len(configurations)
-    arrays = {name: score_array(configurations, baselines, name) for name in ROPES}
+    arrays = {name: score_array(comparison, baselines, name) for name in ROPES}
     is_baseline = [False] * count + [True] * len(baselines)
     all_parts = {name: components(scores, folds, is_baseline) for name, (scores, folds) in arrays.items()}
     parts = all_parts[score]
@@ -135,26 +146,19 @@ def analyse(
     )
 
 
-def recorded_baselines(run: Run) -> list[Baseline]:
-    """The baselines that a run scored its images with."""
-    return [baseline for baseline in BASELINES if f"{baseline.prefix}_psnr" in next(iter(run.images.values()))]
-
-
-def score_array(
-    configurations: Sequence[Configuration], baselines: Sequence[Baseline], score: str
-) -> tuple[Values, list[int]]:
-    """Scores as `sr.report.statistics.components` takes them, and the fold of each photograph.
+def score_array(comparison: Comparison, baselines: Sequence[Baseline], score: str) -> tuple[Values, list[int]]:
+    """Scores as `sr.report.components.components` takes them, and the fold of each photograph.
 
     The score of a photograph is the mean over its images. Where configurations were split into folds in different ways,
     the trainings of all folds of a seed count as one.
     """
-    images = configurations[0].images
+    configurations = comparison.configurations
+    images, groups = configurations[0].images, comparison.groups
     assignments = [_assignment(configuration) for configuration in configurations]
     folds = assignments[0] if all(other == assignments[0] for other in assignments) else dict.fromkeys(images, 0)
-    groups = configurations[0].runs[0].groups
-    units = sorted({(groups.get(name, name), folds[name]) for name in images})
+    units = sorted({(groups[name], folds[name]) for name in images})
     position = {unit: number for number, unit in enumerate(units)}
-    unit_of_image = [position[groups.get(name, name), folds[name]] for name in images]
+    unit_of_image = [position[groups[name], folds[name]] for name in images]
     trainings = max(len(configuration.runs) for configuration in configurations)
     scores = np.full((len(configurations) + len(baselines), trainings, len(units)), np.nan)
     for number, configuration in enumerate(configurations):
@@ -162,9 +166,18 @@ def score_array(
             values = [run.images[name][score] if name in run.images else np.nan for name in images]
             scores[number, training] = _means(values, unit_of_image, len(units))
     for number, baseline in enumerate(baselines, len(configurations)):
-        values = [configurations[0].mean_of_image(name, f"{baseline.prefix}_{score}") for name in images]
-        scores[number, 0] = _means(values, unit_of_image, len(units))
+        of_image = _baseline_scores(comparison, baseline, score)
+        scores[number, 0] = _means([of_image[name] for name in images], unit_of_image, len(units))
     return scores, [fold for _, fold in units]
+
+
+def _baseline_scores(comparison: Comparison, baseline: Baseline, score: str) -> dict[str, float]:
+    """Scores of a baseline by image, from any run that recorded them; empty if an image has none."""
+    column = f"{baseline.prefix}_{score}"
+    scores = {
+        name: of_image[column] for run in comparison.runs for name, of_image in run.images.items() if column in of_image
+    }
+    return scores if len(scores) == len(comparison.configurations[0].images) else {}
 
 
 def _assignment(configuration: Configuration) -> dict[str, int]:

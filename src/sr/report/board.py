@@ -125,11 +125,13 @@ def _place(analysis: Analysis, number: int) -> tuple[Kind, str]:
     if not analysis.possible_bests:
         return _place_of_checkpoint(analysis, number)
     if number not in analysis.decidable:
-        return Kind.RUN, "one training: no verdict"
+        return Kind.RUN, "no verdict: one training"
     if list(analysis.possible_bests) == [number]:
-        return Kind.BEST, "best"
+        return Kind.BEST, "best of those trained repeatedly" if analysis.undecidable_above else "best"
     if number != best and analysis.pairs[number, best].verdict is Verdict.EQUIVALENT:
         return Kind.EQUIVALENT, f"equivalent to {analysis.names[best]}"
+    if number == best and analysis.all_equivalent:
+        return Kind.BEST, "best, as others are"
     if number in analysis.possible_bests:
         return Kind.POSSIBLE, "may be the best"
     better = next(other for other in analysis.order if analysis.is_worse(number, other))
@@ -137,7 +139,9 @@ def _place(analysis: Analysis, number: int) -> tuple[Kind, str]:
 
 
 def _place_of_checkpoint(analysis: Analysis, number: int) -> tuple[Kind, str]:
+    if analysis.parts[analysis.score].within_df < 1:
+        return Kind.RUN, "no verdict: too few photographs"
     if number == analysis.best:
-        return Kind.RUN, "highest; one training, no verdict"
+        return Kind.RUN, "highest; no verdict"
     differs = analysis.pairs[number, analysis.best].verdict is Verdict.WORSE
     return Kind.RUN, f"these checkpoints {'differ' if differs else 'do not clearly differ'}; no verdict"

@@ -35,10 +35,17 @@ class Comparison:
         return [run for configuration in self.configurations for run in configuration.runs]
 
     @property
+    def groups(self) -> dict[str, str]:
+        """The photograph of each image, from any run whose table names it."""
+        groups = {name: name for name in self.configurations[0].images}
+        for run in self.runs:
+            groups |= {name: group for name, group in run.groups.items() if group != name}
+        return groups
+
+    @property
     def photographs(self) -> int:
         """Number of photographs that the images are of."""
-        groups = self.configurations[0].runs[0].groups
-        return len({groups.get(name, name) for name in self.configurations[0].images})
+        return len(set(self.groups.values()))
 
     @property
     def title(self) -> str:
@@ -73,10 +80,16 @@ def find_comparisons(folders: Sequence[Path]) -> Comparisons:
         UserError: if one of them has no finished run.
     """
     contents = FolderContents()
-    for folder in folders:
+    for folder in _without_overlap(folders):
         read_runs(folder, contents, prefix=f"{folder.as_posix()}/" if len(folders) > 1 else "")
     repeats: list[str] = []
     return Comparisons(_group(contents.runs, repeats), contents.unfinished, contents.problems, repeats)
+
+
+def _without_overlap(folders: Sequence[Path]) -> list[Path]:
+    """The folders that do not lie in another one of them, each once."""
+    distinct = {folder.resolve(): folder for folder in folders}
+    return [folder for path, folder in distinct.items() if distinct.keys().isdisjoint(path.parents)]
 
 
 def _group(runs: Sequence[Run], repeats: list[str]) -> list[Comparison]:

@@ -162,7 +162,7 @@ def _pooled_if_alike(variances: Values, df: Values) -> dict[str, Any]:
     if len(own) < _LEAST_TO_POOL:
         return separate
     pooled = float((own * own_df).sum()) / total
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         statistic = total * np.log(pooled) - (own_df * np.log(own)).sum()
     correction = 1 + ((1 / own_df).sum() - 1 / total) / (3 * (len(own) - 1))
     if pooled > 0 and stats.chi2.sf(statistic / correction, len(own) - 1) <= _DOUBT:

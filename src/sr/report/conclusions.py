@@ -21,7 +21,7 @@ _LISTED = 5
 
 def headline(analysis: Analysis) -> str:
     """The result in one sentence, and whether any configuration beats the baselines."""
-    names, best = analysis.names, analysis.best
+    names = analysis.names
     trained = len(analysis.configurations)
     if trained == 1:
         text = _only_one(analysis)
@@ -30,14 +30,18 @@ def headline(analysis: Analysis) -> str:
     elif len(analysis.possible_bests) == 1:
         text = _one_best(analysis, analysis.possible_bests[0])
     else:
-        listed = [names[number] for number in analysis.order if number in analysis.possible_bests]
+        listed = [names[number] for number in analysis.possible_bests]
         more = f", and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+        claim = "are the best, and equivalent," if analysis.all_equivalent else "may be the best"
         text = (
-            f"{len(listed)} of {trained} configurations may be the best on photographs like these: "
+            f"{len(listed)} of {trained} configurations {claim} on photographs like these: "
             f"{'; '.join(listed[:_LISTED])}{more}."
         )
+    if analysis.undecidable_above:
+        above = "; ".join(names[number] for number in analysis.undecidable_above[:_LISTED])
+        text += f" A higher mean, but too few trainings for a verdict: {above}."
     strongest = analysis.number(max(analysis.baselines, key=lambda baseline: analysis.mean(analysis.number(baseline))))
-    if analysis.mean(best) <= analysis.mean(strongest):
+    if analysis.mean(analysis.order[0]) <= analysis.mean(strongest):
         text += f" No configuration beats {names[strongest]}: using no model at all would be better."
     return text
 
@@ -63,9 +67,10 @@ def _one_best(analysis: Analysis, best: int) -> str:
     low, high = (amount(max(0.0, value), analysis.score) for value in (second.low, second.high))
     unit = UNITS[analysis.score]
     gap = f"{low.removesuffix(f' {unit}')} to {high}"
+    rest = "nothing else" if not analysis.undecidable_above else "no other that was trained repeatedly"
     text = (
         f"{analysis.names[best]} is the best on photographs like these, by {gap} over the second, "
-        f"{analysis.names[others[0]]}; nothing else may be the best."
+        f"{analysis.names[others[0]]}; {rest} may be the best."
     )
     if max(abs(second.low), abs(second.high)) < analysis.rope:
         text += f" The difference is smaller than {amount(analysis.rope, analysis.score)}: too small to matter."
@@ -73,8 +78,10 @@ def _one_best(analysis: Analysis, best: int) -> str:
 
 
 def _without_verdict(analysis: Analysis) -> str:
-    if analysis.parts[analysis.score].within_df < 1:
-        return "All images are of one photograph, so nothing can be said of others: validate on more photographs."
+    parts = analysis.parts[analysis.score]
+    if parts.within_df < 1:
+        what = "All images are of one photograph" if parts.photographs.sum() < 2 else "Each fold has one photograph"
+        return f"No verdict: {what.lower()}, so nothing can be said of others; validate on more photographs."
     different = [
         other
         for other in analysis.order[1:]
@@ -84,10 +91,17 @@ def _without_verdict(analysis: Analysis) -> str:
         f"differ from those of {len(different)} of the others" if different else "do not clearly differ from the others"
     )
     return (
-        f"No verdict on configurations, since each was trained once. These checkpoints of "
+        f"No verdict on configurations: {_too_few(analysis)}. These checkpoints of "
         f"{analysis.names[analysis.best]} have the highest mean and {seen} on these images; whether the configurations "
         "do needs seeds=3 or more."
     )
+
+
+def _too_few(analysis: Analysis) -> str:
+    """Why there are too few trainings for a verdict."""
+    if all(len(configuration.runs) == 1 for configuration in analysis.configurations):
+        return "each was trained once"
+    return "fewer than two of them have several whole trainings, with all folds where folds differ"
 
 
 def limits(analysis: Analysis) -> Iterator[str]:
@@ -99,10 +113,11 @@ def limits(analysis: Analysis) -> Iterator[str]:
     fewest, most = int(per_fold.min()), int(per_fold.max())
     seeds = str(fewest) if fewest == most else f"{fewest} to {most}"
     folds = f", {parts.folds} folds" if parts.folds > 1 else ", one split: another training set may change the result"
-    yield f"Rests on {photographs} photographs, {seeds} training{'s' if most > 1 else ''} of each configuration{folds}."
+    images, trainings = "photograph" + "s" * (photographs != 1), "training" + "s" * (most > 1)
+    yield f"Rests on {photographs} {images}, {seeds} {trainings} of each configuration{folds}."
     missing = [analysis.names[number] for number in range(count) if number not in analysis.decidable]
     if missing and analysis.possible_bests:
-        yield f"Trained once, so without a verdict: {'; '.join(missing[:_LISTED])}; seeds=3 or more gives one."
+        yield f"Too few trainings for a verdict: {'; '.join(missing[:_LISTED])}; seeds=3 or more gives one."
 
 
 def advice(analysis: Analysis) -> Iterator[str]:
