@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 HELP = "train more seeds where a verdict is undecided, until all is decided or the budget is spent"
-EXAMPLE = "sr decide runs/grid --budget 2h -- hydra/launcher=joblib"
+EXAMPLE = "sr decide runs/grid --budget 2h --hydra hydra/launcher=joblib"
 _UNDECIDED, _CTRL_C = 1, 130
 
 
@@ -19,7 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--most", type=int, metavar="N", help="trainings of a configuration in all (default: 20)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be trained next, and end")
-    parser.add_argument("options", nargs="*", metavar="OPTION", help="after --: of Hydra, as hydra/launcher=joblib")
+    parser.add_argument(
+        "--hydra",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="an option of Hydra, such as hydra/launcher=joblib; repeat it for several",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -32,13 +38,13 @@ def run(options: argparse.Namespace) -> None:
     most = MOST if options.most is None else options.most
     if most < 2:
         raise UserError(f"--most must be 2 or more, got {most}")
-    if others := [option for option in options.options if not option.startswith(("hydra.", "hydra/"))]:
+    if others := [option for option in options.hydra if not option.startswith(("hydra.", "hydra/"))]:
         raise UserError(
-            f"{others[0]}: only options of Hydra may follow, as hydra/launcher=joblib: "
+            f"--hydra {others[0]}: must be an option of Hydra, such as hydra/launcher=joblib: "
             "every training keeps the options of its configuration"
         )
     budget = Budget.parse(options.budget) if options.budget else Budget(float("inf"), Unit.SECONDS)
-    race = Race(options.folder, budget, most, options.options)
+    race = Race(options.folder, budget, most, options.hydra)
     try:
         is_decided = race.run(dry_run=options.dry_run)
     except KeyboardInterrupt:

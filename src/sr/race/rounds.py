@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.errors import UserError
+from sr.io.locks import hold
 from sr.race.budget import Budget, Ledger, Unit
 from sr.race.jobs import Job, next_jobs
 from sr.race.launch import train
@@ -17,6 +18,8 @@ from sr.report.conclusions import needed
 from sr.report.page import write_report
 from sr.report.run import Configuration
 from sr.runs.schema import read_result
+
+_LOCK = ".decide.lock"  # in the folder of the race
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,15 @@ class Race:
             Whether all is decided.
 
         Raises:
-            UserError: if the folder does not hold one comparison of at least two configurations.
+            UserError: if another process works in the folder, or it does not hold one comparison of at least two configurations.
         """
         analysis = self._analysis(first=True)
+        with hold(self._folder / _LOCK, wait=1) as is_free:
+            if not is_free:
+                raise UserError(f"{self._folder}: another sr decide works here: wait for it")
+            return self._rounds(analysis, dry_run=dry_run)
+
+    def _rounds(self, analysis: Analysis, *, dry_run: bool) -> bool:
         ledger = Ledger(self._folder)
         while True:
             following = self._next(analysis)
