@@ -47,7 +47,8 @@ class Race:
             Whether all is decided.
 
         Raises:
-            UserError: if another process works in the folder, or it does not hold one comparison of at least two configurations.
+            UserError: if another process works in the folder, or it does not hold one comparison of at least two
+                configurations.
         """
         analysis = self._analysis(first=True)
         with hold(self._folder / _LOCK, wait=1) as is_free:

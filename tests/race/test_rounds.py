@@ -1,0 +1,104 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sr.cli import main
+from sr.io.locks import hold
+from tests.support.kills import make_images
+from tests.support.run_folders import RunFolders
+from tests.support.runs import SMALL, result_of
+
+
+def write(write_run: RunFolders, name: str, mean: float, seeds: int, spread: float = 0.01) -> None:
+    for seed in range(seeds):
+        gains = [mean + spread * seed + 0.01 * number for number in range(12)]
+        write_run(f"{name}_seed{seed}", gains, folds=None, seed=seed, seconds=60.0, command="python -m sr.train")
+
+
+def test_it_says_what_it_will_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = RunFolders(tmp_path)
+    write(folders, "vdsr_mse_adam", 1.0, 3)
+    write(folders, "espcn_mse_adam", 0.5, 2)
+    main(["decide", str(tmp_path), "--budget", "2h", "--dry-run"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == ["next: one more seed of espcn (about 1 min)", "budget: 2 h, of which 0 s spent"]
+    assert not (tmp_path / "decide.json").exists()
+
+
+def test_what_is_decided_ends_with_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = RunFolders(tmp_path)
+    write(folders, "vdsr_mse_adam", 2.0, 3)
+    write(folders, "espcn_mse_adam", 0.5, 3)
+    main(["decide", str(tmp_path)])
+    output = capsys.readouterr().out
+    assert output.startswith(
+        "1 of 2 configurations may be the best: vdsr\nworse, and left alone: espcn\nall is decided\n"
+    )
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_a_budget_below_the_next_training_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = RunFolders(tmp_path)
+    write(folders, "vdsr_mse_adam", 1.0, 2)
+    write(folders, "espcn_mse_adam", 0.5, 2)
+    with pytest.raises(SystemExit) as end:
+        main(["decide", str(tmp_path), "--budget", "59s"])
+    assert end.value.code == 1
+    assert "59 s will not pay for the next training" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--budget", "soon"], "--budget must be a time"),
+        (["--most", "1"], "--most must be 2 or more"),
+        (["--hydra", "optimizer.lr=1"], "must be an option of Hydra"),
+        ([], "there is nothing to decide"),
+    ],
+)
+def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str) -> None:
+    write(RunFolders(tmp_path), "vdsr_mse_adam", 1.0, 2)
+    with pytest.raises(SystemExit) as end:
+        main(["decide", str(tmp_path), *options])
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_one_process_in_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = RunFolders(tmp_path)
+    write(folders, "vdsr_mse_adam", 1.0, 2)
+    write(folders, "espcn_mse_adam", 0.5, 2)
+    with hold(tmp_path / ".decide.lock"), pytest.raises(SystemExit) as end:
+        main(["decide", str(tmp_path)])
+    assert end.value.code == 2
+    assert "another sr decide works here" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_it_resumes_what_a_signal_interrupted(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    folder, root = tmp_path / "sweep", make_images(tmp_path / "images", 20)
+    options = [*SMALL, "data=isr", f"data.root={root}", f"data.cache_dir={tmp_path / 'cache'}", "data.val_share=0.4"]
+    options += ["seeds=2", "optimizer=adam,sgd", "trainer.max_epochs=8", "logger=none", f"hydra.sweep.dir={folder}"]
+    subprocess.run([sys.executable, "-m", "sr.train", "-m", *options], check=True, cwd=tmp_path, capture_output=True)
+    start = "from sr.cli import main; main()"
+    command = [sys.executable, "-c", start, "decide", str(folder), "--budget", "2", "--most", "3"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (begun := list(folder.glob("*/seed_25/checkpoints/last.ckpt"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    assert process.wait(60) == code
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert again.returncode in (0, 1), again.stderr
+    assert f"resuming from {begun[0]}" in again.stdout + again.stderr
+    names = ["espcn_mse_adam/seed_25", "espcn_mse_sgd/seed_25"]
+    assert sorted(json.loads((folder / "decide.json").read_text())["trainings"]) == names
+    assert all(result_of(folder / name)["status"] == "done" for name in names)
+    assert (folder / "report.html").is_file()
