@@ -111,15 +111,21 @@ def test_similar_variances_are_pooled_and_unlike_ones_are_not() -> None:
     alike[0] += np.array([-1.0, 1, 0, 0])[:, None]  # unstable
     parts = components(alike, [0] * 10, [False] * 6)
     assert parts.training == pytest.approx(alike.mean(axis=2).var(axis=1, ddof=1))
-    assert parts.most_df == 3
+    assert parts.is_cautious
     assert contrasts(parts, np.eye(6)[[0]] - np.eye(6)[[1]], same_photographs=True).df[0] <= 3
 
 
-def test_a_variance_of_trainings_that_is_small_by_chance_leaves_few_degrees_of_freedom() -> None:
-    scores = simulated(2, 3, 100, training=0.0, noise=0.0)  # the trainings agree, as three do now and then
-    scores[:, 0] += 1e-4
-    estimates = contrasts(components(scores, [0] * 100, [False, False]), DIFFERENCE)
-    assert estimates.df[0] == 4  # not those of 100 photographs
+def test_an_unstable_configuration_of_few_trainings_does_not_blur_the_others() -> None:
+    scores = simulated(5, 8, 10)
+    scores[0] += np.linspace(-3, 3, 8)[:, None]
+    scores[0, 3:] = np.nan
+    weights = np.eye(5)[[0, 1]] - np.eye(5)[[2, 3]]
+    parts = components(scores, [0] * 10, [False] * 5)
+    assert contrasts(parts, weights, same_photographs=True).df.tolist() == [2, 7]
+    scores[1:4] = scores[1:4].mean(axis=1, keepdims=True)  # trainings that agree by chance, as three do now and then
+    scores[1:4, 0] += 1e-4
+    parts = components(scores, [0] * 10, [False] * 5)
+    assert contrasts(parts, weights).df[1] == 7  # not more, though nearly all of its variance is that of photographs
 
 
 def test_a_baseline_has_no_variance_of_trainings() -> None:

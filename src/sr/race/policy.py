@@ -6,7 +6,7 @@ is due to the photographs, or too small to see (predictive power, Spiegelhalter 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -98,20 +98,11 @@ def next_round(
 
 
 def _claims(parts: Components, pairs: Sequence[tuple[int, int]], rope: float) -> _Claims:
-    """The p values of all pairs, adjusted together.
-
-    Where variances differ, a difference has the degrees of freedom of its own two configurations: one that was left out
-    early, and so was trained less, must not blur the others.
-    """
-    is_separate = len({float(df) for df in parts.training_df[np.isfinite(parts.trainings[:, 0])]}) > 1
-    rows = []
-    for a, b in pairs:
-        weights = np.zeros((1, len(parts.means)))
-        weights[0, [a, b]] = 1.0, -1.0
-        most_df = float(min(parts.training_df[[a, b]])) if is_separate else parts.most_df
-        rows.append(contrasts(replace(parts, most_df=max(most_df, parts.most_df)), weights))
-    columns = [[getattr(row, name) for row in rows] for name in ("values", "errors", "df")]
-    estimates = Estimates(*map(np.concatenate, columns))
+    """The p values of all pairs, adjusted together."""
+    weights = np.zeros((len(pairs), len(parts.means)))
+    for row, (a, b) in zip(weights, pairs, strict=True):
+        row[a], row[b] = 1.0, -1.0
+    estimates = contrasts(parts, weights)
     adjusted = holm(np.concatenate([estimates.different(), estimates.equivalent(rope)]))
     return _Claims(pairs, estimates, adjusted[: len(pairs)], adjusted[len(pairs) :])
 

@@ -37,7 +37,8 @@ class Components:
         noise: ``(C,)``, variance of what is specific to a training and a photograph; 0 where it is unknown.
         training_set: variance between folds of what the training set does to a configuration, pooled over all; it
             includes that of the trainings where no fold was trained twice.
-        most_df: degrees of freedom that the variance between trainings has at most in a difference.
+        is_cautious: whether a difference has the degrees of freedom of its configuration with the fewest, instead of
+            their sum at most.
     """
 
     means: Values
@@ -51,7 +52,7 @@ class Components:
     training_df: Values
     noise: Values
     training_set: float
-    most_df: float
+    is_cautious: bool
 
     @property
     def folds(self) -> int:
@@ -158,7 +159,7 @@ def _pooled_if_alike(variances: Values, df: Values) -> dict[str, Any]:
     usable = df > 0
     own, own_df = variances[usable], df[usable]
     total = float(own_df.sum())
-    separate = {"training": variances, "training_df": df, "most_df": total}
+    separate = {"training": variances, "training_df": df, "is_cautious": False}
     if len(own) < _LEAST_TO_POOL:
         return separate
     pooled = float((own * own_df).sum()) / total
@@ -166,11 +167,11 @@ def _pooled_if_alike(variances: Values, df: Values) -> dict[str, Any]:
         statistic = total * np.log(pooled) - (own_df * np.log(own)).sum()
     correction = 1 + ((1 / own_df).sum() - 1 / total) / (3 * (len(own) - 1))
     if pooled > 0 and stats.chi2.sf(statistic / correction, len(own) - 1) <= _DOUBT:
-        return separate | {"most_df": float(own_df.min())}
+        return separate | {"is_cautious": True}
     return {
         "training": np.where(usable, pooled, variances),
         "training_df": np.where(usable, total, df),
-        "most_df": total,
+        "is_cautious": True,
     }
 
 

@@ -72,7 +72,7 @@ def contrasts(parts: Components, weights: Values, *, same_photographs: bool = Fa
     Returns:
         The estimates; where a configuration was trained once a fold, and there is one fold, those of its checkpoints.
     """
-    training, training_df, noise = _of_trainings(parts, weights)
+    training, training_df, most_df, noise = _of_trainings(parts, weights)
     if same_photographs:
         return _estimates(weights @ parts.means, training, [(training, training_df)])
     if parts.within_df < 1:  # a single photograph says nothing of others
@@ -89,12 +89,14 @@ def contrasts(parts: Components, weights: Values, *, same_photographs: bool = Fa
         variance = variance + excess
     estimates = _estimates(weights @ parts.means, variance, terms)
     # Satterthwaite's many degrees of freedom of a sum whose part with few of them is small by chance, are too many.
-    most = np.where(training > 0, max(parts.most_df, 1.0), np.inf)
-    return replace(estimates, df=np.minimum(estimates.df, most))
+    return replace(estimates, df=np.minimum(estimates.df, most_df)) if parts.is_cautious else estimates
 
 
-def _of_trainings(parts: Components, weights: Values) -> tuple[Values, Values, Values]:
-    """Variance due to trainings, its degrees of freedom, and the noise in it that is in that of photographs, too."""
+def _of_trainings(parts: Components, weights: Values) -> tuple[Values, Values, Values, Values]:
+    """Variance due to trainings, its degrees of freedom and the most that it may have, and the noise in it.
+
+    The noise is in the variance of photographs, too.
+    """
     squared, sizes = weights**2, parts.photographs
     shares = (sizes / sizes.sum()) ** 2 / parts.trainings  # (C, F)
     known = np.where(np.isnan(parts.training), 0.0, parts.training)
@@ -102,8 +104,10 @@ def _of_trainings(parts: Components, weights: Values) -> tuple[Values, Values, V
     training = each.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         df = training**2 / (each**2 / np.maximum(parts.training_df, 1e-9)).sum(axis=1)
-    df = np.minimum(np.where(training > 0, df, np.inf), max(parts.most_df, 1.0))
-    return training, df, squared @ (parts.noise * (shares / sizes).sum(axis=1))
+    involved = np.where(each > 0, parts.training_df, np.inf if parts.is_cautious else 0.0)
+    most = np.where(training > 0, involved.min(axis=1) if parts.is_cautious else involved.sum(axis=1), np.inf)
+    df = np.minimum(np.where(training > 0, df, np.inf), most)
+    return training, df, most, squared @ (parts.noise * (shares / sizes).sum(axis=1))
 
 
 def _estimates(values: Values, variance: Values, terms: Sequence[tuple[Values, Values]]) -> Estimates:
