@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_the_ledger_counts_over_starts(tmp_path: Path) -> None:
 
 def test_multiply_adds_of_a_training(tmp_path: Path) -> None:
     write = RunFolders(tmp_path)
-    cost = {"multiply_adds": 1000, "images_seen": 8}
+    cost: dict[str, Any] = {"multiply_adds": 1000, "images_seen": 8}
     crops = write("a_mse_adam", [1.0], folds=None, config=config(0, patch=128), **cost)
     whole = write("b_mse_adam", [1.0], folds=None, config=config(0, patch=None), **cost)
     ledger = Ledger(tmp_path)
