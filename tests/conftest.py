@@ -13,6 +13,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from joblib.externals.loky import get_reusable_executor
 from omegaconf import DictConfig
 from PIL import Image
 
@@ -101,6 +102,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
         arguments = ["sr.train", *flags, *SMALL, f"hydra.run.dir={tmp_path / folder}", *overrides]
         monkeypatch.setattr(sys, "argv", arguments)
         monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # Hydra sets it and never resets it
+        if any(override.endswith("launcher=joblib") for override in overrides):
+            get_reusable_executor().shutdown(wait=True)  # workers of an earlier test would write to its output
         code = 0
         try:
             train.main()
