@@ -70,6 +70,15 @@ def test_a_single_training_speaks_for_its_checkpoint(run_folders: RunFolders) ->
     assert headline(analysis_of(run_folders)).endswith("for this checkpoint: seeds=3 or more tells of others.")
 
 
+def test_a_higher_mean_without_a_verdict_is_named_and_advice_is_on_the_others(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.0)
+    write(run_folders, "espcn_mse_adam", 0.5)
+    write(run_folders, "edsr_mse_adam", 1.5, seeds=1)
+    analysis = analysis_of(run_folders)
+    assert headline(analysis).endswith("A higher mean, but too few trainings for a verdict: edsr.")
+    assert list(advice(analysis)) == []
+
+
 def test_limits_count_photographs_trainings_and_folds(run_folders: RunFolders) -> None:
     write(run_folders, "vdsr_mse_adam", 1.0)
     write(run_folders, "espcn_mse_adam", 0.5, seeds=2)

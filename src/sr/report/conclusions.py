@@ -122,7 +122,9 @@ def limits(analysis: Analysis) -> Iterator[str]:
 
 def advice(analysis: Analysis) -> Iterator[str]:
     """What would decide between the configurations that may be the best, and the one with the highest mean."""
-    for other in analysis.order[1:]:
+    for other in analysis.order:
+        if other == analysis.best:
+            continue
         pair = analysis.pairs[other, analysis.best]
         undecided = pair.verdict is Verdict.UNDECIDED and analysis.decides(other, analysis.best)
         if undecided and other in analysis.possible_bests:
