@@ -10,8 +10,8 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from sr.runs.schema import RunResult
-from sr.runs.scores import baseline_psnrs
-from sr.terms import Part, loses_to
+from sr.runs.scores import unbeaten
+from sr.terms import Part
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def announce(result: RunResult, folder: Path) -> None:
                 "%s/psnr %.2f dB, input %.2f, gain %+.2f  (%s)",
                 *(part, psnr.mean, baseline.mean, gain.mean, made_by),
             )
-        if lost_to := loses_to(psnr.mean, baseline_psnrs(scores)):
+        if lost_to := unbeaten(scores):
             log.warning(
                 "WARNING: this model does not beat %s on the %s images: no model at all would be better", lost_to, part
             )

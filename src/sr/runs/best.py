@@ -10,9 +10,9 @@ from sr.errors import UserError
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
 from sr.runs.schema import RunResult, read_result
-from sr.runs.scores import baseline_psnrs
+from sr.runs.scores import unbeaten
 from sr.runs.status import Standing, find_cells
-from sr.terms import Part, loses_to
+from sr.terms import Part
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +89,10 @@ def best_cell(folder: Path) -> Best:
     best = min(candidates, key=lambda cell: (sign * cell.value, cell.result.parameters))
     name = best.folder.relative_to(folder).as_posix()
     score = f"{best.monitor} {best.value:.2f} dB" if "psnr" in best.monitor else f"{best.monitor} {best.value:.4f}"
-    scores = best.result.scores.get(Part.VAL, {})
     return Best(
         best.folder,
         f"{folder}: its best cell, {name}, {score} (best of {len(candidates)}{others})",
-        loses_to(scores["psnr"].mean, baseline_psnrs(scores)) if "psnr" in scores else "",
+        unbeaten(best.result.scores.get(Part.VAL, {})),
         problems,
     )
 

@@ -17,9 +17,9 @@ from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned
 from sr.runs.best import best_cell
 from sr.runs.schema import RunResult, read_result
-from sr.runs.scores import baseline_psnrs
+from sr.runs.scores import unbeaten
 from sr.runs.status import PLAN, Standing, planned_names, standing_of
-from sr.terms import Part, loses_to
+from sr.terms import Part
 
 _SWEEP_CONFIG = "multirun.yaml"  # that Hydra writes into the folder of every sweep
 _LISTED = 3  # models, losses or optimizers of a sweep that are named
@@ -166,8 +166,7 @@ def _choice(result: RunResult, group: str) -> tuple[str, ...]:
 def _scores(result: RunResult) -> dict[str, Any]:
     """Scores on the validation images, as fields of an entry."""
     psnr, gain = (result.mean(Part.VAL, name) for name in ("psnr", "gain"))
-    lost_to = "" if psnr is None else loses_to(psnr, baseline_psnrs(result.scores[Part.VAL]))
-    return {"psnr": psnr, "gain": gain, "loses_to": lost_to}
+    return {"psnr": psnr, "gain": gain, "loses_to": unbeaten(result.scores.get(Part.VAL, {}))}
 
 
 def _sweep_entry(path: Path, usage: _Usage, cells: list[Entry]) -> Entry:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sr.terms import BASELINES
+from sr.terms import BASELINES, loses_to
 
 # Columns of the joined table of epochs: how many trainings have reached the epoch, and the ends of deviations' names.
 _COUNT, _SD = "trainings", "_sd"
@@ -46,6 +46,11 @@ def baseline_psnrs(scores: Scores) -> dict[str, float]:
     """Mean PSNR of each recorded baseline by its prefix, for `sr.terms.loses_to`."""
     names = {baseline.prefix: f"{baseline.prefix}_psnr" for baseline in BASELINES}
     return {prefix: scores[name].mean for prefix, name in names.items() if name in scores}
+
+
+def unbeaten(scores: Scores) -> str:
+    """The recorded baselines that the mean PSNR does not beat, in words; empty for scores without a PSNR."""
+    return loses_to(scores["psnr"].mean, baseline_psnrs(scores)) if "psnr" in scores else ""
 
 
 def over_trainings(scores: Sequence[Scores]) -> Scores:

@@ -13,8 +13,8 @@ from sr.io.locks import is_held
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned
 from sr.runs.schema import RunResult, Status, read_result
-from sr.runs.scores import baseline_psnrs
-from sr.terms import Part, loses_to
+from sr.runs.scores import unbeaten
+from sr.terms import Part
 
 PLAN = "sweep.json"  # in the folder of a sweep: the names of its cells
 
@@ -98,9 +98,11 @@ def _cell(folder: Path, name: str) -> Cell:
     status, reason = standing_of(folder, result)
     count = result.training_count
     trainings = (sum(_is_done(run.path) for run in RunFolder(folder).trainings), count) if count else (0, 0)
-    gain, psnr = (result.mean(Part.VAL, name) if status is Standing.DONE else None for name in ("gain", "psnr"))
-    lost_to = "" if psnr is None else loses_to(psnr, baseline_psnrs(result.scores[Part.VAL]))
-    return Cell(name, status, reason, gain, lost_to, result.seconds, trainings, result.choices.get("model") or "")
+    scores = result.scores.get(Part.VAL, {}) if status is Standing.DONE else {}
+    gain = scores["gain"].mean if "gain" in scores else None
+    return Cell(
+        name, status, reason, gain, unbeaten(scores), result.seconds, trainings, result.choices.get("model") or ""
+    )
 
 
 def _is_done(folder: Path) -> bool:
