@@ -13,7 +13,8 @@ import numpy as np
 from scipy import stats
 
 from sr.report.components import Components, Values
-from sr.report.statistics import ALPHA, Estimates, contrasts, holm
+from sr.report.statistics import ALPHA, differences
+from sr.report.verdicts import Claims, claims_on
 
 LEAST = 3  # trainings of each configuration before any is left out
 MOST = 20
@@ -40,22 +41,6 @@ class Round:
     is_decided: bool
 
 
-@dataclass(frozen=True)
-class _Claims:
-    """All pairs of configurations, and how sure it is what they are."""
-
-    pairs: Sequence[tuple[int, int]]
-    estimates: Estimates
-    different: Values
-    equivalent: Values
-
-    def worse(self, at: Values) -> set[int]:
-        """The configurations that are worse than another one, each claim by the p value that it needs."""
-        is_worse = (self.different <= at) & (self.equivalent > at)
-        rows = zip(self.pairs, self.estimates.values, is_worse, strict=True)
-        return {(a if difference < 0 else b) for (a, b), difference, claimed in rows if claimed}
-
-
 def next_round(
     parts: Components,
     costs: Sequence[float],
@@ -78,17 +63,17 @@ def next_round(
     may_train = [number for number in numbers if counts[number] < most and number not in left_out]
     if few := [number for number in may_train if counts[number] < min(LEAST, most)]:
         return Round(list(numbers), few, [], is_decided=False)
-    claims = _claims(parts, list(combinations(numbers, 2)), rope)
+    claims = claims_on(parts, list(combinations(numbers, 2)), rope)
     can_grow = np.array([bool({a, b} & set(may_train)) for a, b in claims.pairs])
     at = np.where(can_grow, ALPHA / _STRICTER, ALPHA)
-    worse = claims.worse(at)
+    worse = _worse(claims, at)
     is_open = np.array([not {a, b} & worse for a, b in claims.pairs]) & (claims.equivalent > at)
     powers = _powers(parts, claims, rope, most)
     hopeful = [pair for pair, row, power in zip(claims.pairs, is_open, powers, strict=True) if row and power >= _HARDLY]
     gains = {number: _gain(parts, hopeful, number) / max(costs[number], 1e-9) for number in may_train}
     worth = [number for number in may_train if gains[number] > 0 and gains[number] >= _WORTH * max(gains.values())]
     undecided = [pair for pair, row in zip(claims.pairs, is_open, strict=True) if row]
-    now_worse = claims.worse(np.full(len(at), ALPHA))
+    now_worse = _worse(claims, np.full(len(at), ALPHA))
     return Round(
         bests=[number for number in numbers if number not in now_worse],
         trained=sorted(worth, key=lambda number: -gains[number]),
@@ -97,21 +82,16 @@ def next_round(
     )
 
 
-def _claims(parts: Components, pairs: Sequence[tuple[int, int]], rope: float) -> _Claims:
-    """The p values of all pairs, adjusted together."""
-    weights = np.zeros((len(pairs), len(parts.means)))
-    for row, (a, b) in zip(weights, pairs, strict=True):
-        row[a], row[b] = 1.0, -1.0
-    estimates = contrasts(parts, weights)
-    adjusted = holm(np.concatenate([estimates.different(), estimates.equivalent(rope)]))
-    return _Claims(pairs, estimates, adjusted[: len(pairs)], adjusted[len(pairs) :])
+def _worse(claims: Claims, at: Values) -> set[int]:
+    """The configurations that are worse than another one, each claim by the p value that it needs."""
+    is_worse = (claims.different <= at) & (claims.equivalent > at)
+    rows = zip(claims.pairs, claims.estimates.values, is_worse, strict=True)
+    return {(a if difference < 0 else b) for (a, b), difference, claimed in rows if claimed}
 
 
-def _powers(parts: Components, claims: _Claims, rope: float, most: int) -> Values:
+def _powers(parts: Components, claims: Claims, rope: float, most: int) -> Values:
     """Probability that each pair is settled once both of its configurations have all of their trainings."""
-    weights = np.zeros((len(claims.pairs), len(parts.means)))
-    for row, (a, b) in zip(weights, claims.pairs, strict=True):
-        row[a], row[b] = 1.0, -1.0
+    weights = differences(len(parts.means), claims.pairs)
     now = claims.estimates
     gained = np.minimum(weights**2 @ _reductions(parts, np.maximum(parts.trainings, most)), now.errors**2)
     error = np.sqrt(now.errors**2 - gained)  # at the end
@@ -132,7 +112,7 @@ def _reductions(parts: Components, trainings: Values) -> Values:
     """By how much the variance of each configuration's mean falls with more trainings ``(C, F)``."""
     shares = (parts.photographs / parts.photographs.sum()) ** 2
     fewer = 1 / parts.trainings - 1 / trainings
-    reductions: Values = np.where(np.isnan(parts.training), 0.0, parts.training) * (fewer @ shares)
+    reductions: Values = parts.known_training * (fewer @ shares)
     return reductions
 
 

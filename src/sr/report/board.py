@@ -101,10 +101,7 @@ def leaderboard(analysis: Analysis) -> list[Row]:
 
 
 def _differences(estimates: Estimates) -> list[Difference]:
-    columns = (estimates.values, *estimates.intervals())
-    return [
-        Difference(float(mean), Interval(float(low), float(high))) for mean, low, high in zip(*columns, strict=True)
-    ]
+    return [Difference(mean, interval) for mean, interval in estimates.with_intervals()]
 
 
 def _verdict(analysis: Analysis, number: int, lost_to: str) -> tuple[Kind, str]:

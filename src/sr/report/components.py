@@ -59,12 +59,16 @@ class Components:
         """Number of folds."""
         return len(self.photographs)
 
+    @property
+    def known_training(self) -> Values:
+        """``training``, with 0 where it is unknown."""
+        return np.where(np.isnan(self.training), 0.0, self.training)
+
     def expected_between(self, weights: Values) -> Values:
         """Variance over folds of weighted sums, as far as photographs and trainings explain it; see `contrasts`."""
         squared, sizes = weights**2, self.photographs
-        known = np.where(np.isnan(self.training), 0.0, self.training)
         expected: Values = quadratic_forms(weights, self.within) * (1 / sizes).mean()
-        training = known * (1 / self.trainings).mean(axis=1)
+        training = self.known_training * (1 / self.trainings).mean(axis=1)
         expected += squared @ (training - self.noise * (1 / sizes / self.trainings).mean(axis=1))
         return expected
 

@@ -150,7 +150,7 @@ def needed(parts: Components, first: int, second: int, rope: float, claims: int)
     enough = float(stats.norm.isf(ALPHA / (2 * claims)) + stats.norm.ppf(_POWER))
     photographs, noise = float(parts.photographs.sum()), float(parts.noise[both].sum())
     seeds = float(parts.trainings[both].min())
-    training = max(0.0, float(np.nan_to_num(parts.training[both]).sum()) - noise / float(parts.photographs.mean()))
+    training = max(0.0, float(parts.known_training[both].sum()) - noise / float(parts.photographs.mean()))
     training /= parts.folds
     within = float(parts.within[first, first] + parts.within[second, second] - 2 * parts.within[first, second])
     interaction = max(0.0, within - noise / seeds)

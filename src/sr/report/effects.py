@@ -83,8 +83,7 @@ def _estimated(analysis: Analysis, labels: Sequence[tuple[str, str]], weights: S
     padded = np.zeros((len(labels), len(analysis.names)))
     padded[:, : len(analysis.configurations)] = np.stack(weights)
     estimates = contrasts(analysis.parts[analysis.score], padded)
-    columns = (estimates.values, *estimates.intervals())
     return [
-        FactorLevel(factor, level, float(mean), Interval(float(low), float(high)))
-        for (factor, level), mean, low, high in zip(labels, *columns, strict=True)
+        FactorLevel(factor, level, mean, interval)
+        for (factor, level), (mean, interval) in zip(labels, estimates.with_intervals(), strict=True)
     ]

@@ -40,6 +40,11 @@ class Estimates:
         reach = stats.t.ppf((1 + confidence) / 2, self.df) * self.errors
         return self.values - reach, self.values + reach
 
+    def with_intervals(self) -> list[tuple[float, Interval]]:
+        """Each value with its 95 % interval."""
+        columns = (self.values, *self.intervals())
+        return [(float(value), Interval(float(low), float(high))) for value, low, high in zip(*columns, strict=True)]
+
     def different(self) -> Values:
         """Two-sided p values of the hypotheses that a value is zero; 1 where value and error are both zero."""
         return self._tail(np.abs(self.values), 2)
@@ -54,6 +59,12 @@ class Estimates:
         ratios = np.where((self.errors == 0) & (distances == 0), 0.0, ratios)
         p: Values = np.minimum(1.0, sides * stats.t.sf(ratios, self.df))
         return p
+
+
+def differences(count: int, pairs: Sequence[tuple[int, int]]) -> Values:
+    """Weights ``(N, C)`` of the differences of pairs of C configurations, the first less the second."""
+    identity = np.eye(count)
+    return identity[[first for first, _ in pairs]] - identity[[second for _, second in pairs]]
 
 
 def contrasts(parts: Components, weights: Values, *, same_photographs: bool = False) -> Estimates:
@@ -99,8 +110,7 @@ def _of_trainings(parts: Components, weights: Values) -> tuple[Values, Values, V
     """
     squared, sizes = weights**2, parts.photographs
     shares = (sizes / sizes.sum()) ** 2 / parts.trainings  # (C, F)
-    known = np.where(np.isnan(parts.training), 0.0, parts.training)
-    each = squared * (known * shares.sum(axis=1))  # (N, C)
+    each = squared * (parts.known_training * shares.sum(axis=1))  # (N, C)
     training = each.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         df = training**2 / (each**2 / np.maximum(parts.training_df, 1e-9)).sum(axis=1)

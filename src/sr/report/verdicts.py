@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from sr.report.components import Components, Values
-from sr.report.statistics import ALPHA, Estimates, contrasts, holm
+from sr.report.statistics import ALPHA, Estimates, contrasts, differences, holm
 
 
 class Verdict(StrEnum):
@@ -59,6 +59,30 @@ class Pair:
         )
 
 
+@dataclass(frozen=True)
+class Claims:
+    """What can be claimed of pairs of configurations: each is different, or is equivalent.
+
+    Attributes:
+        pairs: by their numbers.
+        estimates: the differences of the first from the second.
+        different: p values of the hypotheses that a pair is equal, adjusted for all claims by Holm's method.
+        equivalent: those of the hypotheses that it differs by more than the region of equivalence, likewise.
+    """
+
+    pairs: Sequence[tuple[int, int]]
+    estimates: Estimates
+    different: Values
+    equivalent: Values
+
+
+def claims_on(parts: Components, pairs: Sequence[tuple[int, int]], rope: float) -> Claims:
+    """Test all pairs together: the probability that any claim is wrong is at most the p value it is held to."""
+    estimates = contrasts(parts, differences(len(parts.means), pairs))
+    adjusted = holm(np.concatenate([estimates.different(), estimates.equivalent(rope)]))
+    return Claims(pairs, estimates, adjusted[: len(pairs)], adjusted[len(pairs) :])
+
+
 def pairs_of(parts: Components, order: Sequence[tuple[int, int]], rope: float) -> dict[tuple[int, int], Pair]:
     """Compare pairs of configurations, or of a configuration and a baseline; each is returned in both orders.
 
@@ -72,22 +96,17 @@ def pairs_of(parts: Components, order: Sequence[tuple[int, int]], rope: float) -
     """
     if not order:
         return {}
-    first, second = (np.array(column) for column in zip(*order, strict=True))
-    weights = np.zeros((len(order), len(parts.means)))
-    weights[np.arange(len(order)), first] = 1.0
-    weights[np.arange(len(order)), second] = -1.0
-    estimates = contrasts(parts, weights)
-    adjusted = holm(np.concatenate([estimates.different(), estimates.equivalent(rope)]))
-    different, equivalent = adjusted[: len(order)], adjusted[len(order) :]
-    low, high = estimates.intervals()
-    wins = _wins(parts, estimates, first, second)
+    claims = claims_on(parts, order, rope)
+    wins = _wins(parts, claims)
+    differing = claims.estimates.with_intervals()
     pairs: dict[tuple[int, int], Pair] = {}
     for number, (a, b) in enumerate(order):
-        difference, p, p_equivalent = (float(c[number]) for c in (estimates.values, different, equivalent))
+        difference, interval = differing[number]
+        p, p_equivalent = float(claims.different[number]), float(claims.equivalent[number])
         pair = Pair(
             difference=difference,
-            low=float(low[number]),
-            high=float(high[number]),
+            low=interval.low,
+            high=interval.high,
             verdict=_verdict(difference, p, p_equivalent),
             p=p,
             p_equivalent=p_equivalent,
@@ -106,8 +125,9 @@ def _verdict(difference: float, p_different: float, p_equivalent: float) -> Verd
     return Verdict.UNDECIDED
 
 
-def _wins(parts: Components, estimates: Estimates, first: Values, second: Values) -> Values:
-    variance = np.where(np.isnan(parts.training), 0.0, parts.training)
+def _wins(parts: Components, claims: Claims) -> Values:
+    first, second = (np.array(column) for column in zip(*claims.pairs, strict=True))
+    estimates, variance = claims.estimates, parts.known_training
     spread = np.sqrt(estimates.errors**2 + variance[first] + variance[second])
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(spread > 0, estimates.values / spread, np.sign(estimates.values) * np.inf)
