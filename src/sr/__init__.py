@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from sr.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from sr.inference.enlarger import Enlarger
 

@@ -23,7 +23,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
 
 
 def test_each_control_passes_its_inputs_to_its_outputs(page: Page) -> None:
-    pytest.importorskip("gradio", reason="needs sr[demo]")
+    pytest.importorskip("gradio", reason="needs sr-compare[demo]")
     blocks = build(page)
     wiring = {
         tuple(component.elem_id for component in function.inputs): [component.elem_id for component in function.outputs]
@@ -44,7 +44,7 @@ def test_each_control_passes_its_inputs_to_its_outputs(page: Page) -> None:
 
 
 def test_errors_are_shown_in_one_line_and_others_only_named(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    gradio = pytest.importorskip("gradio", reason="needs sr[demo]")
+    gradio = pytest.importorskip("gradio", reason="needs sr-compare[demo]")
     blocks = build(page)
     (curves,) = (
         function.fn for function in blocks.fns.values() if [block.elem_id for block in function.outputs] == ["curves"]
@@ -69,5 +69,5 @@ def test_errors_are_shown_in_one_line_and_others_only_named(page: Page, monkeypa
 
 def test_without_gradio_the_way_to_install_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sr.demo.app.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"sr demo needs Gradio: pip install 'sr\[demo\]'"):
+    with pytest.raises(UserError, match=r"sr demo needs Gradio: pip install 'sr-compare\[demo\]'"):
         serve(tmp_path, "127.0.0.1", 0, share=False, device=None)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("gradio", reason="needs sr[demo]")
+pytest.importorskip("gradio", reason="needs sr-compare[demo]")
 
 from tests.support.demo_load.campaign import run_campaign
 from tests.support.demo_load.requests import request_kinds

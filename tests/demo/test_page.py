@@ -248,7 +248,7 @@ def test_a_browser_enlarges_a_picture_and_shows_curves_without_other_requests(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    pytest.importorskip("gradio", reason="needs sr[demo]")
+    pytest.importorskip("gradio", reason="needs sr-compare[demo]")
     caplog.set_level(logging.WARNING)
     page = Page(runs, device="cpu")
     settings = ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import sr
 from sr.image import resize
 from sr.machine import cost
 from sr.machine import environment as environment_module
@@ -117,6 +118,7 @@ def test_frozen_parameters_are_counted() -> None:
 
 def test_environment_records_what_a_rerun_needs() -> None:
     recorded = environment()
+    assert recorded.versions["sr"] == sr.__version__
     assert recorded.versions["torch"].split("+")[0] == torch.__version__.split("+")[0]  # without the build tag
     assert recorded.machine["threads"] == torch.get_num_threads()
     assert recorded.git_commit is None or len(recorded.git_commit.removesuffix("-dirty")) == 40

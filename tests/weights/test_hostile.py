@@ -23,7 +23,7 @@ from tests.support.hostile.files import MAKERS, hostile_files
 )
 def test_every_hostile_file_is_refused_in_one_line_and_runs_no_code(tmp_path: Path, suffix: str) -> None:
     if suffix == ".onnx":
-        pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
+        pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
     marker = tmp_path / "marker"
     accepted, count = [], 0
     with warnings.catch_warnings(action="ignore"):  # torch warns of the tensors in the files

@@ -53,7 +53,7 @@ def test_enlargement_of_any_size_is_bicubic(scale: int, size: tuple[int, int]) -
     ],
 )
 def test_an_exported_network_enlarges_any_size_as_torch_does(tmp_path: Path, name: str, scale: int) -> None:
-    pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
+    pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
     source = save_model(tmp_path, name, scale)
     assert export(source, tmp_path / "net.onnx") < 1e-5
     model = find_model(str(tmp_path / "net.onnx"))
@@ -81,7 +81,7 @@ def test_safetensors_carry_the_config(tmp_path: Path) -> None:
 def test_impossible_exports_and_unreadable_files_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
+    pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
     source = save_model(tmp_path, "vdsr.VDSR", 1, [2, 3])
     for target, message in (("net.onnx", "enlarges by 2, 3: choose with --scale"), ("net.pt", "unknown format")):
         with pytest.raises(UserError, match=message):
@@ -99,7 +99,7 @@ def test_impossible_exports_and_unreadable_files_are_refused(
 
 
 def test_onnx_files_are_refused_by_size_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("onnx", reason="needs sr[onnx]")
+    pytest.importorskip("onnx", reason="needs sr-compare[onnx]")
     path = tmp_path / "net.onnx"
     path.write_bytes(bytes(100))
     monkeypatch.setattr(onnx_module, "_MAX_FILE_BYTES", 99)
@@ -122,7 +122,7 @@ def test_onnx_files_are_refused_by_size_before_they_are_read(tmp_path: Path, mon
 def test_an_onnx_file_with_impossible_properties_is_refused(
     tmp_path: Path, usage: dict[str, float], message: str
 ) -> None:
-    onnx = pytest.importorskip("onnx", reason="needs sr[onnx]")
+    onnx = pytest.importorskip("onnx", reason="needs sr-compare[onnx]")
     proto = onnx.ModelProto()
     properties = {"scale": 2, "halo": 1, "align": 1} | usage
     proto.metadata_props.add(key=onnx_module._METADATA, value=json.dumps(properties))
@@ -132,14 +132,14 @@ def test_an_onnx_file_with_impossible_properties_is_refused(
 
 
 def test_a_foreign_onnx_file_says_what_is_missing(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx", reason="needs sr[onnx]")
+    onnx = pytest.importorskip("onnx", reason="needs sr-compare[onnx]")
     (tmp_path / "net.onnx").write_bytes(onnx.ModelProto(producer_name="another").SerializeToString())
     with pytest.raises(UserError, match=r"net\.onnx: was not written by sr export: its scale and margins are unknown"):
         OnnxNetwork(tmp_path / "net.onnx")
 
 
 def test_what_onnx_runtime_computes_otherwise_is_not_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("onnxruntime", reason="needs sr[onnx]")
+    pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
     monkeypatch.setattr(onnx_module, "_max_difference", lambda net, content: 0.01)
     with pytest.raises(UserError, match=r"ONNX Runtime's result differs from torch's by 0\.01: not exported"):
         export(save_model(tmp_path, "espcn.ESPCN", 2), tmp_path / "net.onnx")

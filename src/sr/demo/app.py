@@ -133,7 +133,7 @@ def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, 
         UserError: if Gradio is missing, there is no model, or the port is taken.
     """
     if not find_spec("gradio"):
-        raise UserError("sr demo needs Gradio: pip install 'sr[demo]'")
+        raise UserError("sr demo needs Gradio: pip install 'sr-compare[demo]'")
     page = Page(runs, max_pixels, device)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
     precision("auto")  # it measures once on each machine: not while a visitor waits

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import torch
 
-_PACKAGES = ("sr", "torch", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
+from sr.version import __version__
+
+_PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,8 @@ class Environment:
 
 def environment() -> Environment:
     """The versions, the machine and the commit of this process."""
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:  # run from a source tree
-            versions[package] = "unknown"
+    versions = {"python": platform.python_version(), "sr": __version__}
+    versions |= {package: metadata.version(package) for package in _PACKAGES}
     processor = str(torch.cpu.get_capabilities().get("cpu_name", ""))
     machine: dict[str, str | int] = {"processor": processor, "threads": torch.get_num_threads()}
     if torch.cuda.is_available():

@@ -25,7 +25,7 @@ _MAX_MEMORY = 2**32  # bytes, of all ONNX Runtime sessions together
 _OUT_OF_MEMORY = "smaller than requested bytes"  # in the message of ONNX Runtime
 _MAX_FILE_BYTES = 2**30
 _MAX_NUMBER = 4096  # operations; pixels of halo and alignment
-_INSTALL = "pip install 'sr[onnx]'"
+_INSTALL = "pip install 'sr-compare[onnx]'"
 
 
 def export(source: Path, target: Path, scale: int | None = None) -> float:

@@ -20,7 +20,7 @@ def torch_files(marker: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of ``*.onnx`` files; needs sr[onnx]."""
+    """Names and contents of ``*.onnx`` files; needs sr-compare[onnx]."""
     from tests.support.hostile import onnx_files as module
 
     yield from module.onnx_files(marker)
