@@ -7,7 +7,7 @@ WORKERS ?= auto
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-slow test-all lint types check wheel lowest newest tensorboard clean
+.PHONY: train test test-slow test-all lint types check docs wheel lowest newest tensorboard clean
 
 train: .venv/installed
 	$(BIN)/python -m sr.train $(ARGS)
@@ -30,6 +30,10 @@ types: .venv/installed
 	$(BIN)/mypy
 
 check: lint types test-all
+
+# The documentation, in site/. A broken internal link fails; external links are listed and not fetched.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # Build the package, install it in a new environment, and train from another folder: the configs must be in the package.
 wheel:
@@ -74,4 +78,4 @@ endif
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-wheel .venv-lowest .venv-newest build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-wheel .venv-lowest .venv-newest build dist site .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,8 @@
 """Time of an epoch by the number of images, their size, and the batch size.
 
-python -m scripts.bench.growth           # about 5 minutes on two cores; writes benchmarks/growth.json and growth.svg
+python -m scripts.bench.growth           # about 5 minutes on two cores
+
+Writes benchmarks/growth.json and docs/measured/growth.svg.
 """
 
 import argparse
@@ -67,7 +69,7 @@ def main() -> None:
     medians = interleaved(measurements, options.rounds)
     rows = [{"axis": axis, "value": value, "seconds": medians[f"{axis}={value}"]} for axis, value in settings]
     save("growth", rows)
-    plot(rows, RESULTS / "growth.svg")
+    plot(rows, RESULTS.parent / "docs" / "measured" / "growth.svg")
 
 
 if __name__ == "__main__":

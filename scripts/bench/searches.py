@@ -1,6 +1,6 @@
 """Compare two searches: how much of the first one's compute does the second need to reach the same score?
 
-python -m scripts.bench.searches runs/espcn_search runs/espcn_tpe --plot docs/search.svg
+python -m scripts.bench.searches runs/espcn_search runs/espcn_tpe --plot docs/measured/search.svg
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The tables of docs/verdicts.md from benchmarks/verdicts.json, as Markdown on standard output.
+"""The tables of docs/measured/verdicts.md from benchmarks/verdicts.json, as Markdown on standard output.
 
 python -m scripts.bench.verdict_tables
 """
