@@ -3,10 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from sr.report.components import Values, components
-from sr.report.statistics import contrasts, effect_weights, holm, pareto_front
+from sr.report.statistics import Scope, contrasts, effect_weights, holm, pareto_front
 
 FITS = json.loads(Path(__file__).with_name("mixed_models.json").read_text())
 DIFFERENCE = np.array([[1.0, -1.0]])
@@ -60,7 +60,7 @@ def test_on_the_same_photographs_it_is_the_t_test_of_welch_over_trainings() -> N
     scores = simulated(2, 5, 12)
     scores[1, 4] = np.nan  # four trainings of the second
     parts = components(scores, [0] * 12, [False, False])
-    estimates = contrasts(parts, DIFFERENCE, same_photographs=True)
+    estimates = contrasts(parts, DIFFERENCE, Scope.THESE)
     means = scores.mean(axis=2)
     expected = stats.ttest_ind(means[0], means[1, :4], equal_var=False)
     assert estimates.df[0] == pytest.approx(expected.df)
@@ -100,7 +100,7 @@ def test_missing_trainings_of_a_fold_count_by_what_is_there() -> None:
     assert parts.training_df.tolist() == [3, 4]
 
 
-def test_similar_variances_are_pooled_and_unlike_ones_are_not() -> None:
+def test_similar_variances_are_pooled() -> None:
     alike = simulated(6, 4, 10)
     parts = components(alike, [0] * 10, [False] * 6)
     own = alike.mean(axis=2).var(axis=1, ddof=1)
@@ -108,11 +108,34 @@ def test_similar_variances_are_pooled_and_unlike_ones_are_not() -> None:
     assert parts.training == pytest.approx(np.full(6, own.mean()))
     assert parts.training_df.tolist() == [18] * 6
     assert parts.own_training == pytest.approx(own)
-    alike[0] += np.array([-1.0, 1, 0, 0])[:, None]  # unstable
-    parts = components(alike, [0] * 10, [False] * 6)
-    assert parts.training == pytest.approx(alike.mean(axis=2).var(axis=1, ddof=1))
+
+
+def test_unlike_variances_are_moderated_by_the_others() -> None:
+    scores = simulated(6, 4, 10)
+    scores[0] += np.array([-1.0, 1, 0, 0])[:, None]  # unstable
+    parts = components(scores, [0] * 10, [False] * 6)
+    own = scores.mean(axis=2).var(axis=1, ddof=1)
+    assert stats.bartlett(*scores.mean(axis=2)).pvalue < 0.2
+    # Smyth (2004), section 6.2, with 3 degrees of freedom each; the variance of the logarithms plus its standard error.
+    logarithms = np.log(own) - special.digamma(1.5) + np.log(1.5)
+    unlike = logarithms.var(ddof=1) * (1 + (2 / 5) ** 0.5) - special.polygamma(1, 1.5)
+    prior_df = float(parts.training_df[0]) - 3
+    assert special.polygamma(1, prior_df / 2) == pytest.approx(unlike)
+    prior = np.exp(logarithms.mean() + special.digamma(prior_df / 2) - np.log(prior_df / 2))
+    moderated = (prior_df * prior + 3 * own) / (prior_df + 3)
+    assert parts.training == pytest.approx(np.maximum(moderated, own))
+    assert parts.training[0] == own[0]  # not less than its own
+    assert (parts.training[1:] >= own[1:]).all()
     assert parts.is_cautious
-    assert contrasts(parts, np.eye(6)[[0]] - np.eye(6)[[1]], same_photographs=True).df[0] <= 3
+    assert contrasts(parts, np.eye(6)[[0]] - np.eye(6)[[1]], Scope.THESE).df[0] <= prior_df + 3
+
+
+def test_trainings_that_all_agree_keep_a_variance_of_zero() -> None:
+    scores = np.broadcast_to(np.arange(5.0), (6, 3, 5)).copy()
+    scores[0, 0] += 1.0
+    parts = components(scores, [0] * 5, [False] * 6)
+    assert parts.training.tolist() == pytest.approx([1 / 3, 0, 0, 0, 0, 0])
+    assert parts.training_df.tolist() == [2] * 6
 
 
 def test_an_unstable_configuration_of_few_trainings_does_not_blur_the_others() -> None:
@@ -121,11 +144,13 @@ def test_an_unstable_configuration_of_few_trainings_does_not_blur_the_others() -
     scores[0, 3:] = np.nan
     weights = np.eye(5)[[0, 1]] - np.eye(5)[[2, 3]]
     parts = components(scores, [0] * 10, [False] * 5)
-    assert contrasts(parts, weights, same_photographs=True).df.tolist() == [2, 7]
+    first, second = contrasts(parts, weights, Scope.THESE).df
+    assert 2 < first < 7 < second
     scores[1:4] = scores[1:4].mean(axis=1, keepdims=True)  # trainings that agree by chance, as three do now and then
     scores[1:4, 0] += 1e-4
     parts = components(scores, [0] * 10, [False] * 5)
-    assert contrasts(parts, weights).df[1] == 7  # not more, though nearly all of its variance is that of photographs
+    # Not more, though nearly all of its variance is that of photographs.
+    assert contrasts(parts, weights).df[1] == pytest.approx(parts.training_df[1])
 
 
 def test_a_baseline_has_no_variance_of_trainings() -> None:
@@ -133,7 +158,7 @@ def test_a_baseline_has_no_variance_of_trainings() -> None:
     scores[0] = simulated(1, 4, 10)[0]
     scores[1, 0] = scores[0].mean(axis=0) - 1.0
     parts = components(scores, [0] * 10, [False, True])
-    estimates = contrasts(parts, DIFFERENCE, same_photographs=True)
+    estimates = contrasts(parts, DIFFERENCE, Scope.THESE)
     expected = stats.ttest_1samp(scores[0].mean(axis=1), scores[1, 0].mean())
     assert (estimates.values[0], estimates.df[0]) == pytest.approx((1.0, 3))
     assert estimates.different()[0] == pytest.approx(expected.pvalue)

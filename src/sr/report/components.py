@@ -5,18 +5,21 @@ photographs and random trainings nested in their configuration (Bouthillier et a
 al. 2023, arXiv:2302.04054).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 
 Values: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
-_LEAST_TO_POOL = 4  # configurations
+_LEAST_TO_MODERATE = 4  # configurations
 _DOUBT = 0.2  # p value of the test for equal variances
+_LEAST_VARIANCE = 1e-5  # of the median: trainings that agree by chance
+_MOST_DF = 1e6
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,12 @@ class Components:
         between: ``(C, C)``, covariance over folds of their mean scores; None for a single fold.
         training: ``(C,)``, variance over trainings of a training's mean score; 0 for baselines, nan if no fold was
             trained twice.
-        own_training: ``(C,)``, the same of each configuration by itself, where ``training`` may be pooled.
+        own_training: ``(C,)``, the same of each configuration by itself, where ``training`` borrows from the others.
         training_df: ``(C,)``, degrees of freedom of ``training``.
         noise: ``(C,)``, variance of what is specific to a training and a photograph; 0 where it is unknown.
         training_set: variance between folds of what the training set does to a configuration, pooled over all; it
             includes that of the trainings where no fold was trained twice.
+        overlap: factor of the variance of a mean over trainings, for training sets that overlap.
         is_cautious: whether a difference has the degrees of freedom of its configuration with the fewest, instead of
             their sum at most.
     """
@@ -53,6 +57,7 @@ class Components:
     noise: Values
     training_set: float
     is_cautious: bool
+    overlap: float = 1.0
 
     @property
     def folds(self) -> int:
@@ -73,7 +78,9 @@ class Components:
         return expected
 
 
-def components(scores: Values, folds: Sequence[int], is_baseline: Sequence[bool]) -> Components:
+def components(
+    scores: Values, folds: Sequence[int], is_baseline: Sequence[bool], training_folds: int = 1
+) -> Components:
     """Split the variation of scores by the method of moments.
 
     Args:
@@ -81,6 +88,8 @@ def components(scores: Values, folds: Sequence[int], is_baseline: Sequence[bool]
             has its scores at the first seed. Every configuration has a score of every photograph.
         folds: ``(P,)``, the fold that validated each photograph: a training is one seed on one fold.
         is_baseline: ``(C,)``, whether a configuration is not trained at all.
+        training_folds: number of folds whose trainings all score every photograph: their training sets overlap, and
+            means over them vary more than those of independent trainings (Nadeau & Bengio 2003).
 
     Raises:
         ValueError: if a configuration has no score of a photograph.
@@ -118,10 +127,11 @@ def components(scores: Values, folds: Sequence[int], is_baseline: Sequence[bool]
         within=centred @ centred.T / max(1, within_df),
         within_df=within_df,
         between=np.atleast_2d(np.cov(fold_means)) if len(members) > 1 else None,
-        **_pooled_if_alike(np.where(fixed, 0.0, training.mean), np.where(fixed, 0.0, training.df)),
+        **_moderated(np.where(fixed, 0.0, training.mean), np.where(fixed, 0.0, training.df)),
         own_training=np.where(fixed, 0.0, training.mean),
         noise=np.where(fixed | np.isnan(noise.mean), 0.0, noise.mean),
         training_set=0.0,
+        overlap=1.0 if training_folds < 2 else 1 + training_folds / (training_folds - 1),
     )
     return replace(parts, training_set=_training_set(parts, ~fixed))
 
@@ -153,30 +163,43 @@ class _Pool:
         return mean
 
 
-def _pooled_if_alike(variances: Values, df: Values) -> dict[str, Any]:
-    """One variance between trainings for all configurations, unless Bartlett's test (1937) doubts that they are alike.
+def _moderated(variances: Values, df: Values) -> dict[str, Any]:
+    """The variances between trainings that comparisons use, and their degrees of freedom.
 
-    Beside an unstable configuration each keeps its own, and a difference has the degrees of freedom of the one that has
-    fewest: Satterthwaite's are too many for the small p values of a page of many pairs. Two or three configurations
-    keep their own anyway (Welch 1947).
+    Three trainings say little about the variance of a configuration, so it borrows from the others. If Bartlett's test
+    (1937) does not doubt that they are alike, all have the pooled one. Otherwise each is moderated by the others, which
+    are worth as many degrees of freedom as they are alike (Smyth 2004, doi:10.2202/1544-6115.1027). Two precautions
+    keep pages of many pairs at their level beside an unstable configuration: how unlike they are is overestimated by a
+    standard error, and none gets less than its own variance. Two or three configurations keep their own (Welch 1947).
     """
     usable = df > 0
     own, own_df = variances[usable], df[usable]
-    total = float(own_df.sum())
-    separate = {"training": variances, "training_df": df, "is_cautious": False}
-    if len(own) < _LEAST_TO_POOL:
+    separate = {"training": variances, "training_df": df, "is_cautious": len(own) >= _LEAST_TO_MODERATE}
+    if len(own) < _LEAST_TO_MODERATE or np.median(own) <= 0:
         return separate
-    pooled = float((own * own_df).sum()) / total
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = total * np.log(pooled) - (own_df * np.log(own)).sum()
+    total = own_df.sum()
+    logarithms = np.log(np.maximum(own, _LEAST_VARIANCE * np.median(own)))
+    pooled = (own * own_df).sum() / total
     correction = 1 + ((1 / own_df).sum() - 1 / total) / (3 * (len(own) - 1))
-    if pooled > 0 and stats.chi2.sf(statistic / correction, len(own) - 1) <= _DOUBT:
-        return separate | {"is_cautious": True}
-    return {
-        "training": np.where(usable, pooled, variances),
-        "training_df": np.where(usable, total, df),
-        "is_cautious": True,
-    }
+    bartlett = (total * math.log(pooled) - (own_df * logarithms).sum()) / correction
+    if stats.chi2.sf(bartlett, len(own) - 1) > _DOUBT:
+        prior_df, moderated = total, np.full(len(own), pooled)
+    else:
+        logarithms += np.log(own_df / 2) - special.digamma(own_df / 2)  # each without bias
+        unlike = logarithms.var(ddof=1) * (1 + math.sqrt(2 / (len(own) - 1)))
+        prior_df = _degrees_of_freedom(unlike - special.polygamma(1, own_df / 2).mean())
+        prior = math.exp(logarithms.mean() + special.digamma(prior_df / 2) - math.log(prior_df / 2))
+        moderated = np.maximum((prior_df * prior + own_df * own) / (prior_df + own_df), own)
+    training, training_df = variances.copy(), df.copy()
+    training[usable], training_df[usable] = moderated, np.minimum(prior_df + own_df, total)
+    return separate | {"training": training, "training_df": training_df}
+
+
+def _degrees_of_freedom(variance: float) -> float:
+    """Degrees of freedom of variances whose logarithms vary this much."""
+    if variance <= special.polygamma(1, _MOST_DF / 2):
+        return _MOST_DF
+    return float(2 * optimize.brentq(lambda half: special.polygamma(1, half) - variance, 1e-3, _MOST_DF / 2))
 
 
 def quadratic_forms(weights: Values, matrix: Values) -> Values:

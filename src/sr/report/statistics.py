@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,13 @@ from sr.report.components import Components, Values, quadratic_forms
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
+
+
+class Scope(StrEnum):
+    """What a comparison asks about: training again, and scoring other photographs or the same."""
+
+    LIKE_THESE = "on photographs like these"
+    THESE = "on exactly these images"
 
 
 class Interval(NamedTuple):
@@ -67,7 +75,7 @@ def differences(count: int, pairs: Sequence[tuple[int, int]]) -> Values:
     return identity[[first for first, _ in pairs]] - identity[[second for _, second in pairs]]
 
 
-def contrasts(parts: Components, weights: Values, *, same_photographs: bool = False) -> Estimates:
+def contrasts(parts: Components, weights: Values, scope: Scope = Scope.LIKE_THESE) -> Estimates:
     """Estimate weighted sums of the means of configurations.
 
     The variance is that of the photographs, plus that of the trainings, less the noise that both contain, plus what
@@ -77,15 +85,16 @@ def contrasts(parts: Components, weights: Values, *, same_photographs: bool = Fa
     Args:
         parts: the components.
         weights: ``(N, C)``, of each configuration in each sum; rows that sum to zero are differences.
-        same_photographs: ask about other trainings scored on exactly these photographs, rather than on photographs
-            like these.
+        scope: whether to ask about other trainings scored on other photographs, or on exactly these.
 
     Returns:
         The estimates; where a configuration was trained once a fold, and there is one fold, those of its checkpoints.
     """
     training, training_df, most_df, noise = _of_trainings(parts, weights)
-    if same_photographs:
-        return _estimates(weights @ parts.means, training, [(training, training_df)])
+    if scope is Scope.THESE:
+        unknown = ((weights != 0) & np.isnan(parts.training)).any(axis=1)
+        known = _estimates(weights @ parts.means, training, [(training, training_df)])
+        return replace(known, errors=np.where(unknown, np.inf, known.errors), df=np.where(unknown, 1.0, known.df))
     if parts.within_df < 1:  # a single photograph says nothing of others
         return Estimates(weights @ parts.means, np.full(len(weights), np.inf), np.ones(len(weights)))
     photograph = quadratic_forms(weights, parts.within) / parts.photographs.sum()
@@ -110,7 +119,7 @@ def _of_trainings(parts: Components, weights: Values) -> tuple[Values, Values, V
     """
     squared, sizes = weights**2, parts.photographs
     shares = (sizes / sizes.sum()) ** 2 / parts.trainings  # (C, F)
-    each = squared * (parts.known_training * shares.sum(axis=1))  # (N, C)
+    each = squared * (parts.overlap * parts.known_training * shares.sum(axis=1))  # (N, C)
     training = each.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         df = training**2 / (each**2 / np.maximum(parts.training_df, 1e-9)).sum(axis=1)
