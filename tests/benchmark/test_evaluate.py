@@ -96,6 +96,11 @@ def test_a_run_and_its_checkpoint_score_alike_and_all_outputs_are_written(
     run_scores = json.loads((run / "evaluations" / "bench_x2_rgb.json").read_text())
     assert run_scores[0]["psnr"] == rows[3]["psnr"]
     assert run_scores[0]["weights"] == files_hash([run / "checkpoints" / "best.ckpt"])
+    assert run_scores[0]["trainings"]["."]["psnr"] == [image["psnr"] for image in rows[3]["per_image"]]
+    assert run_scores[0]["trainings"]["."]["ssim"] == [image["ssim"] for image in rows[3]["per_image"]]
+    assert run_scores[0]["names"] == run_scores[0]["groups"] == ["0", "1", "2"]
+    assert set(run_scores[0]["baselines"]) == {"input", "nearest", "lanczos"}
+    assert run_scores[0]["baselines"]["nearest"]["psnr"] == [image["psnr"] for image in rows[1]["per_image"]]
     assert re.search(r"bicubic +bench +x2 +rgb +\d+\.\d\d", output)
     main(["evaluate", str(run), "--data", str(data), "--scale", "2", "--x8"])
     assert f"{run} + x8" in capfd.readouterr().out
@@ -116,6 +121,26 @@ def test_a_cross_validation_is_scored_by_the_mean_over_its_folds(
     all_folds = find_model(str(tmp_path / "run"), 2)
     _, first, second, mean = evaluate([*folds, all_folds], [data], scale=2)
     assert mean.psnr == pytest.approx((first.psnr + second.psnr) / 2)
+    assert all_folds.trainings == ["fold_0", "fold_1"]
+    assert [scores[1].psnr for scores in mean.by_network] == [image.psnr for image in second.images]
+
+
+def test_copies_of_a_photograph_share_a_group_in_the_tables(make_folder: MakeFolder, tmp_path: Path) -> None:
+    folder = make_folder(count=2)
+    Image.open(folder / "high_res" / "1.png").transpose(Image.Transpose.ROTATE_90).save(folder / "high_res" / "2.png")
+    rows = [*evaluate([], [folder], scale=2)]
+    assert rows[0].groups == ["0", "1", "1"]
+    write_rows(rows, tmp_path / "t.csv", None)
+    images = list(csv.DictReader((tmp_path / "t_images.csv").open()))
+    assert [(image["name"], image["group"]) for image in images] == [("0", "0"), ("1", "1"), ("2", "1")]
+
+
+def test_a_set_is_known_by_the_content_of_its_images(make_folder: MakeFolder) -> None:
+    folder = make_folder(count=2)
+    (before,), (again,) = (list(evaluate([], [folder], scale=2)) for _ in range(2))
+    photograph(40, 40).rotate(90).save(folder / "high_res" / "1.png")
+    (changed,) = evaluate([], [folder], scale=2)
+    assert before.fingerprint == again.fingerprint != changed.fingerprint
 
 
 def test_a_model_that_loses_to_bicubic_is_marked(run: Path, make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
+from sr.data.duplicates import group, hashes, join_groups
 from sr.data.pairs import load_pair
 from sr.data.sources import Source, image_folder
+from sr.data.stores.fingerprint import digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize, to_float, to_uint8
 from sr.inference.enlarger import Enlarger
@@ -43,18 +45,42 @@ class ImageScore(NamedTuple):
     milliseconds: float
 
 
+class NetworkScore(NamedTuple):
+    """Scores of one image by one network."""
+
+    psnr: float  # dB
+    ssim: float
+
+
 @dataclass
 class Row:
-    """Scores of a model, or of a baseline, on a folder of images."""
+    """Scores of a model, or of a baseline, on a folder of images.
+
+    Attributes:
+        model: what is scored.
+        data: name of the folder.
+        scale: factor between input and output.
+        protocol: see `sr.metrics.score`.
+        ensemble: whether the outputs are means over flips and rotations.
+        precision: that the outputs are computed in.
+        device: that they are computed on.
+        images: scores of each image.
+        by_network: for each image, the scores by each network of the model, or of the baseline.
+        groups: the photograph that each image shows: near-identical copies share it. Empty until the folder is done.
+        fingerprint: hash of the names and contents of the images. Empty until the folder is done.
+    """
 
     model: Model
     data: str
     scale: int
     protocol: Protocol
     ensemble: bool = False
-    precision: str = "float64"  # that the outputs are computed in
+    precision: str = "float64"
     device: str = "cpu"
     images: list[ImageScore] = field(default_factory=list)
+    by_network: list[list[NetworkScore]] = field(default_factory=list)
+    groups: Sequence[str] = ()
+    fingerprint: str = ""
 
     @property
     def psnr(self) -> float:
@@ -95,11 +121,15 @@ class Row:
         """Whether its outputs are computed in bfloat16."""
         return self.precision == "bfloat16"
 
+    @property
+    def settings(self) -> str:
+        """How its outputs differ from those of the networks alone in float32, in words."""
+        return (" + x8" if self.ensemble else "") + (" in bfloat16" if self.in_bfloat16 else "")
+
     def as_dict(self) -> dict[str, str | float]:
         """The row as plain values."""
-        settings = (" + x8" if self.ensemble else "") + (" in bfloat16" if self.in_bfloat16 else "")
         return {
-            "model": self.model.label + settings,
+            "model": self.model.label + self.settings,
             "data": self.data,
             "scale": self.scale,
             "protocol": self.protocol,
@@ -165,18 +195,38 @@ def evaluate(
     for folder, label in zip(data, _labels(data), strict=True):
         sources = image_folder(folder)
         rows = [_new_row(entry, label, scale, Protocol(protocol), place) for entry in contestants]
+        hashed = []
         for source, lr, hr in _pairs(sources, scale, shrink, label):
+            hashed.append(hashes(hr[0]))
             target, stored_gray = to_float(hr).to(place), is_gray(source.hr)
-            for row, (model, enlargers) in zip(rows, contestants, strict=True):
-                file = save and save / folder_name(model.label) / folder_name(label) / f"{source.name}.png"
-                scores = []
-                for sr, milliseconds in _outputs(model, enlargers, lr, place):
-                    values = score(sr, target, protocol, scale, stored_gray=stored_gray)
-                    scores.append((float(values["psnr"]), float(values["ssim"]), milliseconds))
-                    if file and len(scores) == 1:
-                        _save(file, sr)
-                row.images.append(ImageScore(source.name, *map(statistics.fmean, zip(*scores, strict=True))))
+            for row, (_, enlargers) in zip(rows, contestants, strict=True):
+                _score_image(row, enlargers, source.name, lr, target, stored_gray, save)
+        groups = join_groups([source.group for source in sources], group(hashed))
+        fingerprint = fingerprint_of(sources, digests_of(sources))
+        for row in rows:
+            row.groups, row.fingerprint = groups, fingerprint
         yield from rows
+
+
+def _score_image(
+    row: Row,
+    enlargers: Sequence[Enlarger],
+    name: str,
+    lr: Tensor,
+    target: Tensor,
+    stored_gray: bool,
+    save: Path | None,
+) -> None:
+    """Add the scores of an image, uint8 ``(1, 3, h, w)``, to a row; save the output of the first network."""
+    file = save and save / folder_name(row.model.label) / folder_name(row.data) / f"{name}.png"
+    scores = []
+    for sr, milliseconds in _outputs(row.model, enlargers, lr, target.device):
+        values = score(sr, target, row.protocol, row.scale, stored_gray=stored_gray)
+        scores.append((float(values["psnr"]), float(values["ssim"]), milliseconds))
+        if file and len(scores) == 1:
+            _save(file, sr)
+    row.images.append(ImageScore(name, *map(statistics.fmean, zip(*scores, strict=True))))
+    row.by_network.append([NetworkScore(psnr, ssim) for psnr, ssim, _ in scores])
 
 
 def _new_row(contestant: _Contestant, data: str, scale: int, protocol: Protocol, place: torch.device) -> Row:

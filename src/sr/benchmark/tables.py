@@ -41,18 +41,41 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) ->
                 folder.mkdir(exist_ok=True)
                 more = ("_x8" if row.ensemble else "") + ("_bfloat16" if row.in_bfloat16 else "")
                 path = folder / f"{folder_name(row.data)}_x{row.scale}_{row.protocol}{more}.json"
-                _write_json(path, [{**row.as_dict(), "weights": row.model.weights_hash}])
+                _write_json(path, [_for_report(row, rows)])
                 written.append(path)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from error
     return written
 
 
+def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
+    """What a report needs of a row: the scores of every image by every training, and by the baselines beside it."""
+    baselines = {other.baseline.prefix: other for other in rows if other.baseline and other.data == row.data}
+    return {
+        **row.as_dict(),
+        "settings": row.settings.strip(),
+        "weights": row.model.weights_hash,
+        "shrink": row.model.shrink if row.scale == 1 else None,
+        "fingerprint": row.fingerprint,
+        "names": [image.name for image in row.images],
+        "groups": list(row.groups),
+        "trainings": {name: _by_score(row, number) for number, name in enumerate(row.model.trainings)},
+        "baselines": {prefix: _by_score(baseline, 0) for prefix, baseline in baselines.items()},
+    }
+
+
+def _by_score(row: Row, network: int) -> dict[str, list[float]]:
+    """The scores of all images by one network of a row."""
+    scores = [networks[network] for networks in row.by_network]
+    return {"psnr": [score.psnr for score in scores], "ssim": [score.ssim for score in scores]}
+
+
 def _image_rows(row: Row) -> list[dict[str, str | float]]:
     about = {name: value for name, value in row.as_dict().items() if name in ("model", "data", "scale", "protocol")}
+    groups = row.groups or [image.name for image in row.images]
     return [
-        {**about, "name": name, "psnr": psnr, "ssim": ssim, "ms": milliseconds}
-        for name, psnr, ssim, milliseconds in row.images
+        {**about, "name": name, "group": group, "psnr": psnr, "ssim": ssim, "ms": milliseconds}
+        for (name, psnr, ssim, milliseconds), group in zip(row.images, groups, strict=True)
     ]
 
 

@@ -22,6 +22,7 @@ class Model:
         label: its name in tables.
         scale: factor between input and output.
         nets: the network, or one for each seed and fold; empty for plain resizing.
+        trainings: for a run folder, the folder of each network relative to it: ``seed_23/fold_0``, or ``.``.
         run: the run folder it comes from, if any.
         weights_hash: hash of its checkpoints, for a run folder.
         shrink: at scale 1, how far its input was shrunk in training before it was enlarged again, if that is recorded.
@@ -33,6 +34,7 @@ class Model:
     run: Path | None = None
     shrink: int | None = None
     weights_hash: str = ""
+    trainings: Sequence[str] = ()
 
 
 def checkpoints_of(name: str) -> list[Path]:
@@ -79,4 +81,5 @@ def find_model(name: str, scale: int | None = None) -> Model:
         if scale is None and len(config["scales"]) > 1:
             raise UserError(f"{name}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
         nets.append(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    return Model(str(path), scale or config["scale"], nets, run, config.get("shrink"), weights_hash)
+    trainings = [file.parent.parent.relative_to(run).as_posix() for file in checkpoints] if run else []
+    return Model(str(path), scale or config["scale"], nets, run, config.get("shrink"), weights_hash, trainings)
