@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sr.cli import main, make_parser
-from sr.report.page import Settings
+from sr.report.sections import Settings
 
 Record = Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]]
 
@@ -148,30 +148,32 @@ def test_check_data_passes_every_option_on_and_exits_with_the_code_of_the_report
 def test_report_passes_its_folders_on_and_exits_with_1_if_a_run_cannot_be_read(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    comparison = SimpleNamespace(configurations=[1, 2], title="Set5")
-    sections = [SimpleNamespace(comparison=comparison, headline="a is the best")]
     contents = SimpleNamespace(unfinished=[], problems=[], repeats=[])
-    files = [Path("runs/report.html")]
-    write_calls = record("sr.report.page.write_report", (sections, contents, files))
+    report = SimpleNamespace(sections=["a"], benchmarks=[SimpleNamespace(boards=["b", "c"])], contents=contents)
+    report.files = [Path("runs/report.html")]
+    write_calls = record("sr.report.page.write_report", report)
+    record("sr.report.terminal.in_terminal", "a is the best\n")
     main(["report", "runs"])
-    files_given = ["-o", "out", "--figures", "plots", "--json", "numbers.json"]
+    files_given = ["-o", "out", "--figures", "plots", "--json", "numbers.json", "--latex", "paper"]
     main(["report", "a", "b", *files_given, "--reference", "bicubic", "--score", "ssim", "--rope", "0.01"])
     default, full = write_calls
-    options: dict[str, object] = {"settings": Settings(), "figure_folder": None, "json_file": None}
+    options: dict[str, object] = {"settings": Settings()}
+    options |= {"figure_folder": None, "json_file": None, "latex_folder": None}
     assert default == (([Path("runs")], None), options)
     options = {"settings": Settings("ssim", 0.01, "bicubic"), "figure_folder": Path("plots")}
-    assert full == (([Path("a"), Path("b")], Path("out")), {**options, "json_file": Path("numbers.json")})
+    options |= {"json_file": Path("numbers.json"), "latex_folder": Path("paper")}
+    assert full == (([Path("a"), Path("b")], Path("out")), options)
     captured = capsys.readouterr()
-    assert captured.out.startswith("2 configurations on Set5\n  a is the best\nruns/report.html\n")
-    sections *= 2
+    assert captured.out.startswith("a is the best\n\na is the best\n\na is the best\n\nruns/report.html\n")
+    report.sections *= 2
     contents.unfinished, contents.problems, contents.repeats = [1, 2, 3], ["a/result.json: is damaged"], ["b: left out"]
     with pytest.raises(SystemExit) as exit_info:
         main(["report", "runs"])
     assert exit_info.value.code == 1
     captured = capsys.readouterr()
     assert captured.err == "b: left out\nerror: a/result.json: is damaged\n"
-    assert captured.out.count("2 configurations on Set5\n  a is the best\n") == 2
-    assert "different images" in captured.out
+    assert captured.out.count("a is the best\n") == 4
+    assert "Different images" in captured.out
     assert "not done: 3" in captured.out
 
 

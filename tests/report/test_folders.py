@@ -274,7 +274,8 @@ def test_scores_on_other_data_sets_are_read_and_damaged_files_reported(run_folde
     write_text(folder / "set14.json", "[{")
     write_text(folder / "urban.json", json.dumps([{name: value for name, value in row.items() if name != "psnr"}]))
     contents = read_runs(run_folders.root)
-    assert contents.runs[0].evaluations == [Evaluation("espcn", "Set5", 2, "y", 36.5, 0.95, 5)]
+    assert contents.runs[0].evaluations == [Evaluation("espcn", "Set5", 2, "y", 36.5, 0.95, 5, folder=folder.parent)]
     set14, urban = contents.problems
     assert set14.startswith(f"{folder / 'set14.json'}: left out, it is damaged (")
-    assert urban == f"{folder / 'urban.json'}: left out, it is damaged (no entry 'psnr'): run sr evaluate again"
+    reason = "it is damaged (Object missing required field `psnr`): run sr evaluate again"
+    assert urban == f"{folder / 'urban.json'}: left out, {reason}"

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sr.cli import main
@@ -18,6 +19,7 @@ from sr.report.board import leaderboard
 from sr.report.comparison import find_comparisons
 from sr.report.effects import main_effects
 from sr.report.page import FILES, write_report
+from sr.report.statistics import Scope
 from sr.runs.schema import Status
 from tests.support.browser import Browser
 from tests.support.run_folders import FINGERPRINT, RunFolders
@@ -163,7 +165,17 @@ def test_the_effects_of_choices_are_in_the_markdown_report(report: Path) -> None
 
 
 def test_every_number_of_the_page_is_in_the_json_file(report: Path) -> None:
-    (table,) = json.loads((report / "numbers.json").read_text())["tables"]
+    numbers = json.loads((report / "numbers.json").read_text())
+    (table,) = numbers["tables"]
+    assert {(cell["name"], cell["reason"]) for cell in numbers["unfinished"]} == {
+        (f"vdsr_mae_sgd_seed{seed}", "the loss is not finite at step 7") for seed in range(3)
+    }
+    assert numbers["repeats"] == numbers["problems"] == []
+    assert table["budgets"]["vdsr, mse, adam"]["steps"] == 100
+    assert table["budgets"]["vdsr, mse, adam"]["ntire"] == pytest.approx(np.e**2)
+    assert table["crops"][0]["psnr"].keys() >= {"input", "vdsr, mse, adam"}
+    assert (table["scope"], table["other_scope"]["scope"]) == (Scope.LIKE_THESE, Scope.THESE)
+    assert table["other_scope"]["sentence"] in html.unescape((report / HTML).read_text())
     assert table["headline"] == HEADLINE
     assert table["possible_bests"] == ["vdsr, mse, adam", "vdsr, mae, adam"]
     assert [row["name"] for row in table["rows"]] == [row[1] for row in BOARD]
@@ -256,8 +268,8 @@ def test_several_folders_are_reported_where_all_of_them_lie_or_where_asked(
     run_folders: RunFolders, tmp_path: Path
 ) -> None:
     folders = [run_folders(f"{model}/x/{model}_mse_adam", [0.1] * 4) for model in ("espcn", "vdsr")]
-    assert write_report(folders)[2] == [run_folders.root / name for name in FILES]
-    assert write_report(folders, tmp_path / "out" / "a")[2] == [tmp_path / "out" / "a" / name for name in FILES]
+    assert write_report(folders).files == [run_folders.root / name for name in FILES]
+    assert write_report(folders, tmp_path / "out" / "a").files == [tmp_path / "out" / "a" / name for name in FILES]
     assert (tmp_path / "out" / "a" / HTML).read_text() == (run_folders.root / HTML).read_text()
 
 
@@ -320,8 +332,7 @@ def test_scores_on_other_data_sets_have_a_table_each(run_folders: RunFolders) ->
 def test_damaged_samples_are_listed_and_the_rest_is_reported(grid: Path) -> None:
     path = RunFolder(grid / "espcn_mse_adam_seed0").samples
     path.write_bytes(path.read_bytes()[:60])
-    _, contents, _ = write_report([grid])
-    (problem,) = contents.problems
+    (problem,) = write_report([grid]).contents.problems
     assert "espcn_mse_adam_seed0/samples.png: left out" in problem
     assert f'<p class="problem">⚠ {grid}' in (grid / HTML).read_text()
     assert "## Left out\n\n- " in (grid / MARKDOWN).read_text()
@@ -330,7 +341,8 @@ def test_damaged_samples_are_listed_and_the_rest_is_reported(grid: Path) -> None
 def test_the_command_prints_what_it_wrote_and_left_out(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["report", str(grid)])
     out = capsys.readouterr().out
-    assert f"7 configurations on 4 images, scale 1, protocol rgb, data 01234567\n  {HEADLINE}\n" in out
+    assert out.startswith(f"4 images, scale 1, protocol rgb, data 01234567\n{HEADLINE}\n\nrank  configuration ")
+    assert [line[6:23].rstrip() for line in out.splitlines()[4:12]] == [row[1] for row in BOARD]
     assert f"{grid / 'report.html'}" in out
     for seed in range(3):
         RunFolder(grid / f"espcn_mse_sgd_seed{seed}").result.write_text("{")
@@ -338,7 +350,7 @@ def test_the_command_prints_what_it_wrote_and_left_out(grid: Path, capsys: pytes
         main(["report", str(grid)])
     assert exit_info.value.code == 1
     captured = capsys.readouterr()
-    assert "6 configurations on 4 images" in captured.out
+    assert "espcn, mse, sgd" not in captured.out
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 3
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from sr.io.tables import write_table
-from sr.report.analysis import analyse
-from sr.report.board import leaderboard
 from sr.report.comparison import find_comparisons
+from sr.report.sections import Settings, board_of
+from sr.report.statistics import Scope
 from sr.report.table import table
 from sr.runs.schema import Status
 from sr.terms import Protocol
@@ -26,8 +26,7 @@ def rows(run_folders: RunFolders, tmp_path: Path) -> list[dict[str, str]]:
     run_folders("espcn_vgg_adam", [0.5], folds=None, protocol=Protocol.Y, scale=4)
     run_folders("vdsr_mse_sgd", BEST, status=Status.DIVERGED, reason="the loss is not finite", folds=FOLDS)
     contents = find_comparisons([run_folders.root])
-    analyses = [(comparison, analyse(comparison)) for comparison in contents.comparisons]
-    boards = [(comparison, analysis, leaderboard(analysis)) for comparison, analysis in analyses]
+    boards = [board_of(comparison, Settings(), Scope.LIKE_THESE) for comparison in contents.comparisons]
     write_table(tmp_path / "leaderboard.csv", table(boards, contents.unfinished))
     with (tmp_path / "leaderboard.csv").open() as file:
         return list(csv.DictReader(file))

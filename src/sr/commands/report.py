@@ -25,28 +25,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--figures", type=Path, metavar="DIR", help="also write the plots to DIR, as SVG files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number of the page to FILE")
+    parser.add_argument("--latex", type=Path, metavar="DIR", help="also write tables and crops for a paper to DIR")
 
 
 def run(options: argparse.Namespace) -> None:
     """Write the report, print its verdicts, and exit with code 1 if a run cannot be read."""
     from sr.errors import UserError
-    from sr.report.page import Settings, write_report
+    from sr.report.page import write_report
+    from sr.report.sections import Settings
+    from sr.report.terminal import in_terminal
 
     if options.rope is not None and not options.rope >= 0:
         raise UserError(f"--rope must be 0 or more, got {options.rope}")
     settings = Settings(options.score, options.rope, options.reference)
-    sections, contents, files = write_report(
-        options.folders, options.output, settings=settings, figure_folder=options.figures, json_file=options.json
+    report = write_report(
+        options.folders,
+        options.output,
+        settings=settings,
+        figure_folder=options.figures,
+        json_file=options.json,
+        latex_folder=options.latex,
     )
-    for section in sections:
-        count = len(section.comparison.configurations)
-        sys.stdout.write(f"{count} configuration{'s' if count > 1 else ''} on {section.comparison.title}\n")
-        sys.stdout.write(f"  {section.headline}\n")
-    if len(sections) > 1:
-        sys.stdout.write("different images or protocols are never mixed: each has a table of its own\n")
+    boards = [*report.sections, *(board for entry in report.benchmarks for board in entry.boards)]
+    sys.stdout.write("\n".join(in_terminal(board) for board in boards))
+    if len(report.sections) > 1:
+        sys.stdout.write("\nDifferent images or protocols are never mixed: each has a table of its own.\n")
+    contents = report.contents
     if contents.unfinished:
-        sys.stdout.write(f"not done: {len(contents.unfinished)}, named in the report; sr status says more\n")
-    sys.stdout.write("".join(f"{path}\n" for path in files))
+        sys.stdout.write(f"\nnot done: {len(contents.unfinished)}, named in the report; sr status says more\n")
+    sys.stdout.write("\n" + "".join(f"{path}\n" for path in report.files))
     for repeat in contents.repeats:
         sys.stderr.write(f"{repeat}\n")
     for problem in contents.problems:

@@ -74,8 +74,9 @@ class Race:
             unit = self._budget.unit
             _say(f"{unit.text(self._budget.amount)} will not pay for the next training: a larger --budget continues")
         if not dry_run:
-            sections, _, files = write_report([self._folder])
-            _say("".join(f"{section.headline}\n" for section in sections) + "\n".join(map(str, files)))
+            report = write_report([self._folder])
+            headlines = "".join(f"{section.headline}\n" for section in report.sections)
+            _say(headlines + "\n".join(map(str, report.files)))
         return following.is_decided
 
     def _analysis(self, *, first: bool = False) -> Analysis:

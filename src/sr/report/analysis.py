@@ -10,7 +10,7 @@ from sr.errors import UserError
 from sr.report.comparison import Comparison
 from sr.report.components import Components, Values, components
 from sr.report.run import Configuration
-from sr.report.statistics import Estimates, contrasts
+from sr.report.statistics import Estimates, Scope, contrasts
 from sr.report.verdicts import Pair, Verdict, pairs_of, possible_bests
 from sr.runs.scores import MeanSd
 from sr.terms import BASELINES, Baseline
@@ -40,6 +40,7 @@ class Analysis:
         reference: number of what the configurations are compared with besides the best one.
         rope: the region of practical equivalence.
         score: ``psnr`` or ``ssim``.
+        scope: what the verdicts are about.
     """
 
     names: Sequence[str]
@@ -53,6 +54,7 @@ class Analysis:
     reference: int
     rope: float
     score: str
+    scope: Scope
 
     @property
     def best(self) -> int:
@@ -98,11 +100,16 @@ class Analysis:
     def against(self, other: int, score: str) -> Estimates:
         """The differences of all configurations and baselines from one of them."""
         identity = np.eye(len(self.names))
-        return contrasts(self.parts[score], identity - identity[other])
+        return contrasts(self.parts[score], identity - identity[other], self.scope)
 
 
 def analyse(
-    comparison: Comparison, *, score: str = "psnr", rope: float | None = None, reference: str | None = None
+    comparison: Comparison,
+    *,
+    score: str = "psnr",
+    rope: float | None = None,
+    reference: str | None = None,
+    scope: Scope = Scope.LIKE_THESE,
 ) -> Analysis:
     """Analyse a comparison.
 
@@ -111,6 +118,7 @@ def analyse(
         score: what to compare, ``psnr`` (dB) or ``ssim``.
         rope: differences up to this are practically equivalent; None: 0.05 dB, or 0.001 of SSIM.
         reference: name of a configuration or baseline; None: the strongest baseline.
+        scope: what the verdicts are about.
 
     Raises:
         UserError: if there is nothing of that name.
@@ -122,15 +130,20 @@ def analyse(
     count = len(configurations)
     arrays = {name: score_array(comparison, baselines, name) for name in ROPES}
     is_baseline = [False] * count + [True] * len(baselines)
-    all_parts = {name: components(scores, folds, is_baseline) for name, (scores, folds) in arrays.items()}
+    all_parts = {
+        name: components(scores, folds, is_baseline, comparison.training_folds)
+        for name, (scores, folds) in arrays.items()
+    }
     parts = all_parts[score]
-    enough = ~np.isnan(parts.training[:count]) | (parts.folds >= _FOLDS_THAT_DO)
-    decidable = frozenset(int(number) for number in np.flatnonzero(enough) if parts.within_df > 0)
+    is_repeated = ~np.isnan(parts.training[:count])
+    if scope is Scope.LIKE_THESE:
+        is_repeated = (is_repeated | (parts.folds >= _FOLDS_THAT_DO)) & (parts.within_df > 0)
+    decidable = frozenset(int(number) for number in np.flatnonzero(is_repeated))
     of_reference = _reference(names, parts.means, count, reference)
     among = [(number, of_reference) for number in range(count) if number != of_reference and of_reference >= count]
     rope = ROPES[score] if rope is None else rope
     order = sorted(range(count), key=lambda number: (-parts.means[number], names[number]))
-    pairs = pairs_of(parts, [*combinations(range(count), 2), *among], rope)
+    pairs = pairs_of(parts, [*combinations(range(count), 2), *among], rope, scope)
     return Analysis(
         names=names,
         configurations=configurations,
@@ -143,6 +156,7 @@ def analyse(
         reference=of_reference,
         rope=rope,
         score=score,
+        scope=scope,
     )
 
 

@@ -21,6 +21,8 @@ class Comparison:
         fingerprint: hash of the names and contents of the images.
         shrink: factor of the degradation at scale 1, if ``low_res/`` does not hold the inputs.
         configurations: at least one.
+        label: name of the benchmark set, or of several; empty for the validation images of the runs.
+        training_folds: number of folds whose trainings all score every image; 1 where each fold scores its own.
     """
 
     protocol: str
@@ -28,6 +30,8 @@ class Comparison:
     fingerprint: str
     shrink: int | None
     configurations: Sequence[Configuration]
+    label: str = ""
+    training_folds: int = 1
 
     @property
     def runs(self) -> list[Run]:
@@ -53,7 +57,8 @@ class Comparison:
         images = _counted(len(self.configurations[0].images), "image")
         if self.photographs != len(self.configurations[0].images):
             images += f" of {_counted(self.photographs, 'photograph')}"
-        return f"{images}, scale {self.scale}, protocol {self.protocol}, data {self.fingerprint[:8]}"
+        label = f"{self.label}: " if self.label else ""
+        return f"{label}{images}, scale {self.scale}, protocol {self.protocol}, data {self.fingerprint[:8]}"
 
 
 @dataclass(frozen=True)

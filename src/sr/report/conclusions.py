@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -10,7 +10,7 @@ from scipy import stats
 from sr.report.analysis import Analysis
 from sr.report.components import Components
 from sr.report.formats import DIGITS, UNITS, amount, interval
-from sr.report.statistics import ALPHA, Interval
+from sr.report.statistics import ALPHA, Interval, Scope
 from sr.report.verdicts import Verdict
 
 _POWER = 0.8
@@ -34,8 +34,7 @@ def headline(analysis: Analysis) -> str:
         more = f", and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
         claim = "are the best, and equivalent," if analysis.all_equivalent else "may be the best"
         text = (
-            f"{len(listed)} of {trained} configurations {claim} on photographs like these: "
-            f"{'; '.join(listed[:_LISTED])}{more}."
+            f"{len(listed)} of {trained} configurations {claim} {analysis.scope}: {'; '.join(listed[:_LISTED])}{more}."
         )
     if analysis.undecidable_above:
         above = "; ".join(names[number] for number in analysis.undecidable_above[:_LISTED])
@@ -46,15 +45,56 @@ def headline(analysis: Analysis) -> str:
     return text
 
 
+def in_other_scope(other: Analysis, verdict: Sequence[str]) -> str:
+    """Which configurations may be the best in another scope than that of the headline; empty without verdicts there.
+
+    Args:
+        other: the analysis in that scope.
+        verdict: names of those that may be the best by the headline.
+    """
+    names = [other.names[number] for number in other.possible_bests]
+    scope = str(other.scope).capitalize()
+    if not names:
+        return ""
+    if set(names) == set(verdict):
+        return f"The same holds {other.scope}."
+    if len(names) == 1:
+        return f"{scope}, {names[0]} is the best."
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{scope}, {len(names)} may be the best: {'; '.join(names[:_LISTED])}{more}."
+
+
+def without_sets(joint: Analysis, without: Mapping[str, Analysis]) -> Iterator[str]:
+    """Whether the result on several sets depends on a single one.
+
+    Args:
+        joint: the analysis of all sets.
+        without: the analysis of all sets but one, by the name of that one.
+    """
+    winners = _winners(joint)
+    changed = False
+    for label, analysis in without.items():
+        others = _winners(analysis)
+        if others != winners:
+            changed = True
+            claim = "may be the best" if analysis.possible_bests else "has the highest mean"
+            yield f"Without {label}, {'; '.join(sorted(others)[:_LISTED])} {claim}."
+    if not changed:
+        yield "Leaving out any one set does not change which configurations may be the best."
+
+
+def _winners(analysis: Analysis) -> set[str]:
+    """Names of the configurations that may be the best; without verdicts, of the one with the highest mean."""
+    return {analysis.names[number] for number in analysis.possible_bests or [analysis.best]}
+
+
 def _only_one(analysis: Analysis) -> str:
     pair = analysis.pairs[0, analysis.reference] if analysis.reference else None
     if pair is None:
         return f"{analysis.names[0]} is the only configuration."
     known = f" ({interval(Interval(pair.low, pair.high), analysis.score)})" if math.isfinite(pair.low) else ""
     digits = DIGITS[analysis.score]
-    scope = (
-        "on photographs like these" if analysis.decidable else "for this checkpoint: seeds=3 or more tells of others"
-    )
+    scope = analysis.scope if analysis.decidable else "for this checkpoint: seeds=3 or more tells of others"
     return (
         f"{analysis.names[0]} is the only configuration: {pair.difference:+.{digits}f} {UNITS[analysis.score]}{known} "
         f"against {analysis.names[analysis.reference]}, {scope}."
@@ -69,7 +109,7 @@ def _one_best(analysis: Analysis, best: int) -> str:
     gap = f"{low.removesuffix(f' {unit}')} to {high}"
     rest = "nothing else" if not analysis.undecidable_above else "no other that was trained repeatedly"
     text = (
-        f"{analysis.names[best]} is the best on photographs like these, by {gap} over the second, "
+        f"{analysis.names[best]} is the best {analysis.scope}, by {gap} over the second, "
         f"{analysis.names[others[0]]}; {rest} may be the best."
     )
     if max(abs(second.low), abs(second.high)) < analysis.rope:
@@ -79,7 +119,7 @@ def _one_best(analysis: Analysis, best: int) -> str:
 
 def _without_verdict(analysis: Analysis) -> str:
     parts = analysis.parts[analysis.score]
-    if parts.within_df < 1:
+    if parts.within_df < 1 and analysis.scope is Scope.LIKE_THESE:
         what = "All images are of one photograph" if parts.photographs.sum() < 2 else "Each fold has one photograph"
         return f"No verdict: {what.lower()}, so nothing can be said of others; validate on more photographs."
     different = [
@@ -151,7 +191,7 @@ def needed(parts: Components, first: int, second: int, rope: float, claims: int)
     photographs, noise = float(parts.photographs.sum()), float(parts.noise[both].sum())
     seeds = float(parts.trainings[both].min())
     training = max(0.0, float(parts.known_training[both].sum()) - noise / float(parts.photographs.mean()))
-    training /= parts.folds
+    training *= parts.overlap / parts.folds
     within = float(parts.within[first, first] + parts.within[second, second] - 2 * parts.within[first, second])
     interaction = max(0.0, within - noise / seeds)
     fold_part = 2 * parts.training_set * (1 / parts.folds + 1 / (parts.folds - 1)) if parts.folds > 1 else 0.0

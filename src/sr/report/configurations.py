@@ -55,6 +55,7 @@ def _names(named: Sequence[tuple[tuple[str, str, str], str]]) -> list[str]:
 
 def _options(run: Run) -> dict[str, Any]:
     options = configuration(run.result.config)
+    options["data (images)"] = run.data.fingerprint[:8]  # on a benchmark set, different training images compete
     if run.result.initial:
         options["init (weights)"] = run.result.initial.weights_hash[:8]
     return options

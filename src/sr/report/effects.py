@@ -82,7 +82,7 @@ def _estimated(analysis: Analysis, labels: Sequence[tuple[str, str]], weights: S
         return []
     padded = np.zeros((len(labels), len(analysis.names)))
     padded[:, : len(analysis.configurations)] = np.stack(weights)
-    estimates = contrasts(analysis.parts[analysis.score], padded)
+    estimates = contrasts(analysis.parts[analysis.score], padded, analysis.scope)
     return [
         FactorLevel(factor, level, mean, interval)
         for (factor, level), (mean, interval) in zip(labels, estimates.with_intervals(), strict=True)

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from sr.errors import UserError
 from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
@@ -133,23 +135,24 @@ def _read_evaluations(folder: RunFolder, problems: list[str]) -> list[Evaluation
             if any(row.get("weights", weights) != weights for row in rows):
                 problems.append(f"{path}: left out, the run has other weights by now: run sr evaluate again")
                 continue
-            evaluations += [_evaluation(row) for row in rows]
+            evaluations += [_evaluation(row, folder.path) for row in rows]
         except (*_DAMAGES, AttributeError) as error:
             problems.append(f"{path}: left out, it is damaged ({_one_line(error)}): run sr evaluate again")
     return evaluations
 
 
-def _evaluation(row: Mapping[str, Any]) -> Evaluation:
-    """An evaluation as `sr evaluate` writes it, each value converted to its type."""
-    return Evaluation(
-        model=str(row.get("model")),
-        data=str(row["data"]),
-        scale=int(row["scale"]),
-        protocol=str(row["protocol"]),
-        psnr=float(row["psnr"]),
-        ssim=float(row["ssim"]),
-        images=int(row["images"]),
-    )
+def _evaluation(row: Mapping[str, Any], folder: Path) -> Evaluation:
+    """An evaluation as `sr evaluate` writes it, checked against the types.
+
+    Raises:
+        ValueError: for a value that is missing, of another type, or not of every image.
+    """
+    evaluation = replace(msgspec.convert(row, Evaluation, strict=False), folder=folder)
+    count = len(evaluation.names)
+    for scores in (*evaluation.trainings.values(), *evaluation.baselines.values()):
+        if not len(evaluation.groups) == len(scores.psnr) == len(scores.ssim) == count:
+            raise ValueError("an image lacks a score")
+    return evaluation
 
 
 def _one_line(error: Exception) -> str:

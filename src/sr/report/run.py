@@ -2,11 +2,19 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sr.runs.schema import RunResult
-from sr.terms import DataSummary
+from sr.terms import BASELINES, DataSummary
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """Scores of the images of a data set, in the order of their names."""
+
+    psnr: Sequence[float]
+    ssim: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,15 @@ class Evaluation:
         psnr: mean over images, dB.
         ssim: mean over images.
         images: number of images.
+        settings: how the outputs differ from those of the network alone in float32, in words.
+        fingerprint: hash of the names and contents of the images; empty for files of earlier versions, which lack this
+            and all that follows.
+        shrink: factor of the degradation at scale 1.
+        names: of the images.
+        groups: the photograph that each image shows.
+        trainings: scores of all images by the folder of each training, relative to the run.
+        baselines: scores of all images by the prefix of each baseline.
+        folder: the run that was scored.
     """
 
     model: str
@@ -30,6 +47,24 @@ class Evaluation:
     psnr: float
     ssim: float
     images: int
+    settings: str = ""
+    fingerprint: str = ""
+    shrink: int | None = None
+    names: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    trainings: Mapping[str, ImageScores] = field(default_factory=dict)
+    baselines: Mapping[str, ImageScores] = field(default_factory=dict)
+    folder: Path = Path()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has the scores of each image by each training, and by bicubic interpolation."""
+        return bool(self.fingerprint and self.trainings and BASELINES[0].prefix in self.baselines)
+
+    @property
+    def label(self) -> str:
+        """The data set, and how the outputs were made unless by the network alone."""
+        return f"{self.data} ({self.settings.removeprefix('+ ')})" if self.settings else self.data
 
 
 @dataclass(frozen=True)

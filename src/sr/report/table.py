@@ -4,22 +4,24 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from sr.report.analysis import Analysis
 from sr.report.board import Difference, Row
 from sr.report.budgets import Budget, budget
-from sr.report.comparison import Comparison
 from sr.report.run import Configuration
+from sr.report.sections import Board
 from sr.runs.status import Cell
 
 Cells: TypeAlias = dict[str, object]  # of a row, by column
 
 
-def table(boards: Sequence[tuple[Comparison, Analysis, Sequence[Row]]], unfinished: Sequence[Cell]) -> list[Cells]:
+def table(boards: Sequence[Board], unfinished: Sequence[Cell]) -> list[Cells]:
     """Rows of all leaderboards, numbered from 1, then the unfinished runs."""
     rows: list[Cells] = []
-    for number, (comparison, analysis, board) in enumerate(boards, 1):
+    for number, board in enumerate(boards, 1):
+        comparison, analysis = board.comparison, board.analysis
         conditions = {
             "table": number,
+            "benchmark": comparison.label,
+            "scope": str(analysis.scope),
             "protocol": comparison.protocol,
             "scale": comparison.scale,
             "data": comparison.fingerprint,
@@ -29,7 +31,7 @@ def table(boards: Sequence[tuple[Comparison, Analysis, Sequence[Row]]], unfinish
             "rope": analysis.rope,
             "reference": analysis.names[analysis.reference],
         }
-        for row in board:
+        for row in board.rows:
             rows.append({**conditions, **_scores(row), **(_about(row.configuration) if row.configuration else {})})
     for cell in unfinished:
         rows.append({"name": cell.name, "status": str(cell.status), "reason": cell.reason})

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from sr.report.components import Components, Values
-from sr.report.statistics import ALPHA, Estimates, contrasts, differences, holm
+from sr.report.statistics import ALPHA, Estimates, Scope, contrasts, differences, holm
 
 
 class Verdict(StrEnum):
@@ -76,14 +76,18 @@ class Claims:
     equivalent: Values
 
 
-def claims_on(parts: Components, pairs: Sequence[tuple[int, int]], rope: float) -> Claims:
+def claims_on(
+    parts: Components, pairs: Sequence[tuple[int, int]], rope: float, scope: Scope = Scope.LIKE_THESE
+) -> Claims:
     """Test all pairs together: the probability that any claim is wrong is at most the p value it is held to."""
-    estimates = contrasts(parts, differences(len(parts.means), pairs))
+    estimates = contrasts(parts, differences(len(parts.means), pairs), scope)
     adjusted = holm(np.concatenate([estimates.different(), estimates.equivalent(rope)]))
     return Claims(pairs, estimates, adjusted[: len(pairs)], adjusted[len(pairs) :])
 
 
-def pairs_of(parts: Components, order: Sequence[tuple[int, int]], rope: float) -> dict[tuple[int, int], Pair]:
+def pairs_of(
+    parts: Components, order: Sequence[tuple[int, int]], rope: float, scope: Scope = Scope.LIKE_THESE
+) -> dict[tuple[int, int], Pair]:
     """Compare pairs of configurations, or of a configuration and a baseline; each is returned in both orders.
 
     Differences and equivalences are claims of one family, whose p values are adjusted by Holm's method: the probability
@@ -93,10 +97,11 @@ def pairs_of(parts: Components, order: Sequence[tuple[int, int]], rope: float) -
         parts: the components of all configurations.
         order: the pairs, by their numbers.
         rope: differences up to this size are practically equivalent.
+        scope: what the claims are about.
     """
     if not order:
         return {}
-    claims = claims_on(parts, order, rope)
+    claims = claims_on(parts, order, rope, scope)
     wins = _wins(parts, claims)
     differing = claims.estimates.with_intervals()
     pairs: dict[tuple[int, int], Pair] = {}

@@ -1,0 +1,223 @@
+"""The sections of a report: all that it shows about a comparison of runs, and about a benchmark."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sr.report import conclusions, figures, verdict_figures
+from sr.report.analysis import Analysis, analyse
+from sr.report.benchmarks import Benchmark
+from sr.report.board import Row, leaderboard
+from sr.report.budgets import Budget, budget
+from sr.report.comparison import Comparison
+from sr.report.crops import Strip, strips
+from sr.report.effects import FactorLevel, interactions, main_effects
+from sr.report.formats import UNITS
+from sr.report.notes import notes
+from sr.report.statistics import Scope
+from sr.terms import BASELINES
+
+_CAPTIONS = {
+    "differences": "Differences from the configuration with the highest mean, with 95 % intervals; blue: may be the "
+    "best; bars join configurations of which none is worse than another",
+    "matrix": "The verdict on the configuration of each row beside that of each column, by rank",
+    "heat_map": "Mean gain of each combination",
+    "effects": "Effect of each choice, averaged over the others, with 95 % intervals",
+    "curves": "Validation gain over epochs; the band is one standard deviation over trainings, or over the folds of a "
+    "single one; the axis is cut off below where the curves end",
+    "cost": "Gain against cost; the line joins the configurations on the Pareto front; times measured on a busy "
+    "machine are hollow and not on it; configurations far below the input are cut off",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a report decides by.
+
+    Attributes:
+        score: what verdicts are about, ``psnr`` or ``ssim``.
+        rope: differences up to this are practically equivalent; None: 0.05 dB, or 0.001 of SSIM.
+        reference: what every configuration is compared with, besides the best one; None: the strongest baseline.
+    """
+
+    score: str = "psnr"
+    rope: float | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot of a section: its kind, which is a key of the captions, and its image."""
+
+    kind: str
+    svg: str
+
+    @property
+    def caption(self) -> str:
+        """What it shows, in one line."""
+        return _CAPTIONS[self.kind]
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard of a comparison, and what can be said of it.
+
+    Attributes:
+        comparison: what is compared.
+        analysis: the verdicts of the leaderboard.
+        other_scope: the verdicts in the other scope.
+        rows: of the leaderboard.
+    """
+
+    comparison: Comparison
+    analysis: Analysis
+    other_scope: Analysis
+    rows: list[Row]
+
+    @property
+    def headline(self) -> str:
+        """The result in one sentence."""
+        return conclusions.headline(self.analysis)
+
+    @property
+    def in_other_scope(self) -> str:
+        """The result in the other scope, in a sentence; empty without verdicts."""
+        bests = [self.analysis.names[number] for number in self.analysis.possible_bests]
+        return conclusions.in_other_scope(self.other_scope, bests)
+
+    @property
+    def limits(self) -> list[str]:
+        """What the verdicts rest on."""
+        return list(conclusions.limits(self.analysis))
+
+
+@dataclass(frozen=True)
+class Section(Board):
+    """All that a report shows about one comparison of runs on their validation images."""
+
+    number: int
+    notes: list[str]
+    plots: list[Plot]
+    effects: list[FactorLevel]
+    interactions: list[FactorLevel]
+    budgets: dict[str, Budget]
+    strips: list[Strip] = field(default_factory=list)
+
+    @property
+    def smallest(self) -> str:
+        """Name of the configuration with the fewest multiply-adds, the baseline of NTIRE's scores."""
+        return min(self.budgets, key=lambda name: self.budgets[name].multiply_adds)
+
+    @property
+    def advice(self) -> list[str]:
+        """What would decide what is undecided."""
+        return list(conclusions.advice(self.analysis))
+
+    @property
+    def components(self) -> list[tuple[str, float]]:
+        """Sources of variation and their standard deviations."""
+        return conclusions.components_table(self.analysis)
+
+
+@dataclass(frozen=True)
+class BenchmarkSection:
+    """What a report shows about scores under the same conditions on one or several benchmark sets.
+
+    Attributes:
+        title: the conditions.
+        boards: of all sets together, if there are several, and of each set.
+        notes: whether the result depends on a single set, and what is not in the first board.
+    """
+
+    title: str
+    boards: Sequence[Board]
+    notes: Sequence[str]
+
+
+def run_section(number: int, comparison: Comparison, settings: Settings, problems: list[str]) -> Section:
+    """Analyse a comparison of runs, and draw its plots.
+
+    Args:
+        number: of the section, from 1.
+        comparison: what is compared.
+        settings: what to decide by.
+        problems: gets a line for each file that cannot be read.
+
+    Raises:
+        UserError: if nothing has the name of the reference.
+    """
+    analysis, other_scope = (_analysed(comparison, settings, scope) for scope in Scope)
+    rows = leaderboard(analysis)
+    effects = main_effects(analysis)
+    return Section(
+        comparison,
+        analysis,
+        other_scope,
+        rows,
+        number,
+        notes(comparison, analysis, rows),
+        _plots(comparison, analysis, rows, effects),
+        effects,
+        interactions(analysis),
+        {configuration.name: budget(configuration) for configuration in comparison.configurations},
+        strips(rows, problems),
+    )
+
+
+def _plots(
+    comparison: Comparison, analysis: Analysis, rows: Sequence[Row], effects: Sequence[FactorLevel]
+) -> list[Plot]:
+    configurations = comparison.configurations
+    plots = []
+    if len(configurations) > 1:
+        plots.append(Plot("differences", verdict_figures.differences(analysis)))
+        plots.append(Plot("matrix", verdict_figures.matrix(analysis)))
+        plots.append(Plot("heat_map", figures.heat_map(analysis)))
+    if effects:
+        plots.append(Plot("effects", figures.main_effects(effects, UNITS[analysis.score])))
+    plots.append(Plot("curves", figures.curves(configurations)))
+    plots.append(Plot("cost", figures.cost(rows)))
+    return plots
+
+
+def benchmark_section(benchmark: Benchmark, settings: Settings) -> BenchmarkSection:
+    """Analyse a benchmark: verdicts on each set are about exactly its images, those on all sets about others like them.
+
+    A reference that was not scored is replaced by the strongest baseline.
+    """
+    boards = [board_of(comparison, settings, Scope.THESE) for comparison in benchmark.sets]
+    lines: list[str] = []
+    if benchmark.joint:
+        joint = board_of(benchmark.joint, settings, Scope.LIKE_THESE)
+        boards.insert(0, joint)
+        without = {
+            label: _analysed(comparison, settings, Scope.LIKE_THESE) for label, comparison in benchmark.without.items()
+        }
+        lines += conclusions.without_sets(joint.analysis, without)
+    if benchmark.left_out and len(benchmark.sets) > 1:
+        lines.append(f"Not scored on every set, so not in the table of all: {'; '.join(benchmark.left_out)}.")
+    first = benchmark.sets[0]
+    return BenchmarkSection(f"scale {first.scale}, protocol {first.protocol}", boards, lines)
+
+
+def board_of(comparison: Comparison, settings: Settings, scope: Scope) -> Board:
+    """The leaderboard of a comparison in a scope.
+
+    Where no configuration was trained repeatedly, nothing varies on the same images, and the scope is that of
+    photographs like these.
+    """
+    analysis = _analysed(comparison, settings, scope)
+    if not analysis.decidable:
+        scope = Scope.LIKE_THESE
+        analysis = _analysed(comparison, settings, scope)
+    other = next(entry for entry in Scope if entry is not scope)
+    return Board(comparison, analysis, _analysed(comparison, settings, other), leaderboard(analysis))
+
+
+def _analysed(comparison: Comparison, settings: Settings, scope: Scope) -> Analysis:
+    reference = settings.reference
+    if comparison.label and reference:
+        known = {entry.name.lower() for entry in comparison.configurations} | {
+            entry.label.lower() for entry in BASELINES
+        }
+        reference = reference if reference.lower() in known else None
+    return analyse(comparison, score=settings.score, rope=settings.rope, reference=reference, scope=scope)

@@ -1,0 +1,189 @@
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sr.io.atomic import write_text
+from sr.io.run_folder import RunFolder
+from sr.report.benchmarks import Benchmark, find_benchmarks
+from sr.report.comparison import find_comparisons
+from sr.report.page import FILES, write_report
+from sr.report.sections import Settings, benchmark_section
+from sr.report.statistics import Scope
+from tests.support.run_folders import RunFolders, data
+
+SETS = {"Set5": ["baby", "bird"], "Urban": ["a", "b", "c"]}
+
+
+def write_evaluation(
+    run: Path, name: str, gains: Mapping[str, float], *, names: Sequence[str] | None = None, **changes: object
+) -> None:
+    """What `sr evaluate` leaves: the gain of each training over bicubic, on each image 0.001 dB more than before."""
+    names = names or SETS[name]
+    base = [30.0 + number for number in range(len(names))]
+    trainings = {
+        training: {
+            "psnr": [value + gain + 0.001 * number for number, value in enumerate(base)],
+            "ssim": [0.8 + gain / 100] * len(names),
+        }
+        for training, gain in gains.items()
+    }
+    row = {
+        **{"model": run.name, "data": name, "scale": 1, "protocol": "y", "images": len(names), "settings": ""},
+        **{"psnr": float(np.mean([scores["psnr"] for scores in trainings.values()])), "ssim": 0.9},
+        **{"fingerprint": f"{name}-0123456789abcdef", "shrink": 2, "names": names, "groups": names},
+        **{"trainings": trainings, "baselines": {"input": {"psnr": base, "ssim": [0.8] * len(names)}}},
+        **changes,
+    }
+    folder = RunFolder(run).evaluations
+    folder.mkdir(exist_ok=True)
+    write_text(folder / f"{name}_{len(list(folder.iterdir()))}.json", json.dumps([row]))
+
+
+def write_runs(run_folders: RunFolders, gains: Mapping[str, Mapping[str, float]]) -> None:
+    """Runs of three seeds with evaluations by set, each seed evaluated by itself; seeds differ by 0.01 dB."""
+    for model, by_set in gains.items():
+        for seed in range(3):
+            run = run_folders(f"{model}_mse_adam_seed{seed}", [0.5] * 4, folds=None, seed=seed)
+            for name, gain in by_set.items():
+                write_evaluation(run, name, {".": gain + 0.01 * (seed - 1)})
+
+
+def benchmark_of(run_folders: RunFolders) -> Benchmark:
+    (benchmark,) = find_benchmarks(find_comparisons([run_folders.root]).comparisons)
+    return benchmark
+
+
+def test_each_set_has_verdicts_on_exactly_its_images_and_all_sets_on_others_like_them(run_folders: RunFolders) -> None:
+    write_runs(run_folders, {"vdsr": {"Set5": 1.0, "Urban": 1.0}, "espcn": {"Set5": 0.5, "Urban": 0.5}})
+    section = benchmark_section(benchmark_of(run_folders), Settings())
+    assert section.title == "scale 1, protocol y"
+    assert [board.comparison.label for board in section.boards] == ["Set5, Urban", "Set5", "Urban"]
+    assert [board.analysis.scope for board in section.boards] == [Scope.LIKE_THESE, Scope.THESE, Scope.THESE]
+    joint, set5, _ = section.boards
+    assert joint.comparison.title.startswith("Set5, Urban: 5 images, scale 1, protocol y, data ")
+    assert joint.headline.startswith("vdsr is the best on photographs like these, by ")
+    assert set5.headline.startswith("vdsr is the best on exactly these images, by ")
+    rows = {row.name: row for row in joint.rows}
+    # Five images: bases 30, 31 and 30, 31, 32, each 0.001 dB more than the one before.
+    assert rows["vdsr"].psnr.mean == pytest.approx(30.8 + 1.0 + 0.0008)
+    assert rows["vdsr"].psnr.sd == pytest.approx(0.01)
+    assert rows["vdsr"].gain.mean == pytest.approx(1.0008)
+    assert rows["espcn"].to_best is not None
+    assert rows["espcn"].to_best.mean == pytest.approx(-0.5)
+    assert section.notes == ["Leaving out any one set does not change which configurations may be the best."]
+
+
+def test_a_result_that_rests_on_one_set_is_said(run_folders: RunFolders) -> None:
+    write_runs(run_folders, {"vdsr": {"Set5": 0.2, "Urban": 1.0}, "espcn": {"Set5": 0.6, "Urban": 0.6}})
+    notes = benchmark_section(benchmark_of(run_folders), Settings()).notes
+    assert "Without Urban, espcn may be the best." in notes
+    assert "Without Set5, vdsr may be the best." in notes
+
+
+def test_the_trainings_of_a_cell_are_told_apart_and_count_once(run_folders: RunFolders) -> None:
+    run = run_folders("espcn_mse_adam", [0.5] * 4, folds=None)
+    write_evaluation(run, "Set5", {"seed_1": 0.4, "seed_2": 0.6})
+    write_evaluation(run, "Set5", {"seed_2": 0.6})
+    other = run_folders("vdsr_mse_adam", [0.5] * 4, folds=None)
+    write_evaluation(other, "Set5", {"fold_0": 0.9, "fold_1": 1.0, "fold_2": 1.1})
+    (comparison,) = benchmark_of(run_folders).sets
+    trainings = {
+        entry.name: [training.folders[0].name for training in entry.runs] for entry in comparison.configurations
+    }
+    assert trainings == {"espcn": ["seed_1", "seed_2"], "vdsr": ["fold_0", "fold_1", "fold_2"]}
+    (board,) = benchmark_section(benchmark_of(run_folders), Settings()).boards
+    assert [row.psnr.sd for row in board.rows[:2]] == pytest.approx([0.1, 0.02**0.5])
+
+
+def test_overlapping_training_sets_widen_the_intervals(run_folders: RunFolders) -> None:
+    """Nadeau & Bengio (2003): a mean over five folds has the variance of independent trainings times 1 + 5/4."""
+    widths = []
+    for folds in (None, (0, 1, 2, 3, 4)):
+        root = RunFolders(run_folders.root / str(folds))
+        for model, gain in {"vdsr": 1.0, "espcn": 0.5}.items():
+            run = root(f"{model}_mse_adam", [0.5] * 5, folds=folds)
+            write_evaluation(run, "Set5", {f"fold_{fold}": gain + 0.01 * fold for fold in range(5)})
+        (board,) = benchmark_section(benchmark_of(root), Settings()).boards
+        difference = board.rows[1].to_best
+        assert difference is not None
+        widths.append(difference.interval.high - difference.interval.low)
+    assert widths[1] / widths[0] == pytest.approx(2.25**0.5)
+
+
+def test_checkpoints_trained_once_have_no_verdict(run_folders: RunFolders) -> None:
+    for model, gain in {"vdsr": 1.0, "espcn": 0.5}.items():
+        write_evaluation(run_folders(f"{model}_mse_adam", [0.5] * 4, folds=None), "Urban", {".": gain})
+    (board,) = benchmark_section(benchmark_of(run_folders), Settings()).boards
+    assert board.analysis.scope is Scope.LIKE_THESE
+    assert board.headline.startswith("No verdict on configurations: each was trained once.")
+    assert board.in_other_scope == ""
+
+
+def test_conditions_and_versions_of_a_set_are_never_mixed(run_folders: RunFolders) -> None:
+    run = run_folders("espcn_mse_adam", [0.5] * 4, folds=None)
+    write_evaluation(run, "Set5", {".": 0.5})
+    write_evaluation(run, "Set5", {".": 0.6}, settings="+ x8")
+    write_evaluation(run, "Set5", {".": 0.7}, protocol="rgb")
+    write_evaluation(run, "Set5", {".": 0.8}, fingerprint="fedcba9876543210")
+    benchmarks = find_benchmarks(find_comparisons([run_folders.root]).comparisons)
+    labels = [[comparison.label for comparison in benchmark.sets] for benchmark in benchmarks]
+    assert labels == [["Set5"], ["Set5 [Set5-012]", "Set5 [fedcba98]"], ["Set5 (x8)"]]
+    assert [benchmark.sets[0].protocol for benchmark in benchmarks] == ["rgb", "y", "y"]
+
+
+def test_configurations_trained_on_different_images_compete(run_folders: RunFolders) -> None:
+    for fingerprint, gain in (("1" * 16, 0.5), ("2" * 16, 0.9)):
+        run = run_folders(
+            f"espcn_mse_adam_{fingerprint[0]}", [0.5] * 4, folds=None, data=data(4, fingerprint=fingerprint)
+        )
+        write_evaluation(run, "Set5", {".": gain})
+    (comparison,) = benchmark_of(run_folders).sets
+    assert [entry.name for entry in comparison.configurations] == [
+        "espcn, mse, adam, data (images)=11111111",
+        "espcn, mse, adam, data (images)=22222222",
+    ]
+
+
+def test_a_configuration_that_lacks_a_set_is_named(run_folders: RunFolders) -> None:
+    write_runs(run_folders, {"vdsr": {"Set5": 1.0, "Urban": 1.0}, "espcn": {"Set5": 0.5}})
+    section = benchmark_section(benchmark_of(run_folders), Settings())
+    assert section.notes[-1] == "Not scored on every set, so not in the table of all: espcn."
+    assert [len(board.comparison.configurations) for board in section.boards] == [1, 2, 1]
+
+
+def test_a_reference_without_scores_there_is_replaced_by_the_strongest_baseline(run_folders: RunFolders) -> None:
+    write_runs(run_folders, {"vdsr": {"Set5": 1.0}, "espcn": {"Set5": 0.5}, "edsr": {}})
+    (board,) = benchmark_section(benchmark_of(run_folders), Settings(reference="EDSR")).boards
+    assert board.analysis.names[board.analysis.reference] == "unprocessed input"
+    (board,) = benchmark_section(benchmark_of(run_folders), Settings(reference="ESPCN")).boards
+    assert board.analysis.names[board.analysis.reference] == "espcn"
+
+
+def test_benchmarks_are_in_every_file_of_the_report(run_folders: RunFolders, tmp_path: Path) -> None:
+    write_runs(run_folders, {"vdsr": {"Set5": 1.0, "Urban": 1.0}, "espcn": {"Set5": 0.5, "Urban": 0.5}})
+    write_report([run_folders.root], json_file=tmp_path / "numbers.json", latex_folder=tmp_path)
+    page, text, table = ((run_folders.root / name).read_text() for name in FILES)
+    headline = "vdsr is the best on exactly these images, by "
+    assert page.count(f'<p class="headline">{headline}') == text.count(f"**{headline}") == 2
+    assert "Other data sets" not in page + text
+    assert ",Set5,on exactly these images,y,1," in table
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    (benchmark,) = numbers["benchmarks"]
+    assert [board["possible_bests"] for board in benchmark["tables"]] == [["vdsr"]] * 3
+    assert r"\multicolumn{2}{c}{Urban}" in (tmp_path / "table.tex").read_text()
+
+
+@pytest.mark.parametrize("lost", ["groups", "psnr"])
+def test_an_image_without_a_score_is_a_damaged_file(run_folders: RunFolders, lost: str) -> None:
+    run = run_folders("espcn_mse_adam", [0.5] * 4, folds=None)
+    write_evaluation(run, "Set5", {".": 0.5})
+    (path,) = RunFolder(run).evaluations.iterdir()
+    (row,) = json.loads(path.read_text())
+    (row["groups"] if lost == "groups" else row["trainings"]["."]["psnr"]).pop()
+    path.write_text(json.dumps([row]))
+    contents = find_comparisons([run_folders.root])
+    assert contents.problems == [f"{path}: left out, it is damaged (an image lacks a score): run sr evaluate again"]
+    assert find_benchmarks(contents.comparisons) == []
