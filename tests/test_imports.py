@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "weights",
     },
     "report": {"errors", "io", "runs.identity", "runs.schema", "runs.scores", "runs.status", "terms"},
-    "race": {"errors", "io", "report", "runs.schema"},
+    "race": {"errors", "io", "launch.names", "report", "runs.schema"},
     "__init__": {"inference", "runs.best", "version", "weights"},
     "demo": {
         "__init__",

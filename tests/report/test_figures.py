@@ -24,20 +24,6 @@ from tests.support.run_folders import RunFolders, config
 BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
 
 
-@pytest.fixture
-def drawn_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Collects the figures in the order in which they are saved."""
-    saved_figures: list[Figure] = []
-    save = Figure.savefig
-
-    def savefig(figure: Figure, *args: Any, **kwargs: Any) -> None:
-        saved_figures.append(figure)
-        save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    return saved_figures
-
-
 def comparison_of(run_folders: RunFolders) -> Comparison:
     (comparison,) = find_comparisons([run_folders.root]).comparisons
     return comparison

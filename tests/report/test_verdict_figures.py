@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -8,19 +6,6 @@ from sr.report.analysis import Analysis, analyse
 from sr.report.comparison import find_comparisons
 from sr.report.verdict_figures import differences, indistinct_groups, matrix
 from tests.support.run_folders import RunFolders
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def savefig(figure: Figure, *args: Any, **kwargs: Any) -> None:
-        figures.append(figure)
-        save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    return figures
 
 
 @pytest.fixture
@@ -39,9 +24,9 @@ def test_groups_are_the_longest_in_which_none_is_worse(analysis: Analysis) -> No
     assert indistinct_groups(analysis) == [(0, 1)]
 
 
-def test_differences_from_the_best_have_intervals_and_bars(analysis: Analysis, drawn: list[Figure]) -> None:
+def test_differences_from_the_best_have_intervals_and_bars(analysis: Analysis, drawn_figures: list[Figure]) -> None:
     differences(analysis)
-    axes, side = drawn[0].axes
+    axes, side = drawn_figures[0].axes
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["vdsr", "edsr", "espcn"]
     points = [np.asarray(line.get_xydata())[0].tolist() for line in axes.get_lines() if line.get_marker() == "o"]
     assert points == [pytest.approx([0, 0]), pytest.approx([-0.01, 1]), pytest.approx([-0.5, 2])]
@@ -49,9 +34,11 @@ def test_differences_from_the_best_have_intervals_and_bars(analysis: Analysis, d
     assert np.asarray(bar.get_ydata()).tolist() == pytest.approx([-0.2, 1.2])
 
 
-def test_the_matrix_has_the_verdict_on_each_row_beside_each_column(analysis: Analysis, drawn: list[Figure]) -> None:
+def test_the_matrix_has_the_verdict_on_each_row_beside_each_column(
+    analysis: Analysis, drawn_figures: list[Figure]
+) -> None:
     matrix(analysis)
-    (axes,) = drawn[0].axes
+    (axes,) = drawn_figures[0].axes
     signs = {text.get_position(): text.get_text() for text in axes.texts}  # (column, row)
     assert signs[2, 0] == signs[2, 1] == "+"
     assert signs[0, 2] == signs[1, 2] == "−"  # noqa: RUF001

@@ -13,7 +13,7 @@ from sr.io.tables import read_table
 from sr.runs import trainings
 from sr.runs.fit import Member
 from sr.runs.schema import Monitor, Status, read_result
-from sr.runs.scores import over_folds_by_epoch
+from sr.runs.scores import over_trainings_by_epoch
 from sr.terms import Measurement, Part, Speed
 from tests.support.run_folders import RunFolders
 from tests.support.runs import Command, Compose, MakeFolder, result_of
@@ -24,7 +24,7 @@ SETTINGS = ("data=isr", "data.folds=3", "data.fold=all", "trainer.max_epochs=2")
 def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
     first = [{"epoch": "0", "val/psnr": "30", "seconds": "1"}, {"epoch": "1", "val/psnr": "31", "seconds": ""}]
     second = [{"epoch": "0", "val/psnr": "33", "seconds": "3"}]
-    assert over_folds_by_epoch([first, second]) == [
+    assert over_trainings_by_epoch([first, second]) == [
         {
             "epoch": 0,
             "trainings": 2,

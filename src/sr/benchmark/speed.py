@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from sr.errors import UserError, check_choice
-from sr.io.atomic import write_text
+from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned
@@ -186,8 +186,6 @@ def write_json(path: Path, rows: Sequence[SpeedRow], baseline: int = 0) -> None:
         }
         for row in rows
     ]
-    try:
+    with reporting_unwritable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(content, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sr.benchmark.evaluate import Row, folder_name
-from sr.errors import UserError
-from sr.io.atomic import write_text
+from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned, write_table
 from sr.terms import BASELINES, loses_to
@@ -24,7 +23,7 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) ->
         UserError: if one cannot be written.
     """
     written: list[Path] = []
-    try:
+    with reporting_unwritable(csv or json_file or Path()):
         for path in filter(None, (csv, json_file)):
             path.parent.mkdir(parents=True, exist_ok=True)
         if csv:
@@ -43,8 +42,6 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) ->
                 path = folder / f"{folder_name(row.data)}_x{row.scale}_{row.protocol}{more}.json"
                 _write_json(path, [_for_report(row, rows)])
                 written.append(path)
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from error
     return written
 
 

@@ -4,8 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from sr.errors import UserError
-
 HELP = "list runs, sweeps and searches with their status, score, age and size"
 EXAMPLE = "sr runs --all --json runs.json"
 
@@ -21,14 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print a line for each run, sweep or search, those with the newest files first."""
-    from sr.io.atomic import write_text
+    from sr.io.atomic import reporting_unwritable, write_text
     from sr.runs.listing import as_json, find_entries, render
 
     entries = find_entries(options.folder)
     if options.json:
-        try:
+        with reporting_unwritable(options.json):
             options.json.parent.mkdir(parents=True, exist_ok=True)
             write_text(options.json, as_json(entries, with_cells=options.all))
-        except OSError as error:
-            raise UserError(f"{error.filename or options.json}: cannot be written ({error.strerror})") from error
     sys.stdout.write(render(entries, with_cells=options.all))

@@ -5,8 +5,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sr.errors import UserError
-from sr.io.atomic import write_text
+from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.tables import aligned
 
 # An error stops or spoils a run, a warning worsens its scores, a note is good to know.
@@ -92,7 +91,5 @@ def write_json(report: Report, path: Path) -> None:
         "counts": {severity: report.count(severity) for severity in SEVERITIES},
         "findings": [asdict(finding) for finding in report.findings],
     }
-    try:
+    with reporting_unwritable(path):
         write_text(path, json.dumps(content, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from sr.errors import UserError
+
 
 @contextmanager
 def whole_file(path: Path, keep: Path | None = None) -> Iterator[IO[bytes]]:
@@ -49,6 +51,22 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
 def is_full_disk(error: BaseException) -> bool:
     """Whether the disk, or the quota, was full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def reporting_unwritable(path: Path) -> Iterator[None]:
+    """Turn the error of a file that cannot be written into one line for the user.
+
+    Args:
+        path: what to name if the error names no file.
+
+    Raises:
+        UserError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be written ({error.strerror})") from error
 
 
 def write_text(path: Path, text: str) -> None:

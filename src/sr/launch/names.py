@@ -20,6 +20,15 @@ _MOST_BYTES = 240  # file systems allow 255
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')  # by Windows; the slash by all
 
 
+def quoted(value: object) -> str:
+    r"""A path or text in the grammar of Hydra's overrides.
+
+    >>> print(quoted("it's"))
+    'it\'s'
+    """
+    return "'" + str(value).replace("'", "\\'") + "'"
+
+
 def cell_name(choices: Mapping[str, Any], values: Mapping[str, str], varies: Sequence[str]) -> str:
     """The folder of a cell: its model, loss and optimizer, then every other option that varies, with its value.
 

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from sr.errors import UserError, line_of
 from sr.io.atomic import write_text
 from sr.launch.folder import refuse
-from sr.launch.names import GROUPS, VARIES, cell_name
+from sr.launch.names import GROUPS, VARIES, cell_name, quoted
 from sr.runs.status import PLAN, UNFINISHED, counts, find_cells
 
 log = logging.getLogger(__name__)
@@ -97,16 +97,11 @@ def _name_sweep(config: DictConfig, overrides: Sequence[str]) -> None:
         log.warning("name=%s is not used: hydra.sweep.dir=%s names the folder of this sweep", config.name, folder)
     of_jobs = config.hydra.overrides
     of_jobs.task = [override for override in of_jobs.task if not _is_name(override.partition("=")[0])]
-    of_jobs.hydra.append(f"hydra.sweep.dir={_quoted(str(folder))}")
+    of_jobs.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
 
 
 def _is_name(key: str) -> bool:
     return key.lstrip("+") == "name"
-
-
-def _quoted(text: str) -> str:
-    """A text in Hydra's grammar."""
-    return "'" + text.replace("'", "\\'") + "'"
 
 
 def _names(config: DictConfig, cells: Sequence[Mapping[str, str]]) -> list[str]:
@@ -120,7 +115,7 @@ def _names(config: DictConfig, cells: Sequence[Mapping[str, str]]) -> list[str]:
             f"two cells of this sweep get the folder {twice[0]}: list no value twice, and leave hydra.sweep.subdir "
             "out, or name every option in it that varies"
         )
-    config.hydra.overrides.hydra.append(f"++{VARIES}=[{','.join(map(_quoted, varies))}]")
+    config.hydra.overrides.hydra.append(f"++{VARIES}=[{','.join(map(quoted, varies))}]")
     return names
 
 

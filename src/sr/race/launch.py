@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from sr.io.atomic import write_text
+from sr.launch.names import quoted
 from sr.race.jobs import Job
 
 _FOLDER = ".decide"  # in that of the race: the jobs, and what launchers write
@@ -29,10 +30,10 @@ def train(jobs: Sequence[Job], folder: Path, options: Sequence[str]) -> int:
     """
     place = (folder / _FOLDER).absolute()
     place.mkdir(exist_ok=True)
-    overrides = [[*job.overrides, f"hydra.sweep.subdir={_quoted(job.cell.absolute())}"] for job in jobs]
+    overrides = [[*job.overrides, f"hydra.sweep.subdir={quoted(job.cell.absolute())}"] for job in jobs]
     write_text(place / "jobs.json", json.dumps(overrides, indent=2) + "\n")
-    own = ["hydra/sweeper=jobs", f"hydra.sweeper.file={_quoted(place / 'jobs.json')}"]
-    own.append(f"hydra.sweep.dir={_quoted(place)}")
+    own = ["hydra/sweeper=jobs", f"hydra.sweeper.file={quoted(place / 'jobs.json')}"]
+    own.append(f"hydra.sweep.dir={quoted(place)}")
     previous = signal.signal(signal.SIGTERM, _terminated)
     process = subprocess.Popen(
         [sys.executable, "-m", "sr.train", "-m", *own, *options],
@@ -47,11 +48,6 @@ def train(jobs: Sequence[Job], folder: Path, options: Sequence[str]) -> int:
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def _quoted(path: Path) -> str:
-    """A path in Hydra's grammar."""
-    return "'" + str(path).replace("'", "\\'") + "'"
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

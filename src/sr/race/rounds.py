@@ -14,7 +14,7 @@ from sr.race.launch import train
 from sr.race.policy import Round, next_round
 from sr.report.analysis import Analysis, analyse
 from sr.report.comparison import find_comparisons
-from sr.report.conclusions import needed
+from sr.report.conclusions import headline, needed
 from sr.report.page import write_report
 from sr.report.run import Configuration
 from sr.runs.schema import read_result
@@ -91,7 +91,7 @@ class Race:
             raise UserError(f"{self._folder}: holds one finished configuration: there is nothing to decide")
         analysis = analyse(comparison)
         if analysis.parts[analysis.score].within_df < 1:
-            raise UserError(f"{self._folder}: all images are of one photograph: validate on more photographs")
+            raise UserError(f"{self._folder}: {headline(analysis)}")
         if first:
             for line in (*found.problems, *found.repeats):
                 sys.stderr.write(f"{line}\n")

@@ -152,7 +152,12 @@ def limits(analysis: Analysis) -> Iterator[str]:
     per_fold = parts.trainings[:count]
     fewest, most = int(per_fold.min()), int(per_fold.max())
     seeds = str(fewest) if fewest == most else f"{fewest} to {most}"
-    folds = f", {parts.folds} folds" if parts.folds > 1 else ", one split: another training set may change the result"
+    if parts.overlap > 1:
+        folds = ", from folds whose training sets overlap"
+    elif parts.folds > 1:
+        folds = f", {parts.folds} folds"
+    else:
+        folds = ", one split: another training set may change the result"
     images, trainings = "photograph" + "s" * (photographs != 1), "training" + "s" * (most > 1)
     yield f"Rests on {photographs} {images}, {seeds} {trainings} of each configuration{folds}."
     missing = [analysis.names[number] for number in range(count) if number not in analysis.decidable]

@@ -8,7 +8,7 @@ from typing import Any
 
 from sr.report.run import Configuration, Run
 from sr.runs.identity import configuration
-from sr.runs.scores import over_folds_by_epoch
+from sr.runs.scores import over_trainings_by_epoch
 
 _FACTORS = ("model", "loss", "optimizer")
 _MOST_NAMED = 3  # options in a name; the others are counted
@@ -100,7 +100,7 @@ def _joined(runs: Sequence[Run]) -> Run:
         images=dict(sorted(images.items())),
         folds={name: fold for run in runs for name, fold in run.folds.items()},
         groups={name: group for run in runs for name, group in run.groups.items()},
-        curve=over_folds_by_epoch([run.curve for run in runs]),
+        curve=over_trainings_by_epoch([run.curve for run in runs]),
         evaluations=[evaluation for run in runs for evaluation in run.evaluations],
     )
 

@@ -14,11 +14,11 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from sr.report.analysis import Analysis
 from sr.report.board import Row
+from sr.report.budgets import budget
 from sr.report.effects import FACTORS, FactorLevel
 from sr.report.run import Configuration
 from sr.report.statistics import pareto_front
-from sr.runs.schema import RunResult
-from sr.runs.scores import over_folds_by_epoch
+from sr.runs.scores import over_trainings_by_epoch
 
 # The palette of Okabe & Ito, whose colours colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
@@ -109,7 +109,7 @@ def curves(configurations: Sequence[Configuration]) -> str:
 def _curve(axes: Axes, configuration: Configuration, colour: str, label: str) -> list[float]:
     """Draw the curve of a configuration; returns its gains."""
     curves = [run.curve for run in configuration.runs]
-    curve = curves[0] if len(curves) == 1 else over_folds_by_epoch(curves)
+    curve = curves[0] if len(curves) == 1 else over_trainings_by_epoch(curves)
     points = [(row["epoch"] + 1, row["val/gain"], row.get("val/gain_sd", 0.0)) for row in curve if "val/gain" in row]
     if not points:
         return []
@@ -124,9 +124,9 @@ def cost(rows: Sequence[Row]) -> str:
 
     Times that were measured on a busy machine are drawn hollow and kept out of the front.
     """
-    points = [(row.configuration.result, row) for row in rows if row.configuration is not None]
-    speeds = [_Point(row, result.ms_per_image, is_quiet(result)) for result, row in points]
-    trainings = [_Point(row, result.train_seconds) for result, row in points]
+    points = [(budget(row.configuration), row) for row in rows if row.configuration is not None]
+    speeds = [_Point(row, of_row.ms_per_image, of_row.is_quiet) for of_row, row in points]
+    trainings = [_Point(row, of_row.train_seconds) for of_row, row in points]
     with mpl.rc_context(STYLE):
         figure = Figure((9.5, 3.4), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
@@ -143,11 +143,6 @@ def cost(rows: Sequence[Row]) -> str:
         }
         figure.legend(list(labels.values()), list(labels), loc="outside upper center", ncols=7, frameon=False)
         return as_svg(figure)
-
-
-def is_quiet(result: RunResult) -> bool:
-    """Whether the speed of a network was measured while the machine did nothing else; records of old do not tell."""
-    return result.speed is not None and result.speed.quiet
 
 
 @dataclass(frozen=True)

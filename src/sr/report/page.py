@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr.errors import UserError
-from sr.io.atomic import write_text
+from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.tables import write_table
 from sr.report.benchmarks import find_benchmarks
 from sr.report.comparison import Comparison, Comparisons, find_comparisons
@@ -100,7 +99,7 @@ def write_report(
     rows = table([*sections, *(board for entry in benchmarks for board in entry.boards)], contents.unfinished)
     environment = templates()
     written = [out / name for name in FILES]
-    try:
+    with reporting_unwritable(out):
         for path in (out, *([json_file.parent] if json_file else [])):
             path.mkdir(parents=True, exist_ok=True)
         for path in written[:2]:
@@ -115,8 +114,6 @@ def write_report(
             written += write_latex(latex_folder, sections, benchmarks, settings)
         if figure_folder:
             _write_plots(figure_folder, sections)
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from error
     return Report(sections, benchmarks, contents, written)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table, write_table
 from sr.runs.schema import Monitor, RunResult, TrainingResult, read_result
-from sr.runs.scores import over_folds_by_epoch, over_trainings
+from sr.runs.scores import over_trainings, over_trainings_by_epoch
 from sr.terms import typical_speed
 
 # What the trainings of a cell have in common.
@@ -30,7 +30,7 @@ def joined(result: RunResult, folder: Path, parts: Sequence[RunFolder]) -> RunRe
     results = [part_result for part in parts if (part_result := read_result(part.path))]
     _join_images(files.images, [part.images for part in parts], parts)
     _join_images(files.test_images, [part.test_images for part in parts], parts)
-    write_table(files.metrics, over_folds_by_epoch([_table(part.metrics) for part in parts]))
+    write_table(files.metrics, over_trainings_by_epoch([_table(part.metrics) for part in parts]))
     first = results[0]
     scored = [part for part in first.scores if all(one.scores.get(part) for one in results)]
     milliseconds = [one.ms_per_image for one in results if one.ms_per_image is not None]  # of older records

@@ -59,12 +59,12 @@ def over_trainings(scores: Sequence[Scores]) -> Scores:
     return {name: mean_and_sd([training[name].mean for training in scores]) for name in names}
 
 
-def over_folds_by_epoch(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:
+def over_trainings_by_epoch(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:
     """Mean and deviation over folds, or over seeds, of every column at every epoch that any of them has it for.
 
     The tables may be joined ones of cross-validations themselves: then the deviation is that of their means.
 
-    >>> over_folds_by_epoch([[{"epoch": "0", "val/psnr": "30"}], [{"epoch": "0", "val/psnr": "32"}]])
+    >>> over_trainings_by_epoch([[{"epoch": "0", "val/psnr": "30"}], [{"epoch": "0", "val/psnr": "32"}]])
     [{'epoch': 0, 'trainings': 2, 'val/psnr': 31.0, 'val/psnr_sd': 1.4142135623730951}]
     """
     columns: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
