@@ -163,13 +163,19 @@ def choice(path: Path, signatures: Signatures) -> str:
 def _table(rows: list[Option], prefix: str) -> str:
     if not rows:
         return ""
-    lines = ["| option | default | type | meaning |", "|---|---|---|---|"]
-    for row in rows:
-        annotation = f"`{row.annotation}`" if row.annotation else ""
-        meaning = row.meaning.replace("``", "`").replace("*", "\\*")
-        cells = (f"`{prefix.replace('/', '.')}{row.path}`", f"`{row.default}`", annotation, meaning)
-        lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
-    return "\n".join(lines)
+    titles = ["option", "default", "type", "meaning"]
+    cells = [
+        [
+            f"`{prefix.replace('/', '.')}{row.path}`",
+            f"`{row.default}`",
+            f"`{row.annotation}`" if row.annotation else "",
+            row.meaning.replace("``", "`").replace("*", "\\*"),
+        ]
+        for row in rows
+    ]
+    filled = [number for number in range(len(titles)) if any(line[number] for line in cells)]
+    lines = [titles, ["---"] * len(titles), *([cell.replace("|", "&#124;") for cell in line] for line in cells)]
+    return "\n".join(f"| {' | '.join(line[number] for number in filled)} |" for line in lines)
 
 
 def groups() -> list[str]:

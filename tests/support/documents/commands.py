@@ -40,17 +40,8 @@ def preload() -> None:
 
 
 def run(program: str, words: list[str]) -> NoReturn:
-    """Run a command by its rule in this process, and end it with the exit code."""
-    code = 1
-    try:
-        code = _PROGRAMS[program](words)
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    """Run a command by its rule in this process, and exit with its code; what it started ends with it."""
+    sys.exit(_PROGRAMS[program](words))
 
 
 def _sr(words: list[str]) -> int:
