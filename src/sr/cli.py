@@ -20,6 +20,7 @@ from sr.commands import (
     speed,
     status,
 )
+from sr.commands.arguments import trust_named
 from sr.errors import UserError
 
 _BAD_INPUT = 2
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = make_parser().parse_args(words)
     run: Callable[[argparse.Namespace], None] = options.run
     try:
+        trust_named(options)
         run(options)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -135,9 +135,12 @@ def test_weights_of_another_kind_are_refused(tmp_path: Path) -> None:
         ({"scale": 2.0, "scales": [2]}, "scale 2.0, which is not an integer from 1 to 64"),
         ({"protocol": 7}, "protocol 7, which does not exist"),
         ({"protocol": "x" * 101}, "which does not exist"),
-        ({"model": {**MODEL, "channels": 1025}}, "channels' = 1025, which no network accepts"),
-        ({"model": {**MODEL, "head": "x" * 101}}, "which no network accepts"),
-        ({"model": {**MODEL, "channels": {"a": 1}}}, "channels' = a dict, which no network accepts"),
+        (
+            {"model": {**MODEL, "channels": 1025}},
+            "channels' = 1025: options of a network are strings, numbers up to 1024",
+        ),
+        ({"model": {**MODEL, "head": "x" * 101}}, "options of a network are strings"),
+        ({"model": {**MODEL, "channels": {"a": 1}}}, "channels' = a dict: options of a network are"),
     ],
 )
 def test_configs_of_no_network_are_refused(tmp_path: Path, config: dict[str, Any], message: str) -> None:

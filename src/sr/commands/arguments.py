@@ -11,6 +11,29 @@ def add_model_scale(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=int, metavar="S", help="upscaling factor, for a model trained for several")
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust``, a list of packages."""
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="let models be built from the classes of PACKAGE, whose code is run; repeat it for several",
+    )
+
+
+def trust_named(options: argparse.Namespace) -> None:
+    """Trust the packages of ``--trust``, if the command has that option.
+
+    Raises:
+        UserError: for a name that no package can have.
+    """
+    if packages := getattr(options, "trust", []):
+        from sr.weights.trust import trust  # imports torch
+
+        trust(packages)
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")

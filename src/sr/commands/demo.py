@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sr.commands.arguments import add_device
+from sr.commands.arguments import add_device, add_trust
 
 HELP = "serve a web page to enlarge pictures and look at your runs"
 EXAMPLE = "sr demo --runs runs"
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=7860, help="default: 7860")
     parser.add_argument("--share", action="store_true", help="get a public address through Gradio's servers")
     add_device(parser)
+    add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sr.commands.arguments import MODEL, add_data, add_device, add_precision, add_tile
+from sr.commands.arguments import MODEL, add_data, add_device, add_precision, add_tile, add_trust
 from sr.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table, and FILE_images.csv next to it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with the scores of each image")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the outputs as DIR/MODEL/DATA/NAME.png")
+    add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> None:

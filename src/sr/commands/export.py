@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sr.commands.arguments import MODEL, add_model_scale
+from sr.commands.arguments import MODEL, add_model_scale, add_trust
 from sr.errors import UserError
 
 HELP = "write a network as ONNX, verified against PyTorch, or as safetensors"
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help=MODEL)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="*.onnx or *.safetensors")
     add_model_scale(parser)
+    add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision, add_tile
+from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision, add_tile, add_trust
 from sr.errors import check_at_least
 
 HELP = "enlarge pictures and videos: files, folders, or standard input"
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_device(parser)
     add_precision(parser, "auto")
+    add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision
+from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision, add_trust
 
 HELP = "measure how fast models are: latency, throughput, and NTIRE's score against one of them"
 EXAMPLE = "sr speed espcn_x2 vdsr --scale 2"
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers with all intervals")
     parser.add_argument("--no-record", action="store_true", help="do not write the speed of a run into its result.json")
+    add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> None:

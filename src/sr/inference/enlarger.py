@@ -18,6 +18,7 @@ from sr.io.decoders import Pixels
 from sr.io.pictures import Picture, pixels_of, write_strips
 from sr.machine.hardware import PRECISIONS, find_device, free_memory
 from sr.machine.hardware import precision as best_precision
+from sr.weights.checkpoint import WHOLE_IMAGE
 from sr.weights.find import Model
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ class Enlarger:
     def _choose_tile(self) -> int:
         if not self._trained:  # nothing to estimate from
             return _FASTEST_TILE
+        if self._net.halo >= WHOLE_IMAGE:
+            return 0
         tile = tile_for(self._net, free_memory(self.device))
         return tile if self.device.type == "cuda" else min(tile, _FASTEST_TILE)
 

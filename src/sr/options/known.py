@@ -30,6 +30,7 @@ class TopLevel:
     init: str | None
     init_strict: bool
     init_freeze: str | Sequence[str] | None
+    trust: Sequence[str]
     run_dir: str
     model: Component
     loss: Component

@@ -1,8 +1,9 @@
 """Build the parts of a run from its config."""
 
+import logging
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,12 @@ from sr.machine.hardware import precision as best_precision
 from sr.machine.processes import in_worker
 from sr.runs.record import in_sweep
 from sr.weights.checkpoint import network_config
+from sr.weights.contract import check_network
+from sr.weights.trust import VARIABLE, is_allowed, trust
 
 T = TypeVar("T", bound=Callback)
+
+log = logging.getLogger(__name__)
 
 _TRIED_STEPS = 100  # of a schedule that is built once to see whether its options are accepted
 
@@ -89,6 +94,7 @@ def build(
     with _refusals_in_one_line():
         datamodule = instantiate(config.data)
         net = instantiate(config.model)
+        _trust_network(config_dict)
         if config_dict["data"].get("scales") and not getattr(net, "any_scale", False):
             raise UserError(
                 "data.scales needs a network that takes the enlarged image: model=vdsr or model=autoencoder"
@@ -99,19 +105,21 @@ def build(
         callbacks: list[Callback] = [instantiate(callback) for callback in config.callbacks.values() if callback]
         loggers = [_logger(logger, resumed_at) for logger in (config.logger or {}).values() if logger]
         trainer = _trainer(config, callbacks, loggers, precision, is_member)
+    described = network_config(
+        config_dict["model"],
+        config_dict["scale"],
+        scorer.protocol,
+        config_dict["data"].get("scales"),
+        config_dict["data"].get("shrink"),
+    )
+    check_network(net, described)
     module = LitSR(
         net=net.to(memory_format=torch.channels_last),
         loss=loss,
         optimizer=optimizer,
         scheduler=scheduler,
         scorer=scorer,
-        config=network_config(
-            config_dict["model"],
-            config_dict["scale"],
-            scorer.protocol,
-            config_dict["data"].get("scales"),
-            config_dict["data"].get("shrink"),
-        ),
+        config=described,
         compile_from=compile_from(config_dict["trainer"]["compile"], config_dict["trainer"]["accelerator"]),
     )
     return Parts(
@@ -125,6 +133,16 @@ def build(
         image_scores=_only(callbacks, ImageScores),
         timing=_only(callbacks, Timing),
     )
+
+
+def _trust_network(config_dict: Mapping[str, Any]) -> None:
+    """Trust what the user's config names, here; other commands have to be told, so the first training says it."""
+    trust(config_dict["trust"])
+    target = str(config_dict["model"]["_target_"])
+    package = target.partition(".")[0]
+    if not is_allowed(target):
+        log.info("%s: other commands load it with --trust %s, or with %s=%s", target, package, VARIABLE, package)
+        trust([package])
 
 
 @contextmanager

@@ -11,7 +11,7 @@ _ABSENT = object()
 # elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback); and the folder of the images,
 # whose contents are compared instead.
 _NOT_COMPARED = re.compile(
-    r"name|run_dir|retrain|test|logger|objectives|vgg_weights|adam_lr"
+    r"name|run_dir|retrain|test|trust|logger|objectives|vgg_weights|adam_lr"
     r"|data\.(root|cache|cache_dir|num_workers)"
     r"|trainer\.(accelerator|benchmark|log_every_n_steps)"
     r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"

@@ -1,13 +1,10 @@
-"""Save networks, and load them from untrusted files: a config can only build the networks of `sr.nets`.
+"""Save networks, and load them from untrusted files: a config can only build networks that `sr.weights.trust` allows.
 
 A network without training state is a safetensors file with its config in the metadata.
 """
 
-import importlib
-import inspect
 import json
 import math
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,15 +21,16 @@ from sr.errors import UserError, line_of, shortened
 from sr.io.atomic import whole_file
 from sr.terms import NetworkConfig
 from sr.weights.archive import read_archive
+from sr.weights.trust import network_class
 
 SAFETENSORS = ".safetensors"
 
-_TARGET = re.compile(r"(sr\.nets\.[a-z0-9_]+)\.([A-Za-z][A-Za-z0-9_]*)")
 _CONFIG = "sr"  # key of the config in a checkpoint, and in the metadata of a safetensors file
 _PREFIX = "net."  # of the network's tensors in a Lightning state dict
 
 MOST_SCALE = 64  # of a network; the file may be untrusted
 _MAX_NUMBER = 1024  # of any other number in a config: layers, channels
+WHOLE_IMAGE = 4096  # halo of a network whose output depends on the whole image
 _SLACK = 4  # allowed parameters per stored weight: weight norm, for one, creates extra ones while building
 _MAX_STEPS = 2**53
 _MAX_LENGTH = 100  # characters of a string in a config
@@ -75,45 +73,64 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
 
     Raises:
         UserError: if the file is missing, damaged or not a checkpoint of sr, if its config names anything but a
-            network of `sr.nets`, or if its weights do not fit the network or the scale.
+            network that is trusted, or if its weights do not fit the network or the scale.
     """
     stored, weights = read_checkpoint(path)
     try:
         if stored is None:
             raise TypeError("config")
-        target, arguments = stored["model"]["_target_"], dict(stored["model"])
-        del arguments["_target_"]
         config = NetworkConfig(
-            model=stored["model"],
+            model={"_target_": stored["model"]["_target_"], **stored["model"]},
             scale=stored.get("scale", 1),
             scales=stored.get("scales") or [stored.get("scale", 1)],
             protocol=stored.get("protocol"),
         )
         if "shrink" in stored:
             config["shrink"] = stored["shrink"]
+        if "halo" in stored:
+            config["halo"] = stored["halo"]
         if "steps" in stored:
             config["steps"] = steps_of(stored)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is not a checkpoint of sr (no {error})") from error
     try:
-        _check_config(arguments, config)
-        trained_scales = config["scales"]
-        if scale is None and len(trained_scales) == 1:
-            scale = trained_scales[0]
-        if scale is not None:
-            if scale not in trained_scales:
-                choices = " or ".join(map(str, trained_scales))
-                raise UserError(f"is a network for scale {choices}, not {scale}: --scale {trained_scales[0]}")
-            arguments["scale"] = scale  # does not affect the parameters of a network for several scales
-        network_class = _network_class(target)
-        with _no_larger_than(weights):
-            net = network_class(**arguments)
-        _check_weights(net, weights)
-        net.load_state_dict(weights)
+        net = build_network(config, weights, scale)
     except (TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise UserError(f"{path}: {line_of(error)}") from error
-    config["scale"] = scale or config["scale"]
-    return net.eval(), config
+    return net, config
+
+
+def build_network(config: NetworkConfig, weights: Mapping[str, object], scale: int | None = None) -> nn.Module:
+    """Build the network that an untrusted config describes, in evaluation mode, and give it its weights.
+
+    Args:
+        config: gets the scale that was chosen.
+        weights: by the names of the network's parameters and buffers.
+        scale: which scale to use; needed only if the network was trained for several.
+
+    Raises:
+        UserError: if the config names no network that is trusted, or the weights do not fit it.
+        TypeError: if the config does not fit the class; further errors are those of the class.
+    """
+    arguments = {name: value for name, value in config["model"].items() if name != "_target_"}
+    _check_config(arguments, config)
+    trained_scales = config["scales"]
+    if scale is None and len(trained_scales) == 1:
+        scale = trained_scales[0]
+    if scale is not None:
+        if scale not in trained_scales:
+            choices = " or ".join(map(str, trained_scales))
+            raise UserError(f"is a network for scale {choices}, not {scale}: --scale {trained_scales[0]}")
+        arguments["scale"] = scale  # does not affect the parameters of a network for several scales
+        config["scale"] = scale
+    chosen_class = network_class(config["model"]["_target_"])
+    with _no_larger_than(weights):
+        net = chosen_class(**arguments)
+    _check_weights(net, weights)
+    net.load_state_dict(weights)
+    if not hasattr(net, "halo"):
+        setattr(net, "halo", config.get("halo", WHOLE_IMAGE))  # noqa: B010 - nn.Module declares it a tensor
+    return net.eval()
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any] | None, dict[str, object]]:
@@ -171,7 +188,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _check_config(arguments: Mapping[str, object], config: NetworkConfig) -> None:
-    """Refuse values that no network of `sr.nets` accepts, before building one."""
+    """Refuse values that no network accepts, before building one."""
     trained_scales = config["scales"]  # untrusted, like all values here: they may contradict their types
     if not isinstance(trained_scales, list) or not 0 < len(trained_scales) <= MOST_SCALE:
         raise UserError(f"its config has scales that are not a list of 1 to {MOST_SCALE} integers")
@@ -183,10 +200,15 @@ def _check_config(arguments: Mapping[str, object], config: NetworkConfig) -> Non
             )
     if not isinstance(config["protocol"], str | None) or len(config["protocol"] or "") > _MAX_LENGTH:
         raise UserError(f"its config has protocol {_printable(config['protocol'])}, which does not exist")
+    if type(halo := config.get("halo", 0)) is not int or not 0 <= halo <= WHOLE_IMAGE:
+        raise UserError(f"its config has halo {_printable(halo)}, which is not an integer from 0 to {WHOLE_IMAGE}")
     for name, value in arguments.items():
         items = [*value] if isinstance(value, list) and len(value) <= _MAX_LENGTH else [value]
         if not isinstance(name, str) or not all(map(_is_plain, items)):
-            raise UserError(f"its config has {_printable(name)} = {_printable(value)}, which no network accepts")
+            raise UserError(
+                f"its config has {_printable(name)} = {_printable(value)}: options of a network are strings, numbers "
+                f"up to {_MAX_NUMBER}, and lists of them"
+            )
 
 
 def _is_plain(value: object) -> bool:
@@ -253,23 +275,3 @@ def check_values(name: str, value: Tensor, dtype: torch.dtype) -> None:
 def _listed(names: list[str]) -> str:
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
     return f"{_printable(names[0])}{more}"
-
-
-def _network_class(target: object) -> type[nn.Module]:
-    """Find the class by name; it must be defined in a module of sr.nets."""
-    parts = _TARGET.fullmatch(target) if isinstance(target, str) and len(target) <= _MAX_LENGTH else None
-    if parts is None:
-        raise UserError(f"its config names {_printable(target)}, which is not a network of sr.nets: refused")
-    module_name, name = parts.groups()
-    try:
-        network_class = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"its config names {target!r}, which this version of sr does not have") from error
-    is_network = (
-        inspect.isclass(network_class)
-        and issubclass(network_class, nn.Module)
-        and network_class.__module__ == module_name
-    )
-    if not is_network or "scale" not in inspect.signature(network_class).parameters:
-        raise UserError(f"its config names {target!r}, which is not a network of sr.nets: refused")
-    return network_class  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""An example of a package that adds a network, a loss and a data source to sr."""
