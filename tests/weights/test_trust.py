@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def make(scale=1): return Net()
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of an importable package that leaves a file when it is imported."""
     folder = tmp_path / "theirs_42"
     folder.mkdir()
