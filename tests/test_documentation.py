@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +20,13 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 PAGES.remove(ROOT / "docs" / "measured" / "showcase" / "report.md")  # written by sr report
 
 # Pages that can be followed in an empty folder; the others need files of the reader, made below.
-SELF_CONTAINED = {"README.md", "docs/tutorials/first_comparison.md", "docs/tutorials/notebook.md"}
-ADDS_SOURCE = "docs/tutorials/own_network.md"
+SELF_CONTAINED = {
+    "README.md",
+    *(f"docs/tutorials/{name}.md" for name in ("first_comparison", "notebook", "own_network")),
+}
 
 # Blocks that are output or files rather than commands.
-SHOWN = {"text", "yaml", "python"}
+SHOWN = {"text", "toml", "yaml", "python"}
 COMMAND = re.compile(r"^\s*(?:sr (?!=)|python |make |pip |docker )", re.MULTILINE)
 
 # First words of commands that only blocks marked `skip` may have.
@@ -81,6 +82,7 @@ def run_page(page: Path, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(folder)
     for block in blocks(page):
         if block.title:
+            (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.title).write_text(block.text)
         elif block.language == "python":
             exec(compile(block.text, f"{page}:{block.line}", "exec"), namespace)
@@ -90,7 +92,7 @@ def run_page(page: Path, folder: Path, shell: Shell, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if name_of(page) != ADDS_SOURCE], ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_of_a_page_runs_in_reading_order(
     page: Path, tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,14 +102,6 @@ def test_every_command_of_a_page_runs_in_reading_order(
             if re.search(rf"\b{re.escape(name)}\b", text):
                 make(tmp_path / name)
     run_page(page, tmp_path, shell, monkeypatch)
-
-
-@pytest.mark.slow
-def test_the_network_of_the_tutorial_trains_and_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("src", "conf"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    with Shell(tmp_path, tmp_path / "src") as shell:
-        run_page(ROOT / ADDS_SOURCE, tmp_path, shell, monkeypatch)
 
 
 def test_all_pages_are_found() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# ```bash, ```python title="src/sr/nets/tiny.py", and so on; the mark is a comment on the line before.
+# ```bash, ```python title="mynets/tiny.py", and so on; the mark is a comment on the line before.
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>skip|compose): (?P<reason>[^\n]+?) -->\n)?"
     r"^```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",

@@ -38,9 +38,9 @@ with socket.socket(socket.AF_UNIX) as server:
 class Shell:
     """Runs blocks of commands; use it as a context."""
 
-    def __init__(self, place: Path, source: Path = ROOT / "src") -> None:
-        """Write the programs into ``place``; commands use the package `sr` in ``source``."""
-        self._address, self._bin, self._source = str(place / "server"), place / "bin", source
+    def __init__(self, place: Path) -> None:
+        """Write the programs into ``place``."""
+        self._address, self._bin = str(place / "server"), place / "bin"
         self._bin.mkdir()
         for program in ("sr", "python"):
             client = self._bin / program
@@ -51,7 +51,7 @@ class Shell:
 
     def __enter__(self) -> "Shell":
         """Start the server."""
-        path = os.pathsep.join([str(self._source), str(ROOT)])
+        path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.support.documents.shell", self._address],
             env={**os.environ, "PYTHONPATH": path},
@@ -133,8 +133,11 @@ def _answer(client: socket.socket) -> None:
             os.dup2(file, number)
             os.close(file)
         os.chdir(request["folder"])
+        own = [path for path in request["environment"].get("PYTHONPATH", "").split(os.pathsep) if path]
+        search_path = os.pathsep.join([*sys.path[:2], *own])
         os.environ.clear()
-        os.environ.update(request["environment"] | {"PYTHONPATH": os.pathsep.join(sys.path[:2])})
+        os.environ.update(request["environment"] | {"PYTHONPATH": search_path})
+        sys.path.extend(own)
         commands.run(request["program"], request["words"])
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     client.sendall(f"{code if code >= 0 else 128 - code}\n".encode())
