@@ -2,8 +2,14 @@
 
 python -m scripts.release.make_pictures runs --model espcn_x3      # needs playwright and an installed Chromium
 
-``runs`` is a folder of finished runs for the report, TensorBoard and the demo. The photograph is scikit-image's chelsea
-(CC0).
+``runs`` is a folder of finished runs for the report, TensorBoard and the demo; those of the report were
+
+S="seeds=3 scale=2 data.folds=3 data.fold=all data.repeat=20 data.patch=64 trainer.max_epochs=4
+   trainer.check_val_every_n_epoch=2 data.train_scored=0 adam_lr=2e-3"
+sr train -m model=espcn loss=mse,mae optimizer=adam,sgd name=demo $S
+sr train -m model=espcn_origin loss=mse optimizer=adam name=origin $S
+
+The photograph is scikit-image's chelsea (CC0).
 """
 
 import argparse
