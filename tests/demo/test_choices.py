@@ -100,3 +100,15 @@ def test_a_best_cell_that_loses_to_its_input_is_marked_so(write_run: RunFolders)
     for name, value in (("a_mse_adam", 25.0), ("b_mse_adam", 24.0)):
         add_checkpoint(write_run(name, [-0.5], monitor=Monitor("val/psnr", value)))
     assert next(iter(find_models(write_run.root))) == "a_mse_adam (best of runs, loses to its input)"
+
+
+def test_a_run_with_a_damaged_record_is_left_out_with_a_line(
+    write_run: RunFolders, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("espcn_mse_adam", "vdsr_mse_adam"):
+        add_checkpoint(write_run(name, [0.5]))
+    RunFolder(write_run.root / "vdsr_mse_adam").result.write_text("{")
+    assert [name for name, _ in find_models(write_run.root).values()] == [str(write_run.root / "espcn_mse_adam")]
+    (line,) = caplog.messages
+    assert "vdsr_mse_adam" in line
+    assert line.endswith("(not offered)")

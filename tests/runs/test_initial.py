@@ -177,6 +177,19 @@ def test_a_run_begun_before_there_was_the_option_is_recognised(
     assert "done before, nothing to train" in text
 
 
+@pytest.mark.slow
+def test_a_sweep_stands_for_its_best_cell(
+    settings: list[str], source: RunFolder, command: Command, tmp_path: Path
+) -> None:
+    shutil.move(source.path, tmp_path / "sweep" / "cell")
+    code, text = command(*settings[:-1], f"init={tmp_path / 'sweep'}")
+    assert code == 0, text
+    assert text.count("its best cell, cell, val/psnr") == 1
+    initial = record(tmp_path / "run").initial
+    assert initial is not None
+    assert initial.weights_hash == file_hash(RunFolder(tmp_path / "sweep" / "cell").best)
+
+
 def test_held_out_images_that_the_weights_were_trained_on_are_counted_and_named(
     command: Command, settings: list[str], source: RunFolder, tmp_path: Path
 ) -> None:

@@ -65,7 +65,9 @@ def test_the_split_depends_on_the_split_seed_alone(
     command: Command, make_folder: MakeFolder, cell: RunFolder, tmp_path: Path
 ) -> None:
     settings = (*SETTINGS, f"data.root={make_folder(count=10)}")
-    assert command(*settings, "seeds=[1,2]")[0] == 0
+    code, text = command(*settings, "seeds=[1,2]", "seed=5")
+    assert code == 0, text
+    assert "seed=5 is not used: seeds=[1, 2] lists the seeds" in text
     first, second = (run.split.read_bytes() for run in cell.seeds)
     assert first == second
     assert command(*settings, "seed=1", "data.split_seed=5", folder="other")[0] == 0

@@ -1,5 +1,6 @@
 """The models and leaderboards that the demo offers."""
 
+import logging
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from sr.io.run_folder import RunFolder
 from sr.runs.best import best_cell
 from sr.runs.schema import read_result
 from sr.weights import zoo
+
+log = logging.getLogger(__name__)
 
 Choices = dict[str, tuple[str, int]]  # label: name for `sr.load`, scale
 
@@ -29,7 +32,11 @@ def find_models(runs: Path) -> Choices:
         folders.remove(best)
         folders.insert(first, best)
     for folder in folders:
-        result = read_result(folder)
+        try:
+            result = read_result(folder)
+        except UserError as error:
+            log.warning("%s (not offered)", error)
+            continue
         config = result.config if result else {}
         scales = config.get("data", {}).get("scales") or [config.get("scale", 1)]
         label = str(folder.relative_to(runs)) if folder != runs else folder.resolve().name

@@ -47,8 +47,12 @@ class _Candidate:
     images: frozenset[str]
 
 
-def model_path(name: str) -> str:
-    """What to load for the name of a model: the best cell, said aloud, of the folder of a sweep; else the name itself.
+def model_path(name: str, *, quiet: bool = False) -> str:
+    """What to load for the name of a model: the best cell of the folder of a sweep; else the name itself.
+
+    Args:
+        name: of a model, or the folder of a sweep.
+        quiet: do not say which cell it is.
 
     Raises:
         UserError: if no cell of the sweep is finished, or they cannot be ranked.
@@ -57,6 +61,8 @@ def model_path(name: str) -> str:
     if not is_sweep(path):
         return name
     best = best_cell(path)
+    if quiet:
+        return str(best.folder)
     for line in (*best.problems, best.description):
         log.warning("%s", line)
     if best.loses_to:

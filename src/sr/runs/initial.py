@@ -13,6 +13,7 @@ from sr.io.hashes import file_hash
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
 from sr.lit_module import LitSR
+from sr.runs.best import model_path
 from sr.runs.schema import InitialWeights, RunResult, read_result
 from sr.terms import Part
 from sr.weights.find import checkpoints_of
@@ -43,6 +44,7 @@ def start_weights(
     if resumed or config["init"] is None:
         initial, source = resumed.initial if resumed else None, None
     else:
+        model_path(config["init"])  # says which cell of a sweep it is
         source = initial_checkpoint(config)
         initial = _load(module, config, source, frozen)
     module.steps_before = initial.steps if initial else 0
@@ -55,8 +57,9 @@ def initial_checkpoint(config: Mapping[str, Any]) -> Path:
     Raises:
         UserError: if there is none, or several and none is of the same fold of as many.
     """
-    name, data = config["init"], config["data"]
+    data = config["data"]
     try:
+        name = model_path(config["init"], quiet=True)
         files = checkpoints_of(name)
     except UserError as error:
         raise UserError(f"init={error}") from error
@@ -81,7 +84,7 @@ def check_held_out(config: Mapping[str, Any], source: Path, images: Sequence[Map
     Raises:
         UserError: if the weights are those of one fold of several, which were split otherwise.
     """
-    files = checkpoints_of(config["init"])
+    files = checkpoints_of(model_path(config["init"], quiet=True))
     tables, is_complete = _images_behind(source)
     if len(files) > 1 and not (tables and _is_same_split(tables[0], images)):
         raise UserError(f"init={config['init']}: its folds are not split as those of this run are: {_name(files)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sr.errors import UserError
@@ -152,6 +153,10 @@ def _seeds(config_dict: Mapping[str, Any]) -> list[int]:
         UserError: for an empty list, or a seed that is in it twice.
     """
     seeds = config_dict["seeds"]
+    if not isinstance(seeds, int | None) and HydraConfig.initialized():
+        named = [word for word in HydraConfig.get().overrides.task if word.startswith("seed=")]
+        if named:
+            log.warning("%s is not used: seeds=%s lists the seeds", named[-1], seeds)
     if isinstance(seeds, int):
         return list(range(config_dict["seed"], config_dict["seed"] + seeds))
     if seeds is not None and (not seeds or len(set(seeds)) < len(seeds)):
