@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from sr.data.batches import Augment, EpochDraws, TrainingPairs, WholePairs
 from sr.data.duplicates import describe, join_groups
 from sr.data.image_set import ImageSet, shared_pool
+from sr.data.pairs import describe_degradation
 from sr.data.sizes import check_crops_fit, check_whole_images_fit, smaller_than_patch
 from sr.data.sources import Source
 from sr.data.splits import split_groups
@@ -188,6 +189,10 @@ class ISRDataModule(LightningDataModule):
         """A summary of the images for the record of a run."""
         groups = [[self.store.sources[index].name for index in group] for group in self.duplicates]
         return DataSummary(self.fingerprint, self.counts(), groups)
+
+    def degradation(self) -> str:
+        """How the low-resolution images are made, and their scale, in words."""
+        return describe_degradation(self.store.sources, self.scale, self.scales, self.shrink)
 
     def image_list(self) -> list[dict[str, str]]:
         """Name, photograph, part of the split and content hash of each image, and the hash of its sharp side.

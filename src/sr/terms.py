@@ -63,6 +63,8 @@ BASELINES = (
 )
 
 
+SHARPENS = "scale 1: sharpens, does not enlarge"  # said wherever a scale is announced
+
 ITS_INPUT = "its input"  # what reports call the first baseline
 
 _LEAST_GAIN = 0.005  # dB; less does not show in two decimals

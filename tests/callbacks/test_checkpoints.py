@@ -191,7 +191,7 @@ def test_with_mode_min_all_outputs_are_those_of_the_epoch_with_the_lowest_loss(
     best = losses.index(min(losses))
     assert best < 2  # the weights are spoilt from epoch 2 on
     assert torch.load(files.best, weights_only=True)["epoch"] == best
-    assert {row["epoch"] for row in read_table(files.images)} == {str(best)}
+    assert {row["epoch"] for row in read_table(files.images)} == {str(best + 1)}  # counted from 1
     result = result_of(tmp_path / "run")
     assert result["monitor"] == {"name": "val/loss", "value": pytest.approx(losses[best])}
     psnr = float(read_table(files.metrics)[best]["val/psnr"])

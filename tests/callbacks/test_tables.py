@@ -32,6 +32,7 @@ def fake_trainer(folder: Path, *, epoch: int = 0, is_best: bool = True) -> Any:
         loggers=[],
         callback_metrics={"val/psnr": torch.tensor(30.0 + epoch), "val/gain": torch.tensor(0.5)},
         optimizers=[SimpleNamespace(param_groups=[{"lr": 0.25}])],
+        progress_bar_callback=None,
     )
 
 
@@ -51,11 +52,11 @@ def test_the_image_table_holds_only_the_validation_images_of_the_best_epoch(tmp_
     validate(scores, fake_trainer(tmp_path, epoch=0), 30.0)
     validate(scores, fake_trainer(tmp_path, epoch=1, is_best=False), 29.0)
     assert read_table(RunFolder(tmp_path).images) == [
-        {"name": "a", "group": "photograph", "psnr": "30.0", "epoch": "0"}
+        {"name": "a", "group": "photograph", "psnr": "30.0", "epoch": "1"}
     ]
-    assert scores.best == [{"name": "a", "group": "photograph", "psnr": 30.0, "epoch": 0}]
+    assert scores.best == [{"name": "a", "group": "photograph", "psnr": 30.0, "epoch": 1}]
     validate(scores, fake_trainer(tmp_path, epoch=2), 31.0)
-    assert scores.best == [{"name": "a", "group": "photograph", "psnr": 31.0, "epoch": 2}]
+    assert scores.best == [{"name": "a", "group": "photograph", "psnr": 31.0, "epoch": 3}]
 
 
 def test_an_epoch_without_a_validation_writes_nothing(tmp_path: Path) -> None:
@@ -104,8 +105,8 @@ def test_the_loss_is_averaged_over_examples_and_only_validated_epochs_have_score
     first, second = read_table(RunFolder(tmp_path).metrics)
     assert float(first["train/loss"]) == pytest.approx((4 * 1 + 2 * 4) / 6)
     assert float(second["train/loss"]) == pytest.approx(3)
-    assert (first["epoch"], first["step"], first["lr"], first["val/psnr"]) == ("0", "10", "0.25", "30.0")
-    assert (second["epoch"], second["val/psnr"]) == ("1", "")
+    assert (first["epoch"], first["step"], first["lr"], first["val/psnr"]) == ("1", "10", "0.25", "30.0")
+    assert (second["epoch"], second["val/psnr"]) == ("2", "")
 
 
 def test_a_resumed_epoch_includes_the_steps_before_the_interruption(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_a_resumed_epoch_includes_the_steps_before_the_interruption(tmp_path: Pa
     resumed.on_train_batch_end(trainer, MODULE, {"loss": torch.tensor(4.0)}, BATCH, 1)
     resumed.on_train_epoch_end(trainer, MODULE)
     rows = read_table(RunFolder(tmp_path).metrics)
-    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["train/loss"]) == pytest.approx(3)
 
 
@@ -143,7 +144,7 @@ def test_the_row_of_an_epoch_holds_the_values_of_trainer_and_clock(
     table.on_validation_end(trainer, MODULE)
     with caplog.at_level("INFO", logger="sr.callbacks.tables"):
         table.on_train_epoch_end(trainer, MODULE)
-    expected = {"epoch": 0, "step": 10, "seconds": 2.5, "lr": 0.25, "train/loss": 0.125, "val/psnr": 30.0}
+    expected = {"epoch": 1, "step": 10, "seconds": 2.5, "lr": 0.25, "train/loss": 0.125, "val/psnr": 30.0}
     assert table.rows == [expected | {name: 0.5 for name in EpochTable.COLUMNS if name not in expected}]
     assert logger.logged == [({"epoch": 0, "train/loss": 0.125}, 9)]
     assert caplog.messages == ["epoch 1/3  2.5 s  train/loss 0.125  val/psnr 30.00 dB  gain +0.50"]
@@ -161,6 +162,15 @@ def test_the_loss_is_averaged_over_processes_and_printed_only_by_rank_0(
         run_epoch(table, trainer, [(1.0, 4)], validates=False)
     assert table.rows[0]["train/loss"] == 3.0
     assert caplog.messages == []
+
+
+def test_epochs_of_earlier_versions_which_counted_from_0_are_counted_from_1() -> None:
+    table = EpochTable()
+    table.load_state_dict({"rows": [{"epoch": 0, "step": 4}, {"epoch": 1, "step": 8}], "loss_sum": 0, "loss_count": 0})
+    assert [row["epoch"] for row in table.rows] == [1, 2]
+    again = EpochTable()
+    again.load_state_dict(table.state_dict())
+    assert again.rows == table.rows
 
 
 def test_epochs_without_validation_log_no_scores(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -35,7 +35,7 @@ def test_a_run_has_scores_folds_and_photographs_of_its_images(run_folders: RunFo
     assert list(run.folds.values()) == [1, 0, 1, 0]
     assert run.groups == {name: name for name in "abcd"}  # tables of old do not name them
     assert run.choices == ("espcn", "mse", "adam")
-    assert run.curve == [{"epoch": 0, "val/gain": 0.35}, {"epoch": 1, "val/gain": 0.7}]
+    assert run.curve == [{"epoch": 1, "val/gain": 0.35}, {"epoch": 2, "val/gain": 0.7}]
     assert set(run.images["a"]) == {"psnr", "ssim", "gain", "input_psnr", "input_ssim"}
 
 

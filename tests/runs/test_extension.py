@@ -36,7 +36,7 @@ def test_a_finished_run_is_extended_as_if_it_had_been_meant_to_be_that_long(
     assert "resuming from" in text
     long, extended = last_weights(tmp_path / "long"), last_weights(tmp_path / "run")
     assert all(torch.equal(long[name], extended[name]) for name in long)
-    assert [row["epoch"] for row in read_table(RunFolder(tmp_path / "run").metrics)] == ["0", "1", "2", "3"]
+    assert [row["epoch"] for row in read_table(RunFolder(tmp_path / "run").metrics)] == ["1", "2", "3", "4"]
     assert extensions(tmp_path / "run") == [Extension(2, 2, 4)]
     code, text = command(*settings, "trainer.max_epochs=4")
     assert "done before" in text

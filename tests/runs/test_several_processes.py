@@ -31,12 +31,12 @@ def test_two_processes_stop_together_when_one_is_signalled_and_resume(
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + number, output.decode()
     assert result_of(run)["status"] == "interrupted"
-    assert table(run / "metrics.csv")[-1]["epoch"] != "29"
+    assert table(run / "metrics.csv")[-1]["epoch"] != "30"
     steps = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert steps > 0
     completed = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=200, cwd=tmp_path)
     assert completed.returncode == 0, completed.stdout + completed.stderr
-    assert [row["epoch"] for row in table(run / "metrics.csv")] == [str(epoch) for epoch in range(30)]
+    assert [row["epoch"] for row in table(run / "metrics.csv")] == [str(epoch + 1) for epoch in range(30)]
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_two_processes_retrain_and_resume_after_a_kill(make_folder: MakeFolder, 
     rerun = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=200, cwd=tmp_path)
     assert rerun.returncode == 0, rerun.stdout + rerun.stderr
     assert "resuming from" in rerun.stdout
-    assert [row["epoch"] for row in table(run / "metrics.csv")] == [str(epoch) for epoch in range(4)]
+    assert [row["epoch"] for row in table(run / "metrics.csv")] == [str(epoch + 1) for epoch in range(4)]
 
 
 @pytest.mark.parametrize(

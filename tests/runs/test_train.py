@@ -39,7 +39,7 @@ def test_a_run_folder_describes_its_run(command: Command, make_folder: MakeFolde
         assert key in result
 
     epochs = table(folder / "metrics.csv")
-    assert [row["epoch"] for row in epochs] == ["0", "1"]
+    assert [row["epoch"] for row in epochs] == ["1", "2"]
     assert all(float(row[column]) == float(row[column]) for row in epochs for column in row)
 
     images = table(folder / "images.csv")

@@ -77,7 +77,7 @@ class RunFolders:
             images.append(row | ({"fold": folds[number]} if folds else {}))
         write_table(folder.images, images)
         mean = float(np.mean(gains))
-        default_curve = [{"epoch": epoch, "val/gain": mean * (epoch + 1) / 2} for epoch in range(2)]
+        default_curve = [{"epoch": epoch, "val/gain": mean * epoch / 2} for epoch in (1, 2)]
         write_table(folder.metrics, default_curve if curve is None else curve)
         result = _result(folder.path.name, images, config("all" if folds else 0, seed))
         write_result(folder.path, replace(result, **changes))

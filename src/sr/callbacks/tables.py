@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from sr.callbacks.checkpoints import epoch_is_best
 from sr.io.logs import log_now
 from sr.io.run_folder import RunFolder
-from sr.io.tables import write_table
+from sr.io.tables import from_epoch_1, write_table
 from sr.terms import Batch, Part, StepOutput
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class EpochTable(Callback):
         """Add the row of the epoch and write the table."""
         metrics = trainer.callback_metrics
         row: dict[str, float] = {
-            "epoch": trainer.current_epoch,
+            "epoch": trainer.current_epoch + 1,  # counted from 1, as in the log; Lightning counts from 0
             "step": trainer.global_step,
             "seconds": round(time.perf_counter() - self._started, 3),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
@@ -81,12 +82,17 @@ class EpochTable(Callback):
             log_now(trainer, {"train/loss": row["train/loss"]}, trainer.global_step - 1)
         self.rows.append(row)
         _write_table(RunFolder(Path(trainer.default_root_dir)).metrics, self.rows, self.COLUMNS)
-        line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {row['seconds']:.1f} s"
-        line += f"  train/loss {row.get('train/loss', float('nan')):.3g}"
-        if "val/psnr" in row:
-            line += f"  val/psnr {row['val/psnr']:.2f} dB  gain {row['val/gain']:+.2f}"
         if trainer.is_global_zero:
-            log.info(line)
+            line = f"epoch {row['epoch']}/{trainer.max_epochs}  {row['seconds']:.1f} s  {_in_words(row)}"
+            in_bar = getattr(trainer.progress_bar_callback, "shows_epochs", False)
+            log.info(line, extra={"in_bar": in_bar})
+
+    def in_words(self) -> str:
+        """The mean loss of the epoch so far, and the scores of the last epoch that has any; as in the log."""
+        scored = next((row for row in reversed(self.rows) if "val/psnr" in row), {})
+        if self._loss_count:
+            return _in_words({**scored, "train/loss": float(self._loss_sum) / self._loss_count})
+        return _in_words(self.rows[-1] | scored) if self.rows else ""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far, and the loss of the unfinished epoch."""
@@ -94,7 +100,7 @@ class EpochTable(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the rows and the mean loss of the checkpoint."""
-        self.rows = list(state_dict["rows"])
+        self.rows = from_epoch_1(state_dict["rows"])
         self._loss_sum, self._loss_count = state_dict["loss_sum"], state_dict["loss_count"]
 
 
@@ -132,7 +138,7 @@ class ImageScores(Callback):
         """Write the table if this epoch is the best so far."""
         rows, self._rows = self._rows, []
         if rows and epoch_is_best(trainer):
-            self.best = [{**row, "epoch": trainer.current_epoch} for row in rows]
+            self.best = [{**row, "epoch": trainer.current_epoch + 1} for row in rows]
             _write_table(RunFolder(Path(trainer.default_root_dir)).images, self.best)
 
     def on_test_batch_end(
@@ -168,6 +174,12 @@ def _rows(outputs: StepOutput, batch: Batch) -> list[ImageRow]:
         {"name": name, "group": group, **{key: values[position] for key, values in scores.items()}}
         for position, (name, group) in enumerate(zip(outputs["name"], groups, strict=True))
     ]
+
+
+def _in_words(row: Mapping[str, float]) -> str:
+    """Loss and scores of a row of ``metrics.csv``."""
+    scores = f"  val/psnr {row['val/psnr']:.2f} dB  gain {row['val/gain']:+.2f}" if "val/psnr" in row else ""
+    return f"train/loss {row.get('train/loss', float('nan')):.3g}{scores}"
 
 
 _write_table = rank_zero_only(write_table)

@@ -1,5 +1,7 @@
 """From a source to a pair of images: decode, crop, derive the low-resolution image, rotate."""
 
+from collections.abc import Sequence
+
 from PIL import Image
 from torch import Tensor
 
@@ -7,8 +9,24 @@ from sr.data.sources import Source
 from sr.errors import UserError
 from sr.image import crop_to_multiple, resize, to_float, to_uint8
 from sr.io.images import from_pil, read_image, to_pil
+from sr.terms import SHARPENS
 
 MIN_SIDE = 11  # the window of SSIM
+
+
+def describe_degradation(sources: Sequence[Source], scale: int, factors: Sequence[int], shrink: int) -> str:
+    """Say how the low-resolution images are made, and their scale.
+
+    >>> describe_degradation([], 2, (), 2)
+    "x2, low resolution by MATLAB's bicubic"
+    """
+    if factors:
+        return f"{', '.join(f'x{factor}' for factor in factors)} in one network, low resolution by MATLAB's bicubic"
+    derived = "by MATLAB's bicubic" if scale > 1 else f"shrunk and enlarged by {shrink}"
+    paired = [source.lr is not None for source in sources]
+    if any(paired):
+        derived = "from low_res/" if all(paired) else f"from low_res/ or, where it has none, {derived}"
+    return f"x{scale}, low resolution {derived}" if scale > 1 else f"{SHARPENS}; input {derived}"
 
 
 def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,16 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def from_epoch_1(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of ``metrics.csv`` with epochs counted from 1; earlier versions counted them from 0.
+
+    >>> from_epoch_1([{"epoch": "0", "step": "4"}, {"epoch": "1", "step": "8"}])
+    [{'epoch': 1, 'step': '4'}, {'epoch': 2, 'step': '8'}]
+    """
+    offset = 1 if rows and int(rows[0]["epoch"]) == 0 else 0
+    return [{**row, "epoch": int(row["epoch"]) + offset} for row in rows]
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Format rows of strings as lines with aligned columns.
 

@@ -22,6 +22,10 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
     def stream(self, value: object) -> None:
         """Ignore the stream that `logging` sets."""
 
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave out the lines of epochs that a progress bar shows; the log file has them."""
+        return not getattr(record, "in_bar", False) and bool(super().filter(record))
+
     def format(self, record: logging.LogRecord) -> str:
         """Format a record, prefixed with the name of the run folder in workers of a sweep."""
         line = super().format(record)

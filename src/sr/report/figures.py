@@ -110,7 +110,7 @@ def _curve(axes: Axes, configuration: Configuration, colour: str, label: str) ->
     """Draw the curve of a configuration; returns its gains."""
     curves = [run.curve for run in configuration.runs]
     curve = curves[0] if len(curves) == 1 else over_trainings_by_epoch(curves)
-    points = [(row["epoch"] + 1, row["val/gain"], row.get("val/gain_sd", 0.0)) for row in curve if "val/gain" in row]
+    points = [(row["epoch"], row["val/gain"], row.get("val/gain_sd", 0.0)) for row in curve if "val/gain" in row]
     if not points:
         return []
     epochs, means, spreads = (np.array(column) for column in zip(*points, strict=True))

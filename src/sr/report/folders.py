@@ -12,7 +12,7 @@ import msgspec
 from sr.errors import UserError
 from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
-from sr.io.tables import read_table
+from sr.io.tables import from_epoch_1, read_table
 from sr.report.run import Evaluation, Run
 from sr.runs.schema import RunResult, read_result
 from sr.runs.status import Cell, Standing, find_cells
@@ -112,7 +112,10 @@ def _read_run(name: str, path: Path, problems: list[str]) -> Run | None:
     expected = _images_validated(result)
     if not images or expected not in (None, len(images)):
         raise ValueError(f"{folder.images.name} has {len(images)} images, the run validated {expected}")
-    curve = [{column: float(text) for column, text in row.items() if text} for row in read_table(folder.metrics)]
+    curve = [
+        {column: float(text) for column, text in row.items() if text != ""}
+        for row in from_epoch_1(read_table(folder.metrics))
+    ]
     return Run(name, (path,), result, images, folds, groups, curve, _read_evaluations(folder, problems))
 
 

@@ -1,24 +1,103 @@
-"""What a run tells at its end: lines in the log, and the hyper-parameters with their scores in TensorBoard."""
+"""What a run tells at its start and at its end: lines in the log, and hyper-parameters with scores in TensorBoard."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+from lightning import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from sr.runs.build import Parts
 from sr.runs.schema import RunResult
 from sr.runs.scores import unbeaten
 from sr.terms import Part
 
 log = logging.getLogger(__name__)
 
+_PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16 and float32", "16-mixed": "float16 and float32"}
+_PARTS = {Part.TRAIN: "train", Part.VAL: "validation", Part.TEST: "test"}
+
 
 @rank_zero_only
-def announce(result: RunResult, folder: Path) -> None:
-    """Log the scores of a run, or their means over its seeds and folds, next to those of the unprocessed input."""
+def introduce(
+    parts: Parts, result: RunResult, images: Sequence[Mapping[str, str]], folder: Path, said: set[str]
+) -> None:
+    """Log in five lines what a run trains, on which images, and where.
+
+    Args:
+        parts: of the run.
+        result: its record so far.
+        images: the rows of ``split.csv``.
+        folder: of the run.
+        said: what earlier trainings of the same cell have logged, which is left out; the lines are added to it.
+    """
+    lines = {
+        "network": _network(parts, result),
+        "data": f"{_data_name(result)}: {_image_counts(images)}",
+        "degradation": parts.datamodule.degradation(),
+        "device": _device(parts.trainer, result),
+        "folder": str(folder),
+    }
+    for name, text in lines.items():
+        line = f"{name:<12} {text}"
+        if line not in said:
+            log.info("%s", line)
+            said.add(line)
+
+
+def _network(parts: Parts, result: RunResult) -> str:
+    words = [f"{result.choices.get('model') or type(parts.net).__name__}, {result.parameters:,} parameters"]
+    words += [f"from {result.initial.source}"] if result.initial else []
+    words += [f"loss {result.loss}"]
+    words += [f"optimizer {result.choices['optimizer']}"] if result.choices.get("optimizer") else []
+    return ", ".join(words)
+
+
+def _data_name(result: RunResult) -> str:
+    """The folders of the images, or the data set if it has none."""
+    root = result.config["data"].get("root")
+    roots = [root] if isinstance(root, str) else root or [result.choices.get("data") or "data"]
+    return ", ".join(map(str, roots))
+
+
+def _image_counts(images: Sequence[Mapping[str, str]]) -> str:
+    """How many images of how many photographs each part has.
+
+    >>> _image_counts([{"group": "a", "part": "train"}, {"group": "a", "part": "train"}, {"group": "b", "part": "val"}])
+    'train 2 images (1 photographs), validation 1 (1), test 0'
+    """
+    counts: list[str] = []
+    for part, name in _PARTS.items():
+        photographs = [row["group"] for row in images if row["part"] == part]
+        many, distinct = str(len(photographs)), str(len(set(photographs)))
+        if not counts:
+            many, distinct = f"{many} images", f"{distinct} photographs"
+        counts.append(f"{name} {many} ({distinct})" if photographs else f"{name} 0")
+    return ", ".join(counts)
+
+
+def _device(trainer: Trainer, result: RunResult) -> str:
+    """Device and precision, such as ``cpu (AMD EPYC), float32, 2 threads``."""
+    device = trainer.strategy.root_device
+    name = result.machine.get("gpu" if device.type == "cuda" else "processor")
+    threads = torch.get_num_threads()
+    place = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else str(device)
+    precision = _PRECISIONS.get(result.precision, result.precision)
+    return f"{place}{f' ({name})' if name else ''}, {precision}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+@rank_zero_only
+def announce(result: RunResult, folder: Path | None) -> None:
+    """Log the scores of a run, or their means over its seeds and folds, next to those of the input.
+
+    Args:
+        result: the record of the run.
+        folder: of the run, to name it; None for one of several trainings.
+    """
     made_by = f"{result.loss}, init={result.initial.source}" if result.initial else result.loss
     for part in result.scores if result.scores else [Part.VAL]:
         scores = result.scores.get(part)
@@ -40,7 +119,8 @@ def announce(result: RunResult, folder: Path) -> None:
             log.warning(
                 "WARNING: this model does not beat %s on the %s images: no model at all would be better", lost_to, part
             )
-    log.info("run folder: %s", folder)
+    if folder:
+        log.info("run folder: %s", folder)
 
 
 def _trainings(result: RunResult) -> str:

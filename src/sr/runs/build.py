@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
+from rich.console import Console
 from torch import nn
 
 from sr.callbacks.checkpoints import RunCheckpoints, WholeCheckpointIO
@@ -191,7 +192,7 @@ def _trainer(
     if settings["devices"] == "in_turn":
         job = HydraConfig.get().job.num if in_sweep() else 0
         settings["devices"] = device_in_turn(settings["accelerator"], job)
-    if in_worker() or not sys.stderr.isatty():  # a line an epoch instead
+    if in_worker() or not sys.stdout.isatty() or Console().is_dumb_terminal:  # a line an epoch instead
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
         settings["enable_progress_bar"] = False
     trainer: Trainer = instantiate(

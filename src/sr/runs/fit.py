@@ -4,7 +4,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sr.machine.cost import (
 from sr.machine.processes import is_rank_zero
 from sr.machine.speed import measure_speed
 from sr.options.check import check_options
-from sr.runs.announce import announce, log_hyper_parameters
+from sr.runs.announce import announce, introduce, log_hyper_parameters
 from sr.runs.build import Parts, build
 from sr.runs.initial import check_held_out, start_weights
 from sr.runs.record import (
@@ -55,11 +55,13 @@ class Member:
         changes: options that differ from the command line's.
         on_start: called once options and data are in order, before anything is recorded.
         trained: lists the trainings of the cell that have weights, all of which have to see the same images.
+        said: lines that `sr.runs.announce.introduce` has logged for trainings of the cell.
     """
 
     changes: Mapping[str, Any]
     on_start: Callable[[], None]
     trained: Callable[[], list[RunFolder]]
+    said: set[str] = field(default_factory=set)
 
 
 def fit(config: DictConfig, member: Member | None = None) -> float | None:
@@ -146,6 +148,7 @@ def _train(
     seconds_before = earlier.seconds if earlier else 0.0
     result.seconds = seconds_before
     record(folder, result, images)
+    introduce(parts, result, images, folder, member.said if member else set())
     begun = time.perf_counter()
     try:
         if checkpoint:
@@ -171,7 +174,7 @@ def _train(
         finally:
             parts.checkpoints.pass_on()
     log_hyper_parameters(parts.loggers, result)
-    announce(result, folder)
+    announce(result, None if member else folder)
     return result.monitor.value if result.monitor else None
 
 

@@ -4,9 +4,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sr.io.run_folder import RunFolder
-from sr.io.tables import read_table, write_table
+from sr.io.tables import from_epoch_1, read_table, write_table
 from sr.runs.schema import Monitor, RunResult, TrainingResult, read_result
 from sr.runs.scores import over_trainings, over_trainings_by_epoch
 from sr.terms import typical_speed
@@ -69,9 +70,9 @@ def _join_images(path: Path, tables: Sequence[Path], parts: Sequence[RunFolder])
     write_table(path, rows)
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    """A table, empty for a training that was never validated."""
-    return read_table(path) if path.is_file() else []
+def _table(path: Path) -> list[dict[str, Any]]:
+    """The table of epochs, empty for a training that was never validated."""
+    return from_epoch_1(read_table(path)) if path.is_file() else []
 
 
 def _mean_monitor(results: Sequence[RunResult]) -> Monitor | None:

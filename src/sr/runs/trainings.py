@@ -108,11 +108,12 @@ def _train(config_dict: dict[str, Any], parts: Sequence[_Part], member: Member |
         return [] if will_be_deleted else [training for training in files.trainings if training.has_checkpoints]
 
     begun = time.perf_counter()
+    said = member.said if member else set()
     current = None
     try:
         for number, current in enumerate(parts):
             log.info("%s (%d of %d)", current.label, number + 1, len(parts))
-            of_part = Member({**changes, **current.changes}, start, member.trained if member else trained)
+            of_part = Member({**changes, **current.changes}, start, member.trained if member else trained, said)
             _run(current.config, of_part)
         current = None
         result = joined(result, files.path, [part.folder for part in parts])
@@ -124,7 +125,7 @@ def _train(config_dict: dict[str, Any], parts: Sequence[_Part], member: Member |
         result.elapsed_seconds = time.perf_counter() - begun
         if has_started:
             record(files.path, result)
-    announce(result, files.path)
+    announce(result, None if member else files.path)
     return result.monitor.value if result.monitor else None
 
 

@@ -1,0 +1,76 @@
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from sr.runs.announce import introduce
+from sr.runs.schema import RunResult, Status
+from tests.support.runs import Command, MakeFolder
+
+IMAGES = [
+    {"name": "a_0", "group": "a", "part": "train"},
+    {"name": "a_1", "group": "a", "part": "train"},
+    {"name": "b", "group": "b", "part": "val"},
+]
+
+
+def fake_parts() -> Any:
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    return SimpleNamespace(
+        trainer=SimpleNamespace(strategy=strategy, world_size=1),
+        datamodule=SimpleNamespace(degradation=lambda: "x2, low resolution by MATLAB's bicubic"),
+    )
+
+
+def result_with(root: Any) -> RunResult:
+    return RunResult(
+        Status.RUNNING,
+        {"data": {"root": root}},
+        choices={"model": "espcn", "optimizer": "adam", "data": "isr"},
+        loss="mse",
+        parameters=24_195,
+        precision="32-true",
+        machine={"processor": "AMD EPYC", "threads": 1},
+    )
+
+
+def test_a_run_introduces_itself_in_five_lines(caplog: pytest.LogCaptureFixture) -> None:
+    threads = torch.get_num_threads()
+    with caplog.at_level(logging.INFO):
+        introduce(fake_parts(), result_with(["A", "B"]), IMAGES, Path("runs/a"), set())
+    assert caplog.messages == [
+        "network      espcn, 24,195 parameters, loss mse, optimizer adam",
+        "data         A, B: train 2 images (1 photographs), validation 1 (1), test 0",
+        "degradation  x2, low resolution by MATLAB's bicubic",
+        f"device       cpu (AMD EPYC), float32, {threads} thread{'s' if threads > 1 else ''}",
+        "folder       runs/a",
+    ]
+
+
+def test_a_later_training_of_a_cell_says_only_what_is_new(caplog: pytest.LogCaptureFixture) -> None:
+    said: set[str] = set()
+    introduce(fake_parts(), result_with(None), IMAGES, Path("runs/a/fold_0"), said)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        introduce(fake_parts(), result_with(None), IMAGES[1:], Path("runs/a/fold_1"), said)
+    assert caplog.messages == [
+        "data         isr: train 1 images (1 photographs), validation 1 (1), test 0",
+        "folder       runs/a/fold_1",
+    ]
+
+
+def test_output_that_is_no_terminal_has_five_lines_then_one_for_each_epoch(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=10)
+    code, text = command("data=isr", f"data.root={root}", "trainer.max_epochs=2", "data.shrink=3", "logger=none")
+    assert code == 0, text
+    lines = text.splitlines()
+    assert lines[1] == f"data         {root}: train 7 images (7 photographs), validation 1 (1), test 2 (2)"
+    assert lines[2] == "degradation  scale 1: sharpens, does not enlarge; input shrunk and enlarged by 3"
+    assert lines[4] == f"folder       {tmp_path / 'run'}"
+    assert [line.split("  ")[0] for line in lines[5:7]] == ["epoch 1/2", "epoch 2/2"]
+    assert sum(line.startswith("epoch") for line in lines) == 2
