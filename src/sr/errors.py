@@ -1,8 +1,10 @@
 """Errors that end a run with one line instead of a traceback, the checks that raise them, and their formatting."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 _LONGEST = 200  # characters of untrusted text shown in a message
+_MOST_SUGGESTIONS = 3
 
 
 class UserError(ValueError):
@@ -15,6 +17,26 @@ class DivergedError(RuntimeError):
 
 class PrunedError(RuntimeError):
     """A search stopped this trial because it is unpromising."""
+
+
+def close_names(name: str, names: Iterable[str]) -> list[str]:
+    """The names that are close to a wrong one, whatever their case; never the name itself.
+
+    >>> close_names("Modle", ["model", "mode", "loss"]), close_names("loss", ["loss"])
+    (['mode', 'model'], [])
+    """
+    by_lower_case = {other.lower(): other for other in names if other != name}
+    return [by_lower_case[word] for word in difflib.get_close_matches(name.lower(), by_lower_case)]
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """The end of a message about a wrong name: what was perhaps meant; empty if there is nothing.
+
+    >>> did_you_mean(["espcn_x2", "espcn_x3", "espcn_x4"])
+    '; did you mean espcn_x2, espcn_x3 or espcn_x4?'
+    """
+    *others, last = names[:_MOST_SUGGESTIONS] or [""]
+    return f"; did you mean {' or '.join(filter(None, [', '.join(others), last]))}?" if last else ""
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:

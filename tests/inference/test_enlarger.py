@@ -31,6 +31,10 @@ def enlarger() -> Enlarger:
     return Enlarger(Model("small", 2, [network()]), device="cpu", precision="float32")
 
 
+def test_it_says_which_model_enlarges_by_how_much_and_where(enlarger: Enlarger) -> None:
+    assert repr(enlarger) == "Enlarger('small', scale=2, device='cpu', precision='float32')"
+
+
 def enlarge_pixels(enlarger: Enlarger, pixels: np.ndarray) -> np.ndarray:
     return np.concatenate(list(enlarger.strips(pixels)))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sr.commands.arguments import MODEL, add_data, add_device, add_precision, add_tile, add_trust
+from sr.commands.completion import complete, model_names
 from sr.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,12 +19,13 @@ EXAMPLE = "sr evaluate runs/espcn_x3 espcn_x3 --data Set5 --scale 3"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the models, what they are scored on and how, and where the scores go."""
-    parser.add_argument(
+    models = parser.add_argument(
         "models",
         nargs="*",
         metavar="MODEL",
         help=f"{MODEL}; of several, what is no model is skipped, and a run that cannot be used ends in exit code 1",
     )
+    complete(models, model_names)
     add_data(parser)
     parser.add_argument("--scale", type=int, metavar="S", help="upscaling factor (default: that of the models)")
     parser.add_argument(

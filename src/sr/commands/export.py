@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from sr.commands.arguments import MODEL, add_model_scale, add_trust
+from sr.commands.completion import complete, model_names
 from sr.errors import UserError
 
 HELP = "write a network as ONNX, verified against PyTorch, or as safetensors"
@@ -13,7 +14,7 @@ EXAMPLE = "sr export runs/espcn_x2 -o espcn_x2.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model, the output file and ``--scale``."""
-    parser.add_argument("model", metavar="MODEL", help=MODEL)
+    complete(parser.add_argument("model", metavar="MODEL", help=MODEL), model_names)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="*.onnx or *.safetensors")
     add_model_scale(parser)
     add_trust(parser)

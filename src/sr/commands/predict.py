@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision, add_tile, add_trust
+from sr.commands.completion import complete, model_names
 from sr.errors import check_at_least
 
 HELP = "enlarge pictures and videos: files, folders, or standard input"
@@ -13,7 +14,7 @@ EXAMPLE = "sr predict photo.jpg -m espcn_x2 -o big.png"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the inputs, the model, the output, and how to enlarge."""
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders, glob patterns, or - for stdin")
-    parser.add_argument("-m", "--model", required=True, help=f"{MODEL}, or *.onnx")
+    complete(parser.add_argument("-m", "--model", required=True, help=f"{MODEL}, or *.onnx"), model_names)
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUT", help="a folder, a file for a single picture, or - for stdout"
     )

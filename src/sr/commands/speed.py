@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision, add_trust
+from sr.commands.completion import complete, model_names
 
 HELP = "measure how fast models are: latency, throughput, and NTIRE's score against one of them"
 EXAMPLE = "sr speed espcn_x2 vdsr --scale 2"
@@ -12,7 +13,8 @@ EXAMPLE = "sr speed espcn_x2 vdsr --scale 2"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the models, where and how they run, and where the numbers go."""
-    parser.add_argument("models", nargs="+", metavar="MODEL", help=f"{MODEL}, or *.onnx; what is none is skipped")
+    text = f"{MODEL}, or *.onnx; what is none is skipped"
+    complete(parser.add_argument("models", nargs="+", metavar="MODEL", help=text), model_names)
     add_model_scale(parser)
     add_device(parser)
     add_precision(parser, "auto")

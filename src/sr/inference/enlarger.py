@@ -72,6 +72,11 @@ class Enlarger:
             self.device, self.precision = torch.device("cpu"), "float32"
         self.tile = self._choose_tile() if tile is None else tile
 
+    def __repr__(self) -> str:
+        """The model, its scale, and where it runs."""
+        about = f"{self.model.label!r}, scale={self.scale}, device='{self.device}', precision={self.precision!r}"
+        return f"{type(self).__name__}({about})"
+
     def _choose_tile(self) -> int:
         if not self._trained:  # nothing to estimate from
             return _FASTEST_TILE

@@ -1,6 +1,5 @@
 """Check the options of a run before building anything; their schema is the signature of each ``_target_``."""
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple, Union, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from sr.errors import UserError, line_of
+from sr.errors import UserError, close_names, did_you_mean, line_of
 from sr.options.annotations import (
     Component,
     annotations_of,
@@ -110,12 +109,7 @@ def _mismatches(option: str, value: object, annotation: Any) -> Iterator[Fault]:
 def _elsewhere(name: str, values: Mapping[str, Any]) -> str:
     """Suggest options of the same name in groups, or of a similar name."""
     inside = [f"{group}.{name}" for group, node in values.items() if isinstance(node, Mapping) and name in node]
-    similar = difflib.get_close_matches(name, get_type_hints(TopLevel))
-    return _suggestion([*inside, *similar])
-
-
-def _suggestion(names: Sequence[str]) -> str:
-    return f"; did you mean {' or '.join(names[:2])}?" if names else ""
+    return did_you_mean([*inside, *close_names(name, get_type_hints(TopLevel))])
 
 
 def _faults_of_nodes(path: str, value: object) -> Iterator[Fault]:
@@ -206,8 +200,8 @@ def _faults_of_value(
 
 def _no_such_option(path: str, name: str, target: Any, names: Sequence[str]) -> str:
     listed = f" (it has {', '.join(names)})" if 0 < len(names) <= _MAX_LISTED else ""
-    similar = [f"{path}.{other}" for other in difflib.get_close_matches(name, names)]
-    return f"{getattr(target, '__name__', target)} has no such option{listed}{_suggestion(similar)}"
+    similar = [f"{path}.{other}" for other in close_names(name, names)]
+    return f"{getattr(target, '__name__', target)} has no such option{listed}{did_you_mean(similar)}"
 
 
 def _missing_device(trainer: Mapping[str, Any]) -> Iterator[Fault]:

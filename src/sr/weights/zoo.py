@@ -1,12 +1,11 @@
 """The trained networks shipped with the package: weights as safetensors, descriptions as JSON."""
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from sr.errors import UserError
+from sr.errors import UserError, close_names, did_you_mean
 from sr.io.tables import aligned
 
 FOLDER = Path(__file__).with_name("shipped")
@@ -82,9 +81,10 @@ def find(name: str) -> Path:
     """
     names = {entry.name: entry.weights for entry in entries()}
     if name not in names:
-        near = difflib.get_close_matches(name, names, 1)
-        known = f", or a name of sr models: {', '.join(names)}" if names else ""
-        raise UserError(f"{name}: no such checkpoint or run folder{known}{f'; {near[0]}?' if near else ''}")
+        raise UserError(
+            f"{name}: no such checkpoint, run folder, or name of sr models ({', '.join(names)})"
+            f"{did_you_mean(close_names(name, names))}"
+        )
     return names[name]
 
 
