@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
+from sr.launch.console import heading
 from sr.launch.folder import bracket_patterns, expand_home, remove_untouched_folder
 from sr.launch.sweep import note_failure
 
@@ -37,6 +38,8 @@ def _task(config: DictConfig) -> float | list[float] | None:
     from sr.runs.trainings import run
 
     sweeping, searching = HydraConfig.get().mode == RunMode.MULTIRUN, in_trial()
+    if sweeping:
+        log.info("%s", heading())
     try:
         return run(config)
     except PrunedError as error:

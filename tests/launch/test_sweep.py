@@ -206,7 +206,7 @@ def test_workers_stop_when_their_sweep_is_killed_and_the_same_command_resumes(
     assert [cell.status for cell in find_cells(grid)] == ["done"] * 2
     for cell in ("espcn_mse_adam", "espcn_mae_adam"):
         epochs = [row["epoch"] for row in read_table(grid / cell / "metrics.csv")]
-        assert epochs == [str(epoch) for epoch in range(150)]
+        assert epochs == [str(epoch + 1) for epoch in range(150)]
 
 
 @pytest.mark.slow

@@ -87,7 +87,8 @@ class RunCheckpoints(ModelCheckpoint):
         if self._received_signal is not None:
             raise _exception_of(number)
         self._received_signal = number
-        log.warning("stopping after this step, or after validation; a second signal stops at once")
+        text = "stopping after this step, or after validation; a second signal stops at once"
+        log.warning(text, extra={"in_state": True})
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reset the decision: an epoch without validation is not the best."""

@@ -117,7 +117,9 @@ def announce(result: RunResult, folder: Path | None) -> None:
             )
         if lost_to := unbeaten(scores):
             log.warning(
-                "WARNING: this model does not beat %s on the %s images: no model at all would be better", lost_to, part
+                "WARNING: this model does not beat %s on the %s images: no model at all would be better",
+                *(lost_to, part),
+                extra={"in_state": True},
             )
     if folder:
         log.info("run folder: %s", folder)

@@ -160,7 +160,8 @@ def _train(
         if result.status is Status.INTERRUPTED:
             flag = ", without retrain=true" if config_dict["retrain"] else ""
             cell = RunFolder(folder).cell.path
-            log.warning("interrupted: repeat the command with hydra.run.dir='%s'%s to resume", cell, flag)
+            text = "interrupted: repeat the command with hydra.run.dir='%s'%s to resume"
+            log.warning(text, cell, flag, extra={"in_state": True})
         if isinstance(error, SystemExit) and not isinstance(error, SIGTERMException):
             raise KeyboardInterrupt from error  # Lightning exits with 1 after Ctrl-C
         if isinstance(error, MisconfigurationException):
