@@ -72,6 +72,7 @@ def test_cells_are_found_with_their_status_and_missing_ones_are_pending(tmp_path
         cells = {cell.name: cell for cell in find_cells(tmp_path)}
     assert cells["espcn_mse_adam"] == Cell("espcn_mse_adam", Standing.DONE, gain=0.5, seconds=90.0)
     assert cells["espcn_mse_sgd"].status == "diverged"
+    assert cells["espcn_mse_sgd"].seconds == 90.0
     assert cells["vdsr_mse_adam"].status == "running"
     assert cells["vdsr_mse_adam"].trainings == (1, 3)
     assert cells["vdsr_mse_sgd"].status == "interrupted"
@@ -168,7 +169,7 @@ def test_a_killed_grid_resumes_and_trains_nothing_twice(make_folder: MakeFolder,
 
 
 @pytest.mark.slow
-def test_parallel_cells_finish_or_fail_independently_and_prefix_their_lines(
+def test_parallel_cells_finish_or_fail_independently_with_a_line_each(
     command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     grid = tmp_path / "grid"
@@ -178,10 +179,14 @@ def test_parallel_cells_finish_or_fail_independently_and_prefix_their_lines(
     code, text = command(*settings, "logger=none", "++model.head=sigmoid")  # VDSR has no such option
     assert code == 1, text
     assert "1 done, 1 pending, 1 refused" in text
-    assert "espcn_mse_adam: epoch 1/1" in text
+    lines = text.splitlines()
+    assert [line for line in lines if line.startswith("espcn_mse_adam done, val/psnr ")], text
+    failed = "vdsr_mse_adam failed, model.head: VDSR has no such option (it has scale, num_blocks, channels)"
+    assert [line for line in lines if line.startswith(failed)], text
+    assert len(lines) == 3, text  # nothing else but the counts
     assert result_of(grid / "espcn_mse_adam")["status"] == "done"
     assert len(list((tmp_path / "cache").glob("*.bin"))) == 1  # one copy of the images for all processes
-    assert not list(grid.glob(".failures"))
+    assert not [*grid.glob(".failures"), *grid.glob(".messages")]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _SECONDS_APART = 1.0  # between two looks at the folder
 _MOST_OF_THE_TIME = 0.05  # that looking may take: large sweeps are looked at less often
+_REFUSED = "error: "  # how the messages of cells begin that could not start, or failed
 _LINES_AROUND = 6  # of the terminal that the table leaves free, its head included
 _ENDED = frozenset({Standing.DONE, Standing.FAILED, Standing.DIVERGED, Standing.PRUNED})
 _ORDER = (Standing.RUNNING, Standing.DAMAGED, Standing.FAILED, Standing.DIVERGED, Standing.INTERRUPTED, Standing.DONE)
@@ -104,6 +106,7 @@ class _Watcher(threading.Thread):
         self._look, self._messages, self._prints_lines = look, messages, prints_lines
         self._is_over = threading.Event()
         self._read = 0
+        self._refused: dict[Path, str] = {}
         self._seen = {path: _stamp(path, cell) for path, cell in look().items()}
         console = Console()
         self._live: Live | None = None
@@ -133,8 +136,14 @@ class _Watcher(threading.Thread):
 
     def _show(self, *, is_last: bool = False) -> None:
         cells = self._look()
-        for line in self._new_messages():
-            log.warning("%s", line)
+        pending = {path.name: path for path, cell in cells.items() if cell.status is Standing.PENDING}
+        for name, text in self._new_messages():
+            if name in pending and text.startswith(_REFUSED):  # it leaves no folder, and will not be tried again
+                self._refused[pending[name]] = text.removeprefix(_REFUSED)
+            else:
+                log.warning("%s: %s", name, text)
+        for path in self._refused.keys() & pending.values():
+            cells[path] = replace(cells[path], status=Standing.FAILED, reason=self._refused[path])
         if self._live:
             height = None if is_last else self._live.console.height - _LINES_AROUND
             self._live.update(table(list(cells.values()), height), refresh=True)
@@ -145,7 +154,8 @@ class _Watcher(threading.Thread):
                 log.info("%s", line_of_end(cell, list(cells.values())))
             self._seen[path] = stamp
 
-    def _new_messages(self) -> list[str]:
+    def _new_messages(self) -> list[tuple[str, str]]:
+        """What cells have said since the last look: their names and lines."""
         try:
             with self._messages.open("rb") as file:
                 file.seek(self._read)
@@ -154,7 +164,8 @@ class _Watcher(threading.Thread):
             return []
         whole = content[: content.rfind(b"\n") + 1]
         self._read += len(whole)
-        return whole.decode("utf-8", "replace").splitlines()
+        parts = [line.partition(": ") for line in whole.decode("utf-8", "replace").splitlines()]
+        return [(name, text) for name, _, text in parts]
 
 
 def _stamp(path: Path, cell: Cell) -> tuple[Standing, int]:
@@ -214,7 +225,8 @@ def line_of_end(cell: Cell, cells: Sequence[Cell]) -> str:
 def _summary(cells: Sequence[Cell]) -> str:
     """How many cells there are of each status, and the time left for as many at once as are running."""
     at_once = max(1, sum(cell.status is Standing.RUNNING for cell in cells))
-    seconds = seconds_left(cells) / at_once
+    to_come = [cell for cell in cells if cell.status is Standing.DONE or cell.status not in _ENDED]
+    seconds = seconds_left(to_come) / at_once
     return counts(cells) + (f"; about {_duration(seconds)} left" if seconds else "")
 
 
