@@ -54,6 +54,14 @@ class Baseline:
     kernel: str
     label: str
 
+    def name_at(self, scale: int) -> str:
+        """Its name in tables of a scale: at scale 1, where nothing is enlarged, the first one is the input itself.
+
+        >>> BASELINES[0].name_at(2), BASELINES[0].name_at(1)
+        ('bicubic', 'input')
+        """
+        return self.prefix if scale == 1 and self is BASELINES[0] else self.label
+
 
 # Tables call the first one the input. At scale 1 nothing is enlarged, so all of them are the input itself.
 BASELINES = (

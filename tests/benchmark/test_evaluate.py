@@ -2,6 +2,7 @@ import csv
 import json
 import math
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from sr.weights.find import Model, find_model
 from tests.support.images import photograph
 from tests.support.run_folders import RunFolders
 from tests.support.runs import Command, MakeFolder
+from tests.support.terminals import in_terminal
 
 
 @pytest.fixture
@@ -349,6 +351,31 @@ def test_models_of_unknown_and_of_different_degradations_are_not_compared_in_sil
     ]
 
 
+def test_at_scale_1_the_baseline_is_the_input_alone_and_the_command_says_that_nothing_is_enlarged(
+    make_folder: MakeFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sharpener(tmp_path / "one.ckpt", 2)
+    files = ["--csv", str(tmp_path / "t.csv"), "--save", str(tmp_path / "out")]
+    main(["evaluate", str(tmp_path / "one.ckpt"), "--data", str(make_folder(count=1)), "--baselines", *files])
+    captured = capsys.readouterr()
+    assert captured.err == "scale 1: sharpens, does not enlarge; the baseline is the input\n"
+    lines = captured.out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["input", str(tmp_path / "one.ckpt")]
+    assert lines[2].endswith("loses to input")  # untrained, it returns its input
+    assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith("input,")
+    assert (tmp_path / "out" / "input").is_dir()
+
+
+def test_a_terminal_shows_how_far_the_scoring_is_and_of_what(make_folder: MakeFolder, tmp_path: Path) -> None:
+    folder = make_folder(count=2)
+    command = [sys.executable, "-c", "from sr.cli import main; main()", "evaluate", "espcn_x2", "--data", str(folder)]
+    code, lines = in_terminal(command, tmp_path)
+    assert code == 0, lines
+    bars = [line for line in lines if "━" in line]
+    assert any(line.startswith("data: bicubic ") for line in bars)
+    assert any(line.startswith("data: espcn_x2 ") and "/4 " in line for line in bars)
+
+
 @pytest.mark.parametrize("shrink", [0, 65, "2", 2.0])
 def test_an_impossible_degradation_in_a_checkpoint_is_refused(tmp_path: Path, shrink: object) -> None:
     sharpener(tmp_path / "a.ckpt", 2)
@@ -474,7 +501,7 @@ def test_a_single_name_or_one_that_does_not_exist_is_never_skipped(
     table.write_text("run\n")
     for names, message in (
         ([str(table)], f"{table}: "),
-        ([str(run), "nowhere"], "nowhere: no such checkpoint or run folder"),
+        ([str(run), "nowhere"], "nowhere: no such checkpoint, run folder"),
         ([str(table), str(table)], "none of these 2 can be used: name a checkpoint or the folder of a finished run"),
     ):
         with pytest.raises(SystemExit) as exit_info:

@@ -265,7 +265,7 @@ def test_search_prints_the_best_trials(record: Record, capsys: pytest.CaptureFix
         (["evaluate", "m", "--scale", "2"], "the following arguments are required: --data"),
         (["evaluate", "--data", "d", "--scale", "two"], "--scale: invalid int value: 'two'"),
         (["evaluate", "--data", "d", "--scale", "2"], "name a checkpoint or a run folder, or add --baselines"),
-        (["status", "a", "--verbose"], "unrecognized arguments: --verbose"),
+        (["status", "a", "--verbose"], "--verbose: no such option"),
     ],
 )
 def test_a_wrong_option_is_refused_in_one_line_with_code_2(

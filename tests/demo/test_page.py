@@ -86,6 +86,20 @@ def test_a_picture_is_enlarged_next_to_bicubic(page: Page, runs: Path, picture: 
     assert text.startswith("50 x 40 to 100 x 80 in ")
 
 
+def test_a_model_of_scale_1_is_shown_next_to_its_input_and_says_that_it_sharpens(
+    page: Page, picture: Path, runs: Path
+) -> None:
+    path = RunFolder(runs / LABEL).best
+    net, config = ESPCN(scale=1), network_config({"_target_": "sr.nets.espcn.ESPCN", "scale": 1}, 1, "rgb")
+    state = {f"net.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"state_dict": state, "sr": config}, path)
+    page.models[LABEL] = (str(runs / LABEL), 1)
+    (before, _), _, text = page.enlarge(LABEL, str(picture), str(picture))
+    assert np.array_equal(np.asarray(Image.open(before)), np.asarray(Image.open(picture)))
+    assert "scale 1: sharpens, does not enlarge; on the left is the input" in text
+    assert "input, y: PSNR 130.00 dB" in text
+
+
 def test_a_target_yields_scores_and_must_have_the_size_of_the_result(page: Page, picture: Path, tmp_path: Path) -> None:
     (bicubic, _), _, _ = page.enlarge(LABEL, str(picture), None)
     shutil.copy(bicubic, tmp_path / "target.png")

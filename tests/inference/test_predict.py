@@ -53,6 +53,25 @@ def test_one_picture_is_written_to_one_file(predict: Predict) -> None:
     assert np.array_equal(np.asarray(Image.open("big.png")), np.asarray(expected))
 
 
+def test_what_is_written_is_printed_and_nothing_else_goes_to_standard_output(
+    predict: Predict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["predict", "in/a.png", "missing.png", "in/b.jpg", "-m", "net.safetensors", "-o", "out", "--compare"])
+    assert capsys.readouterr().out.splitlines() == [
+        *("out/a.png: written, 60x40 pixels", "out/a_bicubic.png: written, 60x40 pixels"),
+        *("out/b.jpg: written, 48x48 pixels", "out/b_bicubic.jpg: written, 48x48 pixels"),
+    ]
+
+
+def test_a_model_of_scale_1_says_that_it_sharpens_and_is_compared_with_its_input(predict: Predict) -> None:
+    config = {"_target_": "sr.nets.espcn.ESPCN", "scale": 1}
+    save_network(Path("one.safetensors"), ESPCN(scale=1), network_config(config, 1, "rgb"))
+    said = "one.safetensors: scale 1: sharpens, does not enlarge\n"
+    assert predict("in/a.png", "-m", "one.safetensors", "-o", "out", "--compare") == (0, said)
+    assert np.array_equal(np.asarray(Image.open("out/a_input.png")), np.asarray(Image.open("in/a.png")))
+
+
 def test_outputs_have_the_names_of_their_inputs_with_bicubic_next_to_them(predict: Predict) -> None:
     assert predict("in", "-o", "out/deep", "--compare") == (0, "")
     assert sorted(path.name for path in Path("out/deep").iterdir()) == [
@@ -134,7 +153,7 @@ def test_x8_and_tiles_reach_the_enlarger(predict: Predict) -> None:
 def test_standard_input_and_output_are_supported(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("in/b.jpg").read_bytes())))
-    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out, isatty=lambda: False))
     assert predict("-", "-o", "-")[0] == 0
     image = Image.open(io.BytesIO(out.getvalue()))
     assert (image.format, image.size) == ("PNG", (48, 48))
@@ -242,7 +261,7 @@ def test_a_closed_pipe_is_not_blamed_on_the_input(predict: Predict, monkeypatch:
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "wb", buffering=0) as closed_pipe:
-        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=closed_pipe))
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=closed_pipe, isatty=lambda: False))
         expected = "error: standard output: the program that reads it has exited\n"
         assert predict("in/b.jpg", "-o", "-") == (1, expected)
 

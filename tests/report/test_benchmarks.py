@@ -157,7 +157,7 @@ def test_a_configuration_that_lacks_a_set_is_named(run_folders: RunFolders) -> N
 def test_a_reference_without_scores_there_is_replaced_by_the_strongest_baseline(run_folders: RunFolders) -> None:
     write_runs(run_folders, {"vdsr": {"Set5": 1.0}, "espcn": {"Set5": 0.5}, "edsr": {}})
     (board,) = benchmark_section(benchmark_of(run_folders), Settings(reference="EDSR")).boards
-    assert board.analysis.names[board.analysis.reference] == "unprocessed input"
+    assert board.analysis.names[board.analysis.reference] == "input"
     (board,) = benchmark_section(benchmark_of(run_folders), Settings(reference="ESPCN")).boards
     assert board.analysis.names[board.analysis.reference] == "espcn"
 

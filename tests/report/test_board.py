@@ -32,7 +32,7 @@ def test_means_are_over_photographs_and_deviations_between_trainings(run_folders
     for seed, gains in enumerate(([0.2, 0.4, 1.0, 1.2], [0.4, 0.6, 1.2, 1.4])):
         run_folders(f"espcn_mse_adam_{seed}", gains, folds=None, seed=seed)
     row, baseline = rows_of(run_folders)
-    assert (row.name, row.rank, baseline.name, baseline.rank) == ("espcn, mse, adam", 1, "unprocessed input", None)
+    assert (row.name, row.rank, baseline.name, baseline.rank) == ("espcn, mse, adam", 1, "input", None)
     # Inputs 26, 28, 30 and 27; the trainings gain 0.7 and 0.9: their deviation is the difference over sqrt(2).
     assert (row.psnr.mean, row.psnr.sd) == pytest.approx((27.75 + 0.8, 0.2 / 2**0.5))
     assert (row.ssim.mean, row.ssim.sd) == pytest.approx((0.808, 0.002 / 2**0.5))
@@ -139,14 +139,14 @@ def test_a_configuration_has_to_beat_every_baseline(
 
 def test_a_gain_whose_interval_contains_zero_is_doubted(run_folders: RunFolders) -> None:
     run_folders("vdsr_mse_adam", [1.0, -0.5, -0.5, 0.2], folds=None)
-    assert rows_of(run_folders)[0].verdict == "only one, not clearly better than unprocessed input"
+    assert rows_of(run_folders)[0].verdict == "only one, not clearly better than input"
 
 
 def test_equal_configurations_are_ranked_by_name_and_below_an_equal_baseline(run_folders: RunFolders) -> None:
     run_folders("vdsr_mse_adam", [0.0] * 4)
     run_folders("espcn_mse_adam", [0.0] * 4)
     assert [(row.name, row.rank) for row in rows_of(run_folders)] == [
-        ("unprocessed input", None),
+        ("input", None),
         ("espcn", 1),
         ("vdsr", 2),
     ]

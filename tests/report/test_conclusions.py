@@ -53,7 +53,7 @@ def test_a_best_that_loses_to_a_baseline_is_said_first_thing(run_folders: RunFol
     write(run_folders, "vdsr_mse_adam", -0.5)
     write(run_folders, "espcn_mse_adam", -1.0)
     assert headline(analysis_of(run_folders)).endswith(
-        "No configuration beats unprocessed input: using no model at all would be better."
+        "No configuration beats input: using no model at all would be better."
     )
 
 
@@ -61,7 +61,7 @@ def test_a_single_configuration_is_compared_with_the_strongest_baseline(run_fold
     write(run_folders, "vdsr_mse_adam", 1.0)
     text = headline(analysis_of(run_folders))
     assert text.startswith("vdsr, mse, adam is the only configuration: +")
-    assert text.endswith(" against unprocessed input, on photographs like these.")
+    assert text.endswith(" against input, on photographs like these.")
     assert " dB (+0." in text
 
 

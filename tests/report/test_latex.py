@@ -33,7 +33,7 @@ def test_the_best_is_bold_only_if_the_verdict_says_so(run_folders: RunFolders, t
     rows = rows_of((tmp_path / "paper" / "table.tex").read_text())
     assert rows["vdsr"] == [r"\textbf{28.75}", r"\textbf{0.8100}"]
     assert rows["espcn"] == ["28.25", "0.8050"]
-    assert rows["unprocessed input"] == ["27.75", "0.8000"]
+    assert rows["input"] == ["27.75", "0.8000"]
     assert list(rows)[-2:] == ["vdsr", "espcn"]
 
 

@@ -4,24 +4,24 @@ import logging
 import math
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from PIL import Image
-from rich.progress import track
 from torch import Tensor
 
 from sr.data.duplicates import group, hashes, join_groups
 from sr.data.pairs import load_pair
-from sr.data.sources import Source, image_folder
+from sr.data.sources import image_folder
 from sr.data.stores.fingerprint import digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize, to_float, to_uint8
 from sr.inference.enlarger import Enlarger
 from sr.io.atomic import whole_file
+from sr.io.bars import progress_bar
 from sr.io.images import is_gray, to_pil
 from sr.machine.hardware import PRECISIONS, find_device
 from sr.metrics import score
@@ -31,7 +31,6 @@ from sr.weights.find import Model
 log = logging.getLogger(__name__)
 
 _SHRINK = 2  # at scale 1, for models that do not say how their input was degraded
-_QUIET_BELOW = 20  # images
 
 _Contestant: TypeAlias = tuple[Model, list[Enlarger]]  # a model and its networks, or a baseline, which has none
 
@@ -117,6 +116,11 @@ class Row:
         return next((baseline for baseline in BASELINES if baseline.kernel == kernel), None)
 
     @property
+    def name(self) -> str:
+        """What the table calls the model or the baseline."""
+        return BASELINES[0].name_at(self.scale) if self.is_reference else self.model.label
+
+    @property
     def in_bfloat16(self) -> bool:
         """Whether its outputs are computed in bfloat16."""
         return self.precision == "bfloat16"
@@ -129,7 +133,7 @@ class Row:
     def as_dict(self) -> dict[str, str | float]:
         """The row as plain values."""
         return {
-            "model": self.model.label + self.settings,
+            "model": self.name + self.settings,
             "data": self.data,
             "scale": self.scale,
             "protocol": self.protocol,
@@ -169,7 +173,7 @@ def evaluate(
         protocol: ``y`` or ``rgb``, see `sr.metrics.score`.
         ensemble: see `sr.inference.tiles.enlarge`.
         save: folder that gets the outputs as ``MODEL/DATA/NAME.png``.
-        baselines: to score next to the models, computed in float64.
+        baselines: to score next to the models, computed in float64; at scale 1 only the first, the input itself.
         tile: see `sr.inference.enlarger.Enlarger`, as for ``device`` and ``precision``.
         device: on which images are enlarged, and scored if it is a CUDA device.
         precision: of the networks; scores in ``bfloat16`` are labelled so.
@@ -189,18 +193,23 @@ def evaluate(
     place = chosen_device if chosen_device.type == "cuda" else torch.device("cpu")  # Apple's GPUs lack float64
     settings: dict[str, Any] = {"tile": tile, "ensemble": ensemble, "device": chosen_device, "precision": precision}
     contestants: list[_Contestant] = [
-        *((Model(baseline.kernel, scale), []) for baseline in baselines),
+        *((Model(baseline.kernel, scale), []) for baseline in (baselines if scale > 1 else baselines[:1])),
         *((model, [Enlarger(replace(model, nets=[net]), **settings) for net in model.nets]) for model in models),
     ]
     for folder, label in zip(data, _labels(data), strict=True):
         sources = image_folder(folder)
         rows = [_new_row(entry, label, scale, Protocol(protocol), place) for entry in contestants]
         hashed = []
-        for source, lr, hr in _pairs(sources, scale, shrink, label):
-            hashed.append(hashes(hr[0]))
-            target, stored_gray = to_float(hr).to(place), is_gray(source.hr)
-            for row, (_, enlargers) in zip(rows, contestants, strict=True):
-                _score_image(row, enlargers, source.name, lr, target, stored_gray, save)
+        with progress_bar() as progress:
+            bar = progress.add_task(label, total=len(sources) * len(rows))
+            for source in sources:
+                lr, hr = load_pair(source, scale, shrink)
+                hashed.append(hashes(hr))
+                target, stored_gray = to_float(hr[None]).to(place), is_gray(source.hr)
+                for row, (_, enlargers) in zip(rows, contestants, strict=True):
+                    progress.update(bar, description=f"{label}: {row.name}")
+                    _score_image(row, enlargers, source.name, lr[None], target, stored_gray, save)
+                    progress.advance(bar)
         groups = join_groups([source.group for source in sources], group(hashed))
         fingerprint = fingerprint_of(sources, digests_of(sources))
         for row in rows:
@@ -218,7 +227,7 @@ def _score_image(
     save: Path | None,
 ) -> None:
     """Add the scores of an image, uint8 ``(1, 3, h, w)``, to a row; save the output of the first network."""
-    file = save and save / folder_name(row.model.label) / folder_name(row.data) / f"{name}.png"
+    file = save and save / folder_name(row.name) / folder_name(row.data) / f"{name}.png"
     scores = []
     for sr, milliseconds in _outputs(row.model, enlargers, lr, target.device):
         values = score(sr, target, row.protocol, row.scale, stored_gray=stored_gray)
@@ -250,15 +259,6 @@ def _common_shrink(models: Sequence[Model]) -> int:
         if model.shrink is None:
             log.warning("%s: does not record data.shrink; low resolution is derived with %d", model.label, shrink)
     return shrink
-
-
-def _pairs(sources: Sequence[Source], scale: int, shrink: int, label: str) -> Iterator[tuple[Source, Tensor, Tensor]]:
-    progress: Iterable[Source] = sources
-    if len(sources) >= _QUIET_BELOW:
-        progress = track(sources, description=label, transient=True)
-    for source in progress:
-        lr, hr = load_pair(source, scale, shrink)
-        yield source, lr[None], hr[None]
 
 
 def _outputs(

@@ -87,7 +87,7 @@ def render(rows: Sequence[Row]) -> str:
         same_data = [other for other in rows if other.data == row.data]
         gain = row.psnr - next(other for other in same_data if other.is_reference).psnr
         baselines = {other.baseline.prefix: other.psnr for other in same_data if other.baseline}
-        lost_to = loses_to(row.psnr, baselines, BASELINES[0].label) if row.model.nets else ""
+        lost_to = loses_to(row.psnr, baselines, BASELINES[0].name_at(row.scale)) if row.model.nets else ""
         numbers = (f"{row.psnr:.2f}", f"{row.ssim:.4f}", f"{gain:+.2f}", str(len(row.images)))
         about = (str(row.as_dict()["model"]), row.data, f"x{row.scale}", row.protocol)
         lines.append((*about, *numbers, f"{row.milliseconds:.1f}", f"loses to {lost_to}" if lost_to else ""))

@@ -50,16 +50,19 @@ def run(options: argparse.Namespace) -> None:
     from sr.benchmark.evaluate import evaluate
     from sr.benchmark.named_models import find_models
     from sr.benchmark.tables import render, write_rows
-    from sr.terms import BASELINES
+    from sr.terms import BASELINES, SHARPENS
 
     if not options.models and not options.baselines:
         raise UserError("name a checkpoint or a run folder, or add --baselines")
     models, failures = find_models(options.models, options.scale)
+    scale = _common_scale(models) if options.scale is None else options.scale
+    if scale == 1:
+        sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")
     rows = [
         *evaluate(
             models,
             options.data,
-            scale=_common_scale(models) if options.scale is None else options.scale,
+            scale=scale,
             protocol=options.protocol,
             ensemble=options.x8,
             save=options.save,

@@ -7,7 +7,7 @@ from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precis
 from sr.commands.completion import complete, model_names
 from sr.errors import check_at_least
 
-HELP = "enlarge pictures and videos: files, folders, or standard input"
+HELP = "enlarge or, at scale 1, sharpen pictures and videos: files, folders, or standard input"
 EXAMPLE = "sr predict photo.jpg -m espcn_x2 -o big.png"
 
 
@@ -21,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_scale(parser)
     add_tile(parser)
     parser.add_argument("--x8", action="store_true", help="average over eight flips and rotations: slower, better")
-    parser.add_argument("--compare", action="store_true", help="also write the bicubic image, as NAME_bicubic")
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="also write the bicubic image, as NAME_bicubic, at scale 1 the input, as NAME_input",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
     parser.add_argument(
         "--max-pixels", type=int, metavar="N", help="refuse pictures of more pixels (default: 200 million)"

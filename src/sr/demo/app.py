@@ -44,7 +44,10 @@ def build(page: Page) -> Any:
         return page.enlarge(label, page.uploads.uploaded(source), page.uploads.uploaded(target))
 
     with gr.Blocks(title="sr", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as blocks:
-        gr.Markdown("# sr\nEnlarge a picture with a trained model and compare the result with bicubic interpolation.")
+        gr.Markdown(
+            "# sr\nEnlarge a picture with a trained model and compare the result with bicubic interpolation. "
+            "Models of scale 1 sharpen a picture and keep its size."
+        )
         with gr.Tab("Enlarge"), gr.Row():
             with gr.Column(scale=1):
                 model = gr.Dropdown(list(page.models), label="Model", elem_id="model")
@@ -58,7 +61,7 @@ def build(page: Page) -> Any:
                 metrics = gr.Button("Show training metrics", elem_id="metrics")
             with gr.Column(scale=2):
                 slider = gr.ImageSlider(
-                    type="filepath", image_mode=None, format="png", label="bicubic | model", elem_id="slider"
+                    type="filepath", image_mode=None, format="png", label="bicubic or input | model", elem_id="slider"
                 )
                 facts = gr.Markdown(elem_id="facts")
                 file = gr.File(label="Result", elem_id="result")

@@ -21,14 +21,14 @@ from sr.report.analysis import analyse
 from sr.report.board import leaderboard
 from sr.report.comparison import find_comparisons
 from sr.report.formats import data_uri, interval
-from sr.terms import BASELINES, Protocol
+from sr.terms import BASELINES, SHARPENS, Protocol
 from sr.weights import zoo
 from sr.weights.find import Model
 
 MAX_PIXELS = 4_000_000  # of an uploaded picture
 BOARD_COLUMNS = ("configuration", "verdict", "PSNR dB", "SSIM", "gain dB", "95 % interval")
 
-_BASELINE = BASELINES[0].kernel
+_BASELINE = BASELINES[0]
 
 
 class Page:
@@ -61,7 +61,8 @@ class Page:
             target: path of an uploaded picture of the size of the result, to compare with; or None.
 
         Returns:
-            Paths of the bicubic image and of the result; the path of the result again; size, time and scores as HTML.
+            Paths of the bicubic image (at scale 1 of the input) and of the result; the path of the result again; size,
+            time and scores as HTML.
 
         Raises:
             UserError: for an unknown model, and for uploads that cannot be used.
@@ -80,12 +81,14 @@ class Page:
         start = time.perf_counter()
         result = self._write(picture, enlarger, "enlarged")
         seconds = time.perf_counter() - start
-        bicubic = self._write(picture, Enlarger(Model(_BASELINE, scale), device=self.device), _BASELINE)
+        baseline = _BASELINE.name_at(scale)
+        before = self._write(picture, Enlarger(Model(_BASELINE.kernel, scale), device=self.device), baseline)
         lines = [f"{width} x {height} to {width * scale} x {height * scale} in {seconds:.2f} s on {enlarger.device}"]
+        lines += [f"{SHARPENS}; on the left is the input"] if scale == 1 else []
         lines += [picture.note] if picture.note else []
         if hr:
-            lines += self._scores(hr, {_BASELINE: bicubic, label: result}, scale)
-        return (bicubic, result), result, "\n\n".join(html.escape(line) for line in lines)
+            lines += self._scores(hr, {baseline: before, label: result}, scale)
+        return (before, result), result, "\n\n".join(html.escape(line) for line in lines)
 
     def curves(self, label: str) -> str:
         """Learning curves of a run as HTML."""

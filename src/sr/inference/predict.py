@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.io.atomic import whole_file
+from sr.io.bars import progress_bar
 from sr.io.pictures import FORMATS, READABLE, WRITABLE, read_picture
+from sr.terms import BASELINES, SHARPENS
 from sr.weights.find import Model
 
 STREAM = "-"
@@ -52,7 +51,7 @@ def predict(
         inputs: files, folders (their pictures), glob patterns, or ``-`` for standard input.
         out: a file for a single picture, a folder, or ``-`` for standard output.
         enlarger: the model.
-        compare: also write the bicubic image, as ``NAME_bicubic``.
+        compare: also write the bicubic image, as ``NAME_bicubic``; at scale 1 that is the input, ``NAME_input``.
         force: overwrite existing files.
         max_pixels: refuse larger inputs.
 
@@ -67,28 +66,31 @@ def predict(
     if compare:
         if out == STREAM:
             raise UserError("--compare writes a second file: name one, or a folder, with -o")
-        enlargers["_bicubic"] = Enlarger(Model("bicubic", enlarger.scale), device=enlarger.device)
+        baseline = BASELINES[0]
+        suffix = f"_{baseline.name_at(enlarger.scale)}"
+        enlargers[suffix] = Enlarger(Model(baseline.kernel, enlarger.scale), device=enlarger.device)
     guard = _OverwriteGuard({job.source.resolve() for job in jobs if job.source}, force)
     failures = 0
-    console = Console(stderr=True)
-
-    def report(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("enlarging", total=len(jobs) * len(enlargers))
+    verb = "enlarging"
+    if enlarger.scale == 1:
+        verb = "sharpening"
+        sys.stderr.write(f"{enlarger.model.label}: {SHARPENS}\n")
+    with progress_bar() as progress:
+        bar = progress.add_task(verb, total=len(jobs) * len(enlargers))
         for number, job in enumerate(jobs):
+            progress.update(bar, description=f"{verb} {job.name}")
             outputs = [
                 (job.target and job.target.with_stem(job.target.stem + suffix), maker)
                 for suffix, maker in enlargers.items()
             ]
             try:
                 guard.claim(job, [target for target, _ in outputs if target])
-                for note in _enlarge(job, outputs, max_pixels, lambda share: progress.advance(bar, share)):
-                    report(f"{job.name}: {note}")
+                notes, size = _enlarge(job, outputs, max_pixels, lambda share: progress.advance(bar, share))
+                sys.stderr.writelines(f"{job.name}: {note}\n" for note in notes)
+                sys.stdout.writelines(f"{target}: written{size}\n" for target, _ in outputs if target)
             except Exception as error:  # a file or the machine can fail in any way: continue with the other inputs
                 failures += 1
-                report(_failure(job, error))
+                sys.stderr.write(f"{_failure(job, error)}\n")
                 progress.update(bar, completed=(number + 1) * len(enlargers))
     return failures
 
@@ -177,10 +179,10 @@ def _enlarge(
     outputs: Sequence[tuple[Path | None, Enlarger]],
     max_pixels: int,
     advance: Callable[[float], None],
-) -> list[str]:
-    """Read the input once and write each output; returns notes for the user."""
+) -> tuple[list[str], str]:
+    """Read the input once and write each output; returns notes for the user, and the size of an output in words."""
     if job.source and _is_video(job.source):
-        return _enlarge_video(job.source, outputs, max_pixels, advance)
+        return _enlarge_video(job.source, outputs, max_pixels, advance), ""
     picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels, " (--max-pixels)")
     notes = [picture.note] if picture.note else []
     for target, enlarger in outputs:
@@ -195,7 +197,8 @@ def _enlarge(
         with whole_file(target) as file:
             lost = enlarger.write(picture, file, target.suffix.lower(), advance)
         notes += [f"{lost} left out of {target.name}"] if lost else []
-    return notes
+    height, width = (int(side) * outputs[0][1].scale for side in picture.pixels.shape[:2])
+    return notes, f", {width}x{height} pixels"
 
 
 def _enlarge_video(

@@ -18,8 +18,6 @@ from sr.terms import BASELINES, Baseline
 # Differences up to these are practically equivalent.
 ROPES: Mapping[str, float] = {"psnr": 0.05, "ssim": 0.001}
 
-_INPUT = BASELINES[0]
-_UNPROCESSED = "unprocessed input"  # what the baseline is at scale 1, where nothing is enlarged
 _FOLDS_THAT_DO = 5  # folds of one training each, from which verdicts on configurations can be drawn
 
 
@@ -205,7 +203,7 @@ def _means(values: Sequence[float], units: Sequence[int], count: int) -> Values:
 
 
 def _label(baseline: Baseline, comparison: Comparison) -> str:
-    return _UNPROCESSED if comparison.scale == 1 and baseline is _INPUT else baseline.label
+    return baseline.name_at(comparison.scale)
 
 
 def _reference(names: Sequence[str], means: Values, count: int, wanted: str | None) -> int:
