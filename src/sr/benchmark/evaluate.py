@@ -201,7 +201,7 @@ def evaluate(
         rows = [_new_row(entry, label, scale, Protocol(protocol), place) for entry in contestants]
         hashed = []
         with progress_bar() as progress:
-            bar = progress.add_task(label, total=len(sources) * len(rows))
+            bar = progress.add_task(f"{label}: {rows[0].name}", total=len(sources) * len(rows))
             for source in sources:
                 lr, hr = load_pair(source, scale, shrink)
                 hashed.append(hashes(hr))

@@ -87,7 +87,8 @@ def predict(
                 guard.claim(job, [target for target, _ in outputs if target])
                 notes, size = _enlarge(job, outputs, max_pixels, lambda share: progress.advance(bar, share))
                 sys.stderr.writelines(f"{job.name}: {note}\n" for note in notes)
-                sys.stdout.writelines(f"{target}: written{size}\n" for target, _ in outputs if target)
+                for target in (target for target, _ in outputs if target):
+                    sys.stdout.write(f"{target}: written{size}\n")
             except Exception as error:  # a file or the machine can fail in any way: continue with the other inputs
                 failures += 1
                 sys.stderr.write(f"{_failure(job, error)}\n")
