@@ -15,13 +15,13 @@ def main() -> None:
     """Print a table of errors and one of power."""
     rows = json.loads(_FILE.read_text(encoding="utf-8"))["rows"]
     equal, better = ([row for row in rows if row["kind"] == kind] for kind in ("null", "better"))
-    print("| simulated with | design | a pair alone called different | tables with a wrong verdict | best missed |")
+    print("| simulated with | design | a pair by itself called different | tables with a wrong verdict | best missed |")
     print("|---|---|---|---|---|")
     for (spread, design), conditions in _grouped(equal, ("seeds", "folds")).items():
         cells = [_range(conditions, name) for name in ("different", "wrong pages", "best missed")]
         print(f"| {spread} | {design} | {' | '.join(cells)} |")
     print()
-    print("| simulated with | design | a pair alone called different | decided in a table of 27 | wrongly equivalent |")
+    print("| simulated with | design | a pair by itself called different | decided of 27 | wrongly equivalent |")
     print("|---|---|---|---|---|")
     for (spread, design), conditions in _grouped(better, ("seeds", "folds")).items():
         cells = [_range(conditions, name) for name in ("different", "found", "equivalent")]
