@@ -16,6 +16,7 @@ from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
 from sr.launch.console import heading
 from sr.launch.folder import bracket_patterns, expand_home, remove_untouched_folder
+from sr.launch.refusals import hydras_tracebacks, refusals_in_one_line
 from sr.launch.sweep import note_failure
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ def _task(config: DictConfig) -> float | list[float] | None:
     if sweeping:
         log.info("%s", heading())
     try:
-        return run(config)
+        with hydras_tracebacks():
+            return run(config)
     except PrunedError as error:
         from optuna import TrialPruned
 
@@ -76,7 +78,8 @@ def main() -> None:
     if not {"-m", "--multirun"} & set(sys.argv):
         sys.argv[1:] = map(bracket_patterns, sys.argv[1:])
     try:
-        _task()
+        with refusals_in_one_line():
+            _task()
     except KeyboardInterrupt:  # in the process that hands out the cells of a parallel sweep
         log.warning("interrupted: repeat the command to resume")
         sys.exit(_CTRL_C)

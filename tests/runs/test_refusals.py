@@ -48,21 +48,6 @@ def test_bad_input_ends_before_training_with_one_line(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["model=srgan"], "Could not find 'model/srgan'"),
-        (["model.depth=3"], "Key 'depth' is not in struct"),
-        (["colour=red"], "Could not override 'colour'"),
-    ],
-)
-def test_unknown_groups_and_options_get_hydras_message(command: Command, overrides: list[str], message: str) -> None:
-    code, text = command(*overrides)
-    assert code == 1
-    assert message in text
-    assert "Traceback" not in text
-
-
 def test_several_scales_are_refused_for_a_network_that_upscales_its_input(
     command: Command, make_folder: MakeFolder
 ) -> None:
