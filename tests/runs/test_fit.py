@@ -1,5 +1,7 @@
 """Edge cases of a run: test scores, no validation, errors in the user's own components."""
 
+import logging
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from sr.io.images import read_image
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
 from sr.metrics import score
+from sr.runs import fit
 from sr.runs.schema import Status, read_result
 from sr.terms import Part
 from sr.weights.checkpoint import load_network
@@ -116,3 +119,17 @@ def test_a_value_refused_by_a_component_gives_one_line_that_names_its_option(
         assert code == 2, text
         assert text.strip().startswith(line), text
         assert not RunFolder(tmp_path / "run").result.is_file()
+
+
+def test_python_warnings_in_a_worker_of_a_sweep_are_logged_instead_of_written_across_its_table(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fit, "in_worker", lambda: True)
+    try:
+        fit._silence()
+        warnings.warn("the scheduler is odd", UserWarning, stacklevel=1)
+    finally:
+        logging.captureWarnings(False)
+    (record,) = caplog.records
+    assert (record.levelname, record.name) == ("WARNING", "py.warnings")
+    assert "the scheduler is odd" in record.getMessage()

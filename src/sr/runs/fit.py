@@ -21,7 +21,7 @@ from sr.machine.cost import (
     peak_memory_bytes,
     reset_peak_memory,
 )
-from sr.machine.processes import is_rank_zero
+from sr.machine.processes import in_worker, is_rank_zero
 from sr.machine.speed import measure_speed
 from sr.options.check import check_options
 from sr.runs.announce import announce, introduce, log_hyper_parameters
@@ -266,6 +266,7 @@ def _check(config_dict: Mapping[str, Any]) -> None:
 
 def _silence() -> None:
     """Silence messages of other packages that a user can do nothing about."""
+    logging.captureWarnings(in_worker())  # those of a worker go where its other lines go, not across the table
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Where Slurm is installed; its jobs are started by submitit.

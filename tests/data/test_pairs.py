@@ -1,0 +1,27 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sr.data.pairs import describe_degradation
+from sr.data.sources import Source
+
+PAIR = Source("a", "a", Path("high_res/a.png"), lr=Path("low_res/a.png"))
+ALONE = Source("b", "b", Path("high_res/b.png"))
+
+
+@pytest.mark.parametrize(
+    ("sources", "scale", "factors", "text"),
+    [
+        ([ALONE], 3, (), "x3, low resolution by MATLAB's bicubic"),
+        ([PAIR], 3, (), "x3, low resolution from low_res/"),
+        ([PAIR, ALONE], 3, (), "x3, low resolution from low_res/ or, where it has none, by MATLAB's bicubic"),
+        ([ALONE], 1, (), "scale 1: sharpens, does not enlarge; input shrunk and enlarged by 4"),
+        ([PAIR], 1, (), "scale 1: sharpens, does not enlarge; input from low_res/"),
+        ([ALONE], 1, (2, 3), "x2, x3 in one network, low resolution by MATLAB's bicubic"),
+    ],
+)
+def test_the_degradation_is_described_with_its_scale(
+    sources: Sequence[Source], scale: int, factors: Sequence[int], text: str
+) -> None:
+    assert describe_degradation(sources, scale, factors, shrink=4) == text
