@@ -28,6 +28,7 @@ from sr.errors import UserError, close_names, did_you_mean
 from sr.version import __version__
 
 _BAD_INPUT = 2
+_BROKEN_PIPE = 128 + 13  # as if ended by SIGPIPE
 _EPILOG = """Example: sr predict photo.jpg -m espcn_x2 -o big.png
 Completion with TAB: eval "$(register-python-argcomplete sr)" in ~/.bashrc or, after compinit, in ~/.zshrc;
 in fish: register-python-argcomplete --shell fish sr | source"""
@@ -57,9 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         trust_named(options)
         run(options)
+        sys.stdout.flush()
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_BAD_INPUT)
+    except BrokenPipeError:  # what reads the output, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_BROKEN_PIPE)
     return None
 
 
@@ -71,15 +76,8 @@ class _OneLineParser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         """Take the settings of `argparse.ArgumentParser`."""
-        self._option_names: list[str] = []
         self._commands: Mapping[str, Any] = {}
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
-
-    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        """Add an argument, and remember its names."""
-        action = super().add_argument(*names, **settings)
-        self._option_names += action.option_strings
-        return action
 
     def add_subparsers(self, **settings: Any) -> Any:
         """Add subcommands, and remember their names."""
@@ -95,9 +93,10 @@ class _OneLineParser(argparse.ArgumentParser):
             hint = did_you_mean(similar) if similar else f": choose from {', '.join(self._commands)}"
             self.error(f"{words[0]}: no such command{hint}")
         own = takewhile(lambda word: word != "--" and not (self._commands and not word.startswith("-")), words)
+        options = list(self._option_string_actions)
         for name in (word.partition("=")[0] for word in own if word.startswith("--")):
-            if not any(option.startswith(name) for option in self._option_names):
-                self.error(f"{name}: no such option{did_you_mean(close_names(name, self._option_names))}")
+            if not any(option.startswith(name) for option in options):
+                self.error(f"{name}: no such option{did_you_mean(close_names(name, options))}")
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:

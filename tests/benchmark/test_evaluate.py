@@ -28,6 +28,7 @@ from sr.terms import BASELINES, Protocol
 from sr.weights.checkpoint import network_config
 from sr.weights.find import Model, find_model
 from tests.support.images import photograph
+from tests.support.networks import sharp_network
 from tests.support.run_folders import RunFolders
 from tests.support.runs import Command, MakeFolder
 from tests.support.terminals import in_terminal
@@ -395,14 +396,6 @@ def test_the_psnr_of_the_mean_error_is_written_beside_the_mean_psnr(tmp_path: Pa
     (line,) = csv.DictReader((tmp_path / "t.csv").open())
     assert float(line["psnr_of_mean_error"]) == pytest.approx(row.psnr_of_mean_error)
     assert json.loads((tmp_path / "t.json").read_text())[0]["psnr_of_mean_error"] == row.psnr_of_mean_error
-
-
-def sharp_network(seed: int = 0) -> ESPCN:
-    """A network that changes its input visibly, for scale 2."""
-    torch.manual_seed(seed)
-    net = ESPCN(scale=2).eval()
-    torch.nn.init.normal_(net.tail.weight, std=0.1)
-    return net
 
 
 def test_tiles_score_as_the_whole_image_does(make_folder: MakeFolder) -> None:

@@ -187,3 +187,53 @@ def test_an_image_without_a_score_is_a_damaged_file(run_folders: RunFolders, los
     contents = find_comparisons([run_folders.root])
     assert contents.problems == [f"{path}: left out, it is damaged (an image lacks a score): run sr evaluate again"]
     assert find_benchmarks(contents.comparisons) == []
+
+
+def write_contender(root: Path, name: str, gain: float) -> None:
+    folder = root / name
+    folder.mkdir(parents=True)
+    (folder / "contender.json").write_text(json.dumps({"name": name, "outputs": "pictures"}))
+    write_evaluation(folder, "Urban", {".": gain}, weights="")
+
+
+def test_another_program_competes_as_what_does_not_vary(run_folders: RunFolders) -> None:
+    write_runs(run_folders, {"vdsr": {"Urban": 1.0}, "espcn": {"Urban": 0.5}})
+    write_contender(run_folders.root, "theirs", 0.8)
+    (section,) = write_report([run_folders.root]).benchmarks
+    (board,) = section.boards
+    rows = {row.name: row for row in board.rows}
+    assert list(rows) == ["vdsr", "theirs", "espcn", "input"]
+    assert rows["theirs"].psnr.sd is None
+    assert rows["vdsr"].psnr.sd == pytest.approx(0.01)
+    assert rows["theirs"].verdict == "worse than vdsr"
+    difference = rows["theirs"].to_best
+    assert difference is not None
+    # Only the three trainings of the best vary, by 0.01: Student's t with 2 degrees of freedom is 4.303.
+    assert difference.interval.high - difference.interval.low == pytest.approx(2 * 4.3027 * 0.01 / 3**0.5, rel=1e-3)
+    assert board.limits[0].startswith("Rests on 3 photographs, 3 trainings of each configuration, one split")
+
+
+def test_two_programs_are_told_apart_without_any_training(run_folders: RunFolders) -> None:
+    for name, gain in (("ours", 0.9), ("theirs", 0.8)):
+        write_contender(run_folders.root, name, gain)
+    (section,) = write_report([run_folders.root]).benchmarks
+    (board,) = section.boards
+    assert board.headline.startswith("ours is the best on exactly these images, by 0.10 to 0.10 dB over the second")
+    assert board.limits == ["Rests on 3 photographs."]
+
+
+def test_a_program_beside_checkpoints_that_were_trained_once(run_folders: RunFolders) -> None:
+    write_evaluation(run_folders("espcn_mse_adam", [0.5] * 4, folds=None), "Urban", {".": 0.5})
+    write_contender(run_folders.root, "theirs", 0.8)
+    (section,) = write_report([run_folders.root]).benchmarks
+    assert section.boards[0].headline.startswith(
+        "No verdict on configurations: espcn, mse, adam was trained once. The pictures of theirs have the highest mean"
+    )
+
+
+def test_a_damaged_contender_is_named(run_folders: RunFolders) -> None:
+    run_folders("espcn_mse_adam", [0.5] * 4, folds=None)
+    write_contender(run_folders.root, "theirs", 0.8)
+    (run_folders.root / "theirs" / "contender.json").write_text("[]")
+    (problem,) = find_comparisons([run_folders.root]).problems
+    assert problem.startswith(f"{run_folders.root / 'theirs' / 'contender.json'}: left out, it is damaged (")

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sr.benchmark.contenders import SHRINK, Contender
 from sr.data.duplicates import group, hashes, join_groups
 from sr.data.pairs import load_pair
 from sr.data.sources import image_folder
@@ -30,9 +31,9 @@ from sr.weights.find import Model
 
 log = logging.getLogger(__name__)
 
-_SHRINK = 2  # at scale 1, for models that do not say how their input was degraded
 
-_Contestant: TypeAlias = tuple[Model, list[Enlarger]]  # a model and its networks, or a baseline, which has none
+# A model and its networks; a baseline, which has none; or the finished pictures of another program.
+_Contestant: TypeAlias = tuple[Model, list[Enlarger]] | tuple[Model, Contender]
 
 
 class ImageScore(NamedTuple):
@@ -41,7 +42,7 @@ class ImageScore(NamedTuple):
     name: str
     psnr: float  # dB
     ssim: float
-    milliseconds: float
+    milliseconds: float | None  # unknown for finished pictures
 
 
 class NetworkScore(NamedTuple):
@@ -67,6 +68,7 @@ class Row:
         by_network: for each image, the scores by each network of the model, or of the baseline.
         groups: the photograph that each image shows: near-identical copies share it. Empty until the folder is done.
         fingerprint: hash of the names and contents of the images. Empty until the folder is done.
+        outputs: folder of the finished pictures of another program.
     """
 
     model: Model
@@ -80,6 +82,7 @@ class Row:
     by_network: list[list[NetworkScore]] = field(default_factory=list)
     groups: Sequence[str] = ()
     fingerprint: str = ""
+    outputs: Path | None = None
 
     @property
     def psnr(self) -> float:
@@ -100,9 +103,10 @@ class Row:
         return statistics.fmean(image.ssim for image in self.images)
 
     @property
-    def milliseconds(self) -> float:
-        """Mean time of an image."""
-        return statistics.fmean(image.milliseconds for image in self.images)
+    def milliseconds(self) -> float | None:
+        """Mean time of an image; None if it is unknown."""
+        known = [image.milliseconds for image in self.images if image.milliseconds is not None]
+        return statistics.fmean(known) if known else None
 
     @property
     def is_reference(self) -> bool:
@@ -112,7 +116,7 @@ class Row:
     @property
     def baseline(self) -> Baseline | None:
         """The baseline that this row scores; None for a model."""
-        kernel = None if self.model.nets else self.model.label
+        kernel = None if self.model.nets or self.outputs else self.model.label
         return next((baseline for baseline in BASELINES if baseline.kernel == kernel), None)
 
     @property
@@ -130,7 +134,7 @@ class Row:
         """How its outputs differ from those of the networks alone in float32, in words."""
         return (" + x8" if self.ensemble else "") + (" in bfloat16" if self.in_bfloat16 else "")
 
-    def as_dict(self) -> dict[str, str | float]:
+    def as_dict(self) -> dict[str, str | float | None]:
         """The row as plain values."""
         return {
             "model": self.name + self.settings,
@@ -159,6 +163,7 @@ def evaluate(
     tile: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
+    contenders: Sequence[Contender] = (),
 ) -> Iterator[Row]:
     """Score every model on every folder, images one by one, the baselines first.
 
@@ -177,6 +182,7 @@ def evaluate(
         tile: see `sr.inference.enlarger.Enlarger`, as for ``device`` and ``precision``.
         device: on which images are enlarged, and scored if it is a CUDA device.
         precision: of the networks; scores in ``bfloat16`` are labelled so.
+        contenders: finished pictures of other programs, scored as they are; each is of one folder.
 
     Yields:
         A row for each model on a folder, as soon as the folder is done.
@@ -187,7 +193,7 @@ def evaluate(
     """
     check_at_least("--scale", scale, 1)
     check_choice("--protocol", protocol, [*Protocol])
-    shrink = _common_shrink(models) if scale == 1 else _SHRINK
+    shrink = _common_shrink(models) if scale == 1 else SHRINK
     check_choice("--precision", precision, PRECISIONS)
     chosen_device = find_device(device)
     place = chosen_device if chosen_device.type == "cuda" else torch.device("cpu")  # Apple's GPUs lack float64
@@ -195,10 +201,13 @@ def evaluate(
     contestants: list[_Contestant] = [
         *((Model(baseline.kernel, scale), []) for baseline in (baselines if scale > 1 else baselines[:1])),
         *((model, [Enlarger(replace(model, nets=[net]), **settings) for net in model.nets]) for model in models),
+        *((Model(contender.name, scale), contender) for contender in contenders),
     ]
     for folder, label in zip(data, _labels(data), strict=True):
         sources = image_folder(folder)
         rows = [_new_row(entry, label, scale, Protocol(protocol), place) for entry in contestants]
+        names = [source.name for source in sources]
+        pictures = {contender.name: contender.find(names) for contender in contenders}
         hashed = []
         with progress_bar() as progress:
             bar = progress.add_task(f"{label}: {rows[0].name}", total=len(sources) * len(rows))
@@ -206,9 +215,14 @@ def evaluate(
                 lr, hr = load_pair(source, scale, shrink)
                 hashed.append(hashes(hr))
                 target, stored_gray = to_float(hr[None]).to(place), is_gray(source.hr)
-                for row, (_, enlargers) in zip(rows, contestants, strict=True):
+                for row, (model, maker) in zip(rows, contestants, strict=True):
                     progress.update(bar, description=f"{label}: {row.name}")
-                    _score_image(row, enlargers, source.name, lr[None], target, stored_gray, save)
+                    if isinstance(maker, Contender):
+                        output = maker.read(pictures[maker.name][source.name], source.name, lr[None], hr[None])
+                        outputs = _finished(output, place)
+                    else:
+                        outputs = _outputs(model, maker, lr[None], place)
+                    _score_image(row, outputs, source.name, target, stored_gray, save)
                     progress.advance(bar)
         groups = join_groups([source.group for source in sources], group(hashed))
         fingerprint = fingerprint_of(sources, digests_of(sources))
@@ -219,28 +233,32 @@ def evaluate(
 
 def _score_image(
     row: Row,
-    enlargers: Sequence[Enlarger],
+    outputs: Iterator[tuple[Tensor, float | None]],
     name: str,
-    lr: Tensor,
     target: Tensor,
     stored_gray: bool,
     save: Path | None,
 ) -> None:
-    """Add the scores of an image, uint8 ``(1, 3, h, w)``, to a row; save the output of the first network."""
+    """Add the scores of the outputs for an image to a row; save the first one."""
     file = save and save / folder_name(row.name) / folder_name(row.data) / f"{name}.png"
     scores = []
-    for sr, milliseconds in _outputs(row.model, enlargers, lr, target.device):
+    times = []
+    for sr, milliseconds in outputs:
         values = score(sr, target, row.protocol, row.scale, stored_gray=stored_gray)
-        scores.append((float(values["psnr"]), float(values["ssim"]), milliseconds))
+        scores.append(NetworkScore(float(values["psnr"]), float(values["ssim"])))
+        times += [] if milliseconds is None else [milliseconds]
         if file and len(scores) == 1:
             _save(file, sr)
-    row.images.append(ImageScore(name, *map(statistics.fmean, zip(*scores, strict=True))))
-    row.by_network.append([NetworkScore(psnr, ssim) for psnr, ssim, _ in scores])
+    psnr, ssim = map(statistics.fmean, zip(*scores, strict=True))
+    row.images.append(ImageScore(name, psnr, ssim, statistics.fmean(times) if times else None))
+    row.by_network.append(scores)
 
 
 def _new_row(contestant: _Contestant, data: str, scale: int, protocol: Protocol, place: torch.device) -> Row:
     """The row of a contestant without scores, which says where and in what precision its outputs are computed."""
     model, enlargers = contestant
+    if isinstance(enlargers, Contender):
+        return Row(model, data, scale, protocol, precision="", device="", outputs=enlargers.folder)
     if not enlargers:
         return Row(model, data, scale, protocol, device=str(place))
     first = enlargers[0]
@@ -254,7 +272,7 @@ def _common_shrink(models: Sequence[Model]) -> int:
         raise UserError(
             f"the models were trained with data.shrink={' and '.join(map(str, known))}: evaluate them one at a time"
         )
-    shrink = known[0] if known else _SHRINK
+    shrink = known[0] if known else SHRINK
     for model in models:
         if model.shrink is None:
             log.warning("%s: does not record data.shrink; low resolution is derived with %d", model.label, shrink)
@@ -263,7 +281,7 @@ def _common_shrink(models: Sequence[Model]) -> int:
 
 def _outputs(
     model: Model, enlargers: Sequence[Enlarger], lr: Tensor, place: torch.device
-) -> Iterator[tuple[Tensor, float]]:
+) -> Iterator[tuple[Tensor, float | None]]:
     """Enlarge ``(1, 3, h, w)`` of uint8 with each network, or with a baseline: output on ``place``, milliseconds."""
     for enlarger in enlargers or (None,):
         begun = time.perf_counter()
@@ -274,6 +292,11 @@ def _outputs(
         if place.type == "cuda":
             torch.cuda.synchronize(place)
         yield sr, 1000 * (time.perf_counter() - begun)
+
+
+def _finished(output: Tensor, place: torch.device) -> Iterator[tuple[Tensor, float | None]]:
+    """A picture of uint8 that another program made; nobody knows how long it took."""
+    yield to_float(output).to(place), None
 
 
 def _labels(folders: Sequence[Path]) -> list[str]:

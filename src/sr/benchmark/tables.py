@@ -11,10 +11,11 @@ from sr.io.tables import aligned, write_table
 from sr.terms import BASELINES, loses_to
 
 
-def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) -> list[Path]:
+def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None, record: Path | None = None) -> list[Path]:
     """Write the table as CSV and JSON where asked for, and into run folders for their report.
 
-    ``NAME_images.csv`` next to ``NAME.csv`` has one row per image. A run folder gets a file in ``evaluations/``.
+    ``NAME_images.csv`` next to ``NAME.csv`` has one row per image. A run folder gets a file in ``evaluations/``, and so
+    does ``record``, for the finished pictures of another program.
 
     Returns:
         The files.
@@ -35,9 +36,13 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None) ->
             _write_json(json_file, [{**row.as_dict(), "per_image": _image_rows(row)} for row in rows])
             written.append(json_file)
         for row in rows:
-            if row.model.run:
-                folder = RunFolder(row.model.run).evaluations
-                folder.mkdir(exist_ok=True)
+            run = record if row.outputs else row.model.run
+            if run:
+                folder = RunFolder(run).evaluations
+                folder.mkdir(parents=True, exist_ok=True)
+                if row.outputs:
+                    about = {"name": row.model.label, "outputs": str(row.outputs)}
+                    write_text(RunFolder(run).contender, json.dumps(about, indent=2) + "\n")
                 more = ("_x8" if row.ensemble else "") + ("_bfloat16" if row.in_bfloat16 else "")
                 path = folder / f"{folder_name(row.data)}_x{row.scale}_{row.protocol}{more}.json"
                 _write_json(path, [_for_report(row, rows)])
@@ -56,7 +61,7 @@ def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
         "fingerprint": row.fingerprint,
         "names": [image.name for image in row.images],
         "groups": list(row.groups),
-        "trainings": {name: _by_score(row, number) for number, name in enumerate(row.model.trainings)},
+        "trainings": {name: _by_score(row, number) for number, name in enumerate(row.model.trainings or ["."])},
         "baselines": {prefix: _by_score(baseline, 0) for prefix, baseline in baselines.items()},
     }
 
@@ -67,7 +72,7 @@ def _by_score(row: Row, network: int) -> dict[str, list[float]]:
     return {"psnr": [score.psnr for score in scores], "ssim": [score.ssim for score in scores]}
 
 
-def _image_rows(row: Row) -> list[dict[str, str | float]]:
+def _image_rows(row: Row) -> list[dict[str, str | float | None]]:
     about = {name: value for name, value in row.as_dict().items() if name in ("model", "data", "scale", "protocol")}
     groups = row.groups or [image.name for image in row.images]
     return [
@@ -87,8 +92,9 @@ def render(rows: Sequence[Row]) -> str:
         same_data = [other for other in rows if other.data == row.data]
         gain = row.psnr - next(other for other in same_data if other.is_reference).psnr
         baselines = {other.baseline.prefix: other.psnr for other in same_data if other.baseline}
-        lost_to = loses_to(row.psnr, baselines, BASELINES[0].name_at(row.scale)) if row.model.nets else ""
+        lost_to = "" if row.baseline else loses_to(row.psnr, baselines, BASELINES[0].name_at(row.scale))
+        time = "" if row.milliseconds is None else f"{row.milliseconds:.1f}"
         numbers = (f"{row.psnr:.2f}", f"{row.ssim:.4f}", f"{gain:+.2f}", str(len(row.images)))
         about = (str(row.as_dict()["model"]), row.data, f"x{row.scale}", row.protocol)
-        lines.append((*about, *numbers, f"{row.milliseconds:.1f}", f"loses to {lost_to}" if lost_to else ""))
+        lines.append((*about, *numbers, time, f"loses to {lost_to}" if lost_to else ""))
     return "\n".join(aligned(lines)) + "\n"

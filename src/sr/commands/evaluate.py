@@ -11,6 +11,7 @@ from sr.commands.completion import complete, model_names
 from sr.errors import UserError
 
 if TYPE_CHECKING:
+    from sr.benchmark.contenders import Contender
     from sr.weights.find import Model
 
 HELP = "score models, next to bicubic interpolation, on folders of images"
@@ -40,6 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with the scores of each image")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the outputs as DIR/MODEL/DATA/NAME.png")
     add_trust(parser)
+    others = parser.add_argument_group("pictures of another program, scored like the outputs of a model")
+    others.add_argument(
+        "--outputs", type=Path, metavar="DIR", help="folder of finished pictures, named as the images of the data set"
+    )
+    others.add_argument("--name", help="of the program, in tables (default: the name of --outputs)")
+    others.add_argument(
+        "--command",
+        metavar="WORDS",
+        help="program that makes the pictures that --outputs lacks, from each low-resolution image: "
+        "'waifu2x -i {input} -o {output} -s {scale}'",
+    )
+    others.add_argument("--timeout", type=float, default=600.0, metavar="S", help="of --command (default: 600 seconds)")
+    others.add_argument("--record", type=Path, metavar="DIR", help="keep its scores in DIR, for sr report")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -52,12 +66,13 @@ def run(options: argparse.Namespace) -> None:
     from sr.benchmark.tables import render, write_rows
     from sr.terms import BASELINES, SHARPENS
 
-    if not options.models and not options.baselines:
-        raise UserError("name a checkpoint or a run folder, or add --baselines")
+    if not options.models and not options.baselines and not options.outputs:
+        raise UserError("name a checkpoint or a run folder, or add --baselines or --outputs")
     models, failures = find_models(options.models, options.scale)
     scale = _common_scale(models) if options.scale is None else options.scale
     if scale == 1:
         sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")
+    contenders = _contenders(options, scale)
     rows = [
         *evaluate(
             models,
@@ -70,13 +85,31 @@ def run(options: argparse.Namespace) -> None:
             tile=options.tile,
             device=options.device,
             precision=options.precision,
+            contenders=contenders,
         )
     ]
+    for line in (line for contender in contenders for line in contender.warnings()):
+        sys.stderr.write(f"WARNING: {line}\n")
     sys.stdout.write(render(rows))
-    for path in write_rows(rows, options.csv, options.json):
+    for path in write_rows(rows, options.csv, options.json, options.record):
         sys.stdout.write(f"{path}\n")
     if failures:
         sys.exit(1)
+
+
+def _contenders(options: argparse.Namespace, scale: int) -> "list[Contender]":
+    """The finished pictures that the options name; those that are missing are made by ``--command``."""
+    from sr.benchmark.contenders import Contender, run_program
+
+    if options.outputs is None:
+        if unused := [name for name in ("name", "command", "record") if getattr(options, name)]:
+            raise UserError(f"--{unused[0]} needs --outputs DIR, the folder of the pictures")
+        return []
+    if len(options.data) > 1:
+        raise UserError("--outputs are of one data set: name one --data")
+    if options.command:
+        run_program(options.command, options.outputs, options.data[0], scale, options.timeout)
+    return [Contender(options.name or options.outputs.resolve().name, options.outputs)]
 
 
 def _common_scale(models: "Sequence[Model]") -> int:

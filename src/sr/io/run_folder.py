@@ -58,6 +58,11 @@ class RunFolder:
         return self.path / "evaluations"
 
     @property
+    def contender(self) -> Path:
+        """What the pictures of another program are that were scored in place of a run."""
+        return self.path / "contender.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"

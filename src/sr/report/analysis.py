@@ -93,6 +93,8 @@ class Analysis:
         parts = self.parts[score]
         deviations = [None if np.isnan(own) else float(own) ** 0.5 for own in parts.own_training]
         deviations[len(self.configurations) :] = [None] * len(self.baselines)
+        for number, entry in enumerate(self.configurations):
+            deviations[number] = None if entry.is_fixed else deviations[number]
         return [MeanSd(float(mean), sd) for mean, sd in zip(parts.means, deviations, strict=True)]
 
     def against(self, other: int, score: str) -> Estimates:
@@ -127,7 +129,7 @@ def analyse(
     names += [_label(baseline, comparison) for baseline in baselines]
     count = len(configurations)
     arrays = {name: score_array(comparison, baselines, name) for name in ROPES}
-    is_baseline = [False] * count + [True] * len(baselines)
+    is_baseline = [entry.is_fixed for entry in configurations] + [True] * len(baselines)
     all_parts = {
         name: components(scores, folds, is_baseline, comparison.training_folds)
         for name, (scores, folds) in arrays.items()

@@ -2,14 +2,15 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from sr.report.comparison import Comparison
 from sr.report.configurations import find_configurations
-from sr.report.run import Configuration, Evaluation, ImageScores, Run
+from sr.report.run import Configuration, Contender, Evaluation, ImageScores, Run
+from sr.runs.schema import RunResult, Status
 
 
 class _Conditions(NamedTuple):
@@ -48,25 +49,38 @@ class Benchmark:
     left_out: Sequence[str]
 
 
-def find_benchmarks(comparisons: Sequence[Comparison]) -> list[Benchmark]:
+def find_benchmarks(comparisons: Sequence[Comparison], contenders: Sequence[Contender] = ()) -> list[Benchmark]:
     """Group all evaluations that have the scores of each image by each training.
 
-    Configurations of different comparisons compete: they may have been trained on different images.
+    Configurations of different comparisons compete, which may have been trained on different images, and so do other
+    programs. These compete under every setting of the same protocol and scale.
     """
     runs: dict[_Conditions, list[Run]] = defaultdict(list)
     for run in (run for comparison in comparisons for run in comparison.runs):
         for conditions in dict.fromkeys(_conditions(entry) for entry in run.evaluations if entry.is_complete):
             runs[conditions].append(run)
-    return [_benchmark(conditions, of_conditions) for conditions, of_conditions in sorted(runs.items(), key=str)]
+    for conditions in {_conditions(entry) for other in contenders for entry in other.evaluations if entry.is_complete}:
+        if not any(conditions[:2] == other[:2] for other in runs):
+            runs[conditions] = []
+    return [
+        _benchmark(conditions, of_conditions, contenders)
+        for conditions, of_conditions in sorted(runs.items(), key=lambda item: str(item[0]))
+    ]
 
 
 def _conditions(evaluation: Evaluation) -> _Conditions:
     return _Conditions(evaluation.protocol, evaluation.scale, evaluation.shrink, evaluation.settings)
 
 
-def _benchmark(conditions: _Conditions, runs: Sequence[Run]) -> Benchmark:
-    configurations = find_configurations(runs, [])
-    scored = _with_unique_labels({entry.name: _trainings(entry, conditions) for entry in configurations})
+def _benchmark(conditions: _Conditions, runs: Sequence[Run], contenders: Sequence[Contender]) -> Benchmark:
+    configurations = find_configurations(runs, []) if runs else []
+    by_name = {entry.name: _trainings(entry, conditions) for entry in configurations}
+    for other in contenders:
+        fixed = _fixed(other, {entry.name for entry in configurations})
+        if trainings := _trainings(fixed, conditions):
+            configurations.append(fixed)
+            by_name[fixed.name] = trainings
+    scored = _with_unique_labels(by_name)
     sets = sorted({of_set for trainings in scored.values() for of_set in trainings})
     complete = [entry for entry in configurations if _joined(scored[entry.name], sets)]
 
@@ -78,7 +92,7 @@ def _benchmark(conditions: _Conditions, runs: Sequence[Run]) -> Benchmark:
             shrink=conditions.shrink,
             configurations=[replace(entry, runs=_joined(scored[entry.name], on)) for entry in among],
             label=", ".join(of_set.label for of_set in on),
-            training_folds=max(len(set(run.folds.values())) for run in runs),
+            training_folds=max((len(set(run.folds.values())) for run in runs), default=1),
         )
 
     several = len(sets) > 1 and bool(complete)
@@ -93,6 +107,14 @@ def _benchmark(conditions: _Conditions, runs: Sequence[Run]) -> Benchmark:
         },
         left_out=[entry.name for entry in configurations if entry not in complete],
     )
+
+
+def _fixed(contender: Contender, taken: Collection[str]) -> Configuration:
+    """A program as a configuration that is not trained."""
+    name = contender.name if contender.name not in taken else f"{contender.name} ({contender.folder.name})"
+    result = RunResult(Status.DONE, config={}, choices={"model": name})
+    run = Run(name, (contender.folder,), result, {}, {}, {}, (), contender.evaluations)
+    return Configuration(name, (name, "", ""), "", (run,), is_fixed=True)
 
 
 def _with_unique_labels(scored: Mapping[str, _Scored]) -> dict[str, _Scored]:
@@ -122,8 +144,11 @@ def _trainings(configuration: Configuration, conditions: _Conditions) -> _Scored
     found: dict[_Set, dict[Path, Run]] = defaultdict(dict)
     for run in configuration.runs:
         for entry in run.evaluations:
-            if entry.is_complete and _conditions(entry) == conditions:
-                of_set = found[_Set(entry.label, entry.fingerprint)]
+            own = _conditions(entry)
+            is_alike = own[:2] == conditions[:2] if configuration.is_fixed else own == conditions
+            if entry.is_complete and is_alike:
+                label = replace(entry, settings=conditions.settings).label
+                of_set = found[_Set(label, entry.fingerprint)]
                 for name, scores in entry.trainings.items():
                     folder = (entry.folder / name).resolve()
                     of_set[folder] = _training(run, folder, entry, scores)

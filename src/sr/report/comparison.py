@@ -7,7 +7,7 @@ from typing import Any
 
 from sr.report.configurations import find_configurations
 from sr.report.folders import FolderContents, read_runs
-from sr.report.run import Configuration, Run
+from sr.report.run import Configuration, Contender, Run
 from sr.runs.status import Cell
 
 
@@ -70,12 +70,14 @@ class Comparisons:
         unfinished: the other runs, planned ones included.
         problems: one line for each file that could not be read.
         repeats: one line for each run that repeats another with the same seed, and is left out.
+        contenders: other programs, which compete on benchmark sets.
     """
 
     comparisons: list[Comparison]
     unfinished: list[Cell]
     problems: list[str]
     repeats: list[str]
+    contenders: list[Contender]
 
 
 def find_comparisons(folders: Sequence[Path]) -> Comparisons:
@@ -88,7 +90,8 @@ def find_comparisons(folders: Sequence[Path]) -> Comparisons:
     for folder in _without_overlap(folders):
         read_runs(folder, contents, prefix=f"{folder.as_posix()}/" if len(folders) > 1 else "")
     repeats: list[str] = []
-    return Comparisons(_group(contents.runs, repeats), contents.unfinished, contents.problems, repeats)
+    comparisons = _group(contents.runs, repeats)
+    return Comparisons(comparisons, contents.unfinished, contents.problems, repeats, contents.contenders)
 
 
 def _without_overlap(folders: Sequence[Path]) -> list[Path]:

@@ -130,17 +130,20 @@ def _without_verdict(analysis: Analysis) -> str:
     seen = (
         f"differ from those of {len(different)} of the others" if different else "do not clearly differ from the others"
     )
+    best = analysis.names[analysis.best]
+    is_fixed = analysis.configurations[analysis.best].is_fixed
+    subject = f"The pictures of {best}" if is_fixed else f"These checkpoints of {best}"
     return (
-        f"No verdict on configurations: {_too_few(analysis)}. These checkpoints of "
-        f"{analysis.names[analysis.best]} have the highest mean and {seen} on these images; whether the configurations "
-        "do needs seeds=3 or more."
+        f"No verdict on configurations: {_too_few(analysis)}. {subject} have the highest mean and {seen} on these "
+        "images; whether the configurations do needs seeds=3 or more."
     )
 
 
 def _too_few(analysis: Analysis) -> str:
     """Why there are too few trainings for a verdict."""
-    if all(len(configuration.runs) == 1 for configuration in analysis.configurations):
-        return "each was trained once"
+    trained = [configuration for configuration in analysis.configurations if not configuration.is_fixed]
+    if all(len(configuration.runs) == 1 for configuration in trained):
+        return "each was trained once" if len(trained) > 1 else f"{trained[0].name} was trained once"
     return "fewer than two of them have several whole trainings, with all folds where folds differ"
 
 
@@ -149,8 +152,8 @@ def limits(analysis: Analysis) -> Iterator[str]:
     parts = analysis.parts[analysis.score]
     count = len(analysis.configurations)
     photographs = int(parts.photographs.sum())
-    per_fold = parts.trainings[:count]
-    fewest, most = int(per_fold.min()), int(per_fold.max())
+    per_fold = parts.trainings[:count][np.isfinite(parts.trainings[:count])]
+    fewest, most = (int(per_fold.min()), int(per_fold.max())) if per_fold.size else (0, 0)
     seeds = str(fewest) if fewest == most else f"{fewest} to {most}"
     if parts.overlap > 1:
         folds = ", from folds whose training sets overlap"
@@ -159,6 +162,9 @@ def limits(analysis: Analysis) -> Iterator[str]:
     else:
         folds = ", one split: another training set may change the result"
     images, trainings = "photograph" + "s" * (photographs != 1), "training" + "s" * (most > 1)
+    if not most:
+        yield f"Rests on {photographs} {images}."
+        return
     yield f"Rests on {photographs} {images}, {seeds} {trainings} of each configuration{folds}."
     missing = [analysis.names[number] for number in range(count) if number not in analysis.decidable]
     if missing and analysis.possible_bests:

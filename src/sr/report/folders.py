@@ -13,7 +13,7 @@ from sr.errors import UserError
 from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.io.tables import from_epoch_1, read_table
-from sr.report.run import Evaluation, Run
+from sr.report.run import Contender, Evaluation, Run
 from sr.runs.schema import RunResult, read_result
 from sr.runs.status import Cell, Standing, find_cells
 from sr.terms import Part
@@ -31,11 +31,13 @@ class FolderContents:
         runs: the finished ones.
         unfinished: the others, planned ones included.
         problems: one line for each file that could not be read.
+        contenders: programs whose finished pictures were scored.
     """
 
     runs: list[Run] = field(default_factory=list)
     unfinished: list[Cell] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    contenders: list[Contender] = field(default_factory=list)
 
 
 def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
@@ -77,12 +79,28 @@ def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
             scores = [*of_cell[0].evaluations, *_read_evaluations(RunFolder(path), problems)]
             of_cell[0] = replace(of_cell[0], evaluations=scores)
         runs += of_cell
-    if not runs:
+    contenders = _read_contenders(folder, problems)
+    if not runs and not contenders:
         details = "".join(f"; {line}" for line in problems) or f", {len(unfinished)} unfinished: see sr status"
         raise UserError(f"{folder}: no finished run in it{details}")
     contents.runs += runs
+    contents.contenders += contenders
     contents.problems += problems
     contents.unfinished += unfinished
+
+
+def _read_contenders(folder: Path, problems: list[str]) -> list[Contender]:
+    """The programs of a folder, at any depth, whose pictures ``sr evaluate --record`` scored."""
+    contenders = []
+    for path in sorted(folder.rglob(RunFolder(Path()).contender.name)):
+        try:
+            name = json.loads(path.read_text(encoding="utf-8"))["name"]
+        except _DAMAGES as error:
+            problems.append(f"{path}: left out, it is damaged ({_one_line(error)}): run sr evaluate again")
+            continue
+        evaluations = _read_evaluations(RunFolder(path.parent), problems)
+        contenders.append(Contender(str(name), path.parent, evaluations))
+    return contenders
 
 
 def _trainings(name: str, path: Path) -> list[tuple[str, Path]]:
@@ -135,7 +153,7 @@ def _read_evaluations(folder: RunFolder, problems: list[str]) -> list[Evaluation
         try:
             weights = hash_weights()
             rows = json.loads(path.read_text(encoding="utf-8"))
-            if any(row.get("weights", weights) != weights for row in rows):
+            if any((row.get("weights") or weights) != weights for row in rows):
                 problems.append(f"{path}: left out, the run has other weights by now: run sr evaluate again")
                 continue
             evaluations += [_evaluation(row, folder.path) for row in rows]

@@ -84,7 +84,9 @@ def write_report(
         run_section(number, comparison, settings, contents.problems)
         for number, comparison in enumerate(contents.comparisons, 1)
     ]
-    benchmarks = [benchmark_section(entry, settings) for entry in find_benchmarks(contents.comparisons)]
+    benchmarks = [
+        benchmark_section(entry, settings) for entry in find_benchmarks(contents.comparisons, contents.contenders)
+    ]
     evaluations = _evaluations(contents.comparisons)
     out = out or (folders[0] if len(folders) == 1 else Path(os.path.commonpath([path.absolute() for path in folders])))
     values = {

@@ -110,6 +110,21 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Contender:
+    """Another program, of which only finished pictures are known.
+
+    Attributes:
+        name: of the program.
+        folder: that holds its scores.
+        evaluations: of its pictures.
+    """
+
+    name: str
+    folder: Path
+    evaluations: Sequence[Evaluation]
+
+
+@dataclass(frozen=True)
 class Configuration:
     """Runs that differ in their seed alone.
 
@@ -118,12 +133,14 @@ class Configuration:
         levels: names of its model, loss and optimizer, each with the options in which it differs from others.
         variant: other options in which it differs from the other configurations, in words.
         runs: one for each seed, sorted by it.
+        is_fixed: whether it is not trained: finished pictures of another program.
     """
 
     name: str
     levels: tuple[str, str, str]
     variant: str
     runs: tuple[Run, ...]
+    is_fixed: bool = False
 
     @property
     def cell(self) -> tuple[str, str, str]:

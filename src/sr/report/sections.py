@@ -206,7 +206,8 @@ def board_of(comparison: Comparison, settings: Settings, scope: Scope) -> Board:
     photographs like these.
     """
     analysis = _analysed(comparison, settings, scope)
-    if not analysis.decidable:
+    trained = {number for number, entry in enumerate(comparison.configurations) if not entry.is_fixed}
+    if trained and not trained & analysis.decidable:
         scope = Scope.LIKE_THESE
         analysis = _analysed(comparison, settings, scope)
     other = next(entry for entry in Scope if entry is not scope)

@@ -1,0 +1,201 @@
+"""Pictures that another program made, as a contestant: which file is which, and what is wrong with them."""
+
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from sr.data.alignment import ALIASED, COLOURS, fault
+from sr.data.pairs import load_pair
+from sr.data.sources import Source, image_folder
+from sr.errors import UserError, shortened
+from sr.image import luma, to_float
+from sr.io.atomic import whole_file
+from sr.io.images import SUFFIXES, read_image, to_pil
+from sr.metrics import psnr
+
+SHRINK = 2  # at scale 1, of low resolution that no model says how to derive
+
+_NAMED = 3  # images in a line
+_CLEARLY_BETTER = 3.0  # dB that the other order of colours gains
+_BLOCKY = 1.15  # ratio of the steps at the borders of 8x8 blocks to those inside, against that of the target
+_DARK = 4.0  # gray levels; brighter targets do not have outputs as dark as this
+
+# Of the faults that `sr check-data` knows, those of an output: sharpness and tones are what is scored.
+_NOT_FAULTS = (ALIASED, COLOURS)
+
+
+@dataclass
+class Contender:
+    """The finished pictures of a program for one data set.
+
+    Attributes:
+        name: of the program, in tables.
+        folder: of its pictures, named as the images of the data set, with anything behind the name.
+        faults: what is wrong with the pictures that were read, by the names of the images.
+    """
+
+    name: str
+    folder: Path
+    faults: dict[str, list[str]] = field(default_factory=dict)
+
+    def find(self, names: Sequence[str]) -> dict[str, Path]:
+        """The picture of each image.
+
+        Raises:
+            UserError: if there is no such folder, or an image has no picture or several.
+        """
+        if not self.folder.is_dir():
+            raise UserError(f"{self.folder}: no such folder (--outputs)")
+        files = sorted(path for path in self.folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        found: dict[str, Path] = {}
+        missing = []
+        for name in names:
+            matching = [path for path in files if path.stem == name] or [
+                path for path in files if re.fullmatch(rf"{re.escape(name)}[^A-Za-z0-9].*", path.stem)
+            ]
+            if len(matching) > 1:
+                raise UserError(
+                    f"{self.folder}: {matching[0].name} and {matching[1].name} are both of {name}: keep one"
+                )
+            if matching:
+                found[name] = matching[0]
+            else:
+                missing.append(name)
+        if missing:
+            raise UserError(f"{self.folder}: has no picture of {_listed(missing)}, such as {missing[0]}.png")
+        return found
+
+    def read(self, path: Path, name: str, lr: Tensor, hr: Tensor) -> Tensor:
+        """Read a picture, uint8 ``(1, 3, H, W)``, and note what is wrong with it.
+
+        Args:
+            path: its file.
+            name: of the image.
+            lr: uint8 ``(1, 3, h, w)``, what the program had to enlarge.
+            hr: uint8 ``(1, 3, H, W)``, the target.
+
+        Raises:
+            UserError: if its size is not that of the target, or it cannot be read.
+        """
+        output = read_image(path)[None]
+        if output.shape != hr.shape:
+            raise UserError(_wrong_size(path, output, lr, hr))
+        for text in _faults(output, hr):
+            self.faults.setdefault(text, []).append(name)
+        if path.suffix.lower() in (".jpg", ".jpeg"):
+            self.faults.setdefault("are JPEG files: their compression is scored as well", []).append(name)
+        return output
+
+    def warnings(self) -> list[str]:
+        """A line for each kind of fault, with the images that have it."""
+        return [f"{self.name}: {_listed(names)} {text}" for text, names in self.faults.items()]
+
+
+def run_program(command: str, folder: Path, data: Path, scale: int, seconds: float) -> None:
+    """Run a program on every low-resolution image of a data set that has no output yet.
+
+    Args:
+        command: without a shell; ``{input}``, ``{output}`` and ``{scale}`` are replaced.
+        folder: gets the outputs as ``NAME.png``.
+        data: folder of images.
+        scale: factor of the sides.
+        seconds: that it may take for one image.
+
+    Raises:
+        UserError: if the command names no input or output, fails, takes too long, or writes nothing.
+    """
+    words = shlex.split(command)
+    if not any("{input}" in word for word in words) or not any("{output}" in word for word in words):
+        raise UserError("--command needs {input} and {output}: 'waifu2x -i {input} -o {output} -s {scale}'")
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = [source for source in image_folder(data) if not (folder / f"{source.name}.png").exists()]
+    for source in track(waiting, description=words[0], transient=True):
+        with tempfile.TemporaryDirectory() as place:
+            _run_on(words, source, Path(place), folder / f"{source.name}.png", scale, seconds)
+
+
+def _run_on(words: Sequence[str], source: Source, place: Path, target: Path, scale: int, seconds: float) -> None:
+    lr, _ = load_pair(source, scale, SHRINK)
+    given, made = place / f"{source.name}.png", place / "output" / f"{source.name}.png"
+    to_pil(lr).save(given)
+    made.parent.mkdir()
+    values = {"{input}": str(given), "{output}": str(made), "{scale}": str(scale)}
+    filled = [_filled(word, values) for word in words]
+    try:
+        done = subprocess.run(filled, capture_output=True, text=True, timeout=seconds, check=False, errors="replace")
+    except (FileNotFoundError, PermissionError) as error:
+        raise UserError(f"--command: {filled[0]} cannot be started ({error.strerror})") from error
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"--command: took more than {seconds:g} s for {source.name} (--timeout)") from error
+    if done.returncode or not made.is_file():
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        said = f": {shortened(lines[-1])}" if lines else ""
+        what = f"ended with exit code {done.returncode}" if done.returncode else "wrote no {output}"
+        raise UserError(f"--command: {words[0]} {what} for {source.name}{said}")
+    with whole_file(target) as file:
+        file.write(made.read_bytes())
+
+
+def _filled(word: str, values: dict[str, str]) -> str:
+    for placeholder, value in values.items():
+        word = word.replace(placeholder, value)
+    return word
+
+
+def _wrong_size(path: Path, output: Tensor, lr: Tensor, hr: Tensor) -> str:
+    (height, width), (lr_height, lr_width) = output.shape[-2:], lr.shape[-2:]
+    expected = f"{hr.shape[-1]}x{hr.shape[-2]}"
+    text = f"{path}: has {width}x{height} pixels, its target {expected}"
+    if height % lr_height == 0 and width / lr_width == height / lr_height:
+        return f"{text}: it was enlarged by {height // lr_height}, not by {hr.shape[-2] // lr_height}"
+    lost = hr.shape[-2] - height
+    if lost == hr.shape[-1] - width and 0 < lost <= hr.shape[-2] // 4:
+        return f"{text}: a border of {lost / 2:g} pixels was cut off"
+    return text
+
+
+def _faults(output: Tensor, hr: Tensor) -> list[str]:
+    """What is wrong with an output, uint8 ``(1, 3, H, W)``: lines that follow the names of images."""
+    if torch.equal(output, hr):
+        return ["are the targets themselves, pixel by pixel"]
+    if float(output.float().mean()) < _DARK < float(hr.float().mean()):
+        return ["are nearly black: values from 0 to 1 were saved as if they were from 0 to 255"]
+    texts = []
+    straight, swapped = (float(psnr(to_float(image), to_float(hr))[0]) for image in (output, output.flip(1)))
+    if swapped > straight + _CLEARLY_BETTER:
+        texts.append("have red and blue swapped")
+        output = output.flip(1)
+    found = fault(output[0], hr[0])
+    if found and found.kind not in _NOT_FAULTS:
+        texts.append(f"do not lie on their targets: {found.kind}")
+    if _blockiness(output) > _BLOCKY * max(1.0, _blockiness(hr)):
+        texts.append("show the 8x8 blocks of JPEG compression")
+    return texts
+
+
+def _blockiness(image: Tensor) -> float:
+    """Mean step between neighbours across the borders of 8x8 blocks, relative to those in the middle of the blocks.
+
+    Interpolation by 2 or 4 gives steps a period of its own, in which borders and middles are alike.
+    """
+    values = luma(to_float(image))
+    ratios = []
+    for dim in (-1, -2):
+        steps = values.diff(dim=dim).abs().movedim(dim, 0).flatten(1).mean(dim=1)
+        if len(steps) > 8:
+            ratios.append(float(steps[7::8].mean() / steps[3::8].mean().clamp(min=1e-6)))
+    return sum(ratios) / max(1, len(ratios))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+
+    return ", ".join(names[:_NAMED]) + more
