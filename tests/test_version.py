@@ -12,8 +12,11 @@ def read_yaml(name: str) -> Any:
     return OmegaConf.to_container(OmegaConf.load(ROOT / name))
 
 
-def test_the_citation_names_this_version() -> None:
-    assert read_yaml("CITATION.cff")["version"] == sr.__version__
+def test_the_citation_names_this_version_and_its_date_in_the_changelog() -> None:
+    citation = read_yaml("CITATION.cff")
+    assert citation["version"] == sr.__version__
+    heading = f"## [{sr.__version__}] - {citation['date-released']}"
+    assert heading in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_pre_commit_runs_the_commands_of_make_lint_and_make_types() -> None:
