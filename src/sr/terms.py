@@ -200,7 +200,8 @@ class NetworkConfig(TypedDict):
     trained for; ``protocol`` is the one it was scored with, if that is known. For networks of scale 1 ``shrink`` is how
     far their input was shrunk before it was enlarged again. ``steps`` are the optimizer steps behind the weights, those
     of the weights they started from included; None if these are unknown. ``halo`` is the measured one of a network that
-    does not state it: how many low-resolution pixels around a pixel its output depends on.
+    does not state it: how many low-resolution pixels around a pixel its output depends on. ``align`` is the grid of
+    low-resolution pixels that its tiles begin on.
     """
 
     model: dict[str, object]
@@ -210,3 +211,4 @@ class NetworkConfig(TypedDict):
     shrink: NotRequired[int]
     steps: NotRequired[int | None]
     halo: NotRequired[int]
+    align: NotRequired[int]

@@ -158,5 +158,5 @@ def test_without_the_entry_point_other_commands_have_to_be_told(trained: Path, p
 def test_options_that_a_checkpoint_cannot_hold_are_refused_before_training(place: Path, run: Run) -> None:
     code, text = run(*TRAIN, "name=big", "model.channels=2048", "debug=tiny")
     assert code == 2
-    assert "error: model: a checkpoint of it could not be loaded again, since its config has 'channels' = 2048" in text
+    assert "error: model: a checkpoint of it could not be loaded again: its config has 'channels' = 2048" in text
     assert not (place / "runs/big/checkpoints").exists()

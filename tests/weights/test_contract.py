@@ -13,7 +13,7 @@ from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
 from sr.weights.checkpoint import WHOLE_IMAGE, load_network, network_config, save_network
-from sr.weights.contract import check_network, measured_halo
+from sr.weights.contract import check_network, measured_tiles
 from sr.weights.find import Model
 from sr.weights.trust import trust
 
@@ -65,6 +65,7 @@ class Forgetful(Dilated):
 @pytest.fixture(autouse=True)
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sr.weights.trust._trusted", set())
+    monkeypatch.setattr("sr.weights.contract._measured", {})
     trust([HERE])
 
 
@@ -76,18 +77,98 @@ def check(net: nn.Module, **arguments: object) -> None:
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
 def test_the_halo_is_measured_through_heads_that_start_at_zero(scale: int) -> None:
-    assert measured_halo(Dilated(scale), scale) == 4
+    assert measured_tiles(Dilated(scale), scale) == (4, 1)
 
 
 @pytest.mark.parametrize("net", [ESPCN(2), ESPCN(1, num_blocks=1), VDSR(1, num_blocks=4), EDSR(2, num_blocks=2)])
-def test_measured_halos_are_within_those_that_networks_state(net: nn.Module) -> None:
+def test_measured_tiless_are_within_those_that_networks_state(net: nn.Module) -> None:
     stated = int(net.halo)  # type: ignore[arg-type]
-    assert stated - 3 <= measured_halo(net, int(net.scale)) <= stated  # type: ignore[arg-type]
+    assert stated - 3 <= measured_tiles(net, int(net.scale))[0] <= stated  # type: ignore[arg-type]
 
 
-def test_strided_networks_are_measured_at_every_place_of_their_grid() -> None:
+class Strided(nn.Module):
+    """Pads to multiples of 4, which its convolutions with strides need: its output depends on the place."""
+
+    def __init__(self, scale: int = 1, channels: int = 4) -> None:
+        super().__init__()
+        self.scale = scale
+        self.down = nn.Conv2d(3, channels, 4, stride=4)
+        self.up = nn.ConvTranspose2d(channels, 3, 4, stride=4)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        height, width = lr.shape[-2:]
+        padded = F.pad(lr, (0, -width % 4, 0, -height % 4))
+        out: Tensor = self.up(self.down(padded))[..., :height, :width]
+        return out
+
+
+class Saturated(Dilated):
+    """Wide layers whose sum is clamped: random positive weights leave no gradient."""
+
+    def __init__(self, scale: int = 2, channels: int = 64) -> None:
+        super().__init__(scale, channels)
+        self.body = nn.Sequential(*(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(4)))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        hidden = self.body(F.relu6(self.first(lr) * 100))
+        return F.pixel_shuffle(self.second(hidden), self.scale).clamp(0, 1)
+
+
+class FrozenNorm(Dilated):
+    """Keeps the statistics of its normalisation."""
+
+    def __init__(self, scale: int = 2, channels: int = 4) -> None:
+        super().__init__(scale, channels)
+        self.norm = nn.BatchNorm2d(3).eval()
+
+
+class InPlace(Dilated):
+    """Changes its input."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return super().forward(lr.sub_(0.5))
+
+
+class Asserting(Dilated):
+    """Asserts what it needs."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        assert lr.shape[-1] % 8 == 0, "width"
+        return super().forward(lr)
+
+
+def test_the_grid_of_a_strided_network_is_found_by_trying() -> None:
+    assert measured_tiles(Strided(), 1)[1] == 4
+
+
+def test_a_stated_grid_is_kept() -> None:
     net = Autoencoder(scale=1, channels=4)
-    assert 0 < measured_halo(net, 1) <= net.halo
+    halo, align = measured_tiles(net, 1)
+    assert 0 < halo <= net.halo
+    assert align == net.align
+
+
+def test_saturated_networks_do_not_hide_what_they_see() -> None:
+    assert measured_tiles(Saturated(), 2)[0] >= 3 + 4 + 1
+
+
+def test_a_frozen_normalisation_stays_frozen() -> None:
+    net = FrozenNorm()
+    check(net)
+    assert net.training
+    assert not net.norm.training
+
+
+def test_a_network_may_change_its_input() -> None:
+    check(InPlace())
+
+
+@pytest.mark.parametrize("halo", [None, -1, 1.5])
+def test_a_stated_halo_is_a_number_of_pixels(halo: object) -> None:
+    net = Dilated()
+    setattr(net, "halo", halo)  # noqa: B010
+    with pytest.raises(UserError, match="model: halo has to be an integer of 0 or more"):
+        check(net)
 
 
 def test_a_network_that_sees_everything_has_the_halo_of_a_whole_image_and_no_tiles() -> None:
@@ -101,7 +182,7 @@ def test_a_network_that_sees_everything_has_the_halo_of_a_whole_image_and_no_til
         assert torch.allclose(enlarger.enlarge(lr, torch.device("cpu")), net(lr).clamp(0, 1), atol=1e-6)
 
 
-def test_tiles_with_a_measured_halo_equal_the_whole_image() -> None:
+def test_tiles_with_a_measured_tiles_equal_the_whole_image() -> None:
     net = Dilated().eval()
     nn.init.normal_(net.second.weight)
     check(net)
@@ -113,14 +194,14 @@ def test_tiles_with_a_measured_halo_equal_the_whole_image() -> None:
         assert torch.allclose(out, net(lr), atol=1e-6)
 
 
-def test_the_measured_halo_is_in_the_checkpoint(tmp_path: Path) -> None:
+def test_the_measured_tiles_is_in_the_checkpoint(tmp_path: Path) -> None:
     net = Dilated()
     config = network_config({"_target_": f"{HERE}.Dilated", "scale": 2, "channels": 4}, 2, "rgb")
     check_network(net, config)
     save_network(tmp_path / "net.safetensors", net, config)
     loaded, stored = load_network(tmp_path / "net.safetensors")
-    assert loaded.halo == 4
-    assert stored["halo"] == 4
+    assert (loaded.halo, loaded.align) == (4, 1)  # type: ignore[comparison-overlap]
+    assert (stored["halo"], stored["align"]) == (4, 1)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +212,8 @@ def test_the_measured_halo_is_in_the_checkpoint(tmp_path: Path) -> None:
             Small(),
             r"model: Small makes a tensor \(1, 3, 46, 46\) of an input \(1, 3, 24, 24\): at scale 2 it has to be",
         ),
-        (Forgetful(), "model: a checkpoint of it could not be loaded again, since its config"),
+        (Forgetful(), "model: a checkpoint of it could not be loaded again: its "),
+        (Asserting(), r"model: Asserting fails on an image of 13x17 pixels \(.*width\): it has to accept any size"),
     ],
 )
 def test_networks_that_nothing_could_use_are_refused(net: nn.Module, message: str) -> None:

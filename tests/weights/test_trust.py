@@ -70,6 +70,22 @@ def test_announced_packages_are_trusted(package: str, monkeypatch: pytest.Monkey
     module.announced.cache_clear()
 
 
+def test_an_announced_network_trusts_no_more_than_its_own_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [EntryPoint("net", "company.networks.model:Net", "sr.networks")]
+    monkeypatch.setattr(module, "entry_points", lambda group: points)
+    module.announced.cache_clear()
+    assert is_allowed("company.networks.model.Net")
+    assert not is_allowed("company.payroll.Tool")
+    module.announced.cache_clear()
+
+
+def test_a_fault_in_a_trusted_module_keeps_its_traceback(package: str, tmp_path: Path) -> None:
+    (tmp_path / package / "more.py").write_text("import os\nos.no_such_function_45()")
+    trust([package])
+    with pytest.raises(AttributeError, match="no_such_function_45"):
+        network_class(f"{package}.more.Net")
+
+
 def test_networks_of_sr_need_no_trust() -> None:
     assert network_class("sr.nets.espcn.ESPCN") is ESPCN
     assert not is_allowed("sr.netsome.Net")
@@ -81,6 +97,7 @@ def test_networks_of_sr_need_no_trust() -> None:
     [
         ("{}.nets.Other", "is not a network whose class takes a scale"),
         ("{}.nets.make", "is not a network whose class takes a scale"),
+        ("{}.__main__.Net", "a program is no network: refused"),
         ("{}.nets.nn.Module", "cannot be imported: install its package, or add the folder that holds it"),
         ("{}.nets.Conv", "but {}.nets has no Conv"),
         ("{}.missing.Net", "cannot be imported: install its package, or add the folder that holds it to PYTHONPATH"),

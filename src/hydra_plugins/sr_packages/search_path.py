@@ -13,7 +13,8 @@ class AnnouncedPackages(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append the folders that exist; nothing of the packages is imported."""
-        for package in sorted({point.module.partition(".")[0] for point in entry_points(group="sr.networks")}):
+        modules = {point.module for point in entry_points(group="sr.networks")}
+        for package in sorted({module.rpartition(".")[0] or module for module in modules}):
             spec = find_spec(package)
             for place in (spec.submodule_search_locations or []) if spec else []:
                 folder = Path(place) / "conf"

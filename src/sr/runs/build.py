@@ -35,7 +35,7 @@ from sr.machine.processes import in_worker
 from sr.runs.record import in_sweep
 from sr.weights.checkpoint import network_config
 from sr.weights.contract import check_network
-from sr.weights.trust import VARIABLE, is_allowed, trust
+from sr.weights.trust import VARIABLE, is_allowed, package_of, trust
 
 T = TypeVar("T", bound=Callback)
 
@@ -140,8 +140,8 @@ def _trust_network(config_dict: Mapping[str, Any]) -> None:
     """Trust what the user's config names, here; other commands have to be told, so the first training says it."""
     trust(config_dict["trust"])
     target = str(config_dict["model"]["_target_"])
-    package = target.partition(".")[0]
     if not is_allowed(target):
+        package = package_of(target)
         log.info("%s: other commands load it with --trust %s, or with %s=%s", target, package, VARIABLE, package)
         trust([package])
 

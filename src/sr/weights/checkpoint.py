@@ -89,6 +89,7 @@ def load_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
             config["shrink"] = stored["shrink"]
         if "halo" in stored:
             config["halo"] = stored["halo"]
+            config["align"] = stored.get("align", 1)
         if "steps" in stored:
             config["steps"] = steps_of(stored)
     except (KeyError, TypeError, AttributeError) as error:
@@ -129,7 +130,8 @@ def build_network(config: NetworkConfig, weights: Mapping[str, object], scale: i
     _check_weights(net, weights)
     net.load_state_dict(weights)
     if not hasattr(net, "halo"):
-        setattr(net, "halo", config.get("halo", WHOLE_IMAGE))  # noqa: B010 - nn.Module declares it a tensor
+        for name, value in (("halo", config.get("halo", WHOLE_IMAGE)), ("align", config.get("align", 1))):
+            setattr(net, name, value)
     return net.eval()
 
 
@@ -200,8 +202,11 @@ def _check_config(arguments: Mapping[str, object], config: NetworkConfig) -> Non
             )
     if not isinstance(config["protocol"], str | None) or len(config["protocol"] or "") > _MAX_LENGTH:
         raise UserError(f"its config has protocol {_printable(config['protocol'])}, which does not exist")
-    if type(halo := config.get("halo", 0)) is not int or not 0 <= halo <= WHOLE_IMAGE:
-        raise UserError(f"its config has halo {_printable(halo)}, which is not an integer from 0 to {WHOLE_IMAGE}")
+    for name, least, pixels in (("halo", 0, config.get("halo", 0)), ("align", 1, config.get("align", 1))):
+        if type(pixels) is not int or not least <= pixels <= WHOLE_IMAGE:
+            raise UserError(
+                f"its config has {name} {_printable(pixels)}, which is not an integer from {least} to {WHOLE_IMAGE}"
+            )
     for name, value in arguments.items():
         items = [*value] if isinstance(value, list) and len(value) <= _MAX_LENGTH else [value]
         if not isinstance(name, str) or not all(map(_is_plain, items)):

@@ -1,7 +1,9 @@
 """What every network has to do, checked before it is trained: no run ends with weights that nothing can use."""
 
 import copy
-from collections.abc import Iterator
+import json
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -12,13 +14,18 @@ from sr.terms import NetworkConfig
 from sr.weights.checkpoint import WHOLE_IMAGE, build_network
 
 _SIZES = ((24, 24), (17, 13), (16, 31))  # the first is harmless, so that faults in code show there
-_PROBES = (33, 65, 129, 257)  # sides of the images that a halo is measured on
+_PROBES = (33, 65, 129)  # sides of the images that a halo is measured on
+_ALIGNMENTS = (1, 2, 4, 8, 16, 32)
+_TOLERANCE = 1e-3  # of the largest output, between a tile and the whole image
+
+_measured: dict[str, tuple[int, int]] = {}  # halo and alignment by the config of the network
 
 
 def check_network(net: nn.Module, config: NetworkConfig) -> None:
     """Check that a network multiplies sides of any length by its scale, and that a checkpoint can rebuild it.
 
-    A network that does not state its ``halo`` gets the measured one, which is recorded in ``config``.
+    A network that does not state its ``halo`` gets the measured one, and the grid that its tiles need, ``align``; both
+    are recorded in ``config``.
 
     Args:
         net: on the CPU.
@@ -31,13 +38,23 @@ def check_network(net: nn.Module, config: NetworkConfig) -> None:
         for number, (height, width) in enumerate(_SIZES):
             _check_size(net, config["scale"], height, width, may_raise=number == 0)
         if not hasattr(net, "halo"):
-            config["halo"] = measured_halo(net, config["scale"])
-            setattr(net, "halo", config["halo"])  # noqa: B010 - nn.Module declares it a tensor
+            key = json.dumps([config["model"], config["scale"]], default=str)
+            if key not in _measured:
+                _measured[key] = measured_tiles(net, config["scale"])
+            config["halo"], config["align"] = _measured[key]
+            for name in ("halo", "align"):
+                setattr(net, name, config[name])
+        else:
+            _check_halo(net.halo)
         try:
             build_network(config, net.state_dict())
         except UserError as error:
-            text = str(error).removeprefix("its config ")
-            raise UserError(f"model: a checkpoint of it could not be loaded again, since its config {text}") from error
+            raise UserError(f"model: a checkpoint of it could not be loaded again: {error}") from error
+
+
+def _check_halo(halo: object) -> None:
+    if type(halo) is not int or halo < 0:
+        raise UserError(f"model: halo has to be an integer of 0 or more, got {halo!r}")
 
 
 def _check_size(net: nn.Module, scale: int, height: int, width: int, *, may_raise: bool) -> None:
@@ -46,7 +63,7 @@ def _check_size(net: nn.Module, scale: int, height: int, width: int, *, may_rais
     try:
         with torch.no_grad():
             out = net(lr)
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
         if may_raise:
             raise
         raise UserError(
@@ -63,51 +80,104 @@ def _check_size(net: nn.Module, scale: int, height: int, width: int, *, may_rais
         raise UserError(f"model: {name} makes values that are not finite floats of an image in [0, 1]")
 
 
-def measured_halo(net: nn.Module, scale: int) -> int:
-    """How many low-resolution pixels around a pixel its output depends on at most, from gradients.
-
-    The weights are replaced by positive ones, so that no path is blocked by a rectifier, a head that starts at zero, or
-    terms that cancel.
+def measured_tiles(net: nn.Module, scale: int) -> tuple[int, int]:
+    """The halo and the alignment with which tiles of an image give the same result as the whole of it.
 
     Returns:
-        The halo; `WHOLE_IMAGE` if the output depends on everything, as with attention over the image.
+        How many low-resolution pixels around a pixel its output depends on at most, by gradients; and the grid of
+        low-resolution pixels on which tiles have to begin, by trying. `WHOLE_IMAGE` and 1 if there is no such halo, as
+        with attention over the image.
     """
+    probes = [_reweighted(net, kind) for kind in (_positive, _small, _normal)]
+    own = getattr(net, "align", None)
+    try:
+        halo = max(_reach(probe, scale) for probe in probes)
+        if halo < WHOLE_IMAGE:
+            for times in (1, 2):
+                for align in _ALIGNMENTS if own is None else (int(own),):
+                    if all(_tiles_agree(probe, scale, times * halo, align) for probe in (net, *probes)):
+                        return times * halo, align
+    except (MemoryError, RuntimeError):  # too large to be measured
+        pass
+    return WHOLE_IMAGE, 1
+
+
+def _positive(parameter: Tensor) -> Tensor:
+    """No path is blocked by a rectifier, a head that starts at zero, or terms that cancel."""
+    return torch.rand_like(parameter) / _fan_in(parameter) + 1e-3
+
+
+def _small(parameter: Tensor) -> Tensor:
+    """No activation saturates."""
+    return 1e-2 * _positive(parameter)
+
+
+def _normal(parameter: Tensor) -> Tensor:
+    """As trained weights may be."""
+    return torch.randn_like(parameter) / math.sqrt(_fan_in(parameter))
+
+
+def _fan_in(parameter: Tensor) -> int:
+    return max(1, parameter[0].numel() if parameter.ndim else 1)
+
+
+def _reweighted(net: nn.Module, weights: Callable[[Tensor], Tensor]) -> nn.Module:
     probe = copy.deepcopy(net)
-    align = int(getattr(net, "align", 1))
     with torch.no_grad():
         for parameter in probe.parameters():
-            parameter.copy_(torch.rand_like(parameter) / max(1, parameter[0].numel() if parameter.ndim else 1) + 1e-3)
+            parameter.copy_(weights(parameter))
+    return probe
+
+
+def _reach(net: nn.Module, scale: int) -> int:
+    """How far the low-resolution pixels are on which an output pixel depends; 0 if no gradient shows any."""
     for side in _PROBES:
-        centre = (side // 2) // align * align
-        reach = max(_reach(probe, side, row, column, scale) for row, column in _corners(centre, align, scale))
-        if reach + align < centre:
+        centre = scale * (side // 2)
+        lr = torch.rand(1, 3, side, side, requires_grad=True)
+        out = net(lr.clone())
+        reach = 0
+        for row, column in ((centre, centre), (centre + scale - 1, centre + scale - 1)):
+            (gradient,) = torch.autograd.grad(out[0, :, row, column].sum(), lr, retain_graph=True)
+            rows, columns = torch.nonzero(gradient[0].abs().sum(dim=0), as_tuple=True)
+            if len(rows):
+                distances = torch.cat([(rows - row // scale).abs(), (columns - column // scale).abs()])
+                reach = max(reach, int(distances.max()))
+        if reach < side // 2 - 1:
             return reach
     return WHOLE_IMAGE
 
 
-def _corners(centre: int, align: int, scale: int) -> Iterator[tuple[int, int]]:
-    """Corner pixels of the output of a block of ``align`` low-resolution pixels."""
-    first, last = scale * centre, scale * (centre + align) - 1
-    for row in {first, last}:
-        for column in {first, last}:
-            yield row, column
+@torch.no_grad()
+def _tiles_agree(net: nn.Module, scale: int, halo: int, align: int) -> bool:
+    """Whether tiles with a margin, cut from an image of odd sides, give what the whole image gives there."""
+    margin, tile = _rounded_up(halo, align), _rounded_up(max(8, halo // 2), align)
+    side = 2 * margin + 3 * tile + 3
+    lr = torch.rand(1, 3, side, side)
+    whole = net(lr.clone())
+    for top, left in ((0, 0), (margin + tile, margin + tile), (tile, _rounded_up(side - tile, align) - align)):
+        first_row, first_column = max(0, top - margin), max(0, left - margin)
+        bottom, right = min(side, top + tile), min(side, left + tile)
+        part = net(lr[..., first_row : min(side, bottom + margin), first_column : min(side, right + margin)].clone())
+        rows, columns = (
+            slice(scale * (a - f), scale * (b - f))
+            for a, b, f in ((top, bottom, first_row), (left, right, first_column))
+        )
+        expected = whole[..., scale * top : scale * bottom, scale * left : scale * right]
+        if (part[..., rows, columns] - expected).abs().max() > _TOLERANCE * whole.abs().max():
+            return False
+    return True
 
 
-def _reach(net: nn.Module, side: int, row: int, column: int, scale: int) -> int:
-    """Distance of the farthest low-resolution pixel on which an output pixel depends."""
-    lr = torch.rand(1, 3, side, side, requires_grad=True)
-    (gradient,) = torch.autograd.grad(net(lr)[0, :, row, column].sum(), lr)
-    rows, columns = torch.nonzero(gradient[0].abs().sum(dim=0), as_tuple=True)
-    if not len(rows):
-        return 0
-    return int(torch.stack([(rows - row // scale).abs().max(), (columns - column // scale).abs().max()]).max())
+def _rounded_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
 
 
 @contextmanager
 def _evaluating(net: nn.Module) -> Iterator[None]:
-    was_training = net.training
+    modes = [(module, module.training) for module in net.modules()]  # some may be frozen
     net.eval()
     try:
         yield
     finally:
-        net.train(was_training)
+        for module, was_training in modes:
+            module.training = was_training

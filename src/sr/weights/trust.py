@@ -52,26 +52,39 @@ def network_class(target: object) -> type[nn.Module]:
         shown = shortened(repr(target)) if isinstance(target, str) else f"a {type(target).__name__}"
         raise UserError(f"its config names {shown}, which is not the name of a network: refused")
     module, name = parts.groups()
+    if "__main__" in module.split("."):
+        raise UserError(f"its config names {shortened(repr(target))}: a program is no network: refused")
     if not _is_trusted(module):
-        package = module.partition(".")[0]
+        package = package_of(f"{module}.{name}")
         raise UserError(
             f"its config names {shortened(repr(target))}, which is not a network of {_OURS}: if you trust the code of "
             f"{package}, add --trust {package}, or set {VARIABLE}={package}"
         )
     try:
-        found = getattr(importlib.import_module(module), name)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # something that the user's own module imports
         advice = "this version of sr does not have" if _is_ours(module) else "cannot be imported"
         more = "" if _is_ours(module) else ": install its package, or add the folder that holds it to PYTHONPATH"
         raise UserError(f"its config names {target!r}, which {advice}{more}") from error
-    except AttributeError as error:
-        raise UserError(f"its config names {target!r}, but {module} has no {name}") from error
+    if not hasattr(imported, name):
+        raise UserError(f"its config names {target!r}, but {module} has no {name}")
+    found = getattr(imported, name)
     is_network = inspect.isclass(found) and issubclass(found, nn.Module) and _is_trusted(found.__module__)
     if not is_network or "scale" not in inspect.signature(found).parameters:
         raise UserError(f"its config names {target!r}, which is not a network whose class takes a scale: refused")
     return found  # type: ignore[no-any-return]
+
+
+def package_of(target: str) -> str:
+    """The package to trust for a class: that of its module, or the module itself if it is in none.
+
+    >>> package_of("mynets.tiny.Tiny"), package_of("tiny.Tiny")
+    ('mynets', 'tiny')
+    """
+    module = target.rpartition(".")[0]
+    return module.rpartition(".")[0] or module
 
 
 def is_allowed(target: str) -> bool:
@@ -97,4 +110,4 @@ def _is_in(module: str, package: str) -> bool:
 @cache
 def announced() -> frozenset[str]:
     """The packages that announce networks."""
-    return frozenset(point.module.partition(".")[0] for point in entry_points(group=GROUP))
+    return frozenset(package_of(f"{point.module}.{point.attr}") for point in entry_points(group=GROUP))
