@@ -12,6 +12,7 @@ from sr.report.comparison import find_comparisons
 from sr.report.page import FILES, write_report
 from sr.report.sections import Settings, benchmark_section
 from sr.report.statistics import Scope
+from sr.runs.schema import Status
 from tests.support.run_folders import RunFolders, data
 
 SETS = {"Set5": ["baby", "bird"], "Urban": ["a", "b", "c"]}
@@ -148,10 +149,63 @@ def test_configurations_trained_on_different_images_compete(run_folders: RunFold
 
 
 def test_a_configuration_that_lacks_a_set_is_named(run_folders: RunFolders) -> None:
-    write_runs(run_folders, {"vdsr": {"Set5": 1.0, "Urban": 1.0}, "espcn": {"Set5": 0.5}})
+    both = {"Set5": 1.0, "Urban": 1.0}
+    write_runs(run_folders, {"vdsr": both, "edsr": both, "espcn": {"Set5": 0.5}})
+    write_evaluation(run_folders.root / "vdsr_mse_adam_seed0", "Hundred", {".": 1.0}, names=["a"])
     section = benchmark_section(benchmark_of(run_folders), Settings())
-    assert section.notes[-1] == "Not scored on every set, so not in the table of all: espcn."
-    assert [len(board.comparison.configurations) for board in section.boards] == [1, 2, 1]
+    assert section.notes[-1] == ("Not in the table of several sets, since not all of them were scored: espcn; Hundred.")
+    boards = {board.comparison.label: len(board.comparison.configurations) for board in section.boards}
+    assert boards == {"Set5, Urban": 2, "Hundred": 1, "Set5": 3, "Urban": 2}
+
+
+def test_sets_that_no_two_configurations_share_have_no_table_together(run_folders: RunFolders) -> None:
+    write_runs(run_folders, {"vdsr": {"Urban": 1.0}, "espcn": {"Set5": 0.5}})
+    section = benchmark_section(benchmark_of(run_folders), Settings())
+    assert [board.comparison.label for board in section.boards] == ["Set5", "Urban"]
+    assert section.notes == []
+
+
+def test_a_set_is_known_by_its_images_whatever_its_folder_is_called(run_folders: RunFolders) -> None:
+    write_runs(run_folders, {"vdsr": {"Urban": 1.0}, "espcn": {}})
+    for seed in range(3):
+        run = run_folders.root / f"espcn_mse_adam_seed{seed}"
+        write_evaluation(run, "Urban", {".": 0.5}, data="bench/Urban")
+    (board,) = benchmark_section(benchmark_of(run_folders), Settings()).boards
+    assert board.comparison.label == "Urban"
+    assert len(board.comparison.configurations) == 2
+
+
+def test_trainings_that_are_not_done_do_not_count(run_folders: RunFolders) -> None:
+    write_runs(run_folders, {"vdsr": {"Urban": 1.0}, "espcn": {"Urban": 0.5}})
+    cell = run_folders.root / "vdsr_mse_adam_seed0"
+    part = RunFolders(cell)("vdsr_mse_adam", [0.5] * 4, folds=None, status=Status.FAILED)
+    write_evaluation(cell, "Urban", {"vdsr_mse_adam": 9.0})
+    section = benchmark_section(benchmark_of(run_folders), Settings())
+    assert section.notes == [f"{part}: does not count, its training is not done."]
+    assert [len(entry.runs) for entry in section.boards[0].comparison.configurations] == [3, 3]
+
+
+def test_without_verdicts_the_note_on_sets_claims_none(run_folders: RunFolders) -> None:
+    for model, gain in {"vdsr": 1.0, "espcn": 0.5}.items():
+        run = run_folders(f"{model}_mse_adam", [0.5] * 4, folds=None)
+        for name in SETS:
+            write_evaluation(run, name, {".": gain})
+    notes = benchmark_section(benchmark_of(run_folders), Settings()).notes
+    assert notes == ["Leaving out any one set does not change which configuration has the highest mean."]
+
+
+def test_several_seeds_of_folds_are_not_as_many_independent_trainings(run_folders: RunFolders) -> None:
+    """Of F folds with S seeds a mean varies by 1/(F S) + 1/(F - 1) of a training, with F - 1 degrees of freedom."""
+    for model, gain in {"vdsr": 1.0, "espcn": 0.5}.items():
+        for seed in range(2):
+            run = run_folders(f"{model}_mse_adam_seed{seed}", [0.5] * 4, folds=(0, 0, 1, 2), seed=seed)
+            write_evaluation(run, "Set5", {f"fold_{fold}": gain + 0.01 * (fold + seed) for fold in range(3)})
+    (board,) = benchmark_section(benchmark_of(run_folders), Settings()).boards
+    variance = np.var([0.01 * (fold + seed) for fold in range(3) for seed in range(2)], ddof=1)
+    parts = board.analysis.parts["psnr"]
+    assert parts.training_df[:2].tolist() == [2, 2]
+    estimate = board.analysis.against(board.analysis.best, "psnr")
+    assert max(estimate.errors[:2]) == pytest.approx((2 * variance * (1 / 6 + 1 / 2)) ** 0.5)
 
 
 def test_a_reference_without_scores_there_is_replaced_by_the_strongest_baseline(run_folders: RunFolders) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sr.report.latex import escaped
 from sr.report.page import write_report
 from sr.report.sections import Settings
-from tests.support.run_folders import RunFolders
+from tests.support.run_folders import RunFolders, data
 
 BEST, CLOSE, WORSE = 1.0, 0.99, 0.5
 
@@ -68,6 +68,35 @@ def test_configurations_of_several_scales_share_a_row(run_folders: RunFolders, t
     assert rows["bicubic"] == ["27.75", "0.8000"] * 2
 
 
+def test_different_configurations_of_the_same_name_have_rows_of_their_own(
+    run_folders: RunFolders, tmp_path: Path
+) -> None:
+    for loss, fingerprint in (("mse", "1" * 16), ("vgg", "2" * 16)):
+        for model, gain in {"vdsr": BEST, "espcn": WORSE}.items():
+            run_folders(f"{model}_{loss}_adam", [gain] * 4, folds=None, data=data(4, fingerprint=fingerprint))
+    write_report([run_folders.root], latex_folder=tmp_path)
+    table = (tmp_path / "table.tex").read_text()
+    assert "{validation images 11111111}" in table
+    rows = rows_of(table)
+    assert rows["vdsr"] == ["28.75", "0.8100", "--", "--"]
+    assert rows["vdsr [2]"] == ["--", "--", "28.75", "0.8100"]
+
+
+def test_what_does_not_beat_its_input_is_not_bold(run_folders: RunFolders, tmp_path: Path) -> None:
+    write_runs(run_folders, vdsr=-0.3, espcn=-0.9)
+    write_report([run_folders.root], latex_folder=tmp_path)
+    rows = rows_of((tmp_path / "table.tex").read_text())
+    assert rows["vdsr"][0] == "27.45"
+
+
+def test_a_higher_mean_without_a_verdict_leaves_nothing_bold(run_folders: RunFolders, tmp_path: Path) -> None:
+    write_runs(run_folders, vdsr=BEST, espcn=WORSE)
+    run_folders("edsr_mse_adam", [2.0] * 4, folds=None)
+    write_report([run_folders.root], latex_folder=tmp_path)
+    rows = rows_of((tmp_path / "table.tex").read_text())
+    assert (rows["edsr"][0], rows["vdsr"][0]) == ("29.75", r"28.75$^\ast$")
+
+
 def test_names_are_escaped() -> None:
     assert escaped("a_b & 50 % {x} ~^\\ <5>") == (
         r"a\_b \& 50 \% \{x\} \textasciitilde{}\textasciicircum{}\textbackslash{} \textless{}5\textgreater{}"
@@ -77,7 +106,7 @@ def test_names_are_escaped() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_pdflatex_compiles_the_document_as_it_is(run_folders: RunFolders, tmp_path: Path) -> None:
-    for model in ("vdsr 山_é&", "espcn"):
+    for model in ("山 vdsr_é&", "espcn"):
         for seed in range(2):
             run_folders(f"{model}_mse_adam_seed{seed}", [0.5] * 4, folds=None, seed=seed, output_gray=110)
     written = write_report([run_folders.root], latex_folder=tmp_path).files

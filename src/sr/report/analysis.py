@@ -130,9 +130,9 @@ def analyse(
     count = len(configurations)
     arrays = {name: score_array(comparison, baselines, name) for name in ROPES}
     is_baseline = [entry.is_fixed for entry in configurations] + [True] * len(baselines)
+    training_folds = [entry.training_folds for entry in configurations] + [1] * len(baselines)
     all_parts = {
-        name: components(scores, folds, is_baseline, comparison.training_folds)
-        for name, (scores, folds) in arrays.items()
+        name: components(scores, folds, is_baseline, training_folds) for name, (scores, folds) in arrays.items()
     }
     parts = all_parts[score]
     is_repeated = ~np.isnan(parts.training[:count])

@@ -2,15 +2,16 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from sr.errors import UserError
 from sr.report.comparison import Comparison
 from sr.report.configurations import find_configurations
 from sr.report.run import Configuration, Contender, Evaluation, ImageScores, Run
-from sr.runs.schema import RunResult, Status
+from sr.runs.schema import RunResult, Status, read_result
 
 
 class _Conditions(NamedTuple):
@@ -22,14 +23,7 @@ class _Conditions(NamedTuple):
     settings: str
 
 
-class _Set(NamedTuple):
-    """A set of images, as it was when it was scored."""
-
-    label: str
-    fingerprint: str
-
-
-_Scored = Mapping[_Set, Mapping[Path, Run]]  # every training with its scores on a set, by its folder
+_Scored = Mapping[str, Mapping[Path, Run]]  # by the fingerprint of a set: every training with its scores, by its folder
 
 
 @dataclass(frozen=True)
@@ -38,15 +32,20 @@ class Benchmark:
 
     Attributes:
         sets: a comparison on each set.
-        joint: a comparison on the images of all sets, each photograph counted once; None for a single set.
-        without: for each set, a comparison on the images of all others; empty for a single set.
-        left_out: configurations that lack a set and are not in ``joint``.
+        joint: a comparison on the images of several sets together, those that the most configurations share; None if
+            no two configurations share two sets.
+        without: for each set of ``joint``, a comparison on the images of all its others.
+        left_out: configurations that are not in ``joint``, since they lack one of its sets.
+        sets_left_out: names of the sets that are not in ``joint``.
+        unfinished: folders of trainings that were scored before they were done, and do not count.
     """
 
     sets: Sequence[Comparison]
     joint: Comparison | None
     without: Mapping[str, Comparison]
     left_out: Sequence[str]
+    sets_left_out: Sequence[str]
+    unfinished: Sequence[Path]
 
 
 def find_benchmarks(comparisons: Sequence[Comparison], contenders: Sequence[Contender] = ()) -> list[Benchmark]:
@@ -74,39 +73,88 @@ def _conditions(evaluation: Evaluation) -> _Conditions:
 
 def _benchmark(conditions: _Conditions, runs: Sequence[Run], contenders: Sequence[Contender]) -> Benchmark:
     configurations = find_configurations(runs, []) if runs else []
-    by_name = {entry.name: _trainings(entry, conditions) for entry in configurations}
+    scored = {entry.name: _trainings(entry, conditions) for entry in configurations}
     for other in contenders:
         fixed = _fixed(other, {entry.name for entry in configurations})
         if trainings := _trainings(fixed, conditions):
             configurations.append(fixed)
-            by_name[fixed.name] = trainings
-    scored = _with_unique_labels(by_name)
-    sets = sorted({of_set for trainings in scored.values() for of_set in trainings})
-    complete = [entry for entry in configurations if _joined(scored[entry.name], sets)]
+            scored[fixed.name] = trainings
+    unfinished = sorted(
+        {folder for sets in scored.values() for of_set in sets.values() for folder in of_set if not _is_done(folder)}
+    )
+    scored = {name: _without(sets, unfinished) for name, sets in scored.items()}
+    labels = _labels(configurations, conditions)
+    labels = {key: labels[key] for key in labels if any(key in sets for sets in scored.values())}
 
-    def comparison(among: Iterable[Configuration], on: Sequence[_Set]) -> Comparison:
+    def comparison(on: Sequence[str]) -> Comparison:
         return Comparison(
             protocol=conditions.protocol,
             scale=conditions.scale,
-            fingerprint=_hash_of([of_set.fingerprint for of_set in on]),
+            fingerprint=_hash_of(on),
             shrink=conditions.shrink,
-            configurations=[replace(entry, runs=_joined(scored[entry.name], on)) for entry in among],
-            label=", ".join(of_set.label for of_set in on),
-            training_folds=max((len(set(run.folds.values())) for run in runs), default=1),
+            configurations=[
+                replace(entry, runs=joined, training_folds=_fold_count(entry, joined))
+                for entry in configurations
+                if (joined := _joined(scored[entry.name], on, labels))
+            ],
+            label=", ".join(labels[key] for key in on),
         )
 
-    several = len(sets) > 1 and bool(complete)
+    together = _shared_by_most(scored, list(labels))
+    joint = comparison(together) if together else None
+    in_joint = {entry.name for entry in joint.configurations} if joint else set()
     return Benchmark(
-        sets=[
-            comparison((entry for entry in configurations if of_set in scored[entry.name]), [of_set]) for of_set in sets
-        ],
-        joint=comparison(complete, sets) if several else None,
-        without={
-            of_set.label: comparison(complete, [other for other in sets if other != of_set])
-            for of_set in (sets if several else ())
-        },
-        left_out=[entry.name for entry in configurations if entry not in complete],
+        sets=[comparison([key]) for key in labels],
+        joint=joint,
+        without={labels[key]: comparison([other for other in together if other != key]) for key in together},
+        left_out=[entry.name for entry in configurations if entry.name not in in_joint],
+        sets_left_out=[label for key, label in labels.items() if key not in together],
+        unfinished=unfinished,
     )
+
+
+def _is_done(folder: Path) -> bool:
+    """Whether a training is done; one whose record is not beside its weights is taken to be."""
+    try:
+        result = read_result(folder)
+    except UserError:
+        return False
+    return result is None or result.is_done
+
+
+def _without(sets: _Scored, folders: Collection[Path]) -> dict[str, dict[Path, Run]]:
+    kept = {key: {path: run for path, run in runs.items() if path not in folders} for key, runs in sets.items()}
+    return {key: runs for key, runs in kept.items() if runs}
+
+
+def _labels(configurations: Iterable[Configuration], conditions: _Conditions) -> dict[str, str]:
+    """The name of each set by its fingerprint, in order: the shortest, with the fingerprint if it is ambiguous."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for configuration in configurations:
+        for entry in _evaluations(configuration, conditions):
+            names[entry.fingerprint].add(replace(entry, settings=conditions.settings).label)
+    shortest = {key: min(of_set, key=lambda name: (len(name), name)) for key, of_set in names.items()}
+    count = Counter(shortest.values())
+    unique = {key: name if count[name] == 1 else f"{name} [{key[:8]}]" for key, name in shortest.items()}
+    return dict(sorted(unique.items(), key=lambda item: item[1]))
+
+
+def _shared_by_most(scored: Mapping[str, _Scored], sets: Sequence[str]) -> list[str]:
+    """The sets to look at together: at least two, which at least two configurations have in common."""
+    count = {key: sum(key in of_configuration for of_configuration in scored.values()) for key in sets}
+    for least in sorted(set(count.values()), reverse=True):
+        chosen = [key for key in sets if count[key] >= least]
+        common = [name for name, of_configuration in scored.items() if all(key in of_configuration for key in chosen)]
+        if len(chosen) > 1 and len(common) > 1:
+            return chosen
+    return []
+
+
+def _fold_count(configuration: Configuration, trainings: Sequence[Run]) -> int:
+    """The number of folds that trainings are of, if they are of several; 1 otherwise."""
+    if configuration.is_fixed or len(trainings) < 2:
+        return 1
+    return max(len(set(run.folds.values())) for run in configuration.runs)
 
 
 def _fixed(contender: Contender, taken: Collection[str]) -> Configuration:
@@ -117,21 +165,6 @@ def _fixed(contender: Contender, taken: Collection[str]) -> Configuration:
     return Configuration(name, (name, "", ""), "", (run,), is_fixed=True)
 
 
-def _with_unique_labels(scored: Mapping[str, _Scored]) -> dict[str, _Scored]:
-    """Sets of other images under the same name, told apart by their fingerprints."""
-    sets = {of_set for trainings in scored.values() for of_set in trainings}
-    count = Counter(of_set.label for of_set in sets)
-
-    def unique(of_set: _Set) -> _Set:
-        label, fingerprint = of_set
-        return of_set if count[label] == 1 else _Set(f"{label} [{fingerprint[:8]}]", fingerprint)
-
-    return {
-        name: {unique(of_set): of_training for of_set, of_training in trainings.items()}
-        for name, trainings in scored.items()
-    }
-
-
 def _hash_of(fingerprints: Sequence[str]) -> str:
     """That of a set, or one of several together."""
     if len(fingerprints) == 1:
@@ -139,20 +172,27 @@ def _hash_of(fingerprints: Sequence[str]) -> str:
     return hashlib.sha256("".join(fingerprints).encode()).hexdigest()[:16]
 
 
-def _trainings(configuration: Configuration, conditions: _Conditions) -> _Scored:
-    """The trainings of a configuration on each set; one that was scored twice, as a part and by itself, counts once."""
-    found: dict[_Set, dict[Path, Run]] = defaultdict(dict)
-    for run in configuration.runs:
-        for entry in run.evaluations:
-            own = _conditions(entry)
-            is_alike = own[:2] == conditions[:2] if configuration.is_fixed else own == conditions
-            if entry.is_complete and is_alike:
-                label = replace(entry, settings=conditions.settings).label
-                of_set = found[_Set(label, entry.fingerprint)]
-                for name, scores in entry.trainings.items():
-                    folder = (entry.folder / name).resolve()
-                    of_set[folder] = _training(run, folder, entry, scores)
+def _trainings(configuration: Configuration, conditions: _Conditions) -> dict[str, dict[Path, Run]]:
+    """The trainings of a configuration on each set; one that was scored twice, as a part and by itself, counts once.
+
+    Scores of a whole cell are with each of its seeds: a training counts if it lies in a run of the configuration.
+    """
+    own = [folder.resolve() for run in configuration.runs for folder in run.folders]
+    found: dict[str, dict[Path, Run]] = defaultdict(dict)
+    for entry in _evaluations(configuration, conditions):
+        for name, scores in entry.trainings.items():
+            folder = (entry.folder / name).resolve()
+            if any(folder.is_relative_to(of_run) for of_run in own):
+                found[entry.fingerprint][folder] = _training(configuration.runs[0], folder, entry, scores)
     return found
+
+
+def _evaluations(configuration: Configuration, conditions: _Conditions) -> Iterator[Evaluation]:
+    """Those under the conditions; for finished pictures, which have no settings, under the same protocol and scale."""
+    for entry in (entry for run in configuration.runs for entry in run.evaluations if entry.is_complete):
+        own = _conditions(entry)
+        if own == conditions or (configuration.is_fixed and own[:2] == conditions[:2]):
+            yield entry
 
 
 def _training(run: Run, folder: Path, evaluation: Evaluation, scores: ImageScores) -> Run:
@@ -174,21 +214,21 @@ def _training(run: Run, folder: Path, evaluation: Evaluation, scores: ImageScore
     )
 
 
-def _joined(scored: _Scored, on: Sequence[_Set]) -> tuple[Run, ...]:
+def _joined(scored: _Scored, on: Sequence[str], labels: Mapping[str, str]) -> tuple[Run, ...]:
     """The trainings that were scored on all of some sets, with the images of these together; empty if none was."""
-    folders = [folder for folder in scored.get(on[0], {}) if all(folder in scored.get(of_set, {}) for of_set in on)]
+    if not on or any(key not in scored for key in on):
+        return ()
+    folders = sorted(folder for folder in scored[on[0]] if all(folder in scored[key] for key in on))
     if len(on) == 1:
-        return tuple(scored[on[0]][folder] for folder in sorted(folders))
-    return tuple(_over_sets({of_set: scored[of_set][folder] for of_set in on}) for folder in sorted(folders))
+        return tuple(scored[on[0]][folder] for folder in folders)
+    return tuple(_over_sets({labels[key]: scored[key][folder] for key in on}) for folder in folders)
 
 
-def _over_sets(runs: Mapping[_Set, Run]) -> Run:
-    """One training with its scores on several sets."""
-    images = {f"{of_set.label}/{name}": row for of_set, run in runs.items() for name, row in run.images.items()}
+def _over_sets(runs: Mapping[str, Run]) -> Run:
+    """One training with its scores on several sets, by their names."""
+    images = {f"{label}/{name}": row for label, run in runs.items() for name, row in run.images.items()}
     groups = {
-        f"{of_set.label}/{name}": f"{of_set.label}/{group}"
-        for of_set, run in runs.items()
-        for name, group in run.groups.items()
+        f"{label}/{name}": f"{label}/{group}" for label, run in runs.items() for name, group in run.groups.items()
     }
     first = next(iter(runs.values()))
     return replace(first, images=dict(sorted(images.items())), folds=dict.fromkeys(images, 0), groups=groups)

@@ -22,7 +22,6 @@ class Comparison:
         shrink: factor of the degradation at scale 1, if ``low_res/`` does not hold the inputs.
         configurations: at least one.
         label: name of the benchmark set, or of several; empty for the validation images of the runs.
-        training_folds: number of folds whose trainings all score every image; 1 where each fold scores its own.
     """
 
     protocol: str
@@ -31,7 +30,6 @@ class Comparison:
     shrink: int | None
     configurations: Sequence[Configuration]
     label: str = ""
-    training_folds: int = 1
 
     @property
     def runs(self) -> list[Run]:

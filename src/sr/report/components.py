@@ -40,7 +40,7 @@ class Components:
         noise: ``(C,)``, variance of what is specific to a training and a photograph; 0 where it is unknown.
         training_set: variance between folds of what the training set does to a configuration, pooled over all; it
             includes that of the trainings where no fold was trained twice.
-        overlap: factor of the variance of a mean over trainings, for training sets that overlap.
+        overlap: ``(C,)``, factor of the variance of a mean over trainings, for training sets that overlap.
         is_cautious: whether a difference has the degrees of freedom of its configuration with the fewest, instead of
             their sum at most.
     """
@@ -57,7 +57,7 @@ class Components:
     noise: Values
     training_set: float
     is_cautious: bool
-    overlap: float = 1.0
+    overlap: Values
 
     @property
     def folds(self) -> int:
@@ -79,7 +79,7 @@ class Components:
 
 
 def components(
-    scores: Values, folds: Sequence[int], is_baseline: Sequence[bool], training_folds: int = 1
+    scores: Values, folds: Sequence[int], is_baseline: Sequence[bool], training_folds: Sequence[int] | None = None
 ) -> Components:
     """Split the variation of scores by the method of moments.
 
@@ -88,8 +88,9 @@ def components(
             has its scores at the first seed. Every configuration has a score of every photograph.
         folds: ``(P,)``, the fold that validated each photograph: a training is one seed on one fold.
         is_baseline: ``(C,)``, whether a configuration is not trained at all.
-        training_folds: number of folds whose trainings all score every photograph: their training sets overlap, and
-            means over them vary more than those of independent trainings (Nadeau & Bengio 2003).
+        training_folds: ``(C,)``, number of folds whose trainings all score every photograph. Their training sets
+            overlap, and all seeds of a fold share one: a mean over F folds of S seeds varies as much as 1/(F S) +
+            1/(F - 1) of a training, with F - 1 degrees of freedom (Nadeau & Bengio 2003; Bouckaert & Frank 2004).
 
     Raises:
         ValueError: if a configuration has no score of a photograph.
@@ -120,6 +121,12 @@ def components(
         rest = part - of_training[..., None] - (by_photograph[:, photographs] - mean[:, None])[:, None, :]
         squares = np.where(trained[..., None], rest, 0.0) ** 2
         noise.add(squares.sum(axis=(1, 2)), np.maximum(count - 1, 0) * (len(photographs) - 1))
+    of_folds = np.ones(len(scores)) if training_folds is None else np.asarray(training_folds, dtype=np.float64)
+    overlapping = of_folds > 1
+    variances = _moderated(np.where(fixed, 0.0, training.mean), np.where(fixed, 0.0, training.df))
+    variances["training_df"] = np.where(
+        overlapping, np.minimum(variances["training_df"], of_folds - 1), variances["training_df"]
+    )
     parts = Components(
         means=by_photograph.mean(axis=1),
         photographs=sizes,
@@ -127,11 +134,11 @@ def components(
         within=centred @ centred.T / max(1, within_df),
         within_df=within_df,
         between=np.atleast_2d(np.cov(fold_means)) if len(members) > 1 else None,
-        **_moderated(np.where(fixed, 0.0, training.mean), np.where(fixed, 0.0, training.df)),
+        **variances,
         own_training=np.where(fixed, 0.0, training.mean),
         noise=np.where(fixed | np.isnan(noise.mean), 0.0, noise.mean),
         training_set=0.0,
-        overlap=1.0 if training_folds < 2 else 1 + training_folds / (training_folds - 1),
+        overlap=np.where(overlapping, 1 + trainings[:, 0] / np.maximum(of_folds - 1, 1), 1.0),
     )
     return replace(parts, training_set=_training_set(parts, ~fixed))
 

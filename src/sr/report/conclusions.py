@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy import stats
@@ -45,18 +45,22 @@ def headline(analysis: Analysis) -> str:
     return text
 
 
-def in_other_scope(other: Analysis, verdict: Sequence[str]) -> str:
+def in_other_scope(other: Analysis, main: Analysis) -> str:
     """Which configurations may be the best in another scope than that of the headline; empty without verdicts there.
 
     Args:
         other: the analysis in that scope.
-        verdict: names of those that may be the best by the headline.
+        main: the analysis of the headline.
     """
     names = [other.names[number] for number in other.possible_bests]
     scope = str(other.scope).capitalize()
     if not names:
         return ""
-    if set(names) == set(verdict):
+    if set(names) == {main.names[number] for number in main.possible_bests} and not other.undecidable_above:
+        if main.all_equivalent and not other.all_equivalent:
+            return f"{scope}, the same may be the best, but it is not shown that they are equivalent."
+        if other.all_equivalent and not main.all_equivalent:
+            return f"{scope}, the same are the best, and equivalent."
         return f"The same holds {other.scope}."
     if len(names) == 1:
         return f"{scope}, {names[0]} is the best."
@@ -80,7 +84,8 @@ def without_sets(joint: Analysis, without: Mapping[str, Analysis]) -> Iterator[s
             claim = "may be the best" if analysis.possible_bests else "has the highest mean"
             yield f"Without {label}, {'; '.join(sorted(others)[:_LISTED])} {claim}."
     if not changed:
-        yield "Leaving out any one set does not change which configurations may be the best."
+        claim = "configurations may be the best" if joint.possible_bests else "configuration has the highest mean"
+        yield f"Leaving out any one set does not change which {claim}."
 
 
 def _winners(analysis: Analysis) -> set[str]:
@@ -155,7 +160,7 @@ def limits(analysis: Analysis) -> Iterator[str]:
     per_fold = parts.trainings[:count][np.isfinite(parts.trainings[:count])]
     fewest, most = (int(per_fold.min()), int(per_fold.max())) if per_fold.size else (0, 0)
     seeds = str(fewest) if fewest == most else f"{fewest} to {most}"
-    if parts.overlap > 1:
+    if parts.overlap.max() > 1:
         folds = ", from folds whose training sets overlap"
     elif parts.folds > 1:
         folds = f", {parts.folds} folds"
@@ -202,7 +207,7 @@ def needed(parts: Components, first: int, second: int, rope: float, claims: int)
     photographs, noise = float(parts.photographs.sum()), float(parts.noise[both].sum())
     seeds = float(parts.trainings[both].min())
     training = max(0.0, float(parts.known_training[both].sum()) - noise / float(parts.photographs.mean()))
-    training *= parts.overlap / parts.folds
+    training *= float(parts.overlap[both].max()) / parts.folds
     within = float(parts.within[first, first] + parts.within[second, second] - 2 * parts.within[first, second])
     interaction = max(0.0, within - noise / seeds)
     fold_part = 2 * parts.training_set * (1 / parts.folds + 1 / (parts.folds - 1)) if parts.folds > 1 else 0.0

@@ -25,7 +25,7 @@ def find_configurations(runs: Sequence[Run], repeats: list[str]) -> list[Configu
     groups: dict[str, list[Run]] = defaultdict(list)
     options = {}
     for run in runs:
-        of_run = _options(run)
+        of_run = options_of(run)
         key = json.dumps([run.choices, of_run], sort_keys=True, default=str)
         options[key] = of_run
         groups[key].append(run)
@@ -53,7 +53,8 @@ def _names(named: Sequence[tuple[tuple[str, str, str], str]]) -> list[str]:
     return names
 
 
-def _options(run: Run) -> dict[str, Any]:
+def options_of(run: Run) -> dict[str, Any]:
+    """What tells the configuration of a run from others, by dotted names."""
     options = configuration(run.result.config)
     options["data (images)"] = run.data.fingerprint[:8]  # on a benchmark set, different training images compete
     if run.result.initial:

@@ -76,8 +76,8 @@ def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
                 reason = f"its tables are damaged ({_one_line(error)}): train it again with retrain=true"
                 problems.append(f"{part}: left out, {reason}")
         if of_cell and RunFolder(path).seeds:  # scores of all its seeds together
-            scores = [*of_cell[0].evaluations, *_read_evaluations(RunFolder(path), problems)]
-            of_cell[0] = replace(of_cell[0], evaluations=scores)
+            scores = _read_evaluations(RunFolder(path), problems)
+            of_cell = [replace(run, evaluations=[*run.evaluations, *scores]) for run in of_cell]
         runs += of_cell
     contenders = _read_contenders(folder, problems)
     if not runs and not contenders:

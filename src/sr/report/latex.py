@@ -6,9 +6,12 @@ the figure of crops, which ``pdflatex`` compiles as it is.
 
 import base64
 import io
+import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import matplotlib as mpl
@@ -18,19 +21,23 @@ from PIL import Image
 
 from sr.io.atomic import whole_file, write_text
 from sr.report.analysis import Analysis, analyse
+from sr.report.configurations import options_of
 from sr.report.crops import Strip
 from sr.report.formats import DIGITS
+from sr.report.run import Configuration
 from sr.report.sections import BenchmarkSection, Board, Section, Settings
 from sr.report.verdicts import Verdict
 
 _BEST, _EQUIVALENT, _POSSIBLE = r"\textbf{%s}", r"%s$^\dagger$", r"%s$^\ast$"
 _LEGEND = (
     "Bold: the best. $^\\dagger$: among the best, and equivalent to the highest mean. $^\\ast$: may be the best. "
-    "Unmarked: worse than another one, or without a verdict. Verdicts count trainings and photographs and hold for "
+    "Unmarked: worse than another one, not better than interpolation, or without a verdict. "
+    "Verdicts count trainings and photographs and hold for "
     "all claims of a column together (Holm's method)."
 )
 _NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
 _UNKNOWN = r"[^\x20-\x7e\xc0-\xff]"  # all but Latin-1
+_COMPARED = ("model", "loss", "optimizer", "scheduler", "callbacks")  # groups whose options make a row
 _INCHES = 1.3  # side of a crop
 
 _ESCAPES = {
@@ -42,25 +49,53 @@ _ESCAPES = {
 
 @dataclass(frozen=True)
 class _Column:
-    """A score in a comparison, with the verdicts on that score."""
+    """A score in a comparison, with the verdicts on that score; configurations are known by their `_identity`."""
 
     board: Board
     score: str
     analysis: Analysis
 
-    def cell(self, name: str) -> str:
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each configuration and baseline in the analysis."""
+        keys = [
+            *map(_identity, self.analysis.configurations),
+            *(baseline.prefix for baseline in self.analysis.baselines),
+        ]
+        return {key: number for number, key in enumerate(keys)}
+
+    def cell(self, key: str) -> str:
         """The mean of a configuration or baseline, marked if it is, or may be, the best; a dash without scores."""
-        if name not in self.analysis.names:
+        number = self.numbers.get(key)
+        if number is None:
             return "--"
-        number = list(self.analysis.names).index(name)
         text = f"{self.analysis.mean(number):.{DIGITS[self.score]}f}"
         bests, best = self.analysis.possible_bests, self.analysis.best
-        if number not in bests:
+        if number not in bests or self._loses(number):
             return text
         if len(bests) == 1:
-            return _BEST % text
+            return (_POSSIBLE if self.analysis.undecidable_above else _BEST) % text
         is_equivalent = number != best and self.analysis.pairs[number, best].verdict is Verdict.EQUIVALENT
         return (_EQUIVALENT if is_equivalent or self.analysis.all_equivalent else _POSSIBLE) % text
+
+    def _loses(self, number: int) -> bool:
+        """Whether a baseline has at least the mean of a configuration."""
+        return any(
+            self.analysis.mean(self.analysis.number(entry)) >= self.analysis.mean(number)
+            for entry in self.analysis.baselines
+        )
+
+
+def _identity(configuration: Configuration) -> str:
+    """What makes two configurations of different tables the same row: neither the scale nor the data."""
+    if configuration.is_fixed:
+        return configuration.name
+    options = {
+        name: value
+        for name, value in options_of(configuration.runs[0]).items()
+        if name.partition(".")[0] in _COMPARED and not name.endswith(".scale")
+    }
+    return json.dumps([configuration.runs[0].choices, options], sort_keys=True, default=str)
 
 
 def write_latex(
@@ -99,16 +134,16 @@ def _analysed(board: Board, score: str, settings: Settings) -> Analysis:
 
 
 def _table(columns: Sequence[_Column]) -> str:
-    baselines = dict.fromkeys(
-        name for column in columns for name in column.analysis.names[len(column.analysis.configurations) :]
-    )
-    configurations = dict.fromkeys(
-        column.analysis.names[number] for column in columns for number in column.analysis.order
-    )
     boards = [column.board.comparison for column in columns[::2]]
-    sets = [escaped(comparison.label or "validation images") for comparison in boards]
+    names = [comparison.label or "validation images" for comparison in boards]
+    same = Counter(zip(names, [comparison.scale for comparison in boards], strict=True))
+    sets = [
+        escaped(name if same[name, entry.scale] == 1 else f"{name} {entry.fingerprint[:8]}")
+        for name, entry in zip(names, boards, strict=True)
+    ]
     conditions = [f"$\\times${comparison.scale}, {comparison.protocol}" for comparison in boards]
     rules = "".join(f"\\cmidrule(lr){{{first}-{first + 1}}}" for first in range(2, 2 + len(columns), 2))
+    baselines, configurations = _rows(columns)
     lines = [
         f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
@@ -117,17 +152,37 @@ def _table(columns: Sequence[_Column]) -> str:
         rules,
         _row("configuration", [_NAMES[column.score] for column in columns]),
         r"\midrule",
-        *(_row(escaped(name), [column.cell(name) for column in columns]) for name in baselines),
+        *(_row(escaped(name), [column.cell(key) for column in columns]) for key, name in baselines.items()),
         r"\midrule",
-        *(_row(escaped(name), [column.cell(name) for column in columns]) for name in configurations),
+        *(_row(escaped(name), [column.cell(key) for column in columns]) for key, name in configurations.items()),
         r"\bottomrule",
         r"\end{tabular}",
     ]
     return "\n".join([f"% {_LEGEND}", *lines]) + "\n"
 
 
+def _rows(columns: Sequence[_Column]) -> tuple[dict[str, str], dict[str, str]]:
+    """The names of the baselines, and of the configurations in the order of the first table that has them.
+
+    Names are those of that table, with a number where another configuration has the same.
+    """
+    baselines: dict[str, str] = {}
+    configurations: dict[str, str] = {}
+    for column in columns:
+        analysis, keys = column.analysis, list(column.numbers)
+        for baseline in analysis.baselines:
+            baselines.setdefault(baseline.prefix, analysis.names[analysis.number(baseline)])
+        for number in analysis.order:
+            if keys[number] not in configurations:
+                name = analysis.names[number]
+                alike = sum(other == name or other.startswith(f"{name} [") for other in configurations.values())
+                configurations[keys[number]] = f"{name} [{alike + 1}]" if alike else name
+    return baselines, configurations
+
+
 def _row(name: str, cells: Sequence[str]) -> str:
-    return " & ".join([name, *cells]) + r" \\"
+    guard = "{}" if name[:1] in ("[", "*") else ""  # which would be an argument of the command before
+    return " & ".join([guard + name, *cells]) + r" \\"
 
 
 def escaped(text: str) -> str:

@@ -134,6 +134,7 @@ class Configuration:
         variant: other options in which it differs from the other configurations, in words.
         runs: one for each seed, sorted by it.
         is_fixed: whether it is not trained: finished pictures of another program.
+        training_folds: number of folds whose trainings all score every image; 1 where each fold scores its own.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Configuration:
     variant: str
     runs: tuple[Run, ...]
     is_fixed: bool = False
+    training_folds: int = 1
 
     @property
     def cell(self) -> tuple[str, str, str]:

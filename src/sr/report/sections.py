@@ -81,8 +81,7 @@ class Board:
     @property
     def in_other_scope(self) -> str:
         """The result in the other scope, in a sentence; empty without verdicts."""
-        bests = [self.analysis.names[number] for number in self.analysis.possible_bests]
-        return conclusions.in_other_scope(self.other_scope, bests)
+        return conclusions.in_other_scope(self.other_scope, self.analysis)
 
     @property
     def limits(self) -> list[str]:
@@ -193,8 +192,10 @@ def benchmark_section(benchmark: Benchmark, settings: Settings) -> BenchmarkSect
             label: _analysed(comparison, settings, Scope.LIKE_THESE) for label, comparison in benchmark.without.items()
         }
         lines += conclusions.without_sets(joint.analysis, without)
-    if benchmark.left_out and len(benchmark.sets) > 1:
-        lines.append(f"Not scored on every set, so not in the table of all: {'; '.join(benchmark.left_out)}.")
+        missing = [*benchmark.left_out, *benchmark.sets_left_out]
+        if missing:
+            lines.append(f"Not in the table of several sets, since not all of them were scored: {'; '.join(missing)}.")
+    lines += [f"{folder}: does not count, its training is not done." for folder in benchmark.unfinished]
     first = benchmark.sets[0]
     return BenchmarkSection(f"scale {first.scale}, protocol {first.protocol}", boards, lines)
 

@@ -61,7 +61,8 @@ def _about(configuration: Configuration) -> Cells:
     costs: Budget = budget(configuration)
     return {
         **{"model": model, "loss": loss, "optimizer": optimizer, "variant": configuration.variant},
-        **{"seeds": len(configuration.runs), "folds": len(set(configuration.runs[0].folds.values()))},
+        **{"seeds": len(configuration.runs) // configuration.training_folds},
+        **{"folds": max(configuration.training_folds, len(set(configuration.runs[0].folds.values())))},
         **costs.as_dict(),
         **{"git_commit": result.git_commit, "torch": result.versions.get("torch"), "command": result.command},
     }
