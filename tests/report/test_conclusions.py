@@ -4,7 +4,8 @@ import pytest
 from sr.report.analysis import Analysis, analyse
 from sr.report.comparison import find_comparisons
 from sr.report.components import components
-from sr.report.conclusions import advice, components_table, headline, limits, needed
+from sr.report.conclusions import advice, components_table, headline, in_other_scope, limits, needed
+from sr.report.statistics import Scope
 from tests.support.run_folders import RunFolders
 
 
@@ -150,3 +151,53 @@ def test_too_few_photographs_are_named(
         for seed in range(2):
             run_folders(f"{model}_mse_adam_{seed}", [0.1 * seed] * 4, folds=folds, seed=seed, groups=list(groups))
     assert headline(analysis_of(run_folders)).startswith(f"No verdict: {reason}, so nothing can be said of others")
+
+
+def both_scopes(run_folders: RunFolders) -> tuple[Analysis, Analysis]:
+    (comparison,) = find_comparisons([run_folders.root]).comparisons
+    like, these = (analyse(comparison, scope=scope) for scope in Scope)
+    return like, these
+
+
+def test_the_other_scope_is_said_in_a_sentence(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.0)
+    write(run_folders, "espcn_mse_adam", 0.5)
+    like, these = both_scopes(run_folders)
+    assert in_other_scope(these, like) == "The same holds on exactly these images."
+    assert in_other_scope(like, these) == "The same holds on photographs like these."
+
+
+def test_a_result_on_these_images_alone_is_said_to_be_so(run_folders: RunFolders) -> None:
+    """Configurations that differ much from photograph to photograph, and hardly between trainings."""
+    random = np.random.default_rng(0)
+    for model, gain in (("vdsr", 0.6), ("espcn", 0.5)):
+        of_image = gain + random.normal(0, 0.5, 12)
+        for seed in range(3):
+            gains = of_image + random.normal(0, 0.002, 12)
+            run_folders(f"{model}_mse_adam_{seed}", list(gains), names="abcdefghijkl", folds=None, seed=seed)
+    like, these = both_scopes(run_folders)
+    best = these.names[these.best]
+    assert in_other_scope(these, like) == f"On exactly these images, {best} is the best."
+    assert in_other_scope(like, these).startswith("On photographs like these, 2 may be the best: ")
+
+
+def test_equivalence_in_one_scope_is_not_claimed_in_the_other(run_folders: RunFolders) -> None:
+    random = np.random.default_rng(0)
+    offsets = random.normal(0, 0.2, 12)
+    for model, sign in (("vdsr", 1), ("espcn", -1)):
+        for seed in range(3):
+            gains = 0.5 + sign * (offsets - offsets.mean()) + random.normal(0, 0.002, 12)
+            run_folders(f"{model}_mse_adam_{seed}", list(gains), names="abcdefghijkl", folds=None, seed=seed)
+    like, these = both_scopes(run_folders)
+    assert these.all_equivalent
+    assert in_other_scope(like, these) == (
+        "On photographs like these, the same may be the best, but it is not shown that they are equivalent."
+    )
+    assert in_other_scope(these, like) == "On exactly these images, the same are the best, and equivalent."
+
+
+def test_without_verdicts_in_the_other_scope_nothing_is_said(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 1.0, seeds=1)
+    write(run_folders, "espcn_mse_adam", 0.5, seeds=1)
+    like, these = both_scopes(run_folders)
+    assert in_other_scope(these, like) == ""
