@@ -181,6 +181,7 @@ def test_holm_adjusts_step_by_step_and_keeps_the_order_of_the_values() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     assert holm([]).tolist() == []
+    assert holm([0.01, 0.01, 0.5, 0.02], most_true=2) == pytest.approx([0.02, 0.02, 0.5, 0.04])
 
 
 def test_main_effects_are_differences_from_the_mean_of_complete_combinations() -> None:

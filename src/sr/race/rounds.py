@@ -159,7 +159,7 @@ def _standing(analysis: Analysis, following: Round) -> str:
         lines.append(f"worse, and left alone: {'; '.join(resting)}")
     parts = analysis.parts[analysis.score]
     for a, b in following.given_up:
-        reason = needed(parts, a, b, analysis.rope, claims=len(analysis.pairs))
+        reason = needed(parts, a, b, analysis.rope, claims=len(analysis.pairs) // 2)
         lines.append(f"not trained for: {names[a]} and {names[b]}: {reason}")
     if following.is_decided:
         lines.append("all is decided" if len(bests) == 1 else "all is decided: these are equivalent")

@@ -185,7 +185,7 @@ def advice(analysis: Analysis) -> Iterator[str]:
         undecided = pair.verdict is Verdict.UNDECIDED and analysis.decides(other, analysis.best)
         if undecided and other in analysis.possible_bests:
             decided_by = needed(
-                analysis.parts[analysis.score], other, analysis.best, analysis.rope, claims=len(analysis.pairs)
+                analysis.parts[analysis.score], other, analysis.best, analysis.rope, claims=len(analysis.pairs) // 2
             )
             yield f"{analysis.names[other]} and {analysis.names[analysis.best]}: {decided_by}."
 

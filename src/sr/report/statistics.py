@@ -137,16 +137,21 @@ def _estimates(values: Values, variance: Values, terms: Sequence[tuple[Values, V
     return Estimates(values, np.sqrt(variance), np.where(variance > 0, np.maximum(df, 1.0), 1.0))
 
 
-def holm(p_values: Sequence[float] | Values) -> Values:
+def holm(p_values: Sequence[float] | Values, most_true: int | None = None) -> Values:
     """Adjust p values for multiple comparisons by the step-down method of Holm (1979).
 
-    >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
-    [0.03, 0.06, 0.06]
+    Args:
+        p_values: of the hypotheses.
+        most_true: how many of them can be true at once, if not all (Shaffer 1986).
+
+    >>> holm([0.01, 0.04, 0.03]).round(3).tolist(), holm([0.01, 0.04, 0.03], 2).round(3).tolist()
+    ([0.03, 0.06, 0.06], [0.02, 0.06, 0.06])
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
+    remaining = np.minimum(np.arange(len(p), 0, -1), len(p) if most_true is None else most_true)
     adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * remaining))
     return adjusted
 
 

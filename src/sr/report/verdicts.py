@@ -79,9 +79,14 @@ class Claims:
 def claims_on(
     parts: Components, pairs: Sequence[tuple[int, int]], rope: float, scope: Scope = Scope.LIKE_THESE
 ) -> Claims:
-    """Test all pairs together: the probability that any claim is wrong is at most the p value it is held to."""
+    """Test all pairs together: the probability that any claim is wrong is at most the p value it is held to.
+
+    Of the two hypotheses on a pair, that it is equal and that it differs by more than the region of equivalence, only
+    one can be true.
+    """
     estimates = contrasts(parts, differences(len(parts.means), pairs), scope)
-    adjusted = holm(np.concatenate([estimates.different(), estimates.equivalent(rope)]))
+    most_true = len(pairs) if rope > 0 else 2 * len(pairs)
+    adjusted = holm(np.concatenate([estimates.different(), estimates.equivalent(rope)]), most_true)
     return Claims(pairs, estimates, adjusted[: len(pairs)], adjusted[len(pairs) :])
 
 
