@@ -9,6 +9,7 @@ _BUDGET = {
     "trainer.max_epochs": "1",
     "trainer.limit_train_batches": "2",
     "trainer.limit_val_batches": "2",
+    "trainer.check_val_every_n_epoch": "1",
     "trainer.accelerator": "cpu",
     "trainer.precision": "32-true",
     "data.patch": "24",
