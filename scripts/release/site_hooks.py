@@ -34,7 +34,7 @@ def _commands() -> str:
     os.environ["COLUMNS"] = _WIDTH
     groups = [action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)]
     sections = [
-        f"## `sr {name}`\n\n```text\n{parser.format_help().strip()}\n```"
+        f"### `sr {name}`\n\n```text\n{parser.format_help().strip()}\n```"
         for name, parser in groups[0].choices.items()
         if name != "train"  # Hydra parses its arguments
     ]
