@@ -21,6 +21,7 @@ _BUDGET = {
 _EXTENDED = "2"  # epochs, where a page names a number of them
 _TRIALS = "2"
 _MOST_VALUES = 2  # of an option that a sweep varies
+_WITH_BLOCKS = {"espcn", "vdsr", "edsr"}
 _GRIDS = ("grid", "showcase", "origin_grid")
 _SEARCHES = ("espcn_search", "espcn_tpe")
 
@@ -32,12 +33,15 @@ def with_budget(words: Sequence[str]) -> list[str]:
     budget = dict(_BUDGET)
     experiment = next((value for key, value in _options(words) if key == "experiment"), "")
     named = {key for key, _ in _options(words)}
+    models = {model for key, value in _options(words) if key == "model" for model in value.split(",")}
     if experiment in _GRIDS:
         budget["data.folds"] = "2"
         if "model" not in named:
             budget |= {"model": "espcn", "loss": "mse,mae", "optimizer": "adam"}
     if experiment in _SEARCHES or "hydra/sweeper=optuna" in words:
         budget["hydra.sweeper.n_trials"] = _TRIALS
+    if models and models <= _WITH_BLOCKS and "model.num_blocks" not in named:
+        budget["model.num_blocks"] = "2"  # instead of VDSR's 18
     if "trainer.max_epochs" in named:
         budget["trainer.max_epochs"] = _EXTENDED
     kept = [_shortened(word) for word in words if word.partition("=")[0] not in budget]

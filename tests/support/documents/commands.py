@@ -1,5 +1,7 @@
 """What ``sr`` and ``python`` do in the shell of the documentation: the rule for each command."""
 
+import atexit
+import gc
 import os
 import re
 import runpy
@@ -38,10 +40,22 @@ def preload() -> None:
     import sr.runs.fit
     import sr.train  # noqa: F401
 
+    gc.freeze()  # collections in a fork leave these modules alone
+
 
 def run(program: str, words: list[str]) -> NoReturn:
     """Run a command by its rule in this process, and exit with its code; what it started ends with it."""
-    sys.exit(_PROGRAMS[program](words))
+    code = 1
+    try:
+        code = _PROGRAMS[program](words)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    atexit._run_exitfuncs()  # workers of joblib
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # releasing the modules that a fork shares takes longer than most commands
 
 
 def _sr(words: list[str]) -> int:
