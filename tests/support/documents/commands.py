@@ -15,6 +15,8 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import NoReturn
 
+from joblib.externals.loky import get_reusable_executor
+
 from tests.support.documents import budgets
 
 MODE = "SR_DOCUMENTS_MODE"  # environment variable: run or compose
@@ -52,7 +54,7 @@ def run(program: str, words: list[str]) -> NoReturn:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    atexit._run_exitfuncs()  # workers of joblib
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # releasing the modules that a fork shares takes longer than most commands
@@ -99,7 +101,11 @@ def _train(words: list[str]) -> int:
 
     _measure_briefly()
     sys.argv = [str(train.__file__), *budgets.with_budget(words)]
-    train.main()
+    try:
+        train.main()
+    finally:
+        if "hydra/launcher=joblib" in words:
+            get_reusable_executor().shutdown(wait=True)  # its workers would stay for minutes
     return 0
 
 
