@@ -8,7 +8,7 @@ from sr.train import config_dir
 _BUDGET = {
     "trainer.max_epochs": "1",
     "trainer.limit_train_batches": "2",
-    "trainer.limit_val_batches": "2",
+    "trainer.limit_val_batches": "8",  # tiles of more than one photograph of data=demo
     "trainer.check_val_every_n_epoch": "1",
     "trainer.accelerator": "cpu",
     "trainer.precision": "32-true",
