@@ -13,7 +13,8 @@ def load(name: str, scale: int | None = None, *, trust: Iterable[str] = (), **op
     """Load a trained model as a callable that enlarges Pillow images, numpy arrays and tensors.
 
     Args:
-        name: a name of ``sr models``, a checkpoint, a run folder, or the folder of a sweep: its best cell, said aloud.
+        name: a name of ``sr models``, a checkpoint, a run folder, or the folder of a sweep: its best cell, which is
+            named in a warning.
         scale: factor of the sides, for a model trained for several.
         trust: packages whose classes a checkpoint may name, for the rest of this process.
         options: of `sr.inference.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``, ``precision``.
