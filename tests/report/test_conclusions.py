@@ -102,7 +102,7 @@ def simulated(difference: float, *, training: float, interaction: float) -> np.n
     ("training", "interaction", "expected"),
     [
         (0.03, 0.0, "about 1 more seed of each would decide"),
-        (0.06, 0.0, "about 3 more seeds of each would decide"),
+        (0.06, 0.0, "about 4 more seeds of each would decide"),
         (0.001, 0.15, "no number of seeds will do, but about 40 photographs in all would"),
         (0.05, 0.12, "needs more of both: about 5 more seeds of each, and 50 photographs"),
         (3.0, 0.0, "no realistic number of seeds or photographs will decide"),
@@ -111,7 +111,10 @@ def simulated(difference: float, *, training: float, interaction: float) -> np.n
 def test_needed_names_the_smallest_number_that_settles_a_pair(
     training: float, interaction: float, expected: str
 ) -> None:
-    """A difference of 0.1 has to be 1.96 + 0.84 = 2.8 standard errors for one claim and a power of 80 %."""
+    """For one claim and a power of 80 %, a difference of 0.1 has to be the sum of two quantiles of Student's t.
+
+    With n trainings of each of two configurations, those have 2 (n - 1) degrees of freedom.
+    """
     parts = components(simulated(0.1, training=training, interaction=interaction), [0] * 10, [False, False])
     assert needed(parts, 0, 1, rope=0.05, claims=1) == expected
 

@@ -191,7 +191,9 @@ def advice(analysis: Analysis) -> Iterator[str]:
 
 
 def needed(parts: Components, first: int, second: int, rope: float, claims: int) -> str:
-    """How many more seeds or photographs would settle a pair with a probability of 80 %, if it is as it seems.
+    """How many more seeds or photographs would settle a pair with a probability of about 80 %, if it is as it seems.
+
+    More seeds also tell more of how much trainings vary: the degrees of freedom grow with them.
 
     Args:
         parts: the components.
@@ -203,7 +205,6 @@ def needed(parts: Components, first: int, second: int, rope: float, claims: int)
     both = [first, second]
     distance = max(abs(float(parts.means[first] - parts.means[second])), 0.0)
     distance = max(distance, rope - distance)  # a difference, or an equivalence
-    enough = float(stats.norm.isf(ALPHA / (2 * claims)) + stats.norm.ppf(_POWER))
     photographs, noise = float(parts.photographs.sum()), float(parts.noise[both].sum())
     seeds = float(parts.trainings[both].min())
     training = max(0.0, float(parts.known_training[both].sum()) - noise / float(parts.photographs.mean()))
@@ -212,9 +213,19 @@ def needed(parts: Components, first: int, second: int, rope: float, claims: int)
     interaction = max(0.0, within - noise / seeds)
     fold_part = 2 * parts.training_set * (1 / parts.folds + 1 / (parts.folds - 1)) if parts.folds > 1 else 0.0
 
-    def settles(seeds: float, photographs: float) -> bool:
-        variance = interaction / photographs + training / seeds + noise / (seeds * photographs) + fold_part
-        return enough * math.sqrt(variance) <= distance
+    df = parts.training_df[both]
+    training_df = float(df[df > 0].min() if parts.is_cautious else df.sum()) if (df > 0).any() else math.inf
+
+    def settles(of_seeds: float, of_photographs: float) -> bool:
+        by_photograph, by_training = interaction / of_photographs, training / of_seeds
+        variance = by_photograph + by_training + noise / (of_seeds * of_photographs) + fold_part
+        df_of_seeds = training_df * max(1.0, of_seeds - 1) / max(1.0, seeds - 1) if math.isfinite(seeds) else math.inf
+        df_of_photographs = max(1, parts.within_df) * of_photographs / photographs
+        terms = by_photograph**2 / df_of_photographs + by_training**2 / df_of_seeds
+        df = variance**2 / terms if terms else math.inf
+        df = min(df, df_of_seeds) if parts.is_cautious else df
+        enough = stats.t.isf(ALPHA / (2 * claims), df) + stats.t.ppf(_POWER, df)
+        return bool(enough * math.sqrt(variance) <= distance)
 
     for more in range(1, _MOST_SEEDS + 1):
         if settles(seeds + more, photographs):
