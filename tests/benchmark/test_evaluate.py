@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from sr.benchmark.evaluate import ImageScore, Row, evaluate
+from sr.benchmark.evaluate import evaluate
+from sr.benchmark.rows import ImageScore, Row
 from sr.benchmark.selftest import Check, check, fingerprint
 from sr.benchmark.selftest import render as render_checks
 from sr.benchmark.tables import render, write_rows

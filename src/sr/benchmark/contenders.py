@@ -45,9 +45,10 @@ class Contender:
     name: str
     folder: Path
     faults: dict[str, list[str]] = field(default_factory=dict)
+    _pictures: dict[str, Path] = field(default_factory=dict)
 
-    def find(self, names: Sequence[str]) -> dict[str, Path]:
-        """The picture of each image.
+    def find(self, names: Sequence[str]) -> None:
+        """Find the picture of each image.
 
         Raises:
             UserError: if there is no such folder, or an image has no picture or several.
@@ -55,7 +56,6 @@ class Contender:
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such folder (--outputs)")
         files = sorted(path for path in self.folder.iterdir() if path.suffix.lower() in SUFFIXES)
-        found: dict[str, Path] = {}
         missing = []
         for name in names:
             matching = [path for path in files if path.stem == name] or [
@@ -66,18 +66,16 @@ class Contender:
                     f"{self.folder}: {matching[0].name} and {matching[1].name} are both of {name}: keep one"
                 )
             if matching:
-                found[name] = matching[0]
+                self._pictures[name] = matching[0]
             else:
                 missing.append(name)
         if missing:
             raise UserError(f"{self.folder}: has no picture of {_listed(missing)}, such as {missing[0]}.png")
-        return found
 
-    def read(self, path: Path, name: str, lr: Tensor, hr: Tensor) -> Tensor:
-        """Read a picture, uint8 ``(1, 3, H, W)``, and note what is wrong with it.
+    def read(self, name: str, lr: Tensor, hr: Tensor) -> Tensor:
+        """Read the picture of an image, uint8 ``(1, 3, H, W)``, and note what is wrong with it.
 
         Args:
-            path: its file.
             name: of the image.
             lr: uint8 ``(1, 3, h, w)``, what the program had to enlarge.
             hr: uint8 ``(1, 3, H, W)``, the target.
@@ -85,6 +83,7 @@ class Contender:
         Raises:
             UserError: if its size is not that of the target, or it cannot be read.
         """
+        path = self._pictures[name]
         output = read_image(path)[None]
         if output.shape != hr.shape:
             raise UserError(_wrong_size(path, output, lr, hr))

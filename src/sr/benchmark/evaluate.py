@@ -1,22 +1,22 @@
 """Score models, and always the bicubic image, on folders of images under a named protocol."""
 
 import logging
-import math
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from sr.benchmark.contenders import SHRINK, Contender
+from sr.benchmark.rows import ImageScore, NetworkScore, Row, folder_name
 from sr.data.duplicates import group, hashes, join_groups
 from sr.data.pairs import load_pair
-from sr.data.sources import image_folder
+from sr.data.sources import Source, image_folder
 from sr.data.stores.fingerprint import digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize, to_float, to_uint8
@@ -31,124 +31,8 @@ from sr.weights.find import Model
 
 log = logging.getLogger(__name__)
 
-
 # A model and its networks; a baseline, which has none; or the finished pictures of another program.
 _Contestant: TypeAlias = tuple[Model, list[Enlarger]] | tuple[Model, Contender]
-
-
-class ImageScore(NamedTuple):
-    """Scores of one image, means over the networks of a model."""
-
-    name: str
-    psnr: float  # dB
-    ssim: float
-    milliseconds: float | None  # unknown for finished pictures
-
-
-class NetworkScore(NamedTuple):
-    """Scores of one image by one network."""
-
-    psnr: float  # dB
-    ssim: float
-
-
-@dataclass
-class Row:
-    """Scores of a model, or of a baseline, on a folder of images.
-
-    Attributes:
-        model: what is scored.
-        data: name of the folder.
-        scale: factor between input and output.
-        protocol: see `sr.metrics.score`.
-        ensemble: whether the outputs are means over flips and rotations.
-        precision: that the outputs are computed in.
-        device: that they are computed on.
-        images: scores of each image.
-        by_network: for each image, the scores by each network of the model, or of the baseline.
-        groups: the photograph that each image shows: near-identical copies share it. Empty until the folder is done.
-        fingerprint: hash of the names and contents of the images. Empty until the folder is done.
-        outputs: folder of the finished pictures of another program.
-    """
-
-    model: Model
-    data: str
-    scale: int
-    protocol: Protocol
-    ensemble: bool = False
-    precision: str = "float64"
-    device: str = "cpu"
-    images: list[ImageScore] = field(default_factory=list)
-    by_network: list[list[NetworkScore]] = field(default_factory=list)
-    groups: Sequence[str] = ()
-    fingerprint: str = ""
-    outputs: Path | None = None
-
-    @property
-    def psnr(self) -> float:
-        """Mean PSNR over the images, dB."""
-        return statistics.fmean(image.psnr for image in self.images)
-
-    @property
-    def psnr_of_mean_error(self) -> float:
-        """PSNR of the mean squared error over the images, dB: what some papers report instead of the mean PSNR.
-
-        The error of an image is that of its PSNR, which for a model of several networks is the mean of theirs.
-        """
-        return -10 * math.log10(statistics.fmean(10 ** (-image.psnr / 10) for image in self.images))
-
-    @property
-    def ssim(self) -> float:
-        """Mean SSIM over the images."""
-        return statistics.fmean(image.ssim for image in self.images)
-
-    @property
-    def milliseconds(self) -> float | None:
-        """Mean time of an image; None if it is unknown."""
-        known = [image.milliseconds for image in self.images if image.milliseconds is not None]
-        return statistics.fmean(known) if known else None
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether this is the bicubic row, which the gains of the other rows are relative to."""
-        return self.baseline is BASELINES[0]
-
-    @property
-    def baseline(self) -> Baseline | None:
-        """The baseline that this row scores; None for a model."""
-        kernel = None if self.model.nets or self.outputs else self.model.label
-        return next((baseline for baseline in BASELINES if baseline.kernel == kernel), None)
-
-    @property
-    def name(self) -> str:
-        """What the table calls the model or the baseline."""
-        return BASELINES[0].name_at(self.scale) if self.is_reference else self.model.label
-
-    @property
-    def in_bfloat16(self) -> bool:
-        """Whether its outputs are computed in bfloat16."""
-        return self.precision == "bfloat16"
-
-    @property
-    def settings(self) -> str:
-        """How its outputs differ from those of the networks alone in float32, in words."""
-        return (" + x8" if self.ensemble else "") + (" in bfloat16" if self.in_bfloat16 else "")
-
-    def as_dict(self) -> dict[str, str | float | None]:
-        """The row as plain values."""
-        return {
-            "model": self.name + self.settings,
-            "data": self.data,
-            "scale": self.scale,
-            "protocol": self.protocol,
-            "psnr": self.psnr,
-            "psnr_of_mean_error": self.psnr_of_mean_error,
-            "ssim": self.ssim,
-            "images": len(self.images),
-            "ms_per_image": self.milliseconds,
-            "precision": self.precision,
-            "device": self.device,
-        }
 
 
 def evaluate(
@@ -205,30 +89,41 @@ def evaluate(
     ]
     for folder, label in zip(data, _labels(data), strict=True):
         sources = image_folder(folder)
+        for contender in contenders:
+            contender.find([source.name for source in sources])
         rows = [_new_row(entry, label, scale, Protocol(protocol), place) for entry in contestants]
-        names = [source.name for source in sources]
-        pictures = {contender.name: contender.find(names) for contender in contenders}
-        hashed = []
-        with progress_bar() as progress:
-            bar = progress.add_task(f"{label}: {rows[0].name}", total=len(sources) * len(rows))
-            for source in sources:
-                lr, hr = load_pair(source, scale, shrink)
-                hashed.append(hashes(hr))
-                target, stored_gray = to_float(hr[None]).to(place), is_gray(source.hr)
-                for row, (model, maker) in zip(rows, contestants, strict=True):
-                    progress.update(bar, description=f"{label}: {row.name}")
-                    if isinstance(maker, Contender):
-                        output = maker.read(pictures[maker.name][source.name], source.name, lr[None], hr[None])
-                        outputs = _finished(output, place)
-                    else:
-                        outputs = _outputs(model, maker, lr[None], place)
-                    _score_image(row, outputs, source.name, target, stored_gray, save)
-                    progress.advance(bar)
-        groups = join_groups([source.group for source in sources], group(hashed))
-        fingerprint = fingerprint_of(sources, digests_of(sources))
-        for row in rows:
-            row.groups, row.fingerprint = groups, fingerprint
+        _score_folder(rows, contestants, sources, shrink, place, save)
         yield from rows
+
+
+def _score_folder(
+    rows: Sequence[Row],
+    contestants: Sequence[_Contestant],
+    sources: Sequence[Source],
+    shrink: int,
+    place: torch.device,
+    save: Path | None,
+) -> None:
+    """Score all contestants on the images of a folder, one image at a time."""
+    hashed = []
+    with progress_bar() as progress:
+        bar = progress.add_task(f"{rows[0].data}: {rows[0].name}", total=len(sources) * len(rows))
+        for source in sources:
+            lr, hr = load_pair(source, rows[0].scale, shrink)
+            hashed.append(hashes(hr))
+            target, stored_gray = to_float(hr[None]).to(place), is_gray(source.hr)
+            for row, (model, maker) in zip(rows, contestants, strict=True):
+                progress.update(bar, description=f"{row.data}: {row.name}")
+                if isinstance(maker, Contender):
+                    outputs = _finished(maker.read(source.name, lr[None], hr[None]), place)
+                else:
+                    outputs = _outputs(model, maker, lr[None], place)
+                _score_image(row, outputs, source.name, target, stored_gray, save)
+                progress.advance(bar)
+    groups = join_groups([source.group for source in sources], group(hashed))
+    fingerprint = fingerprint_of(sources, digests_of(sources))
+    for row in rows:
+        row.groups, row.fingerprint = groups, fingerprint
 
 
 def _score_image(
@@ -304,11 +199,6 @@ def _labels(folders: Sequence[Path]) -> list[str]:
     resolved = [folder.resolve() for folder in folders]
     names = [path.parent.name if path.name == "high_res" else path.name for path in resolved]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
-
-
-def folder_name(label: str) -> str:
-    """The label of a model or data set as the name of one folder."""
-    return "_".join(part for part in Path(label).parts if part not in ("/", "..", "."))
 
 
 def _save(path: Path, sr: Tensor) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sr.benchmark.evaluate import Row, folder_name
+from sr.benchmark.rows import Row, folder_name
 from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned, write_table

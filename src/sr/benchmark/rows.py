@@ -1,0 +1,131 @@
+"""The scores of a model, or of a baseline, on a folder of images."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from sr.terms import BASELINES, Baseline, Protocol
+from sr.weights.find import Model
+
+
+class ImageScore(NamedTuple):
+    """Scores of one image, means over the networks of a model."""
+
+    name: str
+    psnr: float  # dB
+    ssim: float
+    milliseconds: float | None  # unknown for finished pictures
+
+
+class NetworkScore(NamedTuple):
+    """Scores of one image by one network."""
+
+    psnr: float  # dB
+    ssim: float
+
+
+@dataclass
+class Row:
+    """Scores of a model, or of a baseline, on a folder of images.
+
+    Attributes:
+        model: what is scored.
+        data: name of the folder.
+        scale: factor between input and output.
+        protocol: see `sr.metrics.score`.
+        ensemble: whether the outputs are means over flips and rotations.
+        precision: that the outputs are computed in.
+        device: that they are computed on.
+        images: scores of each image.
+        by_network: for each image, the scores by each network of the model, or of the baseline.
+        groups: the photograph that each image shows: near-identical copies share it. Empty until the folder is done.
+        fingerprint: hash of the names and contents of the images. Empty until the folder is done.
+        outputs: folder of the finished pictures of another program.
+    """
+
+    model: Model
+    data: str
+    scale: int
+    protocol: Protocol
+    ensemble: bool = False
+    precision: str = "float64"
+    device: str = "cpu"
+    images: list[ImageScore] = field(default_factory=list)
+    by_network: list[list[NetworkScore]] = field(default_factory=list)
+    groups: Sequence[str] = ()
+    fingerprint: str = ""
+    outputs: Path | None = None
+
+    @property
+    def psnr(self) -> float:
+        """Mean PSNR over the images, dB."""
+        return statistics.fmean(image.psnr for image in self.images)
+
+    @property
+    def psnr_of_mean_error(self) -> float:
+        """PSNR of the mean squared error over the images, dB: what some papers report instead of the mean PSNR.
+
+        The error of an image is that of its PSNR, which for a model of several networks is the mean of theirs.
+        """
+        return -10 * math.log10(statistics.fmean(10 ** (-image.psnr / 10) for image in self.images))
+
+    @property
+    def ssim(self) -> float:
+        """Mean SSIM over the images."""
+        return statistics.fmean(image.ssim for image in self.images)
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Mean time of an image; None if it is unknown."""
+        known = [image.milliseconds for image in self.images if image.milliseconds is not None]
+        return statistics.fmean(known) if known else None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this is the bicubic row, which the gains of the other rows are relative to."""
+        return self.baseline is BASELINES[0]
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The baseline that this row scores; None for a model."""
+        kernel = None if self.model.nets or self.outputs else self.model.label
+        return next((baseline for baseline in BASELINES if baseline.kernel == kernel), None)
+
+    @property
+    def name(self) -> str:
+        """What the table calls the model or the baseline."""
+        return BASELINES[0].name_at(self.scale) if self.is_reference else self.model.label
+
+    @property
+    def in_bfloat16(self) -> bool:
+        """Whether its outputs are computed in bfloat16."""
+        return self.precision == "bfloat16"
+
+    @property
+    def settings(self) -> str:
+        """How its outputs differ from those of the networks alone in float32, in words."""
+        return (" + x8" if self.ensemble else "") + (" in bfloat16" if self.in_bfloat16 else "")
+
+    def as_dict(self) -> dict[str, str | float | None]:
+        """The row as plain values."""
+        return {
+            "model": self.name + self.settings,
+            "data": self.data,
+            "scale": self.scale,
+            "protocol": self.protocol,
+            "psnr": self.psnr,
+            "psnr_of_mean_error": self.psnr_of_mean_error,
+            "ssim": self.ssim,
+            "images": len(self.images),
+            "ms_per_image": self.milliseconds,
+            "precision": self.precision,
+            "device": self.device,
+        }
+
+
+def folder_name(label: str) -> str:
+    """The label of a model or data set as the name of one folder."""
+    return "_".join(part for part in Path(label).parts if part not in ("/", "..", "."))
