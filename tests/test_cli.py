@@ -1,5 +1,6 @@
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,13 @@ def test_the_shell_completes_commands_options_and_names(line: str, expected: set
         check=True,
     )
     assert set(completed.stdout.split("|")) == expected
+
+
+def test_output_that_nobody_reads_any_more_ends_the_command_without_a_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", "from sr.cli import main; main(['models'])"]
+    completed = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert completed.returncode == 128 + signal.SIGPIPE
+    assert completed.stderr == ""
