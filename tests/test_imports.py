@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "report": {"errors", "io", "runs.identity", "runs.schema", "runs.scores", "runs.status", "terms"},
     "race": {"errors", "io", "launch.names", "report", "runs.schema"},
-    "__init__": {"inference", "runs.best", "version", "weights"},
+    "__init__": {"inference", "report", "runs.best", "version", "weights"},
     "demo": {
         "__init__",
         "errors",

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 from sr.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sr.inference.enlarger import Enlarger
+    from sr.report.sections import Board
 
 
 def load(name: str, scale: int | None = None, *, trust: Iterable[str] = (), **options: Any) -> "Enlarger":
@@ -29,3 +32,29 @@ def load(name: str, scale: int | None = None, *, trust: Iterable[str] = (), **op
 
     trust_packages(trust)
     return Enlarger(find_model(model_path(name), scale), **options)
+
+
+def compare(
+    *folders: "str | Path", score: str = "psnr", rope: float | None = None, reference: str | None = None
+) -> "list[Board]":
+    """Compare the finished runs below some folders, as ``sr report`` does, without writing a report.
+
+    Args:
+        folders: of sweeps or runs, at any depth.
+        score: what to decide by, ``psnr`` or ``ssim``.
+        rope: differences up to this are practically equivalent; None: 0.05 dB, or 0.001 of SSIM.
+        reference: what every configuration is compared with, besides the best one; None: the strongest baseline.
+
+    Returns:
+        A leaderboard for each set of validation images, then one for each benchmark set that ``sr evaluate`` scored:
+        with its ``headline``, its ``rows``, and the verdict on every pair in ``analysis.pairs``. ``print`` shows it.
+
+    Raises:
+        sr.errors.UserError: if a folder has no finished run, or a file cannot be read.
+    """
+    from pathlib import Path
+
+    from sr.report.page import compared
+    from sr.report.sections import Settings
+
+    return compared([Path(folder) for folder in folders], Settings(score, rope, reference))

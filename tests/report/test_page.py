@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import sr
 from sr.cli import main
 from sr.errors import UserError
 from sr.io.atomic import write_text
@@ -353,6 +354,21 @@ def test_the_command_prints_what_it_wrote_and_left_out(grid: Path, capsys: pytes
     assert "espcn, mse, sgd" not in captured.out
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 3
+
+
+def test_compare_returns_the_leaderboards_of_the_report_and_writes_nothing(grid: Path) -> None:
+    before = sorted(grid.rglob("*"))
+    (board,) = sr.compare(grid, reference="espcn, mse, adam")
+    assert sorted(grid.rglob("*")) == before
+    assert board.headline == HEADLINE
+    assert [row.name for row in board.rows] == [row[1] for row in BOARD]
+    assert board.analysis.names[board.analysis.reference] == "espcn, mse, adam"
+    assert str(board).startswith(f"4 images, scale 1, protocol rgb, data 01234567\n{HEADLINE}\n")
+    (by_ssim,) = sr.compare(str(grid), score="ssim", rope=0.5)
+    assert by_ssim.analysis.all_equivalent
+    RunFolder(grid / "espcn_mse_sgd_seed0").result.write_text("{")
+    with pytest.raises(UserError, match="espcn_mse_sgd_seed0"):
+        sr.compare(grid)
 
 
 def test_a_folder_without_runs_is_refused_in_one_line_and_gets_no_files(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr.errors import UserError
 from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.tables import write_table
 from sr.report.benchmarks import find_benchmarks
@@ -16,7 +17,8 @@ from sr.report.formats import templates
 from sr.report.latex import write_latex
 from sr.report.numbers import numbers_of
 from sr.report.run import Evaluation
-from sr.report.sections import BenchmarkSection, Section, Settings, benchmark_section, run_section
+from sr.report.sections import BenchmarkSection, Board, Section, Settings, benchmark_section, board_of, run_section
+from sr.report.statistics import Scope
 from sr.report.table import table
 from sr.terms import BASELINES
 
@@ -84,9 +86,7 @@ def write_report(
         run_section(number, comparison, settings, contents.problems)
         for number, comparison in enumerate(contents.comparisons, 1)
     ]
-    benchmarks = [
-        benchmark_section(entry, settings) for entry in find_benchmarks(contents.comparisons, contents.contenders)
-    ]
+    benchmarks = _benchmarks(contents, settings)
     evaluations = _evaluations(contents.comparisons)
     out = out or (folders[0] if len(folders) == 1 else Path(os.path.commonpath([path.absolute() for path in folders])))
     values = {
@@ -117,6 +117,24 @@ def write_report(
         if figure_folder:
             _write_plots(figure_folder, sections)
     return Report(sections, benchmarks, contents, written)
+
+
+def compared(folders: Sequence[Path], settings: Settings) -> list[Board]:
+    """The leaderboards of the finished runs below some folders, and of what `sr evaluate` scored, without writing them.
+
+    Raises:
+        UserError: as `write_report` does, and for a file that cannot be read.
+    """
+    contents = find_comparisons(folders)
+    if contents.problems:
+        raise UserError(contents.problems[0])
+    boards = [board_of(comparison, settings, Scope.LIKE_THESE) for comparison in contents.comparisons]
+    return [*boards, *(board for entry in _benchmarks(contents, settings) for board in entry.boards)]
+
+
+def _benchmarks(contents: Comparisons, settings: Settings) -> list[BenchmarkSection]:
+    found = find_benchmarks(contents.comparisons, contents.contenders)
+    return [benchmark_section(entry, settings) for entry in found]
 
 
 def _write_plots(folder: Path, sections: Sequence[Section]) -> None:

@@ -83,6 +83,12 @@ class Board:
         """The result in the other scope, in a sentence; empty without verdicts."""
         return conclusions.in_other_scope(self.other_scope, self.analysis)
 
+    def __str__(self) -> str:
+        """The result in one sentence, and the leaderboard as a text table."""
+        from sr.report.terminal import in_terminal  # imports this module
+
+        return in_terminal(self)
+
     @property
     def limits(self) -> list[str]:
         """What the verdicts rest on."""
