@@ -90,11 +90,12 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
     baselines = [options.pop("baselines") for _, options in evaluate_calls]
     assert [len(kernels) for kernels in baselines] == [1, 3]
     defaults = {"scale": 2, "protocol": "y", "ensemble": False, "save": None}
-    assert first_call[1] == defaults | {"tile": None, "device": None, "precision": "float32"}
+    assert first_call[1] == defaults | {"tile": None, "device": None, "precision": "float32", "contenders": []}
     assert second_call[0] == (["a model", "a model"], [Path("d"), Path("e")])
     chosen = {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s")}
-    assert second_call[1] == chosen | {"tile": 48, "device": "cpu", "precision": "auto"}
-    assert [arguments for arguments, _ in write_calls] == [([], None, None), ([], Path("t.csv"), Path("t.json"))]
+    assert second_call[1] == chosen | {"tile": 48, "device": "cpu", "precision": "auto", "contenders": []}
+    written = [arguments for arguments, _ in write_calls]
+    assert written == [([], None, None, None), ([], Path("t.csv"), Path("t.json"), None)]
 
 
 @pytest.mark.parametrize(

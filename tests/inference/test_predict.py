@@ -153,7 +153,7 @@ def test_x8_and_tiles_reach_the_enlarger(predict: Predict) -> None:
 def test_standard_input_and_output_are_supported(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("in/b.jpg").read_bytes())))
-    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out, isatty=lambda: False))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out, isatty=lambda: False, flush=lambda: None))
     assert predict("-", "-o", "-")[0] == 0
     image = Image.open(io.BytesIO(out.getvalue()))
     assert (image.format, image.size) == ("PNG", (48, 48))
