@@ -85,7 +85,7 @@ def test_one_process_in_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_it_resumes_what_a_signal_interrupted(tmp_path: Path, number: signal.Signals, code: int) -> None:
     folder, root = tmp_path / "sweep", make_images(tmp_path / "images", 20)
     options = [*SMALL, "data=isr", f"data.root={root}", f"data.cache_dir={tmp_path / 'cache'}", "data.val_share=0.4"]
-    options += ["seeds=2", "optimizer=adam,sgd", "trainer.max_epochs=8", "logger=none", f"hydra.sweep.dir={folder}"]
+    options += ["seeds=2", "optimizer=adam,sgd", "trainer.max_epochs=16", "logger=none", f"hydra.sweep.dir={folder}"]
     subprocess.run([sys.executable, "-m", "sr.train", "-m", *options], check=True, cwd=tmp_path, capture_output=True)
     start = "from sr.cli import main; main()"
     command = [sys.executable, "-c", start, "decide", str(folder), "--budget", "2", "--most", "3"]
