@@ -20,7 +20,13 @@ from sr.terms import Part
 
 _NOT_SCORES = ("name", "group", "seed", "fold", "epoch")  # columns of an image table
 _REQUIRED_SCORES = ("psnr", "ssim", "gain", "input_psnr", "input_ssim")
-_DAMAGES = (OSError, ValueError, KeyError, TypeError)  # raised by files that are not what they should be
+_DAMAGES = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    msgspec.ValidationError,
+)  # raised by files that are not what they should be
 
 
 @dataclass
