@@ -1,7 +1,7 @@
 """The analysis of a comparison: scores as arrays, variance components, and a verdict on every pair."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -70,6 +70,18 @@ class Analysis:
         pairs = list(combinations(self.possible_bests, 2))
         return bool(pairs) and all(self.pairs[pair].verdict is Verdict.EQUIVALENT for pair in pairs)
 
+    def in_scope(self, scope: Scope) -> "Analysis":
+        """The same scores with verdicts on another scope."""
+        parts, count = self.parts[self.score], len(self.configurations)
+        is_repeated = ~np.isnan(parts.training[:count])
+        if scope is Scope.LIKE_THESE:
+            is_repeated = (is_repeated | (parts.folds >= _FOLDS_THAT_DO)) & (parts.within_df > 0)
+        decidable = frozenset(int(number) for number in np.flatnonzero(is_repeated))
+        with_reference = [(number, self.reference) for number in range(count) if self.reference >= count]
+        pairs = pairs_of(parts, [*combinations(range(count), 2), *with_reference], self.rope, scope)
+        bests = possible_bests(pairs, [n for n in self.order if n in decidable]) if len(decidable) > 1 else []
+        return replace(self, decidable=decidable, pairs=pairs, possible_bests=bests, scope=scope)
+
     def number(self, baseline: Baseline) -> int:
         """Number of a baseline."""
         return len(self.configurations) + self.baselines.index(baseline)
@@ -135,29 +147,21 @@ def analyse(
         name: components(scores, folds, is_baseline, training_folds) for name, (scores, folds) in arrays.items()
     }
     parts = all_parts[score]
-    is_repeated = ~np.isnan(parts.training[:count])
-    if scope is Scope.LIKE_THESE:
-        is_repeated = (is_repeated | (parts.folds >= _FOLDS_THAT_DO)) & (parts.within_df > 0)
-    decidable = frozenset(int(number) for number in np.flatnonzero(is_repeated))
-    of_reference = _reference(names, parts.means, count, reference)
-    among = [(number, of_reference) for number in range(count) if number != of_reference and of_reference >= count]
-    rope = ROPES[score] if rope is None else rope
-    order = sorted(range(count), key=lambda number: (-parts.means[number], names[number]))
-    pairs = pairs_of(parts, [*combinations(range(count), 2), *among], rope, scope)
-    return Analysis(
+    scores_alone = Analysis(
         names=names,
         configurations=configurations,
         baselines=baselines,
         parts=all_parts,
-        decidable=decidable,
-        pairs=pairs,
-        order=order,
-        possible_bests=possible_bests(pairs, [n for n in order if n in decidable]) if len(decidable) > 1 else [],
-        reference=of_reference,
-        rope=rope,
+        decidable=frozenset(),
+        pairs={},
+        order=sorted(range(count), key=lambda number: (-parts.means[number], names[number])),
+        possible_bests=[],
+        reference=_reference(names, parts.means, count, reference),
+        rope=ROPES[score] if rope is None else rope,
         score=score,
         scope=scope,
     )
+    return scores_alone.in_scope(scope)
 
 
 def score_array(comparison: Comparison, baselines: Sequence[Baseline], score: str) -> tuple[Values, list[int]]:

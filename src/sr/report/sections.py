@@ -150,13 +150,13 @@ def run_section(number: int, comparison: Comparison, settings: Settings, problem
     Raises:
         UserError: if nothing has the name of the reference.
     """
-    analysis, other_scope = (_analysed(comparison, settings, scope) for scope in Scope)
+    analysis = _analysed(comparison, settings, Scope.LIKE_THESE)
     rows = leaderboard(analysis)
     effects = main_effects(analysis)
     return Section(
         comparison,
         analysis,
-        other_scope,
+        analysis.in_scope(Scope.THESE),
         rows,
         number,
         notes(comparison, analysis, rows),
@@ -215,10 +215,9 @@ def board_of(comparison: Comparison, settings: Settings, scope: Scope) -> Board:
     analysis = _analysed(comparison, settings, scope)
     trained = {number for number, entry in enumerate(comparison.configurations) if not entry.is_fixed}
     if trained and not trained & analysis.decidable:
-        scope = Scope.LIKE_THESE
-        analysis = _analysed(comparison, settings, scope)
-    other = next(entry for entry in Scope if entry is not scope)
-    return Board(comparison, analysis, _analysed(comparison, settings, other), leaderboard(analysis))
+        analysis = analysis.in_scope(Scope.LIKE_THESE)
+    other = next(entry for entry in Scope if entry is not analysis.scope)
+    return Board(comparison, analysis, analysis.in_scope(other), leaderboard(analysis))
 
 
 def _analysed(comparison: Comparison, settings: Settings, scope: Scope) -> Analysis:
