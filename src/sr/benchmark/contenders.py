@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from sr.data.alignment import ALIASED, COLOURS, fault
@@ -18,6 +17,7 @@ from sr.data.sources import Source, image_folder
 from sr.errors import UserError, shortened
 from sr.image import luma, to_float
 from sr.io.atomic import whole_file
+from sr.io.bars import progress_bar
 from sr.io.images import SUFFIXES, read_image, to_pil
 from sr.metrics import psnr
 
@@ -116,9 +116,10 @@ def run_program(command: str, folder: Path, data: Path, scale: int, seconds: flo
         raise UserError("--command needs {input} and {output}: 'waifu2x -i {input} -o {output} -s {scale}'")
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [source for source in image_folder(data) if not (folder / f"{source.name}.png").exists()]
-    for source in track(waiting, description=words[0], transient=True):
-        with tempfile.TemporaryDirectory() as place:
-            _run_on(words, source, Path(place), folder / f"{source.name}.png", scale, seconds)
+    with progress_bar() as progress:
+        for source in progress.track(waiting, description=words[0]):
+            with tempfile.TemporaryDirectory() as place:
+                _run_on(words, source, Path(place), folder / f"{source.name}.png", scale, seconds)
 
 
 def _run_on(words: Sequence[str], source: Source, place: Path, target: Path, scale: int, seconds: float) -> None:
@@ -196,5 +197,4 @@ def _blockiness(image: Tensor) -> float:
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-
     return ", ".join(names[:_NAMED]) + more

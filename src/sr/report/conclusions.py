@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -31,11 +31,8 @@ def headline(analysis: Analysis) -> str:
         text = _one_best(analysis, analysis.possible_bests[0])
     else:
         listed = [names[number] for number in analysis.possible_bests]
-        more = f", and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
         claim = "are the best, and equivalent," if analysis.all_equivalent else "may be the best"
-        text = (
-            f"{len(listed)} of {trained} configurations {claim} {analysis.scope}: {'; '.join(listed[:_LISTED])}{more}."
-        )
+        text = f"{len(listed)} of {trained} configurations {claim} {analysis.scope}: {_listed(listed)}."
     if analysis.undecidable_above:
         above = "; ".join(names[number] for number in analysis.undecidable_above[:_LISTED])
         text += f" A higher mean, but too few trainings for a verdict: {above}."
@@ -43,6 +40,11 @@ def headline(analysis: Analysis) -> str:
     if analysis.mean(analysis.order[0]) <= analysis.mean(strongest):
         text += f" No configuration beats {names[strongest]}: using no model at all would be better."
     return text
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return "; ".join(names[:_LISTED]) + more
 
 
 def in_other_scope(other: Analysis, main: Analysis) -> str:
@@ -64,8 +66,7 @@ def in_other_scope(other: Analysis, main: Analysis) -> str:
         return f"The same holds {other.scope}."
     if len(names) == 1:
         return f"{scope}, {names[0]} is the best."
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"{scope}, {len(names)} may be the best: {'; '.join(names[:_LISTED])}{more}."
+    return f"{scope}, {len(names)} may be the best: {_listed(names)}."
 
 
 def without_sets(joint: Analysis, without: Mapping[str, Analysis]) -> Iterator[str]:
