@@ -14,7 +14,8 @@ RUN pip install --index-url "$TORCH_INDEX" "$(grep '^torch==' constraints.txt)"
 COPY pyproject.toml README.md LICENSE ./
 COPY conf conf
 COPY src src
-RUN pip install -c constraints.txt '.[demo,onnx]' && useradd --uid 1000 sr && install -d -o 1000 /work/runs
+RUN pip install -c constraints.txt '.[demo,onnx]' && pip install -c constraints.txt --no-deps spandrel einops \
+    && useradd --uid 1000 sr && install -d -o 1000 /work/runs
 
 USER 1000
 WORKDIR /work

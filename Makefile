@@ -6,6 +6,8 @@ TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 WORKERS ?= auto
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 PIP := -m pip install --quiet --disable-pip-version-check
+# Installed without what they ask for: torchvision, whose usual build does not fit a CPU build of torch.
+COMMUNITY := spandrel einops
 
 .PHONY: train test test-slow test-all lint types check docs wheel lowest newest tensorboard clean
 
@@ -53,6 +55,7 @@ lowest:
 	.venv-lowest/bin/python -m scripts.release.lowest_versions --torch $(TORCH) > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt torch
 	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt -e ".[dev]"
+	.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt --no-deps $(COMMUNITY)
 	.venv-lowest/bin/python $(PYTEST) -m "not slow" $(ARGS)
 
 newest:
@@ -60,6 +63,7 @@ newest:
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python $(PIP) torch==$(TORCH)
 	.venv-newest/bin/python $(PIP) -e ".[dev]" torch==$(TORCH)
+	.venv-newest/bin/python $(PIP) --no-deps $(COMMUNITY)
 	.venv-newest/bin/python $(PYTEST) -m "not slow" $(ARGS)
 
 tensorboard: .venv/installed
@@ -75,6 +79,7 @@ endif
 	@$(BIN)/python -c "import pip" 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python $(PIP) -c constraints.txt torch
 	$(BIN)/python $(PIP) -c constraints.txt -e ".[dev]"
+	$(BIN)/python $(PIP) -c constraints.txt --no-deps $(COMMUNITY)
 	@touch $@
 
 clean:

@@ -493,13 +493,14 @@ def test_a_single_name_or_one_that_does_not_exist_is_never_skipped(
 ) -> None:
     table = tmp_path / "leaderboard.csv"
     table.write_text("run\n")
+    data = make_folder(count=1)
     for names, message in (
         ([str(table)], f"{table}: "),
         ([str(run), "nowhere"], "nowhere: no such checkpoint, run folder"),
         ([str(table), str(table)], "none of these 2 can be used: name a checkpoint or the folder of a finished run"),
     ):
         with pytest.raises(SystemExit) as exit_info:
-            main(["evaluate", *names, "--data", str(make_folder(count=1, name=f"data{len(message)}"))])
+            main(["evaluate", *names, "--data", str(data)])
         assert exit_info.value.code == 2
         captured = capsys.readouterr()
         assert captured.err.splitlines()[-1].startswith(f"error: {message}")

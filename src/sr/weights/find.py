@@ -1,5 +1,6 @@
-"""Find a trained model: a checkpoint, a run folder, an exported network, or one shipped with the package."""
+"""Find a trained model: a checkpoint, a run folder, an exported network, one shipped with the package, or of others."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from sr.errors import UserError
 from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.weights import zoo
-from sr.weights.checkpoint import load_network
+from sr.weights.community import CommunityNetwork, open_network
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ def checkpoints_of(name: str) -> list[Path]:
 def find_model(name: str, scale: int | None = None) -> Model:
     """Load a checkpoint, an exported network, a shipped network, or the best of a run folder or of each of its folds.
 
+    What is found out about a model of others is logged in one line.
+
     Args:
         name: its path or name.
         scale: factor to enlarge by; may be None if the model was trained for only one.
@@ -77,9 +82,13 @@ def find_model(name: str, scale: int | None = None) -> Model:
     run = path if path.is_dir() else None
     weights_hash = files_hash(checkpoints) if run else ""  # before they are loaded: a running training replaces them
     for file in checkpoints:
-        net, config = load_network(file, scale)
+        net, config = open_network(file, scale)
         if scale is None and len(config["scales"]) > 1:
             raise UserError(f"{name}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
         nets.append(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    label = str(path)
+    if isinstance(nets[0], CommunityNetwork):
+        label = path.stem
+        log.warning("%s: %s", path, nets[0].about())
     trainings = [file.parent.parent.relative_to(run).as_posix() for file in checkpoints] if run else []
-    return Model(str(path), scale or config["scale"], nets, run, config.get("shrink"), weights_hash, trainings)
+    return Model(label, scale or config["scale"], nets, run, config.get("shrink"), weights_hash, trainings)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, shortened
 from sr.weights import zoo
-from sr.weights.checkpoint import check_values, read_checkpoint, steps_of
+from sr.weights.stored import check_values, read_checkpoint, steps_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def copy_weights(net: nn.Module, path: Path) -> Copied:
     Raises:
         UserError: if the file cannot be read, a tensor of it cannot be used, or none fits.
     """
-    config, weights = read_checkpoint(path)
+    stored = read_checkpoint(path)
+    weights = stored.weights
     own = net.state_dict()
     fresh: dict[str, str] = {}
     fitting: dict[str, Tensor] = {}
@@ -66,7 +67,7 @@ def copy_weights(net: nn.Module, path: Path) -> Copied:
         for name, value in fitting.items():
             own[name].copy_(value)  # shares its memory with the network
     shipped_steps = [entry.about["steps"] for entry in zoo.entries() if entry.weights == path]
-    return Copied(list(fitting), fresh, unused, shipped_steps[0] if shipped_steps else steps_of(config))
+    return Copied(list(fitting), fresh, unused, shipped_steps[0] if shipped_steps else steps_of(stored.config))
 
 
 def freeze(net: nn.Module, patterns: str | Sequence[str]) -> list[str]:

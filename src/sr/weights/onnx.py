@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, line_of
 from sr.io.atomic import whole_file
-from sr.weights.checkpoint import MOST_SCALE, SAFETENSORS, load_network, save_network
+from sr.weights.checkpoint import MOST_SCALE, save_network
+from sr.weights.community import CommunityNetwork, open_network, save_community
+from sr.weights.stored import SAFETENSORS
 
 ONNX = ".onnx"
 
@@ -42,12 +44,15 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
     Raises:
         UserError: if the checkpoint cannot be used, the format is unknown, a package is missing, or the two disagree.
     """
-    net, config = load_network(source, scale)
+    net, config = open_network(source, scale)
     if scale is None and len(config["scales"]) > 1 and target.suffix == ONNX:
         raise UserError(f"{source}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix == SAFETENSORS:
-        save_network(target, net, config)
+        if isinstance(net, CommunityNetwork):
+            save_community(target, net)
+        else:
+            save_network(target, net, config)
         return 0.0
     if target.suffix != ONNX:
         raise UserError(f"{target}: unknown format: name a file *{ONNX} or *{SAFETENSORS}")

@@ -1,0 +1,258 @@
+"""Models of others: weights whose architecture the package spandrel recognises, read by our own reader.
+
+Spandrel gets named tensors that were checked, never a file.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from sr.errors import UserError, line_of, shortened
+from sr.io.atomic import whole_file
+from sr.terms import NetworkConfig
+from sr.weights.checkpoint import MOST_SCALE, WHOLE_IMAGE, rebuilt
+from sr.weights.limits import NoLargerTensors, no_larger_than
+from sr.weights.margins import Margin, measured_margin
+from sr.weights.stored import Stored, check_values, printable, read_checkpoint
+
+TARGET = "spandrel"  # what the config of such a network names instead of a class
+
+_INSTALL = "pip install 'sr-compare[community]', or beside a CPU build of torch: pip install --no-deps spandrel einops"
+_OTHER_USES = {"GFPGAN": "faces", "RestoreFormer": "faces", "LaMa": "filling holes"}  # by spandrel's names
+_MOST_WEIGHTS = 20_000  # tensors of a file; the largest known have a quarter
+_MAX_DIMENSIONS = 8
+_NAME = re.compile(r"[!-~]{1,200}")
+_LONG_NUMBER = re.compile(r"\d{5}")  # in names of weights: spandrel counts up to the numbers there
+_CHECKED_SIDE = 16  # pixels
+
+
+class CommunityNetwork(nn.Module):
+    """A network of spandrel that keeps our contract; it pads its input as its architecture needs.
+
+    Attributes:
+        architecture: its name.
+        scale: factor of the sides.
+        halo: low-resolution pixels around a tile that are enlarged with it.
+        align: grid of low-resolution pixels on which tiles begin.
+        image_channels: of its images.
+        margin: how the halo was found.
+    """
+
+    def __init__(self, descriptor: Any, licence: str = "") -> None:
+        """Wrap a ``spandrel.ImageModelDescriptor``, and find its tiles; ``licence`` is what its file says.
+
+        Raises:
+            UserError: if its output is not an enlarged image.
+        """
+        super().__init__()
+        self._descriptor = descriptor
+        self.model: nn.Module = descriptor.model.eval()
+        self.architecture = str(descriptor.architecture.name)
+        self._tags, self._licence = [str(tag) for tag in descriptor.tags], licence
+        self.scale, self.image_channels = int(descriptor.scale), int(descriptor.input_channels)
+        requirements = descriptor.size_requirements
+        self.align = int(requirements.multiple_of)
+        self._check_output()
+        supports_tiles = descriptor.tiling.name == "SUPPORTED" and not requirements.square
+        self.margin = self._measured() if supports_tiles else Margin(WHOLE_IMAGE, 0.0)
+        self.halo = max(self.margin.pixels, int(requirements.minimum))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, which spandrel clamps to [0, 1]."""
+        device = lr.device.type
+        in_bfloat16 = torch.is_autocast_enabled(device) and self._descriptor.supports_bfloat16
+        with torch.autocast(device, torch.bfloat16, enabled=in_bfloat16):
+            out: Tensor = self._descriptor(lr)
+        return out.float()
+
+    def about(self) -> str:
+        """What was found out about it, in one line."""
+        tags = f" ({', '.join(self._tags)})" if self._tags else ""
+        licence = f"; licence: {self._licence}" if self._licence else ""
+        return f"{self.architecture}{tags}, x{self.scale}, {self.margin}{licence}"
+
+    def _unclamped(self, lr: Tensor) -> Tensor:
+        """The output before it is clamped, which hides differences, if the architecture shows it."""
+        raw: list[object] = []
+        handle = self.model.register_forward_hook(
+            lambda module, inputs, output: raw.append(output.clone() if isinstance(output, Tensor) else output)
+        )
+        try:
+            clamped = self(lr)
+        finally:
+            handle.remove()
+        height, width = clamped.shape[-2:]
+        output = raw[-1] if raw else None
+        is_image = isinstance(output, Tensor) and output.ndim == 4 and output.shape[1] == clamped.shape[1]
+        return output[..., :height, :width] if isinstance(output, Tensor) and is_image else clamped
+
+    def _measured(self) -> Margin:
+        cost = sum(parameter.numel() for parameter in self.parameters())
+        return measured_margin(
+            self._unclamped, self.scale, channels=self.image_channels, align=self.align, cost=float(cost)
+        )
+
+    def _check_output(self) -> None:
+        lr = torch.rand(
+            1, self.image_channels, _CHECKED_SIDE, _CHECKED_SIDE, generator=torch.Generator().manual_seed(0)
+        )
+        out = self(lr)
+        side = self.scale * _CHECKED_SIDE
+        expected = (1, self.image_channels, side, side)
+        if tuple(out.shape) != expected or not out.isfinite().all():
+            raise UserError(f"its output is not a finite image of shape {expected}")
+
+
+def open_network(path: Path, scale: int | None = None) -> tuple[nn.Module, NetworkConfig]:
+    """Load the network of a checkpoint of sr, or of a file of weights that others made, on the CPU.
+
+    Args:
+        path: the file; see `sr.weights.stored.read_checkpoint`.
+        scale: which scale to use; needed only if the network was trained for several.
+
+    Returns:
+        The network in evaluation mode; and the config it was built from, or that describes it.
+
+    Raises:
+        UserError: if it cannot be used.
+    """
+    contents = read_checkpoint(path)
+    if contents.config is not None:
+        return rebuilt(path, contents, scale)
+    try:
+        net = _network(contents)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except Exception as error:  # spandrel's guesses about hostile weights fail in many ways
+        raise UserError(f"{path}: cannot be used as a model of others ({line_of(error)})") from error
+    if scale not in (None, net.scale):
+        raise UserError(f"{path}: is a network for scale {net.scale}, not {scale}: --scale {net.scale}")
+    config: NetworkConfig = {
+        "model": {"_target_": TARGET, "architecture": net.architecture},
+        "scale": net.scale,
+        "scales": [net.scale],
+        "protocol": None,
+        "halo": net.halo,
+        "align": net.align,
+    }
+    return net, config
+
+
+def save_community(path: Path, net: CommunityNetwork) -> None:
+    """Write the weights of a model of others as safetensors, by the names of its architecture."""
+    tensors = {name: value.contiguous().clone() for name, value in net.model.state_dict().items()}
+    with whole_file(path) as file:
+        file.write(safetensors.torch.save(tensors))
+
+
+def architecture_of(weights: Mapping[str, object]) -> str | None:
+    """The name of the architecture that some weights are for; None if spandrel is not installed or knows none."""
+    try:
+        support = _recognised(_checked(weights))
+    except Exception:  # hostile names and shapes
+        return None
+    return None if support is None else str(support.architecture.name)
+
+
+def _network(contents: Stored) -> CommunityNetwork:
+    state = _checked(contents.weights)
+    support = _recognised(state)
+    if support is None:
+        raise UserError("is not a checkpoint of sr (no config), and spandrel knows no architecture with its weights")
+    name = str(support.architecture.name)
+    if use := _OTHER_USES.get(str(support.architecture.id)):
+        raise UserError(f"is a model of {name}, which is for {use}, not for enlarging images")
+    with torch.random.fork_rng(devices=[]), no_larger_than(state), NoLargerTensors(state):
+        try:
+            descriptor = support.architecture.load(state)
+        except UserError as error:
+            raise UserError(f"{error} ({name})") from error
+        except Exception as error:
+            raise UserError(f"its weights do not fit {name}, which they resemble ({line_of(error)})") from error
+    if descriptor.purpose not in ("SR", "Restoration"):
+        raise UserError(f"is a model of {name} for {descriptor.purpose}, not for enlarging images")
+    channels = {int(descriptor.input_channels), int(descriptor.output_channels)}
+    if channels != {3}:
+        raise UserError(
+            f"is a model of {name} for images of {' and '.join(map(str, sorted(channels)))} channels, not 3"
+        )
+    if not 1 <= descriptor.scale <= MOST_SCALE:
+        raise UserError(f"is a model of {name} for scale {descriptor.scale}, which is not from 1 to {MOST_SCALE}")
+    return CommunityNetwork(descriptor.float(), contents.licence)
+
+
+def _checked(weights: Mapping[str, object]) -> dict[str, Tensor]:
+    """The weights with floats in float32, unless a name, a shape or a value is suspicious."""
+    if not 0 < len(weights) <= _MOST_WEIGHTS:
+        raise UserError(f"holds {len(weights)} weights: a model has 1 to {_MOST_WEIGHTS}")
+    checked = {}
+    for name, value in weights.items():
+        if not _NAME.fullmatch(name) or _LONG_NUMBER.search(name):
+            raise UserError(f"its weights {shortened(repr(name))} have a name that no model uses")
+        if not isinstance(value, Tensor):
+            raise UserError(f"its weights {name} are {printable(value)}, not a tensor")
+        if value.ndim > _MAX_DIMENSIONS or value.numel() == 0:
+            raise UserError(f"its weights {name} have the shape {tuple(value.shape)}, which no model uses")
+        check_values(name, value, value.dtype)
+        checked[name] = value.float() if value.is_floating_point() else value
+    return checked
+
+
+def _recognised(state: dict[str, Tensor]) -> Any:
+    """Spandrel's entry for the architecture of some weights, or None."""
+    supports = import_spandrel().MAIN_REGISTRY.architectures("detection")
+    return next((support for support in supports if support.detect(state)), None)
+
+
+@cache
+def import_spandrel() -> Any:
+    """The package; beside a stand-in for torchvision where that is missing, or does not fit the installed torch.
+
+    Raises:
+        UserError: if it is not installed.
+    """
+    with nullcontext() if _has_torchvision() else _stand_in_for_torchvision():
+        try:
+            import spandrel
+        except ImportError as error:
+            raise UserError(
+                f"is not a checkpoint of sr (no config); models of others need the package {error.name}: {_INSTALL}"
+            ) from error
+    return spandrel
+
+
+def _has_torchvision() -> bool:
+    before = set(sys.modules)
+    try:
+        import torchvision.transforms.functional  # noqa: F401
+    except Exception:  # not only ImportError: RuntimeError if it was built for another torch
+        for name in {name for name in sys.modules if name.partition(".")[0] == "torchvision"} - before:
+            del sys.modules[name]
+        return False
+    return True
+
+
+@contextmanager
+def _stand_in_for_torchvision() -> Iterator[None]:
+    """Let spandrel import the names of torchvision that two of its architectures use, which are refused anyway."""
+    names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
+    for name in names:
+        sys.modules[name] = module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None, is_package=True)
+    for name in ("InterpolationMode", "normalize", "rotate"):
+        setattr(sys.modules[names[-1]], name, None)
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]

@@ -1,0 +1,86 @@
+"""The margin that tiles need around them, found by trying: for networks that state none and show no gradients."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sr.weights.checkpoint import WHOLE_IMAGE
+
+_CANDIDATES = (4, 8, 12, 16, 24, 32, 48, 64)  # low-resolution pixels
+_TILE, _ODD = 8, 3  # pixels: the part that is compared, and those that end an image off the grid of tiles
+_EXACT = 3e-6  # largest difference, relative to an output of at most 1, that is rounding
+_INVISIBLE = 0.25 / 255  # a quarter of the smallest step of 8 bits
+_MOST_WORK = 2e11  # multiply-adds spent on an exact margin once an invisible one is known: seconds of a processor
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How many low-resolution pixels around a tile have to be enlarged with it, and cut off again.
+
+    Attributes:
+        pixels: `WHOLE_IMAGE` if no margin is wide enough.
+        difference: the largest one between tiles and the whole image that was found, for outputs in [0, 1].
+    """
+
+    pixels: int
+    difference: float
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether tiles give what the whole image gives, up to rounding."""
+        return self.difference <= _EXACT
+
+    def __str__(self) -> str:
+        """In words, for a line about a network."""
+        if self.pixels >= WHOLE_IMAGE:
+            return "whole images, no tiles"
+        about = "" if self.is_exact else f", at most {self.difference:.1g} off the whole image (--tile 0)"
+        return f"tiles with a margin of {self.pixels}{about}"
+
+
+@torch.no_grad()
+def measured_margin(
+    enlarge: Callable[[Tensor], Tensor], scale: int, *, channels: int = 3, align: int = 1, cost: float = 0
+) -> Margin:
+    """Find the least margin with which tiles of random images give the same as the whole of them.
+
+    Where none does, as in deep networks that see hundreds of pixels but hardly use those far away, it is the least one
+    whose difference cannot be seen in 8 bits.
+
+    Args:
+        enlarge: ``(1, channels, h, w)`` in [0, 1] to ``(1, channels, scale*h, scale*w)``.
+        scale: its factor.
+        channels: of the images.
+        align: the grid of low-resolution pixels on which tiles begin.
+        cost: multiply-adds for each pixel of the input, at least roughly.
+    """
+    generator = torch.Generator().manual_seed(0)
+    invisible: Margin | None = None
+    spent = 0.0
+    for margin in dict.fromkeys(-(-candidate // align) * align for candidate in _CANDIDATES):
+        tile = -(-_TILE // align) * align
+        side = 2 * margin + tile + _ODD
+        lr = torch.rand(1, channels, side, side, generator=generator)
+        difference = _difference(enlarge, lr, scale, margin, tile)
+        spent += cost * (side**2 + 2 * (margin + tile) ** 2)
+        if difference <= _EXACT:
+            return Margin(margin, difference)
+        if difference <= _INVISIBLE and invisible is None:
+            invisible = Margin(margin, difference)
+        if invisible and spent > _MOST_WORK:
+            break
+    return invisible or Margin(WHOLE_IMAGE, 0.0)
+
+
+def _difference(enlarge: Callable[[Tensor], Tensor], lr: Tensor, scale: int, margin: int, tile: int) -> float:
+    """The largest difference between the whole image, and the parts that are cut off at both ends of each side."""
+    side = lr.shape[-1]
+    whole = enlarge(lr.clone())
+    first = enlarge(lr[..., : margin + tile, : margin + tile].clone())[..., : scale * tile, : scale * tile]
+    last = enlarge(lr[..., margin:, margin:].clone())[..., scale * margin :, scale * margin :]
+    end = scale * 2 * margin
+    differences = (first - whole[..., : scale * tile, : scale * tile], last - whole[..., end : scale * side, end:])
+    largest = max(float(difference.abs().max()) for difference in differences)
+    return largest / max(1.0, float(whole.abs().max()))
