@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import tifffile
 
 from sr.cli import make_parser
 from tests.support.documents.blocks import Block, blocks, inline_code
@@ -58,6 +59,15 @@ def scan(path: Path) -> None:
     photograph(32, 48).save(path / "page.tif")
 
 
+def fields(path: Path) -> None:
+    """TIFF files of four bands with 16 bits."""
+    path.mkdir()
+    for number in range(10):
+        rgb = np.asarray(photograph(72, 84, seed=number)).astype(np.uint16) * 257
+        bands = np.dstack([rgb, rgb[..., 1]])
+        tifffile.imwrite(path / f"{number}.tif", bands, photometric="minisblack", planarconfig="contig")
+
+
 # The reader's files, by the names that pages use.
 FILES: dict[str, Callable[[Path], None]] = {
     "DIR": lambda path: folder_of_images(path / "high_res"),
@@ -66,6 +76,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "Set5": lambda path: folder_of_images(path / "high_res", count=5),
     "photos": lambda path: folder_of_images(path / "."),
     "scans": scan,
+    "fields": fields,
     "photo.jpg": lambda path: photograph(48, 64).save(path),
     "clip.mp4": clip,
 }

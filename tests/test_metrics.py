@@ -199,3 +199,24 @@ def test_the_border_that_a_batch_names_is_cut_from_output_and_baselines(border: 
     assert scores["psnr"] == score(sr, hr, "y", border)["psnr"]
     assert scores["input_psnr"] == score(lr, hr, "y", border)["psnr"]
     assert Scorer(1, "y")(sr, lr, hr, ["a"])["psnr"] == score(sr, hr, "y", 1)["psnr"]
+
+
+def test_sixteen_bits_are_scored_without_rounding_to_eight() -> None:
+    hr = torch.full((1, 1, 12, 12), 32768 / 65535, dtype=torch.float64)
+    sr = hr + 10 / 65535  # rounds to the same value of 8 bits
+    assert score(sr, hr)["psnr"].item() == PSNR_CAP
+    assert score(sr, hr, bits=16)["psnr"].item() == pytest.approx(20 * math.log10(65535 / 10), abs=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_any_number_of_channels_is_scored_as_their_mean_error(channels: int) -> None:
+    hr = torch.zeros(1, channels, 12, 12)
+    sr = hr.clone()
+    sr[:, 0] = 51 / 255
+    assert score(sr, hr)["psnr"].item() == pytest.approx(10 * math.log10(25 * channels), abs=1e-6)
+
+
+def test_y_scores_gray_images_as_they_are() -> None:
+    hr, sr = torch.rand(2, 1, 1, 20, 20)
+    as_rgb = score(sr.expand(-1, 3, -1, -1), hr.expand(-1, 3, -1, -1), Protocol.Y, 2, stored_gray=True)
+    assert score(sr, hr, Protocol.Y, 2)["psnr"].item() == pytest.approx(as_rgb["psnr"].item(), abs=1e-9)

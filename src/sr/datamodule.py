@@ -20,6 +20,7 @@ from sr.data.variants import with_factors, with_rotated
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import to_float
 from sr.io.paths import user_path
+from sr.io.pixel_formats import checked_format, conversions
 from sr.terms import Batch, DataSummary, Part
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,9 @@ log = logging.getLogger(__name__)
 class ISRDataModule(LightningDataModule):
     """Image pairs for training, validation and testing, split by photograph.
 
-    Batches are dicts of ``lr`` ``(N, 3, h, w)`` and ``hr`` ``(N, 3, scale*h, scale*w)``, float32 in [0, 1] on the
-    training device, and ``name``, a list of N; those of whole images also name the ``group`` of each.
+    Batches are dicts of ``lr`` ``(N, C, h, w)`` and ``hr`` ``(N, C, scale*h, scale*w)``, float32 in [0, 1] on the
+    training device, and ``name``, a list of N; those of whole images also name the ``group`` of each. C is
+    ``channels``, 3 by default.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class ISRDataModule(LightningDataModule):
         scale: int = 1,
         scales: Sequence[int] | None = None,
         shrink: int = 2,
+        channels: int = 3,
+        bits: int = 8,
         patch: int | None = 96,
         batch_size: int = 16,
         repeat: int = 1,
@@ -68,6 +72,8 @@ class ISRDataModule(LightningDataModule):
             scales: only with scale 1: factors to train for together, as VDSR does; each image appears once per factor,
                 downscaled and upscaled again.
             shrink: for scale 1 without low_res/: the input is downscaled by this factor and upscaled again.
+            channels: of the images, see `sr.io.pixel_formats.read_pixels`.
+            bits: of a value, 8 or 16.
             patch: side of training crops in HR pixels, a multiple of scale; None for whole images.
             batch_size: training examples per step and device.
             repeat: crops per image and epoch.
@@ -98,6 +104,7 @@ class ISRDataModule(LightningDataModule):
         for option, policy in (("on_bad_file", on_bad_file), ("on_small_image", on_small_image)):
             check_choice(f"data.{option}", policy, ("error", "skip"))
         check_choice("data.cache", cache, list(CacheKind))
+        self.pixels = checked_format(channels, bits)
         _check_patch(patch, scale)
         _check_scales(scales, scale)
         self.find, self.root, self.on_bad_file, self.on_small_image = find, root, on_bad_file, on_small_image
@@ -127,6 +134,7 @@ class ISRDataModule(LightningDataModule):
             folder=self.cache_dir,
             on_bad_file=self.on_bad_file,
             device=self.trainer.strategy.root_device if self.trainer else torch.device("cpu"),
+            pixels=self.pixels,
         )
         self.store = self.images.store
         self.duplicates = self.images.near_identical if self.group_near_identical else []
@@ -158,6 +166,8 @@ class ISRDataModule(LightningDataModule):
             log.warning(describe(self.duplicates, [source.name for source in self.store.sources]))
         for line in images.warnings:
             log.warning("%s (see sr check-data)", line)
+        for line in conversions([source.hr for source in self.store.sources], self.pixels):
+            log.warning("%s", line)
 
     def _check_sizes(self) -> None:
         self._too_small: frozenset[int] = frozenset()
@@ -192,7 +202,7 @@ class ISRDataModule(LightningDataModule):
 
     def degradation(self) -> str:
         """How the low-resolution images are made, and their scale, in words."""
-        return describe_degradation(self.store.sources, self.scale, self.scales, self.shrink)
+        return describe_degradation(self.store.sources, self.scale, self.scales, self.shrink, self.pixels)
 
     def image_list(self) -> list[dict[str, str]]:
         """Name, photograph, part of the split and content hash of each image, and the hash of its sharp side.
@@ -273,7 +283,7 @@ class ISRDataModule(LightningDataModule):
         return {**batch, "lr": lr, "hr": hr}
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Convert uint8 to float32 in [0, 1] on the device."""
+        """Convert uint8 or uint16 to float32 in [0, 1] on the device."""
         return {**batch, "lr": to_float(batch["lr"]), "hr": to_float(batch["hr"])}
 
 

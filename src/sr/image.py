@@ -38,13 +38,14 @@ DIHEDRAL_NAMES = {
 }
 
 
-def quantise(image: Tensor) -> Tensor:
-    """Clamp to [0, 1] and round to the 256 levels of an 8-bit file, as float.
+def quantise(image: Tensor, bits: int = 8) -> Tensor:
+    """Clamp to [0, 1] and round to the levels that a file of this many bits can hold, as float.
 
     >>> quantise(torch.tensor([-0.2, 0.5, 1.7])).mul(255).tolist()
     [0.0, 128.0, 255.0]
     """
-    return image.clamp(0, 1).mul(255).round().div(255)
+    most = 2**bits - 1
+    return image.clamp(0, 1).mul(most).round().div(most)
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -59,8 +60,23 @@ def to_float(image: Tensor) -> Tensor:
     return image.to(torch.float32).div(torch.iinfo(image.dtype).max)
 
 
+def to_levels(image: Tensor, bits: int) -> Tensor:
+    """Clamp [0, 1] and round to uint8 or uint16, half to even."""
+    return to_uint8(image) if bits == 8 else image.clamp(0, 1).mul(65535).round().to(torch.uint16)
+
+
+def preview(image: Tensor) -> Tensor:
+    """Show any image ``(C, H, W)`` as uint8 RGB: its first three channels, or its first as gray.
+
+    >>> preview(torch.tensor([[[0.5]]])).flatten().tolist()
+    [128, 128, 128]
+    """
+    rgb = image[:3] if image.shape[0] >= 3 else image[:1].expand(3, -1, -1)
+    return rgb.contiguous() if rgb.dtype == torch.uint8 else to_uint8(to_float(rgb))
+
+
 def is_constant(image: Tensor) -> bool:
-    """Whether all pixels of ``(3, H, W)`` have one colour.
+    """Whether all pixels of ``(C, H, W)`` have one colour.
 
     >>> is_constant(torch.ones(3, 2, 2)), is_constant(torch.eye(2).expand(3, 2, 2))
     (True, False)
@@ -132,9 +148,13 @@ def dihedral_view(image: np.ndarray, code: int) -> np.ndarray:
 def gray(image: Tensor) -> Tensor:
     """Full-range gray value: ``(N, 3, H, W)`` in [0, 1] to ``(N, 1, H, W)`` in [0, 1]; equal channels keep their value.
 
+    Gray ``(N, 1, H, W)`` is returned unchanged.
+
     >>> gray(torch.full((1, 3, 1, 1), 0.5)).item()
     0.5
     """
+    if image.shape[1] == 1:
+        return image
     weights = torch.tensor(_LUMA_BT601, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
     return (image * (weights / sum(_LUMA_BT601))).sum(dim=1, keepdim=True)
 

@@ -70,7 +70,16 @@ class VGGLoss(nn.Module):
         return "vgg" if self.weights == "imagenet" else f"vgg ({Path(self.weights).name} features)"
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """Return the scalar loss of two ``(N, 3, H, W)`` batches in [0, 1], sides of at least 8; ``hr`` is constant."""
+        """Return the scalar loss of two batches in [0, 1]; ``hr`` is constant.
+
+        Both are ``(N, 3, H, W)``, or gray ``(N, 1, H, W)``, which is shown to VGG as RGB; sides are at least 8.
+
+        Raises:
+            UserError: for smaller images, or another number of channels.
+        """
+        if sr.shape[1] not in (1, 3):
+            raise UserError(f"loss=vgg compares RGB or gray images, not {sr.shape[1]} channels: choose another loss")
+        sr, hr = sr.expand(-1, 3, -1, -1), hr.expand(-1, 3, -1, -1)
         device = sr.device.type
         bfloat16 = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
         with torch.autocast(device, enabled=bfloat16 and not self.float32):  # float16 could overflow
@@ -115,7 +124,7 @@ class CharbonnierLoss(nn.Module):
         self.eps = eps
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """Return the scalar loss of two ``(N, 3, H, W)`` batches."""
+        """Return the scalar loss of two ``(N, C, H, W)`` batches."""
         return ((sr - hr).square() + self.eps**2).sqrt().mean()
 
 
@@ -143,7 +152,7 @@ class WeightedSum(nn.Module):
         return " + ".join(f"{self.weights[name]:g} {getattr(term, 'label', name)}" for name, term in self.terms.items())
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """Return the scalar loss of two ``(N, 3, H, W)`` batches."""
+        """Return the scalar loss of two ``(N, C, H, W)`` batches."""
         return torch.stack([self.weights[name] * term(sr, hr) for name, term in self.terms.items()]).sum()
 
 

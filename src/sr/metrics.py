@@ -81,16 +81,18 @@ def _gaussian() -> Tensor:
 
 
 def score(
-    sr: Tensor, hr: Tensor, protocol: str = Protocol.RGB, border: int = 0, *, stored_gray: bool = False
+    sr: Tensor, hr: Tensor, protocol: str = Protocol.RGB, border: int = 0, *, stored_gray: bool = False, bits: int = 8
 ) -> dict[str, Tensor]:
     """Score images against their targets, in float64 where the device has it.
 
     Args:
-        sr: ``(N, 3, H, W)`` in [0, 1]; clamped and rounded to 8 bits first.
+        sr: ``(N, C, H, W)`` in [0, 1]; clamped and rounded to the values of a file first.
         hr: the same shape.
-        protocol: ``rgb``: all channels, no border cut. ``y``: MATLAB's luma rounded to 8 bits, without the border.
+        protocol: ``rgb``: all channels, no border cut. ``y``: MATLAB's luma rounded to 8 bits, without the border; only
+            for RGB and for gray, whose values are scored directly.
         border: pixels cut from each side under ``y``; by convention the scale.
         stored_gray: the target's file is grayscale, so that ``y`` scores its values directly, not their luma.
+        bits: of a value in a file, 8 or 16.
 
     Returns:
         ``{"psnr": (N,), "ssim": (N,)}``.
@@ -101,30 +103,38 @@ def score(
     check_choice("protocol", protocol, [*Protocol])
     with torch.autocast(sr.device.type, enabled=False):
         dtype = torch.float32 if sr.device.type == "mps" else torch.float64  # Apple's GPUs lack float64
-        sr, hr = (
-            torch.cat([_scored_values(rows.to(dtype), protocol, stored_gray) for rows in image.split(_STRIP, -2)], -2)
-            for image in (sr, hr)
-        )
+
+        def scored(image: Tensor) -> Tensor:
+            strips = (rows.to(dtype) for rows in image.split(_STRIP, -2))
+            return torch.cat([_scored_values(rows, protocol, stored_gray, bits) for rows in strips], -2)
+
+        sr, hr = scored(sr), scored(hr)
         if protocol == Protocol.Y:
             sr, hr = shave(sr, border), shave(hr, border)
         return {"psnr": psnr(sr, hr), "ssim": ssim(sr, hr)}
 
 
-def _scored_values(image: Tensor, protocol: str, stored_gray: bool) -> Tensor:
-    """What a protocol compares of ``(N, 3, H, W)``: all channels, or luma or gray value; rounded to 8 bits."""
-    image = quantise(image)
+def _scored_values(image: Tensor, protocol: str, stored_gray: bool, bits: int) -> Tensor:
+    """What a protocol compares of ``(N, C, H, W)``: all channels, or luma or gray value; rounded as in a file."""
+    image = quantise(image, bits)
     if protocol == Protocol.RGB:
         return image
-    return quantise(gray(image) if stored_gray else luma(image))
+    return quantise(gray(image) if stored_gray or image.shape[1] == 1 else luma(image), bits)
 
 
 class Scorer:
     """Score outputs and, once per image, the baselines they have to beat."""
 
-    def __init__(self, scale: int, protocol: str = Protocol.RGB) -> None:
-        """Fix the protocol; ``scale`` enlarges the input, and is the border that ``y`` cuts by default."""
+    def __init__(self, scale: int, protocol: str = Protocol.RGB, bits: int = 8) -> None:
+        """Fix the protocol.
+
+        Args:
+            scale: enlarges the input, and is the border that ``y`` cuts by default.
+            protocol: ``rgb`` or ``y``.
+            bits: of a value in a file, to which images are rounded.
+        """
         check_choice("protocol", protocol, [*Protocol])
-        self.scale = scale
+        self.scale, self.bits = scale, bits
         self.protocol = protocol
         self._baselines = BASELINES if scale > 1 else BASELINES[:1]
         self._baseline_scores: dict[str, dict[str, Tensor]] = {}
@@ -139,7 +149,7 @@ class Scorer:
             scales above 1 also PSNR and SSIM of ``nearest`` and ``lanczos``.
         """
         border = self.scale if border is None else border
-        scores = score(sr, hr, self.protocol, border)
+        scores = score(sr, hr, self.protocol, border, bits=self.bits)
         if any(name not in self._baseline_scores for name in names):
             batch = self._score_baselines(lr, hr, border)
             for position, name in enumerate(names):
@@ -153,6 +163,6 @@ class Scorer:
         scores = {}
         for baseline in self._baselines:
             enlarged = resize(lr, self.scale, baseline.kernel)
-            for metric, values in score(enlarged, hr, self.protocol, border).items():
+            for metric, values in score(enlarged, hr, self.protocol, border, bits=self.bits).items():
                 scores[f"{baseline.prefix}_{metric}"] = values
         return scores

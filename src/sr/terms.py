@@ -97,6 +97,21 @@ def loses_to(psnr: float, baselines: Mapping[str, float], input_name: str = ITS_
     return input_name if BASELINES[0] in unbeaten else " and ".join(baseline.label for baseline in unbeaten)
 
 
+def pixel_format_name(channels: int, bits: int) -> str:
+    """Channels and bits of images in words; empty for RGB of 8 bits.
+
+    >>> pixel_format_name(3, 8), pixel_format_name(1, 8), pixel_format_name(4, 16)
+    ('', 'gray', '4 channels, 16 bits')
+    """
+    name = {1: "gray", 3: ""}.get(channels, f"{channels} channels")
+    return ", ".join(filter(None, [name, f"{bits} bits" if bits != 8 else ""]))
+
+
+def image_channels(net: object) -> int:
+    """Channels of the images that a network takes and makes: its ``image_channels``, or 3."""
+    return int(getattr(net, "image_channels", 3))
+
+
 @dataclass(frozen=True)
 class Measurement:
     """A median of repeated measurements, with its 95 % interval from ``low`` to ``high``."""

@@ -227,3 +227,50 @@ def test_a_network_for_several_scales_requires_a_choice(tmp_path: Path) -> None:
         load(str(tmp_path / "net.safetensors"))
     save_network(tmp_path / "three.safetensors", net, network_config(config, 1, "rgb", [3]))
     assert load(str(tmp_path / "three.safetensors"))(PIXELS).shape == (120, 171, 3)
+
+
+def gray_network() -> nn.Module:
+    torch.manual_seed(0)
+    net = ESPCN(scale=2, image_channels=1).eval()
+    nn.init.normal_(net.tail.weight, std=0.05)
+    return net
+
+
+def test_a_network_for_gray_enlarges_the_luma_of_colours_and_leaves_the_rest_to_bicubic() -> None:
+    net = gray_network()
+    lr = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)[None].float() / 255
+    enlarged = Enlarger(Model("gray", 2, [net]), device="cpu", precision="float32").enlarge(lr, torch.device("cpu"))
+    with torch.inference_mode():
+        expected_luma = net(gray(lr))
+    bicubic = resize(lr, 2)
+    inside = ((enlarged > 0) & (enlarged < 1)).all(dim=1, keepdim=True)  # not clamped
+    assert torch.allclose(gray(enlarged)[inside], expected_luma[inside], atol=1e-5)
+    chroma = (enlarged - gray(enlarged)) - (bicubic - gray(bicubic))
+    assert chroma.abs().amax(dim=1, keepdim=True)[inside].max() < 1e-5
+
+
+def test_a_network_for_gray_gets_gray_pictures_as_they_are() -> None:
+    net = gray_network()
+    enlarger = Enlarger(Model("gray", 2, [net]), device="cpu", precision="float32")
+    lr = torch.rand(1, 1, 20, 31)
+    with torch.inference_mode():
+        assert torch.allclose(enlarger.enlarge(lr, torch.device("cpu")), net(lr).clamp(0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_a_network_for_other_channels_takes_all_of_them_and_nothing_else(channels: int) -> None:
+    net = ESPCN(scale=2, image_channels=channels).eval()
+    nn.init.normal_(net.tail.weight, std=0.05)
+    enlarger = Enlarger(Model("bands", 2, [net]), tile=16, device="cpu", precision="float32")
+    pixels = np.random.default_rng(0).integers(0, 65536, (20, 31, channels), dtype=np.uint16)
+    lr = torch.from_numpy(pixels.astype(np.float32) / 65535).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        expected = net(lr)[0].clamp(0, 1).mul(65535).permute(1, 2, 0).numpy()
+    assert np.abs(enlarge_pixels(enlarger, pixels) - expected).max() < 2
+    with pytest.raises(UserError, match=f"bands: enlarges images of {channels} channels, not of 3"):
+        enlarger(PIXELS)
+
+
+def test_networks_for_different_channels_are_no_model() -> None:
+    with pytest.raises(UserError, match="images of 1 and 3 channels"):
+        Enlarger(Model("mixed", 2, [gray_network(), network()]))

@@ -20,7 +20,7 @@ def test_hidden_convolution_is_almost_orthogonal_at_the_centre_of_its_kernel() -
 
 def test_first_convolution_of_an_image_is_he_initialised() -> None:
     torch.manual_seed(0)
-    layer = conv(3, 512, kernel_size=5)
+    layer = conv(3, 512, kernel_size=5, reads_image=True)
     assert abs(layer.weight.var().item() / (2 / (3 * 25)) - 1) < 0.05
     assert abs(off_centre_share(layer.weight.detach()) - 24 / 25) < 0.01
 

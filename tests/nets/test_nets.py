@@ -150,3 +150,13 @@ def test_a_wrong_option_is_named_with_its_choices(
 ) -> None:
     with pytest.raises(UserError, match=message):
         build_net(**options)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize("name", MODELS)
+def test_network_takes_and_makes_as_many_channels_as_the_data_have(
+    compose_config: Compose, name: str, channels: int
+) -> None:
+    net = instantiate(compose_config([f"model={name}", "scale=2", f"data.channels={channels}"]).model).eval()
+    assert net(torch.rand(1, channels, 9, 8)).shape == (1, channels, 18, 16)
+    assert net.image_channels == channels

@@ -19,7 +19,7 @@ from tests.support import targets
 from tests.support.runs import Command, Compose, config_names
 
 GROUPS = ["model", "loss", "optimizer", "scheduler", "data", "trainer", "callbacks", "logger", "experiment", "debug"]
-ESPCN_OPTIONS = "scale, num_blocks, channels, activation, head"
+ESPCN_OPTIONS = "scale, num_blocks, channels, activation, head, image_channels"
 
 LINES = {
     "optimizer.lr=abc": "optimizer.lr='abc': a number is needed",
@@ -63,13 +63,14 @@ LINES = {
     "+lr=1e-2": "lr=0.01: nothing reads this option; did you mean optimizer.lr?",
     "+model.foo=1": f"model.foo: ESPCN has no such option (it has {ESPCN_OPTIONS})",
     "+model.chanels=8": (
-        f"model.chanels: ESPCN has no such option (it has {ESPCN_OPTIONS}); did you mean model.channels?"
+        f"model.chanels: ESPCN has no such option (it has {ESPCN_OPTIONS}); did you mean model.channels or "
+        "model.image_channels?"
     ),
     "+optimizer.foo=1": "optimizer.foo: Adam has no such option",
     "+trainer.foo=1": "trainer.foo: Trainer has no such option",
     "+data.foo=1": "data.foo: ISRDataModule has no such option",
     "+scheduler.x=1": "scheduler.x: cosine has no such option (it has warmup, final)",
-    "+scorer.x=1": "scorer.x: Scorer has no such option (it has scale, protocol)",
+    "+scorer.x=1": "scorer.x: Scorer has no such option (it has scale, protocol, bits)",
     "+callbacks.checkpoints.foo=1": (
         "callbacks.checkpoints.foo: RunCheckpoints has no such option (it has dirpath, monitor, mode, minutes)"
     ),

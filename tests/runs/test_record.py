@@ -16,7 +16,7 @@ from sr.io.run_folder import RunFolder
 from sr.runs import announce as announcements
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.fit import is_complete
-from sr.runs.migration import ADDED_OPTIONS
+from sr.runs.migration import with_added_options
 from sr.runs.objectives import objective
 from sr.runs.record import clear, earlier_run, held_folder, status_of
 from sr.runs.schema import Process, RunResult, Status, TrainingResult, write_result
@@ -26,7 +26,7 @@ from sr.terms import DataSummary, Part
 
 def config(folder: Path, **options: object) -> dict[str, Any]:
     values = {"run_dir": str(folder), "retrain": False, "seed": 1, "data": {"folds": None, "fold": 0}, **options}
-    return {**ADDED_OPTIONS, **values}
+    return with_added_options(values)
 
 
 def make_run(folder: Path, status: Status, *, checkpoints: bool = False, **fields: Any) -> RunFolder:

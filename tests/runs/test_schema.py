@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from sr.errors import UserError
-from sr.runs.migration import ADDED_OPTIONS, SCHEMA
+from sr.runs.migration import SCHEMA, with_added_options
 from sr.runs.schema import Monitor, Process, RunResult, Status, TrainingResult, read_result, write_result
 from sr.runs.scores import MeanSd, baseline_psnrs, mean_and_sd, over_images, over_trainings
 from sr.terms import DataSummary, Measurement, Part, Protocol, Speed
 
-CONFIG: dict[str, Any] = {**ADDED_OPTIONS, "data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1}
+CONFIG = with_added_options({"data": {"folds": None, "fold": 0}, "scale": 2, "seed": 1})
 
 
 def finished_result() -> RunResult:

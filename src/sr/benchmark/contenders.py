@@ -13,12 +13,14 @@ from torch import Tensor
 
 from sr.data.alignment import ALIASED, COLOURS, fault
 from sr.data.pairs import load_pair
-from sr.data.sources import Source, image_folder
+from sr.data.sources import image_folder
 from sr.errors import UserError, shortened
-from sr.image import luma, to_float
+from sr.image import luma, preview, to_float
 from sr.io.atomic import whole_file
 from sr.io.bars import progress_bar
-from sr.io.images import SUFFIXES, read_image, to_pil
+from sr.io.images import SUFFIXES
+from sr.io.pictures import write_strips
+from sr.io.pixel_formats import PixelFormat, read_pixels
 from sr.metrics import psnr
 
 SHRINK = 2  # at scale 1, of low resolution that no model says how to derive
@@ -73,18 +75,18 @@ class Contender:
             raise UserError(f"{self.folder}: has no picture of {_listed(missing)}, such as {missing[0]}.png")
 
     def read(self, name: str, lr: Tensor, hr: Tensor) -> Tensor:
-        """Read the picture of an image, uint8 ``(1, 3, H, W)``, and note what is wrong with it.
+        """Read the picture of an image, ``(1, C, H, W)`` of the type of ``hr``, and note what is wrong with it.
 
         Args:
             name: of the image.
-            lr: uint8 ``(1, 3, h, w)``, what the program had to enlarge.
-            hr: uint8 ``(1, 3, H, W)``, the target.
+            lr: ``(1, C, h, w)``, what the program had to enlarge.
+            hr: uint8 or uint16 ``(1, C, H, W)``, the target.
 
         Raises:
             UserError: if its size is not that of the target, or it cannot be read.
         """
         path = self._pictures[name]
-        output = read_image(path)[None]
+        output = read_pixels(path, PixelFormat(hr.shape[1], 8 * hr.element_size()))[None]
         if output.shape != hr.shape:
             raise UserError(_wrong_size(path, output, lr, hr))
         for text in _faults(output, hr):
@@ -98,7 +100,7 @@ class Contender:
         return [f"{self.name}: {_listed(names)} {text}" for text, names in self.faults.items()]
 
 
-def run_program(command: str, folder: Path, data: Path, scale: int, seconds: float) -> None:
+def run_program(command: str, folder: Path, data: Path, scale: int, seconds: float, bits: int = 8) -> None:
     """Run a program on every low-resolution image of a data set that has no output yet.
 
     Args:
@@ -107,6 +109,7 @@ def run_program(command: str, folder: Path, data: Path, scale: int, seconds: flo
         data: folder of images.
         scale: factor of the sides.
         seconds: that it may take for one image.
+        bits: of the images that it is given.
 
     Raises:
         UserError: if the command names no input or output, fails, takes too long, or writes nothing.
@@ -119,29 +122,31 @@ def run_program(command: str, folder: Path, data: Path, scale: int, seconds: flo
     with progress_bar() as progress:
         for source in progress.track(waiting, description=words[0]):
             with tempfile.TemporaryDirectory() as place:
-                _run_on(words, source, Path(place), folder / f"{source.name}.png", scale, seconds)
+                image_file, output = Path(place, f"{source.name}.png"), Path(place, "output", f"{source.name}.png")
+                output.parent.mkdir()
+                lr, _ = load_pair(source, scale, SHRINK, PixelFormat(bits=bits))
+                rows = lr.permute(1, 2, 0).numpy()
+                with image_file.open("wb") as file:
+                    write_strips(file, image_file.suffix, [rows], rows.shape, deep=bits == 16)
+                values = {"{input}": str(image_file), "{output}": str(output), "{scale}": str(scale)}
+                _run_on(words, values, source.name, seconds)
+                with whole_file(folder / output.name) as file:
+                    file.write(output.read_bytes())
 
 
-def _run_on(words: Sequence[str], source: Source, place: Path, target: Path, scale: int, seconds: float) -> None:
-    lr, _ = load_pair(source, scale, SHRINK)
-    given, made = place / f"{source.name}.png", place / "output" / f"{source.name}.png"
-    to_pil(lr).save(given)
-    made.parent.mkdir()
-    values = {"{input}": str(given), "{output}": str(made), "{scale}": str(scale)}
+def _run_on(words: Sequence[str], values: dict[str, str], name: str, seconds: float) -> None:
     filled = [_filled(word, values) for word in words]
     try:
         done = subprocess.run(filled, capture_output=True, text=True, timeout=seconds, check=False, errors="replace")
     except (FileNotFoundError, PermissionError) as error:
         raise UserError(f"--command: {filled[0]} cannot be started ({error.strerror})") from error
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"--command: took more than {seconds:g} s for {source.name} (--timeout)") from error
-    if done.returncode or not made.is_file():
+        raise UserError(f"--command: took more than {seconds:g} s for {name} (--timeout)") from error
+    if done.returncode or not Path(values["{output}"]).is_file():
         lines = (done.stderr or done.stdout).strip().splitlines()
         said = f": {shortened(lines[-1])}" if lines else ""
         what = f"ended with exit code {done.returncode}" if done.returncode else "wrote no {output}"
-        raise UserError(f"--command: {words[0]} {what} for {source.name}{said}")
-    with whole_file(target) as file:
-        file.write(made.read_bytes())
+        raise UserError(f"--command: {words[0]} {what} for {name}{said}")
 
 
 def _filled(word: str, values: dict[str, str]) -> str:
@@ -163,9 +168,10 @@ def _wrong_size(path: Path, output: Tensor, lr: Tensor, hr: Tensor) -> str:
 
 
 def _faults(output: Tensor, hr: Tensor) -> list[str]:
-    """What is wrong with an output, uint8 ``(1, 3, H, W)``: lines that follow the names of images."""
+    """What is wrong with an output ``(1, C, H, W)``: lines that follow the names of images."""
     if torch.equal(output, hr):
         return ["are the targets themselves, pixel by pixel"]
+    output, hr = preview(output[0])[None], preview(hr[0])[None]
     if float(output.float().mean()) < _DARK < float(hr.float().mean()):
         return ["are nearly black: values from 0 to 1 were saved as if they were from 0 to 255"]
     texts = []

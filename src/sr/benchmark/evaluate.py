@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from sr.benchmark.contenders import SHRINK, Contender
@@ -19,17 +18,21 @@ from sr.data.pairs import load_pair
 from sr.data.sources import Source, image_folder
 from sr.data.stores.fingerprint import digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
-from sr.image import resize, to_float, to_uint8
-from sr.inference.enlarger import Enlarger
+from sr.image import resize, to_float, to_levels
+from sr.inference.enlarger import Enlarger, common_channels
 from sr.io.atomic import whole_file
 from sr.io.bars import progress_bar
-from sr.io.images import is_gray, to_pil
+from sr.io.images import is_gray
+from sr.io.pictures import write_strips
+from sr.io.pixel_formats import BITS, PixelFormat
 from sr.machine.hardware import PRECISIONS, find_device
 from sr.metrics import score
 from sr.terms import BASELINES, Baseline, Protocol
 from sr.weights.find import Model
 
 log = logging.getLogger(__name__)
+
+_MOST_IN_PNG = 4  # channels
 
 # A model and its networks; a baseline, which has none; or the finished pictures of another program.
 _Contestant: TypeAlias = tuple[Model, list[Enlarger]] | tuple[Model, Contender]
@@ -48,6 +51,7 @@ def evaluate(
     device: str | torch.device | None = None,
     precision: str = "float32",
     contenders: Sequence[Contender] = (),
+    bits: int = 8,
 ) -> Iterator[Row]:
     """Score every model on every folder, images one by one, the baselines first.
 
@@ -67,6 +71,7 @@ def evaluate(
         device: on which images are enlarged, and scored if it is a CUDA device.
         precision: of the networks; scores in ``bfloat16`` are labelled so.
         contenders: finished pictures of other programs, scored as they are; each is of one folder.
+        bits: of a value, 8 or 16: images are read with as many, and outputs are rounded to as many.
 
     Yields:
         A row for each model on a folder, as soon as the folder is done.
@@ -77,6 +82,7 @@ def evaluate(
     """
     check_at_least("--scale", scale, 1)
     check_choice("--protocol", protocol, [*Protocol])
+    pixels = _common_format(models, protocol, bits)
     shrink = _common_shrink(models) if scale == 1 else SHRINK
     check_choice("--precision", precision, PRECISIONS)
     chosen_device = find_device(device)
@@ -91,8 +97,8 @@ def evaluate(
         sources = image_folder(folder)
         for contender in contenders:
             contender.find([source.name for source in sources])
-        rows = [_new_row(entry, label, scale, Protocol(protocol), place) for entry in contestants]
-        _score_folder(rows, contestants, sources, shrink, place, save)
+        rows = [_new_row(entry, label, scale, Protocol(protocol), place, bits) for entry in contestants]
+        _score_folder(rows, contestants, sources, shrink, pixels, place, save)
         yield from rows
 
 
@@ -101,6 +107,7 @@ def _score_folder(
     contestants: Sequence[_Contestant],
     sources: Sequence[Source],
     shrink: int,
+    pixels: PixelFormat,
     place: torch.device,
     save: Path | None,
 ) -> None:
@@ -109,7 +116,7 @@ def _score_folder(
     with progress_bar() as progress:
         bar = progress.add_task(f"{rows[0].data}: {rows[0].name}", total=len(sources) * len(rows))
         for source in sources:
-            lr, hr = load_pair(source, rows[0].scale, shrink)
+            lr, hr = load_pair(source, rows[0].scale, shrink, pixels)
             hashed.append(hashes(hr))
             target, stored_gray = to_float(hr[None]).to(place), is_gray(source.hr)
             for row, (model, maker) in zip(rows, contestants, strict=True):
@@ -121,7 +128,7 @@ def _score_folder(
                 _score_image(row, outputs, source.name, target, stored_gray, save)
                 progress.advance(bar)
     groups = join_groups([source.group for source in sources], group(hashed))
-    fingerprint = fingerprint_of(sources, digests_of(sources))
+    fingerprint = fingerprint_of(sources, digests_of(sources), *pixels.settings)
     for row in rows:
         row.groups, row.fingerprint = groups, fingerprint
 
@@ -135,29 +142,45 @@ def _score_image(
     save: Path | None,
 ) -> None:
     """Add the scores of the outputs for an image to a row; save the first one."""
-    file = save and save / folder_name(row.name) / folder_name(row.data) / f"{name}.png"
+    suffix = ".png" if target.shape[1] <= _MOST_IN_PNG else ".tif"
+    file = save and save / folder_name(row.name) / folder_name(row.data) / f"{name}{suffix}"
     scores = []
     times = []
     for sr, milliseconds in outputs:
-        values = score(sr, target, row.protocol, row.scale, stored_gray=stored_gray)
+        values = score(sr, target, row.protocol, row.scale, stored_gray=stored_gray, bits=row.bits)
         scores.append(NetworkScore(float(values["psnr"]), float(values["ssim"])))
         times += [] if milliseconds is None else [milliseconds]
         if file and len(scores) == 1:
-            _save(file, sr)
+            _save(file, to_levels(sr[0], row.bits))
     psnr, ssim = map(statistics.fmean, zip(*scores, strict=True))
     row.images.append(ImageScore(name, psnr, ssim, statistics.fmean(times) if times else None))
     row.by_network.append(scores)
 
 
-def _new_row(contestant: _Contestant, data: str, scale: int, protocol: Protocol, place: torch.device) -> Row:
+def _new_row(contestant: _Contestant, data: str, scale: int, protocol: Protocol, place: torch.device, bits: int) -> Row:
     """The row of a contestant without scores, which says where and in what precision its outputs are computed."""
     model, enlargers = contestant
     if isinstance(enlargers, Contender):
-        return Row(model, data, scale, protocol, precision="", device="", outputs=enlargers.folder)
+        return Row(model, data, scale, protocol, precision="", device="", bits=bits, outputs=enlargers.folder)
     if not enlargers:
-        return Row(model, data, scale, protocol, device=str(place))
+        return Row(model, data, scale, protocol, device=str(place), bits=bits)
     first = enlargers[0]
-    return Row(model, data, scale, protocol, first.ensemble, first.precision_for(torch.uint8), str(first.device))
+    precision = first.precision_for(torch.uint8 if bits == 8 else torch.uint16)
+    return Row(model, data, scale, protocol, first.ensemble, precision, str(first.device), bits)
+
+
+def _common_format(models: Sequence[Model], protocol: str, bits: int) -> PixelFormat:
+    """How to read the images for some models: as RGB, which models for gray take as well, or with as many channels."""
+    check_choice("--bits", bits, BITS)
+    channels = sorted({common_channels(model.nets, model.label) for model in models})
+    others = [count for count in channels if count not in (1, 3)]
+    if others and len(channels) > 1:
+        raise UserError(
+            f"the models take images of {' and '.join(map(str, channels))} channels: evaluate them one at a time"
+        )
+    if others and protocol == Protocol.Y:
+        raise UserError(f"--protocol y scores the luma of RGB, or gray: for {others[0]} channels use --protocol rgb")
+    return PixelFormat(others[0] if others else 3, bits)
 
 
 def _common_shrink(models: Sequence[Model]) -> int:
@@ -177,7 +200,7 @@ def _common_shrink(models: Sequence[Model]) -> int:
 def _outputs(
     model: Model, enlargers: Sequence[Enlarger], lr: Tensor, place: torch.device
 ) -> Iterator[tuple[Tensor, float | None]]:
-    """Enlarge ``(1, 3, h, w)`` of uint8 with each network, or with a baseline: output on ``place``, milliseconds."""
+    """Enlarge ``(1, C, h, w)`` of uint8 or uint16 with each network, or a baseline: output, on ``place``, and ms."""
     for enlarger in enlargers or (None,):
         begun = time.perf_counter()
         if enlarger:
@@ -190,7 +213,7 @@ def _outputs(
 
 
 def _finished(output: Tensor, place: torch.device) -> Iterator[tuple[Tensor, float | None]]:
-    """A picture of uint8 that another program made; nobody knows how long it took."""
+    """A picture of uint8 or uint16 that another program made; nobody knows how long it took."""
     yield to_float(output).to(place), None
 
 
@@ -202,7 +225,8 @@ def _labels(folders: Sequence[Path]) -> list[str]:
 
 
 def _save(path: Path, sr: Tensor) -> None:
+    """Write uint8 or uint16 ``(C, H, W)``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image: Image.Image = to_pil(to_uint8(sr[0]).cpu())
+    rows = sr.permute(1, 2, 0).cpu().numpy()
     with whole_file(path) as file:
-        image.save(file, format="PNG")
+        write_strips(file, path.suffix, [rows], rows.shape, deep=sr.dtype == torch.uint16)

@@ -39,6 +39,7 @@ class Row:
         ensemble: whether the outputs are means over flips and rotations.
         precision: that the outputs are computed in.
         device: that they are computed on.
+        bits: of a value of the images, and of the outputs that are scored.
         images: scores of each image.
         by_network: for each image, the scores by each network of the model, or of the baseline.
         groups: the photograph that each image shows: near-identical copies share it. Empty until the folder is done.
@@ -53,6 +54,7 @@ class Row:
     ensemble: bool = False
     precision: str = "float64"
     device: str = "cpu"
+    bits: int = 8
     images: list[ImageScore] = field(default_factory=list)
     by_network: list[list[NetworkScore]] = field(default_factory=list)
     groups: Sequence[str] = ()
@@ -106,8 +108,9 @@ class Row:
 
     @property
     def settings(self) -> str:
-        """How its outputs differ from those of the networks alone in float32, in words."""
-        return (" + x8" if self.ensemble else "") + (" in bfloat16" if self.in_bfloat16 else "")
+        """How its outputs differ from those of the networks alone in float32 and 8 bits, in words."""
+        bits = f" in {self.bits} bits" if self.bits != 8 else ""
+        return (" + x8" if self.ensemble else "") + (" in bfloat16" if self.in_bfloat16 else "") + bits
 
     def as_dict(self) -> dict[str, str | float | None]:
         """The row as plain values."""

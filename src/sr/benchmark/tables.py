@@ -44,6 +44,7 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None, re
                     about = {"name": row.model.label, "outputs": str(row.outputs)}
                     write_text(RunFolder(run).contender, json.dumps(about, indent=2) + "\n")
                 more = ("_x8" if row.ensemble else "") + ("_bfloat16" if row.in_bfloat16 else "")
+                more += f"_{row.bits}bits" if row.bits != 8 else ""
                 path = folder / f"{folder_name(row.data)}_x{row.scale}_{row.protocol}{more}.json"
                 _write_json(path, [_for_report(row, rows)])
                 written.append(path)

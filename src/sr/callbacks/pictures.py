@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sr.callbacks.checkpoints import epoch_is_best
 from sr.errors import check_at_least
-from sr.image import quantise, resize, to_uint8
+from sr.image import preview, resize
 from sr.io.run_folder import RunFolder
 from sr.io.samples import Crops, Square, write_samples
 from sr.terms import Batch, Part, StepOutput
@@ -53,13 +53,13 @@ class SampleGrids(Callback):
 
 
 def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor:
-    """Place input, output, target and error side by side: ``(3, H, 4*W)`` in [0, 1].
+    """Place input, output, target and error side by side: uint8 ``(3, H, 4*W)``.
 
-    ``lr`` ``(3, h, w)`` is enlarged with bicubic; the error is the absolute difference times ``error_gain``.
+    ``lr`` ``(C, h, w)`` is enlarged with bicubic; the error is the absolute difference times ``error_gain``.
     """
     enlarged = resize(lr.float()[None], hr.shape[-1] / lr.shape[-1])[0]
     error = (sr.float() - hr).abs() * error_gain
-    return quantise(torch.cat([enlarged, sr.float(), hr, error], dim=-1))
+    return preview(torch.cat([enlarged, sr.float(), hr, error], dim=-1))
 
 
 class SampleCrops(Callback):
@@ -97,7 +97,7 @@ class SampleCrops(Callback):
             top, left, side = worst_square(enlarged, hr, self.side)
             square = (slice(None), slice(top, top + side), slice(left, left + side))
             images = (enlarged, outputs["sr"][position].float(), hr)
-            crops = Crops(*(to_uint8(image[square]).permute(1, 2, 0).cpu().numpy() for image in images))
+            crops = Crops(*(preview(image[square]).permute(1, 2, 0).cpu().numpy() for image in images))
             input_psnr = float(outputs["scores"]["input_psnr"][position])
             self._rows.append((input_psnr, Square(name, top, left, side), crops))
         self._rows = sorted(self._rows, key=lambda row: (row[0], row[1].name))[: self.images]
@@ -113,7 +113,7 @@ class SampleCrops(Callback):
 def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int]:
     """Find the square in which the input has the largest squared error, as (top, left, side).
 
-    Both images are ``(3, H, W)``. A ``side`` larger than the image is reduced to it; positions are an eighth of the
+    Both images are ``(C, H, W)``. A ``side`` larger than the image is reduced to it; positions are an eighth of the
     side apart.
     """
     side = min(side, *hr.shape[-2:])

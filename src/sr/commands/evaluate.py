@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tile(parser)
     add_device(parser)
     add_precision(parser, "float32")
+    parser.add_argument(
+        "--bits", type=int, default=8, help="of the images and of the outputs that are scored: 8 (default) or 16"
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table, and FILE_images.csv next to it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with the scores of each image")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the outputs as DIR/MODEL/DATA/NAME.png")
@@ -86,6 +89,7 @@ def run(options: argparse.Namespace) -> None:
             device=options.device,
             precision=options.precision,
             contenders=contenders,
+            bits=options.bits,
         )
     ]
     for line in (line for contender in contenders for line in contender.warnings()):
@@ -108,7 +112,7 @@ def _contenders(options: argparse.Namespace, scale: int) -> "list[Contender]":
     if len(options.data) > 1:
         raise UserError("--outputs are of one data set: name one --data")
     if options.command:
-        run_program(options.command, options.outputs, options.data[0], scale, options.timeout)
+        run_program(options.command, options.outputs, options.data[0], scale, options.timeout, options.bits)
     return [Contender(options.name or options.outputs.resolve().name, options.outputs)]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr.image import DIHEDRAL_NAMES, dihedral, gray, resize, to_float
+from sr.image import DIHEDRAL_NAMES, dihedral, gray, preview, resize, to_float
 
 # Faults of a pair that impair training, worst first.
 OTHER, TURNED, MOVED, SHIFTED, ALIASED, COLOURS = KINDS = (
@@ -78,13 +78,14 @@ def fault(lr: Tensor, hr: Tensor) -> Fault | None:
     Blur, noise, JPEG compression and other antialiased kernels are not faults.
 
     Args:
-        lr: uint8 ``(3, h, w)``.
-        hr: uint8 ``(3, scale*h, scale*w)``.
+        lr: ``(C, h, w)`` of uint8 or uint16.
+        hr: ``(C, scale*h, scale*w)``.
 
     Returns:
         The fault, or None if there is none or the image is too small or too flat to judge.
     """
     scale = hr.shape[1] // lr.shape[1]
+    lr, hr = preview(lr), preview(hr)
     if min(lr.shape[1:]) < _MIN_SIDE:
         return None
     low, high = _window(lr, 1), _window(hr, scale)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
+from sr.image import preview
 from sr.io.images import to_pil
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
@@ -28,7 +29,7 @@ def near_identical(images: Iterable[Tensor]) -> list[list[int]]:
     """Group images that show the same photograph.
 
     Args:
-        images: uint8 ``(3, H, W)``, of any sizes.
+        images: ``(C, H, W)`` of uint8 or uint16, of any sizes.
 
     Returns:
         Groups of two or more indices, in ascending order; images without copies are left out.
@@ -38,8 +39,8 @@ def near_identical(images: Iterable[Tensor]) -> list[list[int]]:
 
 
 def hashes(image: Tensor) -> Hashes:
-    """Perceptual hashes ``(8,)`` of a uint8 image ``(3, H, W)`` in its eight orientations, 64 bits each."""
-    thumbnail = to_pil(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    """Perceptual hashes ``(8,)`` of an image ``(C, H, W)`` in its eight orientations, 64 bits each."""
+    thumbnail = to_pil(preview(image)).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     oriented = [thumbnail if method is None else thumbnail.transpose(method) for method in _ORIENTATIONS]
     bits = np.array([imagehash.phash(picture).hash.flatten() for picture in oriented])
     return np.packbits(bits, axis=-1).view(np.uint64)[:, 0]

@@ -1,25 +1,35 @@
 """From a source to a pair of images: decode, crop, derive the low-resolution image, rotate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
 from sr.data.sources import Source
 from sr.errors import UserError
-from sr.image import crop_to_multiple, resize, to_float, to_uint8
-from sr.io.images import from_pil, read_image, to_pil
+from sr.image import crop_to_multiple, resize, to_float, to_levels
+from sr.io.images import from_pil, to_pil
+from sr.io.pixel_formats import RGB8, PixelFormat, read_pixels
 from sr.terms import SHARPENS
 
 MIN_SIDE = 11  # the window of SSIM
 
 
-def describe_degradation(sources: Sequence[Source], scale: int, factors: Sequence[int], shrink: int) -> str:
-    """Say how the low-resolution images are made, and their scale.
+def describe_degradation(
+    sources: Sequence[Source], scale: int, factors: Sequence[int], shrink: int, pixels: PixelFormat = RGB8
+) -> str:
+    """Say how the low-resolution images are made, their scale, and their format unless it is RGB of 8 bits.
 
     >>> describe_degradation([], 2, (), 2)
     "x2, low resolution by MATLAB's bicubic"
     """
+    text = _describe_degradation(sources, scale, factors, shrink)
+    return f"{text}; {pixels}" if str(pixels) else text
+
+
+def _describe_degradation(sources: Sequence[Source], scale: int, factors: Sequence[int], shrink: int) -> str:
     if factors:
         return f"{', '.join(f'x{factor}' for factor in factors)} in one network, low resolution by MATLAB's bicubic"
     derived = "by MATLAB's bicubic" if scale > 1 else f"shrunk and enlarged by {shrink}"
@@ -29,17 +39,17 @@ def describe_degradation(sources: Sequence[Source], scale: int, factors: Sequenc
     return f"x{scale}, low resolution {derived}" if scale > 1 else f"{SHARPENS}; input {derived}"
 
 
-def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
-    """Decode a source to ``lr`` ``(3, h, w)`` and ``hr`` ``(3, scale*h, scale*w)``, uint8.
+def load_pair(source: Source, scale: int, shrink: int, pixels: PixelFormat = RGB8) -> tuple[Tensor, Tensor]:
+    """Decode a source to ``lr`` ``(C, h, w)`` and ``hr`` ``(C, scale*h, scale*w)``, uint8 or uint16 as ``pixels`` says.
 
-    Without a low-resolution file, ``lr`` is derived from the whole image and rounded to 8 bits: by MATLAB's bicubic for
+    Without a low-resolution file, ``lr`` is derived from the whole image and rounded as well: by MATLAB's bicubic for
     scales of 2 or more, and for scale 1 by downscaling by ``shrink`` and upscaling again with Pillow's bicubic.
 
     Raises:
         ImageFileError: for a file that cannot be read.
         UserError: for an image smaller than the window of SSIM, or sizes that do not fit the scale.
     """
-    image = read_image(source.hr)
+    image = read_pixels(source.hr, pixels)
     if source.box:
         left, top, right, bottom = source.box
         image = image[:, top:bottom, left:right].contiguous()
@@ -52,11 +62,11 @@ def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
     if source.factor:
         hr = rotate45(hr, source.factor) if source.rotated else hr
         small = to_float(derive_lr(hr, source.factor, shrink)).double()
-        return to_uint8(resize(small[None], source.factor)[0]), hr
+        return to_levels(resize(small[None], source.factor)[0], pixels.bits), hr
     if source.lr is None:
         hr = rotate45(hr, scale) if source.rotated else hr
         return derive_lr(hr, scale, shrink), hr
-    lr = read_image(source.lr)
+    lr = read_pixels(source.lr, pixels)
     if (lr.shape[1] * scale, lr.shape[2] * scale) != hr.shape[1:]:
         raise UserError(
             f"{source.lr}: {lr.shape[2]}x{lr.shape[1]} pixels do not fit {source.hr.name} of {width}x{height} at "
@@ -66,24 +76,34 @@ def load_pair(source: Source, scale: int, shrink: int) -> tuple[Tensor, Tensor]:
 
 
 def derive_lr(hr: Tensor, scale: int, shrink: int) -> Tensor:
-    """Degrade a uint8 image ``(3, H, W)`` whose sides are multiples of ``scale``; see `load_pair`."""
+    """Degrade a uint8 or uint16 image ``(C, H, W)`` whose sides are multiples of ``scale``; see `load_pair`."""
     if scale > 1:
-        return to_uint8(resize(to_float(hr).double()[None], 1 / scale)[0])
-    image = to_pil(hr)
-    small = (max(1, image.width // shrink), max(1, image.height // shrink))
-    blurred = image.resize(small, Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
-    return from_pil(blurred)
+        return to_levels(resize(to_float(hr).double()[None], 1 / scale)[0], 8 * hr.element_size())
+
+    def blur(image: Image.Image) -> Image.Image:
+        small = (max(1, image.width // shrink), max(1, image.height // shrink))
+        return image.resize(small, Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
+
+    return _by_pillow(hr, blur)
+
+
+def _by_pillow(image: Tensor, change: Callable[[Image.Image], Image.Image]) -> Tensor:
+    """Let Pillow change a uint8 or uint16 image ``(C, H, W)``: RGB of 8 bits as a whole, others by channel."""
+    if image.dtype == torch.uint8 and image.shape[0] == 3:
+        return from_pil(change(to_pil(image)))
+    values = np.stack([np.asarray(change(Image.fromarray(plane))) for plane in image.numpy().astype(np.float32)])
+    return torch.from_numpy(values).round().clamp(0, torch.iinfo(image.dtype).max).to(image.dtype)
 
 
 def rotate45(image: Tensor, scale: int) -> Tensor:
-    """Rotate uint8 ``(3, H, W)`` by 45 degrees and crop the largest centred square without empty corners.
+    """Rotate uint8 or uint16 ``(C, H, W)`` by 45 degrees and crop the largest centred square without empty corners.
 
     The size is chosen so that rotating an image ``scale`` times smaller shows the same area.
     """
     height, width = image.shape[1] // scale, image.shape[2] // scale
     side = _rotated_side(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    rotated = from_pil(to_pil(image).rotate(45, Image.Resampling.BICUBIC))
+    rotated = _by_pillow(image, lambda picture: picture.rotate(45, Image.Resampling.BICUBIC))
     return rotated[:, top * scale : (top + side) * scale, left * scale : (left + side) * scale].contiguous()
 
 

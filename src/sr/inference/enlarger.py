@@ -1,4 +1,4 @@
-"""A trained model ready for use on pictures in memory: gray or colour, with alpha, of 8 or 16 bits, of any size."""
+"""A trained model ready for use on pictures in memory: gray, colour or other bands, of 8 or 16 bits, of any size."""
 
 import logging
 import math
@@ -18,6 +18,7 @@ from sr.io.decoders import Pixels
 from sr.io.pictures import Picture, pixels_of, write_strips
 from sr.machine.hardware import PRECISIONS, find_device, free_memory
 from sr.machine.hardware import precision as best_precision
+from sr.terms import image_channels
 from sr.weights.checkpoint import WHOLE_IMAGE
 from sr.weights.find import Model
 
@@ -61,6 +62,7 @@ class Enlarger:
             check_at_least("--tile", tile, 0)
         check_choice("--precision", precision, PRECISIONS)
         self.model, self.scale, self.ensemble = model, model.scale, ensemble
+        self.channels = common_channels(model.nets, model.label)
         self.device = find_device(device)
         self._net = _AnyChannels(model.nets, model.scale, exact=precision == "float32").to(self.device).eval()
         self._in_bfloat16 = _AnyChannels(model.nets, model.scale, bfloat16=True).eval()  # the same, in memory once
@@ -87,9 +89,15 @@ class Enlarger:
 
     def _tiles(self, lr: Tensor) -> Iterator[tuple[int, int, Tensor]]:
         """The parts of one image ``(1, C, h, w)`` of any type, enlarged; see `sr.inference.tiles.enlarge_in_tiles`."""
+        self._check_channels(lr.shape[1])
         net = self._in_bfloat16 if self.precision_for(lr.dtype) == "bfloat16" else self._net
         lr = lr.float() if lr.is_floating_point() else lr
         return enlarge_in_tiles(net, lr, self.scale, self.tile, ensemble=self.ensemble)
+
+    def _check_channels(self, channels: int) -> None:
+        expected = range(1, 5) if self.channels in (1, 3) else (self.channels,)
+        if self.model.nets and channels not in expected:
+            raise UserError(f"{self.model.label}: enlarges images of {self.channels} channels, not of {channels}")
 
     def precision_for(self, dtype: torch.dtype) -> str:
         """What images of this type are computed in: ``float32`` or ``bfloat16``."""
@@ -99,10 +107,13 @@ class Enlarger:
         return "bfloat16" if pays else "float32"
 
     def strips(self, pixels: Pixels) -> Iterator[Pixels]:
-        """Enlarge ``(H, W, C)`` of uint8 or uint16, C from 1 (gray) to 4 (RGB and alpha).
+        """Enlarge ``(H, W, C)`` of uint8 or uint16, C from 1 (gray) to 4 (RGB and alpha), or as the model's images.
 
         Yields:
             ``(rows, scale*W, C)`` of the same type, from the top.
+
+        Raises:
+            UserError: for a number of channels that the model does not take.
         """
         height, width, channels = (int(side) for side in pixels.shape)
         lr = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
@@ -145,7 +156,8 @@ class Enlarger:
         Args:
             image: a Pillow image, which becomes gray or RGB, with alpha if it has any; an array ``(H, W)`` or
                 ``(H, W, C)`` of uint8, uint16 or float in [0, 1]; or a tensor ``(C, H, W)`` or ``(N, C, H, W)`` of
-                uint8 or float in [0, 1]. C is 1 for gray, 3 for RGB, one more with alpha.
+                uint8 or float in [0, 1]. C is 1 for gray, 3 for RGB, one more with alpha; for a model trained with
+                another number of channels it is that number.
 
         Returns:
             ``scale`` times as high and wide, of the same type.
@@ -160,7 +172,7 @@ class Enlarger:
         if not isinstance(image, np.ndarray) or image.ndim not in (2, 3):
             raise UserError("an image is a Pillow image, an array (H, W) or (H, W, C), or a tensor (C, H, W)")
         planes = image if image.ndim == 3 else image[..., None]
-        if planes.dtype in (np.uint8, np.uint16) and 1 <= planes.shape[2] <= 4:
+        if planes.dtype in (np.uint8, np.uint16):
             out: np.ndarray = np.concatenate(list(self.strips(planes)))
         else:
             tensor = torch.from_numpy(np.require(planes, requirements=["C", "W"])).permute(2, 0, 1)
@@ -174,10 +186,9 @@ class Enlarger:
     def _tensor(self, image: Tensor) -> Tensor:
         batch = image if image.ndim == 4 else image[None]
         floating = image.dtype.is_floating_point
-        if batch.ndim != 4 or not 1 <= batch.shape[1] <= 4 or not (floating or image.dtype == torch.uint8):
+        if batch.ndim != 4 or not (floating or image.dtype == torch.uint8):
             raise UserError(
-                f"a tensor is (C, H, W) or (N, C, H, W) with 1 to 4 channels of uint8 or float, "
-                f"not {tuple(image.shape)} of {image.dtype}"
+                f"a tensor is (C, H, W) or (N, C, H, W) of uint8 or float, not {tuple(image.shape)} of {image.dtype}"
             )
         outs = []
         for single in batch.split(1):
@@ -199,8 +210,23 @@ class Enlarger:
         return out.clamp_(0, 1)
 
 
+def common_channels(nets: Sequence[nn.Module], label: str) -> int:
+    """Channels of the images that all networks of a model take; 3 without networks.
+
+    Raises:
+        UserError: if they differ.
+    """
+    channels = sorted({image_channels(net) for net in nets}) or [3]
+    if len(channels) > 1:
+        raise UserError(f"{label}: its networks take images of {' and '.join(map(str, channels))} channels")
+    return channels[0]
+
+
 class _AnyChannels(nn.Module):
-    """Networks for RGB on one to four channels: gray stays gray, alpha is enlarged by bicubic."""
+    """Networks on images of other channels: networks for RGB keep gray gray, networks for gray get the luma of RGB.
+
+    Whatever they do not see is enlarged by bicubic: alpha, and the colours beside the luma.
+    """
 
     def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False, exact: bool = False) -> None:
         super().__init__()
@@ -208,14 +234,27 @@ class _AnyChannels(nn.Module):
         self.nets, self.scale, self.autocast = nn.ModuleList(nets), scale, bfloat16
         self.halo = max([_BICUBIC_HALO, *(int(cast(Any, net).halo) for net in nets)])
         self.align = math.lcm(*(int(getattr(net, "align", 1)) for net in nets))
+        self.image_channels = image_channels(nets[0]) if nets else 3
 
     def forward(self, lr: Tensor) -> Tensor:
-        """``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, C from 1 to 4."""
+        """``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, C from 1 to 4, or as the networks have it."""
         channels = lr.shape[1]
-        colours = lr[:, :3] if channels > 2 else lr[:, :1].expand(-1, 3, -1, -1)
+        if not self.nets or self.image_channels not in (1, 3):
+            return self._mean_output(lr)
+        colours = lr[:, :3] if channels > 2 else lr[:, :1]
+        if self.image_channels == 1:
+            out = self._mean_output(gray(colours))
+            if channels > 2:
+                enlarged = resize(colours, self.scale)
+                out = enlarged + (out - gray(enlarged))
+        else:
+            out = self._mean_output(colours.expand(-1, 3, -1, -1))
+            out = out if channels > 2 else gray(out)
+        return torch.cat([out, resize(lr[:, -1:], self.scale)], dim=1) if channels in (2, 4) else out
+
+    def _mean_output(self, lr: Tensor) -> Tensor:
+        """The mean of what the networks make of the channels that they take; bicubic without networks."""
         full = torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if self.exact else nullcontext()
         with full, torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
-            outs = [net(colours) for net in self.nets] or [resize(colours, self.scale)]
-        out = outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)
-        out = out if channels > 2 else gray(out)
-        return torch.cat([out, resize(lr[:, -1:], self.scale)], dim=1) if channels in (2, 4) else out
+            outs = [net(lr) for net in self.nets] or [resize(lr, self.scale)]
+        return outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)

@@ -11,6 +11,7 @@ from sr.inference.enlarger import Enlarger
 from sr.io.atomic import whole_file
 from sr.io.bars import progress_bar
 from sr.io.pictures import FORMATS, READABLE, WRITABLE, read_picture
+from sr.io.pixel_formats import read_bands
 from sr.terms import BASELINES, SHARPENS
 from sr.weights.find import Model
 
@@ -184,7 +185,13 @@ def _enlarge(
     """Read the input once and write each output; returns notes for the user, and the size of an output in words."""
     if job.source and _is_video(job.source):
         return _enlarge_video(job.source, outputs, max_pixels, advance), ""
-    picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels, " (--max-pixels)")
+    channels = outputs[0][1].channels
+    if channels not in (1, 3):
+        if job.source is None:
+            raise UserError(f"standard input: a model for images of {channels} channels reads files")
+        picture = read_bands(job.source, channels, max_pixels, " (--max-pixels)")
+    else:
+        picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels, " (--max-pixels)")
     notes = [picture.note] if picture.note else []
     for target, enlarger in outputs:
         if target is None:

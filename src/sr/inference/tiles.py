@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.image import DIHEDRAL_CODES, dihedral, to_float, undo_dihedral
+from sr.terms import image_channels
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def tile_for(net: nn.Module, free_bytes: int) -> int:
     handles = [module.register_forward_hook(count) for module in net.modules()]
     try:
         device = next(net.parameters()).device
-        enlarge(net, torch.zeros(1, 3, _PROBE, _PROBE, device=device))
+        enlarge(net, torch.zeros(1, image_channels(net), _PROBE, _PROBE, device=device))
     finally:
         for handle in handles:
             handle.remove()

@@ -47,7 +47,8 @@ class Picture:
     """A decoded image.
 
     Attributes:
-        pixels: ``(H, W, C)``, uint8 or uint16: gray, gray and alpha, RGB, or RGB and alpha.
+        pixels: ``(H, W, C)``, uint8 or uint16: gray, gray and alpha, RGB, or RGB and alpha; or as many bands as a
+            model was trained for.
         profile: ICC colour profile, unchanged.
         note: what was lost in reading the file, in a few words; empty if nothing.
     """
@@ -68,7 +69,7 @@ class Picture:
 
     @property
     def channels(self) -> int:
-        """Number of channels, 1 to 4."""
+        """Number of channels."""
         return int(self.pixels.shape[2])
 
 
@@ -173,6 +174,8 @@ def write_strips(
         UserError: if the format cannot store an image of this size.
     """
     kind = WRITABLE[suffix]
+    if shape[2] > 4 and kind != "TIFF":
+        raise UserError(f"a picture of {shape[2]} channels cannot be written as {kind}: use .tif")
     if kind == "PNG":
         _write_png(file, strips, shape, deep=deep, profile=profile)
         return ""
@@ -184,7 +187,7 @@ def write_strips(
     if deep and kind not in _SIXTEEN_BIT:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         lost.append(f"16 bits ({kind} has 8)")
-    if pixels.dtype == np.uint16:
+    if pixels.dtype == np.uint16 or shape[2] > 4:
         _write_tiff(file, pixels, profile)
     else:
         flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
@@ -201,7 +204,7 @@ def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None) -> None:
 
     if pixels.shape[2] == 2:  # few programs read 16-bit gray with alpha
         pixels = pixels[..., [0, 0, 0, 1]]
-    colours = "rgb" if pixels.shape[2] > 2 else "minisblack"
+    colours = "rgb" if pixels.shape[2] in (3, 4) else "minisblack"
     alpha = ["unassalpha"] if pixels.shape[2] == 4 else None
     flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
     tifffile.imwrite(

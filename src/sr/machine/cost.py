@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr.image import resizing_skipped
+from sr.terms import image_channels
 
 OUTPUT_SIDE = 256  # pixels, for multiply-adds and times
 _SMALL_SIDE = 64  # input of networks that do not run on the device ``meta``
@@ -35,14 +36,16 @@ def multiply_adds(net: nn.Module, scale: int) -> int:
     net.eval()
     tensors = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     on_meta = {name: tensor.to("meta") for name, tensor in tensors.items()}
-    side = OUTPUT_SIDE // scale
+    side, channels = OUTPUT_SIDE // scale, image_channels(net)
     try:
         try:
-            flops = _flops(lambda: functional_call(net, on_meta, (torch.zeros(1, 3, side, side, device="meta"),)))
+            flops = _flops(
+                lambda: functional_call(net, on_meta, (torch.zeros(1, channels, side, side, device="meta"),))
+            )
         except Exception:  # whatever a network does with values that are not there; a fault of its own is raised below
             side = _SMALL_SIDE
             device = next(iter(tensors.values())).device if tensors else "cpu"
-            flops = _flops(lambda: net(torch.zeros(1, 3, side, side, device=device)))
+            flops = _flops(lambda: net(torch.zeros(1, channels, side, side, device=device)))
     finally:
         net.train(training)
     return round(flops / 2 * (OUTPUT_SIDE / (side * scale)) ** 2)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sr.machine.cost import OUTPUT_SIDE
 from sr.machine.quiet import ProcessorWatch
-from sr.terms import Measurement, Speed
+from sr.terms import Measurement, Speed, image_channels
 
 LEAST_REPEATS = 20
 _LEAST_SECONDS = 0.5  # of repeats: the processor time of other processes is known to hundredths of a second
@@ -166,9 +166,9 @@ def _clock(device: torch.device) -> float:
 
 
 def _images(network: Timed, batch: int) -> Tensor:
-    """``(batch, 3, h, w)`` of random values, the same in every process."""
+    """``(batch, C, h, w)`` of random values, the same in every process."""
     side = OUTPUT_SIDE // network.scale
-    lr = torch.rand(batch, 3, side, side, generator=torch.Generator().manual_seed(0))
+    lr = torch.rand(batch, image_channels(network.net), side, side, generator=torch.Generator().manual_seed(0))
     return lr.to(network.device).contiguous(memory_format=torch.channels_last)
 
 

@@ -33,6 +33,7 @@ class Autoencoder(nn.Module):
         dropout: float = 0.0,
         skips: bool = True,
         head: str = "residual",
+        image_channels: int = 3,
     ) -> None:
         """Build the network; with the defaults it has 1,110,403 parameters at any scale.
 
@@ -43,6 +44,7 @@ class Autoencoder(nn.Module):
                 statistics differ between training and inference, which hurts a regression of pixel values.
             skips: add the encoder's features to the decoder's of the same size; the origin project has none.
             head: ``residual`` adds the output to the bicubic image; ``sigmoid`` squeezes it into [0, 1].
+            image_channels: of input and output: 1 for gray.
 
         Raises:
             UserError: if an argument is out of range.
@@ -50,22 +52,23 @@ class Autoencoder(nn.Module):
         super().__init__()
         check_at_least("Autoencoder: scale", scale, 1)
         check_at_least("Autoencoder: channels", channels, 1)
+        check_at_least("Autoencoder: image_channels", image_channels, 1)
         check_choice("Autoencoder: head", head, HEADS)
         if not 0 <= dropout < 1:
             raise UserError(f"Autoencoder: dropout must be from 0 up to, not including, 1, got {dropout}")
-        self.scale = scale
+        self.scale, self.image_channels = scale, image_channels
         self.align = _STRIDE // gcd(_STRIDE, scale)
         self.halo = ceil(_REACH / scale) + BICUBIC_HALO
         self.residual = head == "residual"
         self.skips = skips
         c1, c2, c4 = channels, 2 * channels, 4 * channels
-        self.encoder = nn.ModuleList([_pair(3, c1), _pair(c1, c2)])
+        self.encoder = nn.ModuleList([_pair(image_channels, c1, reads_image=True), _pair(c1, c2)])
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(dropout)
         self.bottleneck = conv(c2, c4)
         self.up = nn.Upsample(scale_factor=2)
         self.decoder = nn.ModuleList([_pair(c4, c2), _pair(c2, c1)])
-        self.tail = OutputConv(c1, 3, start_at_zero=self.residual)
+        self.tail = OutputConv(c1, image_channels, start_at_zero=self.residual)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
@@ -80,5 +83,6 @@ class Autoencoder(nn.Module):
         return enlarged + out if self.residual else torch.sigmoid(out)
 
 
-def _pair(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(conv(in_channels, out_channels), nn.ReLU(), conv(out_channels, out_channels), nn.ReLU())
+def _pair(in_channels: int, out_channels: int, *, reads_image: bool = False) -> nn.Sequential:
+    first = conv(in_channels, out_channels, reads_image=reads_image)
+    return nn.Sequential(first, nn.ReLU(), conv(out_channels, out_channels), nn.ReLU())

@@ -15,13 +15,14 @@ class EDSR(nn.Module):
     Unlike in the paper, the output is added to the bicubic image, so training starts from bicubic quality.
     """
 
-    def __init__(self, scale: int = 1, num_blocks: int = 16, channels: int = 64) -> None:
+    def __init__(self, scale: int = 1, num_blocks: int = 16, channels: int = 64, image_channels: int = 3) -> None:
         """Build the network; with the defaults it has 1,369,859 parameters at scale 2.
 
         Args:
             scale: enlargement factor, 1 or more; composite factors such as 4 are enlarged in stages.
             num_blocks: residual blocks of two convolutions.
             channels: width of all hidden layers.
+            image_channels: of input and output: 1 for gray.
 
         Raises:
             UserError: if an argument is out of range.
@@ -30,15 +31,16 @@ class EDSR(nn.Module):
         check_at_least("EDSR: scale", scale, 1)
         check_at_least("EDSR: num_blocks", num_blocks, 1)
         check_at_least("EDSR: channels", channels, 1)
-        self.scale = scale
+        check_at_least("EDSR: image_channels", image_channels, 1)
+        self.scale, self.image_channels = scale, image_channels
         self.halo = 2 * num_blocks + 5  # head, blocks, the convolution after them, at most two stages, tail
-        self.head = _conv(3, channels)
+        self.head = _conv(image_channels, channels)
         self.blocks = nn.Sequential(*(_Block(channels) for _ in range(num_blocks)), _conv(channels, channels))
         stages: list[nn.Module] = []
         for factor in _factors(scale):
             stages += [_conv(channels, channels * factor**2), nn.PixelShuffle(factor)]
         self.upsampler = nn.Sequential(*stages)
-        self.tail = OutputConv(channels, 3, start_at_zero=True)
+        self.tail = OutputConv(channels, image_channels, start_at_zero=True)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""

@@ -24,6 +24,7 @@ class ESPCN(nn.Module):
         channels: int = 64,
         activation: str = "relu",
         head: str = "residual",
+        image_channels: int = 3,
     ) -> None:
         """Build the network; with the defaults it has 24,195 parameters at scale 1.
 
@@ -33,6 +34,7 @@ class ESPCN(nn.Module):
             channels: width of the first hidden convolution.
             activation: ``relu`` or ``tanh``.
             head: ``residual`` adds the output to the bicubic image; ``sigmoid`` squeezes it into [0, 1].
+            image_channels: of input and output: 1 for gray.
 
         Raises:
             UserError: if an argument is out of range.
@@ -40,6 +42,7 @@ class ESPCN(nn.Module):
         super().__init__()
         check_at_least("ESPCN: scale", scale, 1)
         check_at_least("ESPCN: num_blocks", num_blocks, 1)
+        check_at_least("ESPCN: image_channels", image_channels, 1)
         check_choice("ESPCN: activation", activation, tuple(_ACTIVATIONS))
         check_choice("ESPCN: head", head, HEADS)
         if channels < 1 or channels % 2 ** (num_blocks - 1):
@@ -47,15 +50,17 @@ class ESPCN(nn.Module):
                 f"ESPCN: channels must be halved {num_blocks - 1} times (num_blocks={num_blocks}): "
                 f"use a multiple of {2 ** (num_blocks - 1)}, not {channels}"
             )
-        self.scale = scale
+        self.scale, self.image_channels = scale, image_channels
         self.halo = num_blocks + 2  # 2 for the 5x5, 1 for each other block, 1 for the tail
         self.residual = head == "residual"
-        widths = [3] + [channels // 2**block for block in range(num_blocks)]
+        widths = [image_channels] + [channels // 2**block for block in range(num_blocks)]
         layers: list[nn.Module] = []
         for block in range(num_blocks):
-            layers += [conv(widths[block], widths[block + 1], 5 if block == 0 else 3), _ACTIVATIONS[activation]()]
+            kernel_size = 5 if block == 0 else 3
+            layers.append(conv(widths[block], widths[block + 1], kernel_size, reads_image=block == 0))
+            layers.append(_ACTIVATIONS[activation]())
         self.body = nn.Sequential(*layers)
-        self.tail = OutputConv(widths[-1], 3 * scale**2, start_at_zero=self.residual)
+        self.tail = OutputConv(widths[-1], image_channels * scale**2, start_at_zero=self.residual)
         self.shuffle = nn.PixelShuffle(scale)
 
     def forward(self, lr: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ GREY = 0.5
 _SPREAD = 0.1
 
 
-def conv(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Conv2d:
+def conv(in_channels: int, out_channels: int, kernel_size: int = 3, *, reads_image: bool = False) -> nn.Conv2d:
     """Return a convolution that keeps height and width, initialised to keep variance and position of its input.
 
     A layer that reads an image is He-initialised (He et al. 2015). Hidden layers start as an orthogonal matrix at the
@@ -25,7 +25,7 @@ def conv(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Conv2d
     """
     layer = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    if in_channels > 3:
+    if not reads_image:
         matrix = nn.init.orthogonal_(torch.empty(out_channels, in_channels), gain=2**0.5)
         centre = kernel_size // 2
         with torch.no_grad():

@@ -14,13 +14,14 @@ class VDSR(nn.Module):
 
     any_scale = True  # no parameter depends on the scale, so one network can serve several
 
-    def __init__(self, scale: int = 1, num_blocks: int = 18, channels: int = 64) -> None:
+    def __init__(self, scale: int = 1, num_blocks: int = 18, channels: int = 64, image_channels: int = 3) -> None:
         """Build the network; with the defaults it has 668,227 parameters at any scale.
 
         Args:
             scale: enlargement factor, 1 or more; the input is enlarged by bicubic interpolation first.
             num_blocks: hidden convolutions between the first and the last.
             channels: width of all hidden layers.
+            image_channels: of input and output: 1 for gray, as in the paper.
 
         Raises:
             UserError: if an argument is out of range.
@@ -29,13 +30,14 @@ class VDSR(nn.Module):
         check_at_least("VDSR: scale", scale, 1)
         check_at_least("VDSR: num_blocks", num_blocks, 1)
         check_at_least("VDSR: channels", channels, 1)
-        self.scale = scale
+        check_at_least("VDSR: image_channels", image_channels, 1)
+        self.scale, self.image_channels = scale, image_channels
         self.halo = ceil((num_blocks + 2) / scale) + BICUBIC_HALO
-        layers: list[nn.Module] = [conv(3, channels), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [conv(image_channels, channels, reads_image=True), nn.ReLU(inplace=True)]
         for _ in range(num_blocks):
             layers += [conv(channels, channels), nn.ReLU(inplace=True)]
         self.body = nn.Sequential(*layers)
-        self.tail = OutputConv(channels, 3, start_at_zero=True)
+        self.tail = OutputConv(channels, image_channels, start_at_zero=True)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""

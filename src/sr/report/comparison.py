@@ -56,7 +56,8 @@ class Comparison:
         if self.photographs != len(self.configurations[0].images):
             images += f" of {_counted(self.photographs, 'photograph')}"
         label = f"{self.label}: " if self.label else ""
-        return f"{label}{images}, scale {self.scale}, protocol {self.protocol}, data {self.fingerprint[:8]}"
+        kind = f", {self.runs[0].pixels}" if self.runs and self.runs[0].pixels and not self.label else ""
+        return f"{label}{images}{kind}, scale {self.scale}, protocol {self.protocol}, data {self.fingerprint[:8]}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sr.runs.schema import RunResult
-from sr.terms import BASELINES, DataSummary
+from sr.terms import BASELINES, DataSummary, pixel_format_name
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ class Run:
         """The images of its data set."""
         assert self.result.data is not None  # checked when the run was read
         return self.result.data
+
+    @property
+    def pixels(self) -> str:
+        """Channels and bits of its images in words; empty for RGB of 8 bits."""
+        data = self.result.config.get("data", {})  # finished pictures have no config
+        return pixel_format_name(data.get("channels", 3), data.get("bits", 8))
 
     @property
     def choices(self) -> tuple[str, str, str]:

@@ -33,6 +33,7 @@ from sr.machine.hardware import compile_from, device_in_turn
 from sr.machine.hardware import precision as best_precision
 from sr.machine.processes import in_worker
 from sr.runs.record import in_sweep
+from sr.terms import Protocol
 from sr.weights.checkpoint import network_config
 from sr.weights.contract import check_network
 from sr.weights.trust import VARIABLE, is_allowed, package_of, trust
@@ -113,7 +114,10 @@ def build(
         config_dict["data"].get("scales"),
         config_dict["data"].get("shrink"),
     )
-    check_network(net, described)
+    channels = datamodule.pixels.channels
+    check_network(net, described, channels)
+    if scorer.protocol == Protocol.Y and channels not in (1, 3):
+        raise UserError(f"scorer.protocol=y scores the luma of RGB, or gray: with data.channels={channels} use rgb")
     module = LitSR(
         net=net.to(memory_format=torch.channels_last),
         loss=loss,

@@ -8,14 +8,15 @@ from typing import Any
 _ABSENT = object()
 
 # Options that change where or how fast a run goes or what it logs, not what it computes; those whose value stands
-# elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback); and the folder of the images,
-# whose contents are compared instead.
+# elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback, in the data); and the folder of the
+# images, whose contents are compared instead.
 _NOT_COMPARED = re.compile(
     r"name|run_dir|retrain|test|trust|logger|objectives|vgg_weights|adam_lr"
     r"|data\.(root|cache|cache_dir|num_workers)"
     r"|trainer\.(accelerator|benchmark|log_every_n_steps)"
     r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"
     r"|callbacks\.\w+\.(monitor|mode|fold|trainings_before)"
+    r"|model\.image_channels|scorer\.bits"
 )
 _OF_ONE_TRAINING = re.compile(r"seed|seeds|name|data\.(seed|fold)")
 _NAMED = 3  # images of each kind of difference

@@ -6,7 +6,14 @@ from typing import Any
 SCHEMA = 3
 
 # Options added since, with the value that says what runs did before.
-ADDED_OPTIONS = {"init": None, "init_strict": False, "init_freeze": None, "seeds": None}
+_ADDED_OPTIONS = {
+    "init": None,
+    "init_strict": False,
+    "init_freeze": None,
+    "seeds": None,
+    "data.channels": 3,
+    "data.bits": 8,
+}
 
 # Where the targets of recorded configs live now: whole modules, then single names of modules that were split.
 _MODULES = {
@@ -26,7 +33,7 @@ _IN_FINISHED_RUNS = ("protocol", "scale", "loss", "choices", "parameters", "mult
 def migrated(content: dict[str, Any]) -> dict[str, Any]:
     """The content of a record as the current schema has it; targets are those of today, whatever the schema."""
     schema = content.get("schema", 1)
-    content = {**content, "config": {**ADDED_OPTIONS, **_with_current_targets(content["config"])}}
+    content = {**content, "config": with_added_options(_with_current_targets(content["config"]))}
     if schema < 2:
         content = _of_schema_2(content)
     if schema < 3:
@@ -59,6 +66,20 @@ def _of_schema_3(content: dict[str, Any]) -> dict[str, Any]:
         data.setdefault("split_seed", data["seed"])
     content["schema"] = SCHEMA
     return content
+
+
+def with_added_options(config: dict[str, Any]) -> dict[str, Any]:
+    """A recorded config with the options that it lacks, where it has the section that they belong to.
+
+    >>> with_added_options({"data": {"bits": 16}})["data"]
+    {'channels': 3, 'bits': 16}
+    """
+    config = {**{name: value for name, value in _ADDED_OPTIONS.items() if "." not in name}, **config}
+    for name, value in _ADDED_OPTIONS.items():
+        section, _, option = name.partition(".")
+        if option and isinstance(config.get(section), dict):
+            config[section] = {option: value, **config[section]}
+    return config
 
 
 def _with_current_targets(value: Any) -> Any:

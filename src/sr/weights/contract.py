@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError, line_of
-from sr.terms import NetworkConfig
+from sr.terms import NetworkConfig, image_channels
 from sr.weights.checkpoint import WHOLE_IMAGE, build_network
 
 _SIZES = ((24, 24), (17, 13), (16, 31))  # the first is harmless, so that faults in code show there
@@ -21,7 +21,7 @@ _TOLERANCE = 1e-3  # of the largest output, between a tile and the whole image
 _measured: dict[str, tuple[int, int]] = {}  # halo and alignment by the config of the network
 
 
-def check_network(net: nn.Module, config: NetworkConfig) -> None:
+def check_network(net: nn.Module, config: NetworkConfig, channels: int = 3) -> None:
     """Check that a network multiplies sides of any length by its scale, and that a checkpoint can rebuild it.
 
     A network that does not state its ``halo`` gets the measured one, and the grid that its tiles need, ``align``; both
@@ -30,13 +30,19 @@ def check_network(net: nn.Module, config: NetworkConfig) -> None:
     Args:
         net: on the CPU.
         config: of its checkpoints.
+        channels: of the images that it will be trained on.
 
     Raises:
         UserError: if it does not, in a line that begins with ``model:``.
     """
+    if image_channels(net) != channels:
+        raise UserError(
+            f"model: {type(net).__name__} takes images of {image_channels(net)} channels, data.channels is {channels}: "
+            "set model.image_channels; a network of your own says its number as the attribute image_channels"
+        )
     with torch.random.fork_rng(devices=[]), _evaluating(net):
         for number, (height, width) in enumerate(_SIZES):
-            _check_size(net, config["scale"], height, width, may_raise=number == 0)
+            _check_size(net, config["scale"], channels, height, width, may_raise=number == 0)
         if not hasattr(net, "halo"):
             key = json.dumps([config["model"], config["scale"]], default=str)
             if key not in _measured:
@@ -57,8 +63,8 @@ def _check_halo(halo: object) -> None:
         raise UserError(f"model: halo has to be an integer of 0 or more, got {halo!r}")
 
 
-def _check_size(net: nn.Module, scale: int, height: int, width: int, *, may_raise: bool) -> None:
-    lr = torch.rand(1, 3, height, width)
+def _check_size(net: nn.Module, scale: int, channels: int, height: int, width: int, *, may_raise: bool) -> None:
+    lr = torch.rand(1, channels, height, width)
     name = type(net).__name__
     try:
         with torch.no_grad():
@@ -70,7 +76,7 @@ def _check_size(net: nn.Module, scale: int, height: int, width: int, *, may_rais
             f"model: {name} fails on an image of {width}x{height} pixels ({line_of(error)}): it has to accept any "
             "size; pad its input and crop its output inside forward"
         ) from error
-    expected = (1, 3, scale * height, scale * width)
+    expected = (1, channels, scale * height, scale * width)
     if not isinstance(out, Tensor) or tuple(out.shape) != expected:
         got = f"a {type(out).__name__}" if not isinstance(out, Tensor) else f"a tensor {tuple(out.shape)}"
         raise UserError(
@@ -133,7 +139,7 @@ def _reach(net: nn.Module, scale: int) -> int:
     """How far the low-resolution pixels are on which an output pixel depends; 0 if no gradient shows any."""
     for side in _PROBES:
         centre = scale * (side // 2)
-        lr = torch.rand(1, 3, side, side, requires_grad=True)
+        lr = torch.rand(1, image_channels(net), side, side, requires_grad=True)
         out = net(lr.clone())
         reach = 0
         for row, column in ((centre, centre), (centre + scale - 1, centre + scale - 1)):
@@ -152,7 +158,7 @@ def _tiles_agree(net: nn.Module, scale: int, halo: int, align: int) -> bool:
     """Whether tiles with a margin, cut from an image of odd sides, give what the whole image gives there."""
     margin, tile = _rounded_up(halo, align), _rounded_up(max(8, halo // 2), align)
     side = 2 * margin + 3 * tile + 3
-    lr = torch.rand(1, 3, side, side)
+    lr = torch.rand(1, image_channels(net), side, side)
     whole = net(lr.clone())
     for top, left in ((0, 0), (margin + tile, margin + tile), (tile, _rounded_up(side - tile, align) - align)):
         first_row, first_column = max(0, top - margin), max(0, left - margin)

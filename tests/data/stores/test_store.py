@@ -3,16 +3,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
+from sr.data.batches import Augment, Draw, TrainingPairs
 from sr.data.pairs import load_pair
-from sr.data.sources import isr_folders
+from sr.data.sources import image_folder, isr_folders
 from sr.data.stores import kinds, store
 from sr.data.stores.store import PairStore
 from sr.errors import UserError
 from sr.io.locks import hold
+from sr.io.pixel_formats import PixelFormat
 from tests.support.runs import MakeFolder
 
 
@@ -178,3 +182,38 @@ def test_replaced_low_resolution_files_change_the_fingerprint_and_are_read(
     after = PairStore(isr_folders(root), scale=2, shrink=2, kind="disk", folder=tmp_path / "cache")
     assert after.fingerprint != fingerprint
     assert torch.equal(after[0][0], 255 - lr)
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk", "none", "device"])
+@pytest.mark.parametrize("pixels", [PixelFormat(1), PixelFormat(4, 16), PixelFormat(6, 8)], ids=str)
+def test_every_kind_of_store_keeps_channels_and_bits_and_cuts_the_same_crops(
+    tmp_path: Path, kind: str, pixels: PixelFormat
+) -> None:
+    for number in range(3):
+        values = np.random.default_rng(number).integers(0, 65536, (32, 40, pixels.channels), dtype=np.uint16)
+        layout = "contig" if pixels.channels > 1 else None
+        tifffile.imwrite(tmp_path / f"{number}.tif", values.squeeze(), photometric="minisblack", planarconfig=layout)
+    sources = image_folder(tmp_path)
+    store = PairStore(sources, scale=2, shrink=2, kind=kind, folder=tmp_path / "cache", pixels=pixels)
+    for number, source in enumerate(sources):
+        for stored, expected in zip(store[number], load_pair(source, 2, 2, pixels), strict=True):
+            assert stored.dtype == (torch.uint8 if pixels.bits == 8 else torch.uint16)
+            assert torch.equal(stored, expected)
+    crops = TrainingPairs(store, [0, 1, 2], scale=2, patch=16, augment=Augment(), seed=1)
+    batch = crops[[Draw(image, 0, repeat) for image in (0, 1, 2) for repeat in range(8)]]
+    in_memory = PairStore(sources, scale=2, shrink=2, kind="memory", pixels=pixels)
+    expected_crops = TrainingPairs(in_memory, [0, 1, 2], scale=2, patch=16, augment=Augment(), seed=1)
+    expected_batch = expected_crops[[Draw(image, 0, repeat) for image in (0, 1, 2) for repeat in range(8)]]
+    assert batch["hr"].shape == (24, pixels.channels, 16, 16)
+    assert torch.equal(batch["lr"], expected_batch["lr"])
+    assert torch.equal(batch["hr"], expected_batch["hr"])
+
+
+def test_the_fingerprint_and_the_cache_tell_formats_apart(make_folder: MakeFolder, tmp_path: Path) -> None:
+    sources = isr_folders(make_folder(count=2))
+    settings = {"scale": 2, "shrink": 2, "kind": "disk", "folder": tmp_path / "cache"}
+    formats = [PixelFormat(), PixelFormat(1), PixelFormat(3, 16)]
+    stores = [PairStore(sources, **settings, pixels=pixels) for pixels in formats]  # type: ignore[arg-type]
+    assert len({store.fingerprint for store in stores}) == 3
+    assert [store[0][1].shape[0] for store in stores] == [3, 1, 3]
+    assert len([*(tmp_path / "cache").glob("*.bin")]) == 3

@@ -35,6 +35,7 @@ class DiskPairs:
         decode: Callable[[], Iterator[tuple[Source, Pair]]],
         path: Path,
         *,
+        bits: int = 8,
         skip_bad: bool,
     ) -> None:
         """Map the file at ``path``; write it first unless it exists and is intact.
@@ -43,6 +44,7 @@ class DiskPairs:
             sources: the pairs in the file.
             decode: decodes the sources; called only if the file has to be written.
             path: its name is a hash of everything that the pairs depend on.
+            bits: of a value, 8 or 16.
             skip_bad: whether to accept a file that lacks some of the sources.
 
         Raises:
@@ -63,7 +65,8 @@ class DiskPairs:
         by_name = {source.name: source for source in sources}
         self.sources = [by_name[name] for name, *_ in entries]
         self.sizes = [(hr[1], hr[2]) for _, _, hr in entries]
-        data = np.memmap(path, np.uint8, mode="c")  # copy-on-write: torch expects writable memory
+        dtype = np.uint8 if bits == 8 else np.uint16
+        data = np.memmap(path, dtype, mode="c")  # copy-on-write: torch expects writable memory
         self.packed = PackedPairs(torch.from_numpy(data), [(lr, hr) for _, lr, hr in entries])
 
     def __getitem__(self, index: int) -> Pair:

@@ -47,6 +47,9 @@ def key_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: in
     return hashlib.sha256(json.dumps([settings, rows]).encode()).hexdigest()
 
 
-def fingerprint_of(sources: Sequence[Source], digests: Mapping[Path, str]) -> str:
-    """Hash of the names and file contents of a data set, without rotated copies, which are augmentation."""
-    return key_of([source for source in sources if not source.rotated], digests)[:16]
+def fingerprint_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: int) -> str:
+    """Hash of the names and file contents of a data set, without rotated copies, which are augmentation.
+
+    ``settings`` are those of `sr.io.pixel_formats.PixelFormat`: the same files decoded otherwise are other data.
+    """
+    return key_of([source for source in sources if not source.rotated], digests, *settings)[:16]

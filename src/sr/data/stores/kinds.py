@@ -10,6 +10,7 @@ import torch
 from sr.data.sources import Source
 from sr.data.stores.packed import PackedPairs, Pair
 from sr.io.images import image_size
+from sr.io.pixel_formats import RGB8, PixelFormat
 from sr.machine.processes import in_worker
 
 # Shares that `auto` may use: of the free memory of the device, and of main memory.
@@ -44,7 +45,7 @@ class Backend(Protocol):
     packed: PackedPairs | None
 
     def __getitem__(self, index: int) -> Pair:
-        """Pair ``(lr, hr)`` of uint8 ``(3, h, w)`` and ``(3, scale*h, scale*w)``."""
+        """Pair ``(lr, hr)`` of uint8 or uint16 ``(C, h, w)`` and ``(C, scale*h, scale*w)``."""
         ...
 
     def close(self) -> None:
@@ -52,12 +53,12 @@ class Backend(Protocol):
         ...
 
 
-def choose_kind(sources: Sequence[Source], scale: int, device: torch.device) -> CacheKind:
+def choose_kind(sources: Sequence[Source], scale: int, device: torch.device, pixels: PixelFormat = RGB8) -> CacheKind:
     """Choose the first of device, memory and disk that has enough space.
 
     Parallel workers of a sweep share a copy on disk instead of using main memory.
     """
-    size = _decoded_bytes(sources, scale)
+    size = _decoded_bytes(sources, scale, pixels)
     if device.type == "cuda" and size < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         return CacheKind.DEVICE
     if in_worker():
@@ -65,17 +66,17 @@ def choose_kind(sources: Sequence[Source], scale: int, device: torch.device) -> 
     return CacheKind.MEMORY if size < _MEMORY_SHARE * _main_memory() else CacheKind.DISK
 
 
-def _decoded_bytes(sources: Sequence[Source], scale: int) -> float:
-    """Size of all pairs as uint8, by the headers of the files."""
-    pixels = 0
+def _decoded_bytes(sources: Sequence[Source], scale: int, pixels: PixelFormat) -> float:
+    """Size of all pairs, by the headers of the files."""
+    area = 0
     for source in sources:
         if source.box:
             left, top, right, bottom = source.box
-            pixels += (bottom - top) * (right - left)
+            area += (bottom - top) * (right - left)
         else:
             height, width = image_size(source.hr)
-            pixels += height * width
-    return 3 * pixels * (1 + 1 / scale**2)
+            area += height * width
+    return pixels.channels * pixels.bits // 8 * area * (1 + 1 / scale**2)
 
 
 def _main_memory() -> int:

@@ -14,10 +14,10 @@ Shape: TypeAlias = Sequence[int]
 
 
 class PackedPairs(Sequence[Pair]):
-    """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)``, one after the other in a flat tensor; pairs are views of it."""
+    """Pairs ``(lr, hr)`` of ``(C, h, w)``, one after the other in a flat tensor; pairs are views of it."""
 
     def __init__(self, flat: Tensor, shapes: Sequence[tuple[Shape, Shape]]) -> None:
-        """Divide the uint8 values of ``flat`` into pairs of the given shapes, in order."""
+        """Divide the uint8 or uint16 values of ``flat`` into pairs of the given shapes, in order."""
         self.flat = flat
         self._shapes = np.array(shapes, np.int64).reshape(-1, 2, 3)  # compact, since there may be millions of pairs
         sizes = self._shapes.prod(axis=2)
@@ -63,7 +63,7 @@ class PackedPairs(Sequence[Pair]):
             codes: (N,) codes for `sr.image.dihedral`; only squares may have their sides swapped.
 
         Returns:
-            uint8 ``(N, 3, height, width)``.
+            ``(N, C, height, width)`` of the type of the values.
         """
         height, width = size
         rows, plane = self._shapes[images, part, 2], self._shapes[images, part, 1:].prod(axis=1)
@@ -74,5 +74,9 @@ class PackedPairs(Sequence[Pair]):
         y, x = np.where(swap, x, y), np.where(swap, y, x)
         table = torch.from_numpy(np.stack([start, plane, y, x])).to(self.flat.device, non_blocking=True)
         first, planes, ys, xs = table.view(4, -1, 1, 1, 1)
-        channel, row, column = (torch.arange(count, device=self.flat.device) for count in (3, height, width))
-        return self.flat[first + planes * channel.view(3, 1, 1) + ys * row.view(-1, 1) + xs * column]
+        counts = int(self._shapes[images[0], part, 0]), height, width
+        channel, row, column = (torch.arange(count, device=self.flat.device) for count in counts)
+        indices = first + planes * channel.view(-1, 1, 1) + ys * row.view(-1, 1) + xs * column
+        if self.flat.dtype == torch.uint16:  # which torch cannot index on every device
+            return self.flat.view(torch.int16)[indices].view(torch.uint16)
+        return self.flat[indices]

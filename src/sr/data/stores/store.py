@@ -15,10 +15,11 @@ from sr.data.stores.fingerprint import digests_of, fingerprint_of, key_of
 from sr.data.stores.kinds import Backend, CacheKind, choose_kind
 from sr.data.stores.packed import PackedPairs, Pair
 from sr.errors import UserError, check_choice
+from sr.io.pixel_formats import RGB8, PixelFormat
 
 
 class PairStore:
-    """Pairs ``(lr, hr)`` of uint8 ``(3, h, w)`` and ``(3, scale*h, scale*w)`` by index.
+    """Pairs ``(lr, hr)`` of uint8 or uint16 ``(C, h, w)`` and ``(C, scale*h, scale*w)`` by index.
 
     Attributes:
         sources: the source of each pair, without skipped files.
@@ -38,6 +39,7 @@ class PairStore:
         folder: Path | None = None,
         on_bad_file: str = "error",
         device: torch.device | None = None,
+        pixels: PixelFormat = RGB8,
     ) -> None:
         """Decode every source once, for all kinds, to find bad files before training.
 
@@ -49,6 +51,7 @@ class PairStore:
             folder: of the files of kind ``disk``.
             on_bad_file: ``error`` raises at the first unreadable file, ``skip`` leaves it out with a warning.
             device: the training device.
+            pixels: channels and bits of the pairs.
 
         Raises:
             UserError: for a bad option or a bad file, see `sr.data.pairs.load_pair`.
@@ -56,9 +59,9 @@ class PairStore:
         check_choice("data.cache", kind, list(CacheKind))
         check_choice("data.on_bad_file", on_bad_file, ("error", "skip"))
         device = device or torch.device("cpu")
-        self.kind = CacheKind(kind) if kind != CacheKind.AUTO else choose_kind(sources, scale, device)
+        self.kind = CacheKind(kind) if kind != CacheKind.AUTO else choose_kind(sources, scale, device, pixels)
         skip_bad = on_bad_file == "skip"
-        load = partial(load_pair, scale=scale, shrink=shrink)
+        load = partial(load_pair, scale=scale, shrink=shrink, pixels=pixels)
         decode = partial(decode_all, sources, load, skip_bad=skip_bad)
         digests = digests_of(sources)
         self._backend: Backend
@@ -66,8 +69,9 @@ class PairStore:
             case CacheKind.DEVICE:
                 self._backend = DevicePairs(decode(), device)
             case CacheKind.DISK:
-                path = (folder or Path.cwd()) / f"{key_of(sources, digests, FORMAT, scale, shrink)}.bin"
-                self._backend = DiskPairs(sources, decode, path, skip_bad=skip_bad)
+                key = key_of(sources, digests, FORMAT, scale, shrink, *pixels.settings)
+                path = (folder or Path.cwd()) / f"{key}.bin"
+                self._backend = DiskPairs(sources, decode, path, bits=pixels.bits, skip_bad=skip_bad)
             case CacheKind.MEMORY:
                 self._backend = MemoryPairs(decode())
             case _:
@@ -75,7 +79,7 @@ class PairStore:
         if not self._backend.sources and sources:
             raise UserError("none of the images could be read: see the warnings above")
         self.sources, self.sizes = self._backend.sources, self._backend.sizes
-        self.fingerprint = fingerprint_of(self.sources, digests)
+        self.fingerprint = fingerprint_of(self.sources, digests, *pixels.settings)
         self._digests = digests
         self.closed = False
 

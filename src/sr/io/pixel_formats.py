@@ -1,0 +1,200 @@
+"""Decode image files to a number of channels and bits: gray, RGB, or the bands of a multi-band TIFF."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr.errors import UserError, check_at_least, check_choice, line_of
+from sr.image import gray, to_float
+from sr.io.decoders import Pixels, upright
+from sr.io.images import (
+    MAX_PIXELS,
+    SIXTEEN_BIT_MODES,
+    ImageFileError,
+    opened,
+    read_image,
+    regular_file,
+)
+from sr.io.pictures import Picture, read_picture
+from sr.terms import pixel_format_name
+
+MOST_CHANNELS = 64
+BITS = (8, 16)
+
+_TIFF = frozenset({".tif", ".tiff"})
+_EIGHT_TO_SIXTEEN = 257  # 65535 / 255
+_ORIENTATION = 274  # TIFF tag
+_CHANNELS_OF_MODE = {"1": 1, "L": 1, "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4, "PA": 4}
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """What images are decoded to.
+
+    Attributes:
+        channels: 1 for gray, 3 for RGB; any other number needs files with exactly as many.
+        bits: of a value, 8 or 16.
+    """
+
+    channels: int = 3
+    bits: int = 8
+
+    @property
+    def settings(self) -> tuple[int, ...]:
+        """What distinguishes the pixels of a file from those of `RGB8`; empty for the latter."""
+        return () if self == RGB8 else (self.channels, self.bits)
+
+    def __str__(self) -> str:
+        """The format in words; empty for RGB of 8 bits."""
+        return pixel_format_name(self.channels, self.bits)
+
+
+RGB8 = PixelFormat()
+
+
+def read_pixels(path: Path, pixels: PixelFormat = RGB8) -> Tensor:
+    """Decode a file to ``(C, H, W)``, upright: uint8, or uint16 for 16 bits.
+
+    RGB of 8 bits is decoded by `sr.io.images.read_image`. For gray, colours are weighted by ITU-R BT.601; alpha is
+    dropped from gray and RGB. Files of 8 bits are multiplied by 257 to fill 16, and files of 16 bits are divided by it.
+
+    Raises:
+        ImageFileError: for a file that cannot be read, or has not the number of channels that was asked for.
+    """
+    if pixels == RGB8:
+        with _number_of_bands_said(path):
+            return read_image(path)
+    bands = _read_tiff(path) if _is_multi_band(path, pixels.channels) else read_picture(path).pixels
+    image = torch.from_numpy(np.ascontiguousarray(_of_bits(bands, pixels.bits))).permute(2, 0, 1)
+    return _of_channels(image, pixels.channels, path).contiguous()
+
+
+@contextmanager
+def _number_of_bands_said(path: Path) -> Iterator[None]:
+    """Say which ``data.channels`` reads a TIFF file that holds neither gray nor RGB."""
+    try:
+        yield
+    except ImageFileError:
+        bands = _read_tiff(path).shape[2] if path.suffix.lower() in _TIFF else 0
+        if bands < 2:
+            raise
+        raise ImageFileError(f"{path}: holds {bands} bands: set data.channels={bands}") from None
+
+
+def read_bands(path: Path, channels: int, max_pixels: int = MAX_PIXELS, advice: str = "") -> Picture:
+    """Decode a file of exactly this many channels, of which none is transparency, with the bits that it has.
+
+    Raises:
+        ImageFileError: for a file that cannot be read, is too large, or has another number of channels.
+    """
+    picture = Picture(_read_tiff(path, max_pixels, advice)) if _is_multi_band(path, channels) else None
+    picture = picture or read_picture(path, None, max_pixels, advice)
+    if picture.channels != channels:
+        raise ImageFileError(f"{path}: has {_counted(picture.channels)}, and the model was trained for {channels}")
+    return picture
+
+
+def stored_format(path: Path) -> PixelFormat | None:
+    """Channels and bits that a file has, by its header; None if it cannot be read, or holds bands of another kind."""
+    try:
+        with opened(path, str(path)) as file:
+            is_deep = file.mode in SIXTEEN_BIT_MODES or ";16" in str(file.tile)
+            gray_mode = file.mode in SIXTEEN_BIT_MODES
+            return PixelFormat(1 if gray_mode else _CHANNELS_OF_MODE.get(file.mode, 3), 16 if is_deep else 8)
+    except ImageFileError:  # `read_pixels` reports the reason
+        return None
+
+
+def checked_format(channels: int, bits: int) -> PixelFormat:
+    """The format that ``data.channels`` and ``data.bits`` describe.
+
+    Raises:
+        UserError: if there is no such format.
+    """
+    check_at_least("data.channels", channels, 1)
+    if channels > MOST_CHANNELS:
+        raise UserError(f"data.channels must be at most {MOST_CHANNELS}, got {channels}")
+    check_choice("data.bits", bits, BITS)
+    return PixelFormat(channels, bits)
+
+
+def conversions(paths: Sequence[Path], pixels: PixelFormat) -> list[str]:
+    """What decoding files to a format changes or cannot give, in a line each; empty for `RGB8`."""
+    if pixels == RGB8:
+        return []
+    stored = [file_format for path in dict.fromkeys(paths) if (file_format := stored_format(path))]
+    lines = []
+    if pixels.channels == 1 and (coloured := sum(file_format.channels > 2 for file_format in stored)):
+        lines.append(f"data.channels=1: {coloured} of {len(stored)} files are in colour and are converted to gray")
+    if pixels.bits == 16 and (shallow := sum(file_format.bits == 8 for file_format in stored)):
+        lines.append(f"data.bits=16: {shallow} of {len(stored)} files have only 8 bits")
+    return lines
+
+
+def _is_multi_band(path: Path, channels: int) -> bool:
+    return channels not in (1, 3) and path.suffix.lower() in _TIFF
+
+
+def _of_bits(bands: Pixels, bits: int) -> Pixels:
+    if bits == 16 and bands.dtype == np.uint8:
+        return bands.astype(np.uint16) * _EIGHT_TO_SIXTEEN
+    if bits == 8 and bands.dtype == np.uint16:
+        rounded: Pixels = ((bands.astype(np.uint32) + _EIGHT_TO_SIXTEEN // 2) // _EIGHT_TO_SIXTEEN).astype(np.uint8)
+        return rounded
+    return bands
+
+
+def _of_channels(image: Tensor, channels: int, path: Path) -> Tensor:
+    """Convert ``(C, H, W)`` to the number of channels."""
+    stored = image.shape[0]
+    if stored == channels:
+        return image
+    if stored <= 4 and channels == 1:  # drop alpha, weight colours
+        if stored == 2:
+            return image[:1]
+        most = torch.iinfo(image.dtype).max
+        return gray(to_float(image[:3]).double()[None])[0].mul(most).round().to(image.dtype)
+    if stored <= 4 and channels == 3:
+        return image[:3] if stored == 4 else image[:1].expand(3, -1, -1)
+    raise ImageFileError(f"{path}: has {_counted(stored)}, not {channels}: set data.channels to what your files have")
+
+
+def _counted(channels: int) -> str:
+    return f"{channels} channel{'' if channels == 1 else 's'}"
+
+
+def _read_tiff(path: Path, max_pixels: int = MAX_PIXELS, advice: str = "") -> Pixels:
+    """The bands of the first page of a TIFF file, ``(H, W, C)`` of uint8 or uint16."""
+    import tifffile
+
+    with regular_file(path, str(path)) as file:
+        try:
+            with tifffile.TiffFile(file) as tiff:
+                page = tiff.pages.first
+                width, height, samples = page.imagewidth, page.imagelength, page.samplesperpixel
+                if not 0 < width * height <= max_pixels or samples > MOST_CHANNELS:
+                    raise ImageFileError(
+                        f"{path}: has {width}x{height} pixels of {samples} channels, more than the {max_pixels} pixels "
+                        f"of {MOST_CHANNELS} channels allowed{advice}"
+                    )
+                bands = page.asarray()
+                is_planar = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
+                orientation = page.tags.valueof(_ORIENTATION, 1)
+        except ImageFileError:
+            raise
+        except Exception as error:  # decoders raise all kinds of errors on damaged files
+            raise ImageFileError(
+                f"{path}: cannot be read as a TIFF image ({line_of(error)}): save it uncompressed or with deflate"
+            ) from error
+    if bands.dtype not in (np.uint8, np.uint16) or bands.ndim not in (2, 3):
+        raise ImageFileError(f"{path}: holds {bands.dtype} values: save it with 8 or 16 bits a value")
+    if bands.ndim == 2:
+        bands = bands[..., None]
+    elif is_planar:
+        bands = bands.transpose(1, 2, 0)
+    return upright(bands, orientation if orientation in range(1, 9) else 1)
