@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "schedules": {"errors"},
     "nets": {"errors", "image"},
     "metrics": {"errors", "image", "terms"},
-    "io": {"errors"},
+    "io": {"errors", "image", "terms"},
     "losses": {"errors", "io"},
     "machine": {"errors", "image", "io", "terms", "version"},
     "lit_module": {"io", "terms"},
