@@ -28,6 +28,7 @@ from rich.progress import Progress
 
 from scripts.bench.timing import save
 from sr.cli import main as sr_main
+from sr.weights.community import import_spandrel
 from tests.support.hostile.checkpoints import weights
 from tests.support.hostile.files import MAKERS, hostile_files
 
@@ -109,6 +110,7 @@ def main() -> None:
     import sr.inference.predict  # noqa: F401
 
     weights()  # torch starts before the time of a file is measured
+    import_spandrel()
     with tempfile.TemporaryDirectory() as folder, Progress(transient=True) as progress:
         rows = list(progress.track(try_all(Path(folder)), description="files"))
     summary = {

@@ -17,13 +17,15 @@ VALUES: dict[str, Any] = {
 }
 
 
-def test_values_are_read_as_by_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zipped", [True, False])  # since torch 1.6, and before
+def test_values_are_read_as_by_torch(tmp_path: Path, zipped: bool) -> None:
     values = {**VALUES, "many": list(range(3000)), "texts by number": {number: str(number) for number in range(600)}}
-    torch.save(values, tmp_path / "a")
+    torch.save(values, tmp_path / "a", _use_new_zipfile_serialization=zipped)
     assert read_archive(tmp_path / "a") == torch.load(tmp_path / "a", weights_only=True)
 
 
-def test_tensors_are_read_as_by_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_are_read_as_by_torch(tmp_path: Path, zipped: bool) -> None:
     base = torch.randn(4, 6)
     tensors = {
         str(dtype): (base * 50).to(dtype)
@@ -31,16 +33,17 @@ def test_tensors_are_read_as_by_torch(tmp_path: Path) -> None:
     }
     tensors |= {str(dtype): (base > 0).to(dtype) for dtype in (torch.int16, torch.int8, torch.uint8, torch.bool)}
     tensors |= {"view": base[1:3, ::2], "transposed": base.T, "number": torch.tensor(7), "empty": torch.zeros(0, 3)}
-    torch.save({"tensors": tensors}, tmp_path / "a")
+    torch.save({"tensors": tensors}, tmp_path / "a", _use_new_zipfile_serialization=zipped)
     for name, value in read_archive(tmp_path / "a")["tensors"].items():
         assert value.dtype == tensors[name].dtype
         assert value.stride() == tensors[name].stride()
         assert torch.equal(value, tensors[name])
 
 
-def test_views_of_one_storage_keep_sharing_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zipped", [True, False])
+def test_views_of_one_storage_keep_sharing_it(tmp_path: Path, zipped: bool) -> None:
     tensor = torch.zeros(5)
-    torch.save([tensor, tensor[2:]], tmp_path / "a")
+    torch.save([tensor, tensor[2:]], tmp_path / "a", _use_new_zipfile_serialization=zipped)
     tensor, view = read_archive(tmp_path / "a")
     view += 1
     assert tensor.tolist() == [0, 0, 1, 1, 1]

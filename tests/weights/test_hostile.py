@@ -19,11 +19,13 @@ from tests.support.hostile.files import MAKERS, hostile_files
 
 
 @pytest.mark.parametrize(
-    "suffix", [pytest.param(suffix, marks=pytest.mark.slow if suffix == ".ckpt" else ()) for suffix in MAKERS]
+    "suffix", [pytest.param(suffix, marks=pytest.mark.slow if suffix in (".ckpt", ".pth") else ()) for suffix in MAKERS]
 )
 def test_every_hostile_file_is_refused_in_one_line_and_runs_no_code(tmp_path: Path, suffix: str) -> None:
     if suffix == ".onnx":
         pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
+    if suffix == ".pth":
+        pytest.importorskip("einops", reason="needs pip install --no-deps spandrel einops")
     marker = tmp_path / "marker"
     accepted, count = [], 0
     with warnings.catch_warnings(action="ignore"):  # torch warns of the tensors in the files

@@ -4,48 +4,19 @@
 and hashes any key: a crafted file can exhaust memory, run forever, or crash the process (nested tuples).
 """
 
-import math
-import pickletools
+import io
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-_MAX_PICKLE_BYTES = 2**24  # a run of 1,000 epochs needs a tenth of it
-_MAX_DIMENSIONS = 8
-_MAX_KEY = 2**32  # larger integers could be chosen so that all keys have the same hash
-
-_STORAGES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
-_EMPTY_CONTAINERS: dict[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_LITERALS = frozenset({"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"})
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-
-
-@dataclass(frozen=True)
-class _Storage:
-    """A block of values that tensors are views of; ``key`` names its part of the archive."""
-
-    key: str
-    dtype: torch.dtype
-    numel: int
+from sr.weights.legacy import is_legacy, read_legacy
+from sr.weights.pickles import MAX_PICKLE_BYTES, Storage, unpickle
 
 
 def read_archive(path: Path) -> Any:
@@ -55,19 +26,23 @@ def read_archive(path: Path) -> Any:
         ValueError: if the file contains anything else, or is incomplete.
         zipfile.BadZipFile: if it is not a zip archive, or a checksum is wrong.
     """
+    if is_legacy(path):
+        return read_legacy(path)
     with _opened(path) as archive:
+        if any(name.partition("/")[2].startswith("code/") for name in archive.namelist()):
+            raise ValueError("it is a TorchScript program, which is code: ask for its state dict")
         names = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(names) != 1:
             raise ValueError("it was not written by torch.save")
-        if archive.getinfo(names[0]).file_size > _MAX_PICKLE_BYTES:
+        if archive.getinfo(names[0]).file_size > MAX_PICKLE_BYTES:
             raise ValueError("its values other than tensors are too large")
         folder = names[0].removesuffix("data.pkl")
         byte_order = f"{folder}byteorder"
         if byte_order in archive.namelist() and archive.read(byte_order) != sys.byteorder.encode():
             raise ValueError("it was written on a machine with a different byte order")
-        loaded: dict[_Storage, Tensor] = {}
+        loaded: dict[Storage, Tensor] = {}
 
-        def load_storage(storage: _Storage) -> Tensor:
+        def load_storage(storage: Storage) -> Tensor:
             if storage not in loaded:
                 info = archive.getinfo(f"{folder}data/{storage.key}")
                 if info.file_size != storage.numel * storage.dtype.itemsize:
@@ -77,7 +52,7 @@ def read_archive(path: Path) -> Any:
                 loaded[storage] = torch.frombuffer(content, dtype=storage.dtype) if content else empty
             return loaded[storage]
 
-        return _unpickle(archive.read(names[0]), load_storage)
+        return unpickle(io.BytesIO(archive.read(names[0])), load_storage)
 
 
 def check_archive(path: Path) -> None:
@@ -106,113 +81,3 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         if len({entry.filename for entry in entries}) < len(entries):
             raise ValueError("two of its parts have the same name")
         yield archive
-
-
-def _unpickle(content: bytes, load_storage: Callable[[_Storage], Tensor]) -> Any:
-    """Interpret the part of pickle protocol 2 that torch.save uses; globals are looked up here, never imported."""
-    stack: list[Any] = []
-    outer_stacks: list[list[Any]] = []
-    memo: dict[int, Any] = {}
-    argument: Any
-    for operation, argument, _ in pickletools.genops(content):
-        match operation.name:
-            case "PROTO":
-                pass
-            case "BUILD":  # attaches layer versions to a state dict, which are not needed
-                stack.pop()
-            case name if name in _LITERALS:
-                stack.append(argument)
-            case name if name in _CONSTANTS:
-                stack.append(_CONSTANTS[name])
-            case name if name in _EMPTY_CONTAINERS:
-                stack.append(_EMPTY_CONTAINERS[name]())
-            case "BINPUT" | "LONG_BINPUT":
-                memo[argument] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument])
-            case "MARK":
-                outer_stacks.append(stack)
-                stack = []
-            case "TUPLE":
-                items, stack = stack, outer_stacks.pop()
-                stack.append(tuple(items))
-            case name if name in _TUPLES:
-                items = [stack.pop() for _ in range(_TUPLES[name])]
-                stack.append(tuple(reversed(items)))
-            case "APPEND":
-                item = stack.pop()
-                _expect(stack[-1], list).append(item)
-            case "APPENDS":
-                items, stack = stack, outer_stacks.pop()
-                _expect(stack[-1], list).extend(items)
-            case "SETITEM":
-                item, key = stack.pop(), stack.pop()
-                _expect(stack[-1], dict)[_checked_key(key)] = item
-            case "SETITEMS":
-                items, stack = stack, outer_stacks.pop()
-                _expect(stack[-1], dict).update(
-                    {_checked_key(items[at]): items[at + 1] for at in range(0, len(items), 2)}
-                )
-            case "GLOBAL":
-                stack.append(_lookup(argument))
-            case "BINPERSID":
-                stack.append(_parse_storage(stack.pop()))
-            case "REDUCE":
-                arguments, function = stack.pop(), stack.pop()
-                if function is _rebuild_tensor:
-                    stack.append(_rebuild_tensor(load_storage, *arguments))
-                elif function is dict and arguments in ((), ([],)):
-                    stack.append({})
-                else:
-                    raise ValueError("it calls a function that torch.save never calls")
-            case "STOP":
-                return stack.pop()
-            case name:
-                raise ValueError(f"torch.save never writes {name}")
-    raise ValueError("it is truncated")
-
-
-def _expect(value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        raise ValueError(f"{kind.__name__} expected, got {type(value).__name__}")
-    return value
-
-
-def _checked_key(value: object) -> object:
-    """Refuse all but strings and small integers as dict keys: hashing nested tuples can take forever."""
-    if isinstance(value, str) or (isinstance(value, int) and abs(value) < _MAX_KEY):
-        return value
-    raise ValueError(f"it has a dict key of type {type(value).__name__}")
-
-
-def _lookup(argument: str) -> object:
-    module, _, name = argument.partition(" ")
-    if module == "torch" and name in _STORAGES:
-        return _STORAGES[name]
-    known = {"collections OrderedDict": dict, "torch._utils _rebuild_tensor_v2": _rebuild_tensor}
-    if argument not in known:
-        raise ValueError(f"it refers to {module}.{name}, which is neither a value nor a tensor")
-    return known[argument]
-
-
-def _parse_storage(identity: object) -> _Storage:
-    match identity:
-        case ("storage", torch.dtype() as dtype, str() as key, str(), int() as numel):
-            return _Storage(key, dtype, numel)
-    raise ValueError("a storage has an unknown description")
-
-
-def _rebuild_tensor(
-    load_storage: Callable[[_Storage], Tensor], storage: Any, offset: Any, size: Any, stride: Any, *_: Any
-) -> Tensor:
-    """Make a view of a storage, refusing one that extends beyond it or has more elements."""
-    numbers = (offset, *_expect(size, tuple), *_expect(stride, tuple))
-    if not isinstance(storage, _Storage) or not all(type(number) is int and number >= 0 for number in numbers):
-        raise ValueError("a tensor has an unknown description")
-    if not len(size) == len(stride) <= _MAX_DIMENSIONS:
-        raise ValueError("a tensor's strides do not match its size")
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    numel = math.prod(size)
-    if numel > storage.numel or (numel and last >= storage.numel):
-        raise ValueError("a tensor extends beyond its storage")
-    return torch.as_strided(load_storage(storage), size, stride, offset)

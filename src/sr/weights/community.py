@@ -33,6 +33,7 @@ _MOST_WEIGHTS = 20_000  # tensors of a file; the largest known have a quarter
 _MAX_DIMENSIONS = 8
 _NAME = re.compile(r"[!-~]{1,200}")
 _LONG_NUMBER = re.compile(r"\d{5}")  # in names of weights: spandrel counts up to the numbers there
+_FLOATING = ("weight", "bias")  # ends of names
 _CHECKED_SIDE = 16  # pixels
 
 
@@ -62,9 +63,9 @@ class CommunityNetwork(nn.Module):
         self.scale, self.image_channels = int(descriptor.scale), int(descriptor.input_channels)
         requirements = descriptor.size_requirements
         self.align = int(requirements.multiple_of)
-        self._check_output()
+        cost = self._checked_cost()
         supports_tiles = descriptor.tiling.name == "SUPPORTED" and not requirements.square
-        self.margin = self._measured() if supports_tiles else Margin(WHOLE_IMAGE, 0.0)
+        self.margin = self._measured(cost) if supports_tiles else Margin(WHOLE_IMAGE, 0.0)
         self.halo = max(self.margin.pixels, int(requirements.minimum))
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -96,21 +97,33 @@ class CommunityNetwork(nn.Module):
         is_image = isinstance(output, Tensor) and output.ndim == 4 and output.shape[1] == clamped.shape[1]
         return output[..., :height, :width] if isinstance(output, Tensor) and is_image else clamped
 
-    def _measured(self) -> Margin:
-        cost = sum(parameter.numel() for parameter in self.parameters())
-        return measured_margin(
-            self._unclamped, self.scale, channels=self.image_channels, align=self.align, cost=float(cost)
-        )
+    def _measured(self, cost: float) -> Margin:
+        return measured_margin(self._unclamped, self.scale, channels=self.image_channels, align=self.align, cost=cost)
 
-    def _check_output(self) -> None:
+    @torch.no_grad()
+    def _checked_cost(self) -> float:
+        """Multiply-adds for each pixel of a small image, whose output is checked; those of attention are left out."""
         lr = torch.rand(
             1, self.image_channels, _CHECKED_SIDE, _CHECKED_SIDE, generator=torch.Generator().manual_seed(0)
         )
-        out = self(lr)
+        total = 0.0
+
+        def count(module: nn.Module, inputs: object, output: Any) -> None:
+            nonlocal total
+            if isinstance(module, nn.Conv2d | nn.Linear) and isinstance(output, Tensor):
+                total += output.numel() * module.weight[0].numel()
+
+        handles = [module.register_forward_hook(count) for module in self.modules()]
+        try:
+            out = self(lr)
+        finally:
+            for handle in handles:
+                handle.remove()
         side = self.scale * _CHECKED_SIDE
         expected = (1, self.image_channels, side, side)
         if tuple(out.shape) != expected or not out.isfinite().all():
             raise UserError(f"its output is not a finite image of shape {expected}")
+        return total / _CHECKED_SIDE**2
 
 
 def open_network(path: Path, scale: int | None = None) -> tuple[nn.Module, NetworkConfig]:
@@ -176,9 +189,10 @@ def _network(contents: Stored) -> CommunityNetwork:
         try:
             descriptor = support.architecture.load(state)
         except UserError as error:
-            raise UserError(f"{error} ({name})") from error
+            raise UserError(f"{error} (as {name})") from error
         except Exception as error:
-            raise UserError(f"its weights do not fit {name}, which they resemble ({line_of(error)})") from error
+            reason = line_of(ValueError(str(error).partition(":\n")[2] or str(error)))  # behind torch's heading
+            raise UserError(f"its weights do not fit {name}, which they resemble ({reason})") from error
     if descriptor.purpose not in ("SR", "Restoration"):
         raise UserError(f"is a model of {name} for {descriptor.purpose}, not for enlarging images")
     channels = {int(descriptor.input_channels), int(descriptor.output_channels)}
@@ -203,7 +217,7 @@ def _checked(weights: Mapping[str, object]) -> dict[str, Tensor]:
             raise UserError(f"its weights {name} are {printable(value)}, not a tensor")
         if value.ndim > _MAX_DIMENSIONS or value.numel() == 0:
             raise UserError(f"its weights {name} have the shape {tuple(value.shape)}, which no model uses")
-        check_values(name, value, value.dtype)
+        check_values(name, value, torch.float32 if name.endswith(_FLOATING) else value.dtype)
         checked[name] = value.float() if value.is_floating_point() else value
     return checked
 

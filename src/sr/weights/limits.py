@@ -9,12 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from sr.errors import UserError
 
 _SLACK = 4  # allowed parameters per stored weight: weight norm, for one, creates extra ones while building
 _FREE_ELEMENTS = 2**27  # that tensors made while building may have beyond the stored ones, such as tables of positions
+
+_REPEATING = frozenset(
+    {"expand", "repeat", "repeat_interleave", "tile", "new_empty", "new_full", "new_ones", "new_zeros"}
+)
 
 
 @contextmanager
@@ -31,7 +35,7 @@ def no_larger_than(weights: Mapping[str, object]) -> Iterator[None]:
             return
         remaining[:] = remaining[0] - 1, remaining[1] - value.numel()
         if min(remaining) < 0:
-            raise UserError("its config describes a larger network than its weights are for")
+            raise UserError("describes a larger network than its weights are for")
 
     hook = register_module_parameter_registration_hook(count)
     try:
@@ -40,49 +44,47 @@ def no_larger_than(weights: Mapping[str, object]) -> Iterator[None]:
         hook.remove()
 
 
-class NoLargerTensors(TorchDispatchMode):
-    """Refuse operations whose results have far more elements, all together, than the stored weights.
+class NoLargerTensors(TorchFunctionMode):
+    """Refuse functions whose results have far more elements, all together, than the stored weights.
 
-    It is asked before an operation runs: the memory of a result is not taken first. For networks of other packages,
-    which derive tables from the shapes of weights: the square of their size, or more.
+    It looks before a function runs: the memory of a result is not taken first. For networks of other packages, which
+    derive tables from the shapes of weights: the square of their size, or more. A ``TorchDispatchMode`` would see more,
+    but makes torch import its compiler.
     """
 
     def __init__(self, weights: Mapping[str, object]) -> None:
         """Start counting; use it in a ``with`` statement."""
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._remaining = _FREE_ELEMENTS + 4 * _SLACK * _stored_elements(weights)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Count what an operation may make, and run it."""
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function unless its result may be too large, and count it."""
         kwargs = kwargs or {}
-        expected = _most_elements([*args, *kwargs.values()])
-        self._count(expected)
+        if _most_elements(getattr(func, "__name__", ""), [*args, *kwargs.values()]) > self._remaining:
+            raise UserError("describes a network that is far larger than its weights are for")
         result = func(*args, **kwargs)
-        self._count(max(0, sum(tensor.numel() for tensor in _tensors([result])) - expected))
+        self._remaining -= sum(tensor.numel() for tensor in _tensors([result]))
         return result
 
-    def _count(self, elements: int) -> None:
-        self._remaining -= elements
-        if self._remaining < 0:
-            raise UserError("its weights describe a network that is far larger than they are")
 
-
-def _most_elements(arguments: Sequence[object]) -> int:
-    """How many elements the result of an operation has at most, by the shapes and sizes that it is given."""
+def _most_elements(name: str, arguments: Sequence[object]) -> int:
+    """How many elements the result of a function has at most, by the shapes and sizes that it is given."""
     shapes = [tensor.shape for tensor in _tensors(arguments)]
     sizes = [
         math.prod(abs(int(item)) for item in value)
         for value in arguments
         if isinstance(value, list | tuple) and all(type(item) is int for item in value)
     ]
+    numbers = [abs(value) for value in arguments if type(value) is int and value]
     if not shapes:
-        numbers = [abs(value) for value in arguments if type(value) is int]  # of arange
-        return max([*sizes, *numbers, 1])
+        return max([*sizes, *numbers, math.prod(numbers)])  # of arange; of zeros
+    together = sum(shape.numel() for shape in shapes)
+    if name in _REPEATING:
+        return together * max([*sizes, math.prod(numbers)])
     try:
-        together = math.prod(map(int, torch.broadcast_shapes(*shapes)))
+        return max(together, math.prod(map(int, torch.broadcast_shapes(*shapes))))
     except RuntimeError:  # not element by element
-        together = 0
-    return max(together, sum(shape.numel() for shape in shapes), *sizes)
+        return together
 
 
 def _tensors(arguments: Iterable[object]) -> Iterator[Tensor]:

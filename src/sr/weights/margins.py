@@ -12,7 +12,11 @@ _CANDIDATES = (4, 8, 12, 16, 24, 32, 48, 64)  # low-resolution pixels
 _TILE, _ODD = 8, 3  # pixels: the part that is compared, and those that end an image off the grid of tiles
 _EXACT = 3e-6  # largest difference, relative to an output of at most 1, that is rounding
 _INVISIBLE = 0.25 / 255  # a quarter of the smallest step of 8 bits
-_MOST_WORK = 2e11  # multiply-adds spent on an exact margin once an invisible one is known: seconds of a processor
+_SLIGHT = 2 / 255
+_WORK_FOR_EXACT, _WORK = (
+    2e11,
+    5e11,
+)  # multiply-adds, seconds of a processor: spent once an invisible one is known; at all
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def measured_margin(
     """Find the least margin with which tiles of random images give the same as the whole of them.
 
     Where none does, as in deep networks that see hundreds of pixels but hardly use those far away, it is the least one
-    whose difference cannot be seen in 8 bits.
+    whose difference cannot be seen in 8 bits, or else the one with the least difference, if that is slight.
 
     Args:
         enlarge: ``(1, channels, h, w)`` in [0, 1] to ``(1, channels, scale*h, scale*w)``.
@@ -57,7 +61,7 @@ def measured_margin(
         cost: multiply-adds for each pixel of the input, at least roughly.
     """
     generator = torch.Generator().manual_seed(0)
-    invisible: Margin | None = None
+    best = Margin(WHOLE_IMAGE, _SLIGHT)
     spent = 0.0
     for margin in dict.fromkeys(-(-candidate // align) * align for candidate in _CANDIDATES):
         tile = -(-_TILE // align) * align
@@ -65,13 +69,11 @@ def measured_margin(
         lr = torch.rand(1, channels, side, side, generator=generator)
         difference = _difference(enlarge, lr, scale, margin, tile)
         spent += cost * (side**2 + 2 * (margin + tile) ** 2)
-        if difference <= _EXACT:
-            return Margin(margin, difference)
-        if difference <= _INVISIBLE and invisible is None:
-            invisible = Margin(margin, difference)
-        if invisible and spent > _MOST_WORK:
+        if difference <= _EXACT or (difference < best.difference and best.difference > _INVISIBLE):
+            best = Margin(margin, difference)
+        if best.is_exact or spent > (_WORK_FOR_EXACT if best.difference <= _INVISIBLE else _WORK):
             break
-    return invisible or Margin(WHOLE_IMAGE, 0.0)
+    return best if best.pixels < WHOLE_IMAGE else Margin(WHOLE_IMAGE, 0.0)
 
 
 def _difference(enlarge: Callable[[Tensor], Tensor], lr: Tensor, scale: int, margin: int, tile: int) -> float:

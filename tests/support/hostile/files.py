@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.support.hostile.archives import damaged_files, lying_archives
 from tests.support.hostile.configs import absurd_arguments, absurd_configs, foreign_targets
+from tests.support.hostile.legacy_files import legacy_files
 from tests.support.hostile.pickles import calling_pickles, exhausting_pickles, lying_tensors
 from tests.support.hostile.safetensors_files import safetensors_files
 from tests.support.hostile.states import shared_kernel, unfit_weights
@@ -19,6 +20,13 @@ def torch_files(marker: Path) -> Iterator[tuple[str, bytes]]:
     yield from unfit_weights()
 
 
+def pth_files(marker: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of ``*.pth`` files; needs spandrel."""
+    from tests.support.hostile.community_files import community_files
+
+    yield from chain(legacy_files(marker), community_files(marker))
+
+
 def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of ``*.onnx`` files; needs sr-compare[onnx]."""
     from tests.support.hostile import onnx_files as module
@@ -26,7 +34,7 @@ def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
     yield from module.onnx_files(marker)
 
 
-MAKERS = {".ckpt": torch_files, ".safetensors": safetensors_files, ".onnx": onnx_files}
+MAKERS = {".ckpt": torch_files, ".pth": pth_files, ".safetensors": safetensors_files, ".onnx": onnx_files}
 
 
 def hostile_files(suffix: str, folder: Path, marker: Path) -> Iterator[tuple[str, Path]]:
