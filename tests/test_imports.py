@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "weights": {"errors", "io", "terms"},
     "options": {"errors"},
     "runs": {"callbacks", "datamodule", "errors", "io", "lit_module", "machine", "options", "terms", "weights"},
-    "launch": {"errors", "io", "machine.processes", "options", "runs.initial", "runs.status"},
+    # `data.parts`: lists the images as the run will do.
+    "launch": {"data.parts", "errors", "io", "machine.processes", "options", "runs.initial", "runs.status"},
     "train": {"errors", "launch", "runs"},
     "inference": {"errors", "image", "io", "machine", "terms", "weights"},
     # `runs.schema`: what `sr speed` measures completes the record of a run.

@@ -9,12 +9,12 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sr.data.batches import Augment, EpochDraws, TrainingPairs, WholePairs
-from sr.data.duplicates import describe, join_groups
+from sr.data.duplicates import describe
 from sr.data.image_set import ImageSet, shared_pool
 from sr.data.pairs import describe_degradation
+from sr.data.parts import find_groups, find_parts, split_parts
 from sr.data.sizes import check_crops_fit, check_whole_images_fit, smaller_than_patch
 from sr.data.sources import Source
-from sr.data.splits import split_groups
 from sr.data.stores.kinds import CacheKind
 from sr.data.variants import with_factors, with_rotated
 from sr.errors import UserError, check_at_least, check_choice
@@ -39,6 +39,12 @@ class ISRDataModule(LightningDataModule):
         find: Callable[..., list[Source]],
         root: str | Sequence[str] | None = None,
         *,
+        high_res: str | None = None,
+        low_res: str | None = None,
+        low_res_name: str | None = None,
+        recursive: bool = False,
+        val_root: str | Sequence[str] | None = None,
+        test_root: str | Sequence[str] | None = None,
         scale: int = 1,
         scales: Sequence[int] | None = None,
         shrink: int = 2,
@@ -66,8 +72,14 @@ class ISRDataModule(LightningDataModule):
         """Check and store the settings; images are read in `setup`.
 
         Args:
-            find: lists the sources of ``root``; also gets ``on_bad_file="skip"`` if that is set.
+            find: lists the sources of ``root``; also gets the scale and the next four options, if it takes them.
             root: folder or folders; ``~`` is the home folder.
+            high_res: in place of ``root``, a folder of high-resolution images that is taken as it is.
+            low_res: folder of their low-resolution partners, if it is not found by itself.
+            low_res_name: what these are called, from ``{stem}`` and ``{scale}``, if it is unusual.
+            recursive: read images in subfolders, too.
+            val_root: folder or folders of validation images of your own, instead of ``val_share``.
+            test_root: folder or folders of test images of your own, instead of ``test_share``.
             scale: factor between the sides of hr and lr.
             scales: only with scale 1: factors to train for together, as VDSR does; each image appears once per factor,
                 downscaled and upscaled again.
@@ -98,6 +110,8 @@ class ISRDataModule(LightningDataModule):
             UserError: for settings that are invalid for any data.
         """
         super().__init__()
+        self.folders: dict[str, Any] = {"high_res": high_res, "low_res": low_res, "low_res_name": low_res_name}
+        self.folders |= {"recursive": recursive, "val_root": val_root, "test_root": test_root}
         for option, value in (("shrink", shrink), ("batch_size", batch_size), ("repeat", repeat)):
             check_at_least(f"data.{option}", value, 1)
         check_at_least("data.num_workers", num_workers, 0)
@@ -137,11 +151,12 @@ class ISRDataModule(LightningDataModule):
             pixels=self.pixels,
         )
         self.store = self.images.store
-        self.duplicates = self.images.near_identical if self.group_near_identical else []
-        self.groups = join_groups([source.group for source in self.store.sources], self.duplicates)
+        groups = find_groups(self.store, self.images.near_identical if self.group_near_identical else [])
+        self.groups, self.duplicates = groups.of_images, groups.near
         self._log_warnings(self.images)
-        self.split = split_groups(
-            self.groups,
+        self.split = split_parts(
+            self.store.sources,
+            groups,
             seed=self.split_seed,
             test_share=self.test_share,
             val_share=self.val_share,
@@ -155,8 +170,9 @@ class ISRDataModule(LightningDataModule):
         shared_pool.release(self)
 
     def _find_sources(self) -> list[Source]:
-        options = {"on_bad_file": "skip"} if self.on_bad_file == "skip" else {}
-        sources = self.find(self.root, **options)
+        sources = find_parts(
+            self.find, self.root, scale=self.scale, on_bad_file=self.on_bad_file, folds=self.folds, **self.folders
+        )
         if self.scales:
             sources = with_factors(sources, self.scales)
         return with_rotated(sources) if self.augment.rotate45 else sources

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
 from sr.launch.console import heading
-from sr.launch.folder import bracket_patterns, expand_home, remove_untouched_folder
+from sr.launch.folder import bracket_patterns, expand_home, quote_pattern, remove_untouched_folder
 from sr.launch.refusals import hydras_tracebacks, refusals_in_one_line
 from sr.launch.sweep import note_failure
 
@@ -74,7 +74,7 @@ def _task(config: DictConfig) -> float | list[float] | None:
 
 def main() -> None:
     """Run the command."""
-    sys.argv[1:] = map(expand_home, sys.argv[1:])
+    sys.argv[1:] = map(quote_pattern, map(expand_home, sys.argv[1:]))
     if not {"-m", "--multirun"} & set(sys.argv):
         sys.argv[1:] = map(bracket_patterns, sys.argv[1:])
     try:

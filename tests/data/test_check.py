@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 from sr.cli import main
 from sr.data.check import check
 from sr.data.findings import ERROR, NOTE, WARNING, Report, render
+from sr.data.folders.named import FolderOptions
 from sr.data.pairs import derive_lr
 from sr.data.sources import demo_photographs
 from sr.errors import UserError
@@ -168,7 +169,7 @@ def test_pairs_that_do_not_belong_together_are_found(clean: Path) -> None:
 
 
 def test_a_given_scale_is_checked_against_all_pairs(clean: Path) -> None:
-    assert kinds(check([clean], 3)) == [(ERROR, "sizes", f"{number}.png") for number in range(9)]
+    assert kinds(check([clean], FolderOptions(3))) == [(ERROR, "sizes", f"{number}.png") for number in range(9)]
 
 
 def test_the_command_prints_a_table_and_writes_json(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,4 +208,4 @@ def test_bad_input_is_refused(clean: Path, tmp_path: Path) -> None:
         ([clean], 0, "--scale must be an integer of 1 or more"),
     ):
         with pytest.raises(UserError, match=message):
-            check(folders, scale)
+            check(folders, FolderOptions(scale))

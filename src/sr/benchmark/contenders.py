@@ -5,20 +5,21 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from sr.data.alignment import ALIASED, COLOURS, fault
+from sr.data.folders.files import files_in, is_image
+from sr.data.folders.named import FolderOptions
 from sr.data.pairs import load_pair
-from sr.data.sources import image_folder
+from sr.data.sources import one_set
 from sr.errors import UserError, shortened
 from sr.image import luma, preview, to_float
 from sr.io.atomic import whole_file
 from sr.io.bars import progress_bar
-from sr.io.images import SUFFIXES
 from sr.io.pictures import write_strips
 from sr.io.pixel_formats import PixelFormat, read_pixels
 from sr.metrics import psnr
@@ -57,11 +58,15 @@ class Contender:
         """
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such folder (--outputs)")
-        files = sorted(path for path in self.folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        files = {
+            path: path.relative_to(self.folder).with_suffix("").as_posix()
+            for path in files_in(self.folder, recursive=any("/" in name for name in names))
+            if is_image(path)
+        }
         missing = []
         for name in names:
-            matching = [path for path in files if path.stem == name] or [
-                path for path in files if re.fullmatch(rf"{re.escape(name)}[^A-Za-z0-9].*", path.stem)
+            matching = [path for path, own in files.items() if own == name] or [
+                path for path, own in files.items() if re.fullmatch(rf"{re.escape(name)}[^A-Za-z0-9/][^/]*", own)
             ]
             if len(matching) > 1:
                 raise UserError(
@@ -100,7 +105,15 @@ class Contender:
         return [f"{self.name}: {_listed(names)} {text}" for text, names in self.faults.items()]
 
 
-def run_program(command: str, folder: Path, data: Path, scale: int, seconds: float, bits: int = 8) -> None:
+def run_program(
+    command: str,
+    folder: Path,
+    data: Path,
+    scale: int,
+    seconds: float,
+    bits: int = 8,
+    options: FolderOptions | None = None,
+) -> None:
     """Run a program on every low-resolution image of a data set that has no output yet.
 
     Args:
@@ -110,6 +123,7 @@ def run_program(command: str, folder: Path, data: Path, scale: int, seconds: flo
         scale: factor of the sides.
         seconds: that it may take for one image.
         bits: of the images that it is given.
+        options: how to read the folder of images.
 
     Raises:
         UserError: if the command names no input or output, fails, takes too long, or writes nothing.
@@ -118,19 +132,23 @@ def run_program(command: str, folder: Path, data: Path, scale: int, seconds: flo
     if not any("{input}" in word for word in words) or not any("{output}" in word for word in words):
         raise UserError("--command needs {input} and {output}: 'waifu2x -i {input} -o {output} -s {scale}'")
     folder.mkdir(parents=True, exist_ok=True)
-    waiting = [source for source in image_folder(data) if not (folder / f"{source.name}.png").exists()]
+    sources = one_set(data, replace(options or FolderOptions(), scale=scale))
+    waiting = [source for source in sources if not (folder / f"{source.name}.png").exists()]
     with progress_bar() as progress:
         for source in progress.track(waiting, description=words[0]):
             with tempfile.TemporaryDirectory() as place:
                 image_file, output = Path(place, f"{source.name}.png"), Path(place, "output", f"{source.name}.png")
-                output.parent.mkdir()
+                image_file.parent.mkdir(parents=True, exist_ok=True)
+                output.parent.mkdir(parents=True)
                 lr, _ = load_pair(source, scale, SHRINK, PixelFormat(bits=bits))
                 rows = lr.permute(1, 2, 0).numpy()
                 with image_file.open("wb") as file:
                     write_strips(file, image_file.suffix, [rows], rows.shape, deep=bits == 16)
                 values = {"{input}": str(image_file), "{output}": str(output), "{scale}": str(scale)}
                 _run_on(words, values, source.name, seconds)
-                with whole_file(folder / output.name) as file:
+                target = folder / f"{source.name}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(target) as file:
                     file.write(output.read_bytes())
 
 

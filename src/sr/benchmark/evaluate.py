@@ -14,8 +14,10 @@ from torch import Tensor
 from sr.benchmark.contenders import SHRINK, Contender
 from sr.benchmark.rows import ImageScore, NetworkScore, Row, folder_name
 from sr.data.duplicates import group, hashes, join_groups
+from sr.data.folders.layouts import set_name
+from sr.data.folders.named import FolderOptions
 from sr.data.pairs import load_pair
-from sr.data.sources import Source, image_folder
+from sr.data.sources import Source, one_set
 from sr.data.stores.fingerprint import digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import resize, to_float, to_levels
@@ -52,16 +54,17 @@ def evaluate(
     precision: str = "float32",
     contenders: Sequence[Contender] = (),
     bits: int = 8,
+    options: FolderOptions | None = None,
 ) -> Iterator[Row]:
     """Score every model on every folder, images one by one, the baselines first.
 
-    Low resolution is taken from ``low_res/``, or derived from each whole image as in training and rounded to 8 bits, so
+    Low resolution is that of the data set, or is derived from each whole image as in training and rounded to 8 bits, so
     that every model sees what a file would hold; under ``y`` the published bicubic rows, which `sr.benchmark.selftest`
     makes without rounding as they were, lie within 0.03 dB.
 
     Args:
         models: of this scale.
-        data: folders, plain or with ``high_res/``.
+        data: folders, plain or of a layout of `sr.data.folders.layouts`.
         scale: factor of the sides; ``y`` cuts as many pixels from each border.
         protocol: ``y`` or ``rgb``, see `sr.metrics.score`.
         ensemble: see `sr.inference.tiles.enlarge`.
@@ -72,6 +75,7 @@ def evaluate(
         precision: of the networks; scores in ``bfloat16`` are labelled so.
         contenders: finished pictures of other programs, scored as they are; each is of one folder.
         bits: of a value, 8 or 16: images are read with as many, and outputs are rounded to as many.
+        options: how to read the folders.
 
     Yields:
         A row for each model on a folder, as soon as the folder is done.
@@ -94,7 +98,7 @@ def evaluate(
         *((Model(contender.name, scale), contender) for contender in contenders),
     ]
     for folder, label in zip(data, _labels(data), strict=True):
-        sources = image_folder(folder)
+        sources = one_set(folder, replace(options or FolderOptions(), scale=scale))
         for contender in contenders:
             contender.find([source.name for source in sources])
         rows = [_new_row(entry, label, scale, Protocol(protocol), place, bits) for entry in contestants]
@@ -219,8 +223,7 @@ def _finished(output: Tensor, place: torch.device) -> Iterator[tuple[Tensor, flo
 
 def _labels(folders: Sequence[Path]) -> list[str]:
     """Names of data sets: their folders', or whole paths where two have the same."""
-    resolved = [folder.resolve() for folder in folders]
-    names = [path.parent.name if path.name == "high_res" else path.name for path in resolved]
+    names = [set_name(folder) for folder in folders]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 

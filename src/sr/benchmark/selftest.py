@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.progress import track
 from torch import Tensor
 
-from sr.data.sources import image_folder
+from sr.data.folders.named import FolderOptions
+from sr.data.sources import one_set
 from sr.errors import UserError
 from sr.image import crop_to_multiple, luma, quantise, resize, shave, to_float
 from sr.io.images import is_gray, read_image
@@ -66,7 +67,7 @@ def check(folder: Path) -> list[Check]:
     Raises:
         UserError: if the folder is not one of the sets by content or name, or lacks some of its images.
     """
-    sources = image_folder(folder)
+    sources = one_set(folder, FolderOptions(high_only=True))
     images = [read_image(source.hr) for source in track(sources, description=folder.name, transient=True)]
     stored_gray = [is_gray(source.hr) for source in sources]
     name = _FINGERPRINTS.get(fingerprint(images)) or _by_name(folder, len(images))

@@ -1,9 +1,18 @@
 """Arguments that several subcommands share."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sr.errors import UserError
+
+if TYPE_CHECKING:
+    from sr.data.folders.named import FolderOptions
 
 MODEL = "a name that `sr models` lists, a checkpoint, a run folder, or the folder of a sweep (its best cell)"
+
+FOLDER = "folder of images, or of a known layout: high_res/ and low_res/, DIV2K, a benchmark set"
 
 
 def add_model_scale(parser: argparse.ArgumentParser) -> None:
@@ -71,5 +80,29 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="DIR",
-        help="folder of images, or with high_res/ and optionally low_res/ in it; repeat it for several",
+        help=f"{FOLDER}; repeat it for several",
     )
+
+
+def add_folder_options(parser: argparse.ArgumentParser) -> None:
+    """Add how to read folders of images: ``--low-res``, ``--low-res-name`` and ``--recursive``."""
+    parser.add_argument("--low-res", type=Path, metavar="DIR", help="low resolution (default: by layout, or derived)")
+    parser.add_argument(
+        "--low-res-name",
+        metavar="NAME",
+        help="its names, if they are unusual: '{stem}_small', '{stem}x{scale}'",
+    )
+    parser.add_argument("--recursive", action="store_true", help="read images in subfolders, too")
+
+
+def folder_options(options: argparse.Namespace, folders: Sequence[Path], scale: int | None) -> "FolderOptions":
+    """What the arguments of `add_folder_options` say.
+
+    Raises:
+        UserError: for one folder of low resolution and several of high resolution.
+    """
+    from sr.data.folders.named import FolderOptions  # imports torch
+
+    if options.low_res and len(folders) > 1:
+        raise UserError(f"--low-res {options.low_res} belongs to one folder, and {len(folders)} are named")
+    return FolderOptions(scale, options.low_res, options.low_res_name, options.recursive)

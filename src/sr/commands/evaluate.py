@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sr.commands.arguments import MODEL, add_data, add_device, add_precision, add_tile, add_trust
+from sr.commands.arguments import (
+    MODEL,
+    add_data,
+    add_device,
+    add_folder_options,
+    add_precision,
+    add_tile,
+    add_trust,
+    folder_options,
+)
 from sr.commands.completion import complete, model_names
 from sr.errors import UserError
 
 if TYPE_CHECKING:
     from sr.benchmark.contenders import Contender
+    from sr.data.folders.named import FolderOptions
     from sr.weights.find import Model
 
 HELP = "score models, next to bicubic interpolation, on folders of images"
@@ -28,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     complete(models, model_names)
     add_data(parser)
+    add_folder_options(parser)
     parser.add_argument("--scale", type=int, metavar="S", help="upscaling factor (default: that of the models)")
     parser.add_argument(
         "--protocol", default="y", help="y (default): luma, S border pixels cut; rgb: all channels, nothing cut"
@@ -75,7 +86,8 @@ def run(options: argparse.Namespace) -> None:
     scale = _common_scale(models) if options.scale is None else options.scale
     if scale == 1:
         sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")
-    contenders = _contenders(options, scale)
+    folders = folder_options(options, options.data, scale)
+    contenders = _contenders(options, folders, scale)
     rows = [
         *evaluate(
             models,
@@ -90,6 +102,7 @@ def run(options: argparse.Namespace) -> None:
             precision=options.precision,
             contenders=contenders,
             bits=options.bits,
+            options=folders,
         )
     ]
     for line in (line for contender in contenders for line in contender.warnings()):
@@ -101,7 +114,7 @@ def run(options: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def _contenders(options: argparse.Namespace, scale: int) -> "list[Contender]":
+def _contenders(options: argparse.Namespace, folders: "FolderOptions", scale: int) -> "list[Contender]":
     """The finished pictures that the options name; those that are missing are made by ``--command``."""
     from sr.benchmark.contenders import Contender, run_program
 
@@ -112,7 +125,8 @@ def _contenders(options: argparse.Namespace, scale: int) -> "list[Contender]":
     if len(options.data) > 1:
         raise UserError("--outputs are of one data set: name one --data")
     if options.command:
-        run_program(options.command, options.outputs, options.data[0], scale, options.timeout, options.bits)
+        pictures, data = options.outputs, options.data[0]
+        run_program(options.command, pictures, data, scale, options.timeout, options.bits, folders)
     return [Contender(options.name or options.outputs.resolve().name, options.outputs)]
 
 

@@ -18,17 +18,18 @@ from sr.data import alignment
 from sr.data.alignment import fault, one_thread
 from sr.data.duplicates import Hashes, group, hashes
 from sr.data.findings import ERROR, NOTE, SEVERITIES, WARNING, Finding, Report
+from sr.data.folders.named import FolderOptions, find_pairing, pairs_in
+from sr.data.folders.pairing import Pairing
 from sr.data.pairs import MIN_SIDE
-from sr.data.sources import files_in, find_base
 from sr.errors import UserError, check_at_least
 from sr.image import crop_to_multiple, is_constant
 from sr.io import images
-from sr.io.images import SUFFIXES, ImageFileError, read_with_traits
+from sr.io.images import ImageFileError, read_with_traits
 
 _CHUNK = 256  # images submitted to the threads at a time
 _QUIET_BELOW = 200  # no progress bar for fewer images, which take about a second
 
-_DERIVE = "or remove low_res/ to derive all low-resolution images"
+_DERIVE = "or remove all low-resolution images, which are then derived"
 _PAIRS = {
     alignment.OTHER: (ERROR, f"pair the files that belong together, {_DERIVE}"),
     alignment.TURNED: (ERROR, f"flip or rotate it to match, {_DERIVE}"),
@@ -75,27 +76,29 @@ class _CheckedImage:
     hashes: Hashes | None = None
 
 
-def check(folders: Sequence[Path], scale: int | None = None) -> Report:
+def check(folders: Sequence[Path], options: FolderOptions | None = None) -> Report:
     """Check every image and pair of some folders, and search for copies within and across folders.
 
     Args:
-        folders: each contains images, or ``high_res/`` and optionally ``low_res/``.
-        scale: factor between the sides of a pair; defaults to that of most pairs in a folder.
+        folders: each contains images, or has a layout of `sr.data.folders.layouts`.
+        options: how to read them; the scale defaults to that of the layout, or of most pairs in a folder.
 
     Raises:
         UserError: for a folder that does not exist or holds no images.
     """
-    if scale is not None:
-        check_at_least("--scale", scale, 1)
+    options = options or FolderOptions()
+    if options.scale is not None:
+        check_at_least("--scale", options.scale, 1)
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UserError(f"a folder is named twice: {', '.join(map(str, folders))}")
     findings: list[Finding] = []
-    files = [image for folder in folders for image in _list_files(folder, findings)]
-    checked = list(_check_all(files, scale))
+    pairings = dict(part for folder in folders for part in _parts_of(folder, options))
+    files = [image for folder in pairings for image in _list_files(folder, pairings[folder], options, findings)]
+    checked = list(_check_all(files, options.scale))
     scales: dict[str, int | None] = {}
-    for folder in folders:
+    for folder, pairing in pairings.items():
         in_folder = [image for image in checked if image.files.folder == folder]
-        folder_scale = scale or _most_common_scale(in_folder)
+        folder_scale = options.scale or pairing.scale or _most_common_scale(in_folder)
         scales[str(folder)] = folder_scale
         findings += [
             _wrong_size(image, folder_scale) for image in in_folder if image.scale != folder_scale and image.sizes
@@ -106,34 +109,29 @@ def check(folders: Sequence[Path], scale: int | None = None) -> Report:
     return Report(len(files), scales, findings)
 
 
-def _list_files(folder: Path, findings: list[Finding]) -> list[_Files]:
-    """List the images of a folder with their partners; add a finding for each file without one."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
-    base = find_base(folder)
-    high_folder = base / "high_res" if base else folder
-    high = _by_stem(high_folder, findings)
-    if not high:
-        raise UserError(f"{high_folder}: no images in it ({', '.join(sorted(SUFFIXES))})")
-    if base is None or not (base / "low_res").is_dir():
-        return [_Files(folder, path) for path in high.values()]
-    low = _by_stem(base / "low_res", findings)
-    for paths, partners, partner_folder in ((high, low, "low_res"), (low, high, "high_res")):
-        for stem in sorted(set(paths) - set(partners)):
-            message = f"has no partner of that name in {partner_folder}/"
-            findings.append(Finding(ERROR, "unpaired", str(paths[stem]), message, f"add it, {_DERIVE}"))
-    return [_Files(folder, path, low.get(stem)) for stem, path in high.items()]
+def _parts_of(folder: Path, options: FolderOptions) -> Iterator[tuple[Path, Pairing]]:
+    """The sets of images in a folder: one, or those that a data set has for training and for validation."""
+    pairing = find_pairing(folder, options)
+    if pairing.validation:
+        yield pairing.high, pairing
+        yield pairing.validation.high, pairing.validation
+    else:
+        yield folder, pairing
 
 
-def _by_stem(folder: Path, findings: list[Finding]) -> dict[str, Path]:
-    paths: dict[str, Path] = {}
-    for path in files_in(folder):
-        first = paths.setdefault(path.stem, path)
-        if first != path:
-            findings.append(
-                Finding(ERROR, "same name", str(path), f"has the same name as {first.name}", "rename one of them")
-            )
-    return paths
+def _list_files(folder: Path, pairing: Pairing, options: FolderOptions, findings: list[Finding]) -> list[_Files]:
+    """List the images of a folder with their partners; add findings for files without one and for what is left out."""
+    listing = pairs_in(pairing, options)
+    for line in pairing.notes if pairing.is_plain else pairing.lines:
+        place, _, text = line.partition(": ")
+        findings.append(Finding(NOTE, "layout", place, text, "nothing, if that is meant"))
+    for path, first in listing.same_name:
+        message = f"has the same name as {first.name}"
+        findings.append(Finding(ERROR, "same name", str(path), message, "rename one of them"))
+    for path, partners in listing.unpaired:
+        message = f"has no partner of that name in {partners.name}/"
+        findings.append(Finding(ERROR, "unpaired", str(path), message, f"add it, {_DERIVE}"))
+    return [_Files(folder, pair.hr, pair.lr) for pair in listing.pairs]
 
 
 def _check_all(files: Sequence[_Files], scale: int | None) -> Iterator[_CheckedImage]:

@@ -33,10 +33,19 @@ def _describe_degradation(sources: Sequence[Source], scale: int, factors: Sequen
     if factors:
         return f"{', '.join(f'x{factor}' for factor in factors)} in one network, low resolution by MATLAB's bicubic"
     derived = "by MATLAB's bicubic" if scale > 1 else f"shrunk and enlarged by {shrink}"
-    paired = [source.lr is not None for source in sources]
-    if any(paired):
-        derived = "from low_res/" if all(paired) else f"from low_res/ or, where it has none, {derived}"
+    folders = {_low_folder(source) for source in sources if source.lr}
+    if folders:
+        place = f"from {folders.pop()}/" if len(folders) == 1 else "from files"
+        has_all = all(source.lr is not None for source in sources)
+        derived = place if has_all else f"{place} or, where it has none, {derived}"
     return f"x{scale}, low resolution {derived}" if scale > 1 else f"{SHARPENS}; input {derived}"
+
+
+def _low_folder(source: Source) -> str:
+    """The folder of the low resolution, as a path from the parent of that of the high resolution if it is below it."""
+    assert source.lr
+    low, base = source.lr.parent, source.hr.parent.parent
+    return low.relative_to(base).as_posix() if low.is_relative_to(base) else low.as_posix()
 
 
 def load_pair(source: Source, scale: int, shrink: int, pixels: PixelFormat = RGB8) -> tuple[Tensor, Tensor]:

@@ -2,21 +2,23 @@
 
 import importlib.util
 import logging
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
+from sr.data.folders.named import FolderOptions, find_pairing, pairs_in
+from sr.data.folders.pairing import Listing, Pairing
 from sr.errors import UserError
-from sr.io.images import SUFFIXES
 from sr.io.paths import user_path
+from sr.terms import Part
 
 log = logging.getLogger(__name__)
 
 _ISR_SET = "adityachandrasekhar/image-super-resolution on Kaggle"
-_ISR_LAYOUTS = ("", "Raw Data", "dataset/Raw Data")  # a plain folder, or the unpacked archive
-_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # written by file managers; hidden files are ignored as well
+_SUB_IMAGE = re.compile(r"(.+)_s\d{3,}")  # as BasicSR's extract_subimages.py names what it cuts from a photograph
 # The everyday photographs in scikit-image's wheel, without microscope and telescope images. According to their
 # docstrings, all are public domain or CC0 (coins: no known restrictions).
 _DEMO_PHOTOGRAPHS = (
@@ -39,6 +41,7 @@ class Source:
         rotated: whether this is a copy rotated by 45 degrees.
         factor: for networks with enlarged input: ``lr`` is ``hr`` downscaled by this factor and upscaled again, by
             MATLAB's bicubic and rounded to 8 bits each time.
+        part: of the split that the image belongs to; None if the split decides.
     """
 
     name: str
@@ -48,39 +51,73 @@ class Source:
     box: tuple[int, int, int, int] | None = None
     rotated: bool = False
     factor: int | None = None
+    part: Part | None = None
 
 
-def isr_folders(root: str | Path | Sequence[str | Path] | None, on_bad_file: str = "error") -> list[Source]:
-    """List the pairs of one or several folders with ``high_res/`` and, optionally, ``low_res/``.
+def isr_folders(
+    root: str | Path | Sequence[str | Path] | None,
+    on_bad_file: str = "error",
+    *,
+    scale: int | None = None,
+    high_res: str | None = None,
+    low_res: str | None = None,
+    low_res_name: str | None = None,
+    recursive: bool = False,
+) -> list[Source]:
+    """List the pairs of one or several folders with ``high_res/`` and, optionally, ``low_res/``, or of another layout.
 
     Args:
-        root: a folder, or several. The ISR archive works as unpacked (``dataset/Raw Data/high_res``).
+        root: a folder, or several, of a layout in `sr.data.folders.layouts`. The ISR archive works as unpacked
+            (``dataset/Raw Data/high_res``).
         on_bad_file: ``skip`` leaves out files that are not images or have no partner, with a warning for each.
+        scale: factor of the sides, for data sets with low resolution of several; None for the only one.
+        high_res: in place of ``root``, a folder of high-resolution images that is taken as it is.
+        low_res: folder of the low-resolution images, in place of the one of the layout.
+        low_res_name: what they are called, from ``{stem}`` and ``{scale}``.
+        recursive: whether images in subfolders count.
 
     Returns:
-        Sources sorted by name: the file name without its suffix, prefixed with the folder's name if there are several.
+        Sources sorted by name: the path below the folder without suffix, prefixed with the folder's name if there are
+        several. Validation images that the data set itself names have that part, and the prefix ``val/``.
 
     Raises:
-        UserError: without a root or ``high_res/``, for an empty folder, for a file without a partner unless such files
-            are skipped, or for two files of the same name.
+        UserError: without a folder, for one without images or of another layout, for a file without a partner unless
+            such files are skipped, for two files of the same name, or if it is not clear what is what.
     """
-    if root is None or root == []:
+    if root in (None, []) and high_res is None:
         raise UserError(
             f"data=isr needs data.root=FOLDER: a folder with high_res/ and optionally low_res/ (same file names), "
             f"or the unpacked ISR set ({_ISR_SET}); data=demo needs no download"
         )
-    skip_bad = on_bad_file == "skip"
-    return [source for folder, prefix in _roots(root) for source in _isr_folder(folder, prefix, skip_bad)]
+    options = FolderOptions(scale, _path(low_res), low_res_name, recursive, is_high=high_res is not None)
+    roots = _roots(root, high_res, low_res)
+    for folder, _ in roots:
+        _refuse_plain(folder, options)
+    return _sources(roots, options, on_bad_file)
 
 
-def image_folder(root: str | Path | Sequence[str | Path] | None, on_bad_file: str = "error") -> list[Source]:
-    """List the images of one or several folders as high-resolution images without partners.
+def image_folder(
+    root: str | Path | Sequence[str | Path] | None,
+    on_bad_file: str = "error",
+    *,
+    scale: int | None = None,
+    high_res: str | None = None,
+    low_res: str | Path | None = None,
+    low_res_name: str | None = None,
+    recursive: bool = False,
+) -> list[Source]:
+    """List the images of one or several folders of any layout, or of any name, as `isr_folders` does.
 
-    If a folder has the layout of `isr_folders`, its ``high_res/`` and ``low_res/`` are used.
+    Images without low resolution are high-resolution images whose partners are derived.
 
     Args:
         root: a folder, or several.
         on_bad_file: as for `isr_folders`.
+        scale: as for `isr_folders`.
+        high_res: as for `isr_folders`.
+        low_res: as for `isr_folders`.
+        low_res_name: as for `isr_folders`.
+        recursive: as for `isr_folders`.
 
     Returns:
         As `isr_folders`.
@@ -88,29 +125,96 @@ def image_folder(root: str | Path | Sequence[str | Path] | None, on_bad_file: st
     Raises:
         UserError: as `isr_folders`.
     """
-    if root is None or root == []:
+    if root in (None, []) and high_res is None:
         raise UserError("data=folder needs data.root=FOLDER: a folder of high-resolution images, or several: [A,B]")
+    options = FolderOptions(scale, _path(low_res), low_res_name, recursive, is_high=high_res is not None)
+    return _sources(_roots(root, high_res, low_res), options, on_bad_file)
+
+
+def one_set(folder: Path, options: FolderOptions) -> list[Source]:
+    """The images of a folder of any layout that is one set, as a benchmark is.
+
+    Raises:
+        UserError: as `isr_folders`, and if the folder has images for training and others for validation.
+    """
+    validation = find_pairing(folder, options).validation
+    if validation:
+        raise UserError(f"{folder}: has images for training and for validation: name one, such as {validation.high}")
+    return _sources([(folder, "")], options, "error")
+
+
+def _sources(roots: Sequence[tuple[Path, str]], options: FolderOptions, on_bad_file: str) -> list[Source]:
+    """The sources of folders, the validation images that they name after all others."""
     skip_bad = on_bad_file == "skip"
-    return [source for folder, prefix in _roots(root) for source in _plain_or_isr_folder(folder, prefix, skip_bad)]
+    sources: list[Source] = []
+    validation: list[Source] = []
+    for folder, prefix in roots:
+        pairing = find_pairing(folder, options)
+        sources += _of_pairing(pairing, options, prefix, skip_bad)
+        if pairing.validation:
+            validation += _of_pairing(pairing.validation, options, prefix, skip_bad)
+    return sources + as_part(validation, Part.VAL, sources)
 
 
-def _plain_or_isr_folder(root: Path, prefix: str, skip_bad: bool) -> list[Source]:
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder (data.root)")
-    if find_base(root):
-        return _isr_folder(root, prefix, skip_bad)
-    files = _images_by_stem(root, skip_bad)
-    if not files:
-        raise UserError(f"{root}: no images in it ({', '.join(sorted(SUFFIXES))})")
-    return [Source(prefix + stem, prefix + stem, path) for stem, path in sorted(files.items())]
+def as_part(sources: Sequence[Source], part: Part, others: Sequence[Source]) -> list[Source]:
+    """Images of one part of the split, prefixed with its name, which none of the others has."""
+    taken = {source.name.partition("/")[0] for source in others}
+    label = part if part not in taken else f"{part}_root"
+    return [
+        replace(source, name=f"{label}/{source.name}", group=f"{label}/{source.group}", part=part) for source in sources
+    ]
 
 
-def _roots(root: str | Path | Sequence[str | Path]) -> list[tuple[Path, str]]:
+def _of_pairing(pairing: Pairing, options: FolderOptions, prefix: str, skip_bad: bool) -> list[Source]:
+    for line in pairing.lines:
+        log.warning("%s", line)
+    listing = pairs_in(pairing, options, only_images=skip_bad)
+    for stray in listing.strays:
+        log.warning("skipped %s: not an image file", stray)
+    if listing.same_name:
+        path, first = listing.same_name[0]
+        raise UserError(f"{path}: {first.name} has the same name: rename one of them")
+    _check_partners(listing, skip_bad)
+    unpaired = {path for path, _ in listing.unpaired}
+    pairs = [pair for pair in listing.pairs if pair.hr not in unpaired]
+    if not pairs:
+        raise UserError(f"{pairing.high}: no image in it has low resolution in {pairing.low}")
+    groups = photographs([pair.name for pair in pairs])
+    if len(set(groups)) < len(pairs):
+        log.warning("%s: %d sub-images of %d photographs", pairing.high, len(pairs), len(set(groups)))
+    return [
+        Source(prefix + pair.name, prefix + group, pair.hr, pair.lr) for pair, group in zip(pairs, groups, strict=True)
+    ]
+
+
+def photographs(names: Sequence[str]) -> list[str]:
+    """The photograph of each image: its name, or what stands before the numbers of sub-images if all have one.
+
+    >>> photographs(["0001_s001", "0001_s002", "0002_s001"]), photographs(["0001_s001", "cat"])
+    (['0001', '0001', '0002'], ['0001_s001', 'cat'])
+    """
+    matches = [_SUB_IMAGE.fullmatch(name) for name in names]
+    found = [match[1] for match in matches if match]
+    return found if len(found) == len(names) else list(names)
+
+
+def _path(folder: str | Path | None) -> Path | None:
+    return None if folder is None else user_path(folder)
+
+
+def _roots(
+    root: str | Path | Sequence[str | Path] | None, high_res: str | Path | None, low_res: str | Path | None
+) -> list[tuple[Path, str]]:
     """Folders, each with the prefix for the names of its images; the prefix of a single folder is empty."""
-    folders = root if isinstance(root, Sequence) and not isinstance(root, str) else [root]
+    if high_res is not None and root not in (None, []):
+        raise UserError(f"data.high_res={high_res} stands in place of data.root: leave out one of them")
+    named = high_res if high_res is not None else root
+    folders = named if isinstance(named, Sequence) and not isinstance(named, str) else [named]
     roots = [user_path(folder) for folder in folders]
     if len({folder.resolve() for folder in roots}) < len(roots):
         raise UserError(f"data.root contains a folder twice: {', '.join(map(str, roots))}")
+    if low_res is not None and len(roots) > 1:
+        raise UserError(f"data.low_res={low_res} belongs to one folder, and data.root names {len(roots)}")
     labels = [folder.resolve().name for folder in roots]
     if len(set(labels)) < len(labels):
         labels = [f"{number}_{label}" for number, label in enumerate(labels)]
@@ -118,62 +222,26 @@ def _roots(root: str | Path | Sequence[str | Path]) -> list[tuple[Path, str]]:
     return list(zip(roots, prefixes, strict=True))
 
 
-def _isr_folder(root: Path, prefix: str, skip_bad: bool) -> list[Source]:
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder (data.root)")
-    base = find_base(root)
-    if base is None:
-        if root.name == "high_res":
-            raise UserError(f"{root}: choose its parent folder: data.root={root.parent}")
-        raise UserError(f"{root}: no folder high_res/ in it: put the high-resolution images into {root / 'high_res'}")
-    high = _images_by_stem(base / "high_res", skip_bad)
-    low = _images_by_stem(base / "low_res", skip_bad) if (base / "low_res").is_dir() else None
-    if low is not None:
-        _check_partners(high, low, "low_res", skip_bad)
-        _check_partners(low, high, "high_res", skip_bad)
-    paired = {stem: path for stem, path in sorted(high.items()) if low is None or stem in low}
-    if not paired:
-        raise UserError(f"{base / 'high_res'}: no images in it: put image files there ({', '.join(sorted(SUFFIXES))})")
-    return [Source(prefix + stem, prefix + stem, path, (low or {}).get(stem)) for stem, path in paired.items()]
+def _refuse_plain(root: Path, options: FolderOptions) -> None:
+    """Refuse a folder of no known layout, unless the user says what its low resolution is."""
+    if options.is_high or not find_pairing(root, options).is_plain:
+        return
+    if root.name == "high_res":
+        raise UserError(f"{root}: choose its parent folder: data.root={root.parent}")
+    raise UserError(f"{root}: no folder high_res/ in it: put the high-resolution images into {root / 'high_res'}")
 
 
-def _check_partners(files: dict[str, Path], partners: dict[str, Path], folder: str, skip_bad: bool) -> None:
-    """Refuse files without a partner in the given folder, or warn about each."""
-    missing = sorted(set(files) - set(partners))
-    if missing and not skip_bad:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+def _check_partners(listing: Listing, skip_bad: bool) -> None:
+    """Refuse files without a partner, or warn about each."""
+    if listing.unpaired and not skip_bad:
+        path, folder = listing.unpaired[0]
+        more = f" (and {len(listing.unpaired) - 1} more)" if len(listing.unpaired) > 1 else ""
         raise UserError(
-            f"{files[missing[0]]}: has no partner of that name in {folder}/{more}: add it, remove low_res/ to derive "
-            f"all low-resolution images, or skip such files with data.on_bad_file=skip"
+            f"{path}: has no partner of that name in {folder.name}/{more}: add it, remove all low resolution to derive "
+            f"it, or skip such files with data.on_bad_file=skip"
         )
-    for stem in missing:
-        log.warning("skipped %s: has no partner of that name in %s/", files[stem], folder)
-
-
-def find_base(root: Path) -> Path | None:
-    """The folder that contains ``high_res/``: ``root``, or one inside an unpacked archive; None if there is none."""
-    return next((root / layout for layout in _ISR_LAYOUTS if (root / layout / "high_res").is_dir()), None)
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The files of a folder, sorted, without hidden files and those of file managers."""
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if not path.name.startswith(".") and path.name.lower() not in _CLUTTER and not path.is_dir()
-    ]
-
-
-def _images_by_stem(folder: Path, skip_bad: bool) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for path in files_in(folder):
-        if skip_bad and path.suffix.lower() not in SUFFIXES:
-            log.warning("skipped %s: not an image file", path)
-            continue
-        if path.stem in files:
-            raise UserError(f"{path}: {files[path.stem].name} has the same name: rename one of them")
-        files[path.stem] = path
-    return files
+    for path, folder in listing.unpaired:
+        log.warning("skipped %s: has no partner of that name in %s/", path, folder.name)
 
 
 def demo_photographs(root: None = None, on_bad_file: str = "error") -> list[Source]:

@@ -24,6 +24,7 @@ def split_groups(
     val_share: float = 0.1,
     folds: int | None = None,
     fold: int = 0,
+    draw_val: bool = True,
 ) -> Split:
     """Split groups of images into train, validation and test.
 
@@ -34,6 +35,7 @@ def split_groups(
         val_share: share of the rest for validation; ignored with folds.
         folds: number of cross-validation parts that the rest is divided into.
         fold: the part for validation, from 0 to folds-1.
+        draw_val: whether some of these groups are for validation.
 
     Raises:
         UserError: for shares outside [0, 1), a fold that does not exist, or too few groups.
@@ -51,9 +53,10 @@ def split_groups(
     random.Random(seed).shuffle(order)
     test_count = round(test_share * len(order))
     test, rest = order[:test_count], order[test_count:]
-    val = rest[: max(1, round(val_share * len(rest)))] if folds is None else _fold_of(rest, folds, fold)
+    val_count = max(1, round(val_share * len(rest))) if draw_val else 0
+    val = rest[:val_count] if folds is None else _fold_of(rest, folds, fold)
     train = frozenset(rest) - frozenset(val)
-    if not train or not val:
+    if not train or len(val) < draw_val:
         raise UserError(f"{len(order)} source images are too few to split into train, validation and test: add some")
     return Split(train, frozenset(val), frozenset(test))
 

@@ -19,5 +19,6 @@ def with_factors(sources: Sequence[Source], factors: Sequence[int]) -> list[Sour
 
 
 def with_rotated(sources: Sequence[Source]) -> list[Source]:
-    """List the sources, followed by a copy of each rotated by 45 degrees, named ``NAME@45``."""
-    return [*sources, *(replace(source, name=f"{source.name}@45", rotated=True) for source in sources)]
+    """List the sources, followed by copies of those that may be trained on, rotated by 45 degrees: ``NAME@45``."""
+    trained = [source for source in sources if source.part is None]
+    return [*sources, *(replace(source, name=f"{source.name}@45", rotated=True) for source in trained)]

@@ -1,6 +1,7 @@
 """Checks before Hydra writes into the folder of a run, and removal of the folder of a refused run."""
 
 import copy
+import inspect
 import logging
 import re
 import shutil
@@ -102,6 +103,15 @@ def bracket_patterns(override: str) -> str:
     return re.sub(r"^init_freeze=([^\[\]'\"]+,[^\[\]'\"]+)$", r"init_freeze=[\1]", override)
 
 
+def quote_pattern(override: str) -> str:
+    """Put the value of ``data.low_res_name`` into quotes; Hydra would read its braces as a dictionary.
+
+    >>> quote_pattern("data.low_res_name={stem}x{scale}")
+    "data.low_res_name='{stem}x{scale}'"
+    """
+    return re.sub(r"^(data\.low_res_name)=([^'\"].*)$", lambda match: f"{match[1]}='{match[2]}'", override)
+
+
 @contextmanager
 def _visible_to_hydra(config: DictConfig) -> Iterator[None]:
     """Let interpolations resolve ``hydra:`` from a config that Hydra has not registered yet."""
@@ -133,11 +143,13 @@ def _find_images(data: Mapping[str, Any]) -> None:
     find = data.get("find")
     if not is_component(find):
         return
-    options = {"on_bad_file": "skip"} if data.get("on_bad_file") == "skip" else {}
+    from sr.data.parts import find_parts  # slow to import
+
+    options = {name: data[name] for name in inspect.signature(find_parts).parameters if data.get(name) is not None}
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # the run will name the files that it skips
     try:
-        instantiate(find)(data.get("root"), **options)
+        find_parts(**{"root": None, **options, "find": instantiate(find)})
     finally:
         logging.disable(disabled)
 

@@ -19,7 +19,7 @@ from sr.options.annotations import (
     is_component,
     mismatches,
 )
-from sr.options.known import ALSO_VALID, ANNOTATIONS, FORWARDED_TO, PASSED_BY_NAME, PASSED_FIRST, TopLevel
+from sr.options.known import ALSO_VALID, ANNOTATIONS, FOLDERS, FORWARDED_TO, PASSED_BY_NAME, PASSED_FIRST, TopLevel
 
 _MAX_LISTED = 10  # options in a message
 _RESERVED = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
@@ -191,7 +191,7 @@ def _faults_of_value(
     if option in ALSO_VALID:
         annotation = Union[ALSO_VALID[option], annotation]  # noqa: UP007 - both are variables
     annotation = ANNOTATIONS.get(option, annotation)
-    if option == "data.root":
+    if option in FOLDERS:
         value = _folder_names(value)
     if parameter and option not in ANNOTATIONS and value is parameter.default is None:
         return  # as in `size: int = None`

@@ -69,9 +69,15 @@ ANNOTATIONS: dict[str, Any] = {
 # Values that are allowed in addition to those of the constructor.
 ALSO_VALID: dict[str, Any] = {"data.fold": Literal["all"], "trainer.precision": Literal["auto"]}
 
+# Options that name folders.
+FOLDERS = ("data.root", "data.val_root", "data.test_root", "data.high_res", "data.low_res")
+
 # The number of positional arguments, and the names of keyword arguments, that `sr` itself passes to a component.
 PASSED_FIRST = {"optimizer": 1, "scheduler": 2, "data.find": 1}
-PASSED_BY_NAME = {"trainer": ("callbacks", "logger", "plugins", "default_root_dir")}
+PASSED_BY_NAME = {
+    "data.find": ("on_bad_file", "scale", "high_res", "low_res", "low_res_name", "recursive"),
+    "trainer": ("callbacks", "logger", "plugins", "default_root_dir"),
+}
 
 # Loggers that forward their keyword arguments, and the classes that receive them.
 FORWARDED_TO = {"lightning.pytorch.loggers.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter"}

@@ -59,9 +59,11 @@ def _network(parts: Parts, result: RunResult) -> str:
 
 def _data_name(result: RunResult) -> str:
     """The folders of the images, or the data set if it has none."""
-    root = result.config["data"].get("root")
+    data = result.config["data"]
+    root = data.get("high_res") or data.get("root")
     roots = [root] if isinstance(root, str) else root or [result.choices.get("data") or "data"]
-    return ", ".join(map(str, roots))
+    named = (("validation", data.get("val_root")), ("test", data.get("test_root")))
+    return ", ".join([*map(str, roots), *(f"{name} {folders}" for name, folders in named if folders)])
 
 
 def _image_counts(images: Sequence[Mapping[str, str]]) -> str:

@@ -26,6 +26,7 @@ from sr.machine.speed import measure_speed
 from sr.options.check import check_options
 from sr.runs.announce import announce, introduce, log_hyper_parameters
 from sr.runs.build import Parts, build
+from sr.runs.identity import PLACES
 from sr.runs.initial import check_held_out, start_weights
 from sr.runs.record import (
     check_same_images,
@@ -106,12 +107,13 @@ def is_complete(result: RunResult, *, test: bool) -> bool:
 
 
 def check_moved_data(config: DictConfig, config_dict: Mapping[str, Any], earlier: RunResult, folder: Path) -> None:
-    """Read the images of a run that is complete if their folder has another name by now.
+    """Read the images of a run that is complete if their folders have other names by now.
 
     Raises:
         UserError: if they are others.
     """
-    if earlier.config["data"].get("root") != config_dict["data"].get("root"):
+    before, now = (values["data"] for values in (earlier.config, config_dict))
+    if any((before.get(name) or None) != (now.get(name) or None) for name in PLACES):
         datamodule = instantiate(config.data)
         datamodule.setup("fit")
         check_same_images(folder, datamodule.image_list(), datamodule.describe(), is_resumed=True)

@@ -7,12 +7,15 @@ from typing import Any
 
 _ABSENT = object()
 
+# Options of ``data`` that say where the images are and which files are pairs.
+PLACES = ("root", "high_res", "low_res", "low_res_name", "recursive", "val_root", "test_root")
+
 # Options that change where or how fast a run goes or what it logs, not what it computes; those whose value stands
-# elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback, in the data); and the folder of the
-# images, whose contents are compared instead.
+# elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback, in the data); and the folders of
+# the images, whose contents are compared instead.
 _NOT_COMPARED = re.compile(
     r"name|run_dir|retrain|test|trust|logger|objectives|vgg_weights|adam_lr"
-    r"|data\.(root|cache|cache_dir|num_workers)"
+    rf"|data\.({'|'.join(PLACES)}|cache|cache_dir|num_workers)"
     r"|trainer\.(accelerator|benchmark|log_every_n_steps)"
     r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"
     r"|callbacks\.\w+\.(monitor|mode|fold|trainings_before)"
