@@ -31,10 +31,11 @@ ALLOWED: dict[str, set[str]] = {
     "options": {"errors"},
     "runs": {"callbacks", "datamodule", "errors", "io", "lit_module", "machine", "options", "terms", "weights"},
     # `data.parts`: lists the images as the run will do.
-    "launch": {"data.parts", "errors", "io", "machine.processes", "options", "runs.initial", "runs.status"},
+    "launch": {"data.parts", "errors", "io", "machine.processes", "options", "runs.status", "runs.trained_on"},
     "train": {"errors", "launch", "runs"},
     "inference": {"errors", "image", "io", "machine", "terms", "weights"},
-    # `runs.schema`: what `sr speed` measures completes the record of a run.
+    # `runs.schema`: what `sr speed` measures completes the record of a run. `runs.trained_on`: `sr evaluate` warns of
+    # scores on images that a model was trained on.
     "benchmark": {
         "data",
         "errors",
@@ -46,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
         "runs.best",
         "runs.schema",
         "runs.status",
+        "runs.trained_on",
         "terms",
         "weights",
     },

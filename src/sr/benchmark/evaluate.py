@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sr.benchmark.contenders import SHRINK, Contender
 from sr.benchmark.rows import ImageScore, NetworkScore, Row, folder_name
+from sr.benchmark.trained import warn_of_trained
 from sr.data.duplicates import group, hashes, join_groups
 from sr.data.folders.layouts import set_name
 from sr.data.folders.named import FolderOptions
@@ -101,6 +102,7 @@ def evaluate(
         sources = one_set(folder, replace(options or FolderOptions(), scale=scale))
         for contender in contenders:
             contender.find([source.name for source in sources])
+        warn_of_trained(models, sources, label)
         rows = [_new_row(entry, label, scale, Protocol(protocol), place, bits) for entry in contestants]
         _score_folder(rows, contestants, sources, shrink, pixels, place, save)
         yield from rows

@@ -160,7 +160,7 @@ def _find_initial_weights(values: Mapping[str, Any]) -> None:
     Raises:
         UserError: if there are none.
     """
-    from sr.runs.initial import initial_checkpoint  # slow to import
+    from sr.runs.trained_on import initial_checkpoint  # slow to import
 
     if values["init"] is not None and (values["retrain"] or not RunFolder(Path(values["run_dir"])).has_checkpoints):
         initial_checkpoint(values)

@@ -1,6 +1,5 @@
-"""The weights that a run starts from: which file, what is taken from it, and which images they have seen."""
+"""The weights that a run starts from: what is taken from them, and whether they know images that are held out."""
 
-import csv
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,18 +9,17 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr.errors import UserError
 from sr.io.hashes import file_hash
-from sr.io.run_folder import RunFolder
-from sr.io.tables import read_table
 from sr.lit_module import LitSR
 from sr.runs.best import model_path
-from sr.runs.schema import InitialWeights, RunResult, read_result
+from sr.runs.schema import InitialWeights, RunResult
+from sr.runs.trained_on import images_behind, initial_checkpoint, is_same_split, name_one, some_of, trained_among
 from sr.terms import Part
 from sr.weights.find import checkpoints_of
 from sr.weights.initial import Copied, copy_weights, freeze
 
 log = logging.getLogger(__name__)
 
-_NAMED_TENSORS, _NAMED_IMAGES = 8, 3  # in a line of the log
+_NAMED_TENSORS = 8  # in a line of the log
 
 
 def start_weights(
@@ -51,28 +49,6 @@ def start_weights(
     return initial, source
 
 
-def initial_checkpoint(config: Mapping[str, Any]) -> Path:
-    """The file that ``init`` names; of a run with folds, that of the same fold: others have seen what it validates.
-
-    Raises:
-        UserError: if there is none, or several and none is of the same fold of as many.
-    """
-    data = config["data"]
-    try:
-        name = model_path(config["init"], quiet=True)
-        files = checkpoints_of(name)
-    except UserError as error:
-        raise UserError(f"init={error}") from error
-    if len(files) == 1:
-        return files[0]
-    fold = data.get("fold") if data.get("fold") != "all" else 0  # the first stands for all
-    same_fold = RunFolder(Path(name)).fold(fold or 0).best
-    if data.get("folds") == len(files) and same_fold in files:
-        return same_fold
-    kind = "seeds" if RunFolder(Path(name)).seeds else "folds, which are not those of this run"
-    raise UserError(f"init={name}: holds {len(files)} networks, of its {kind}: {_name(files)}")
-
-
 def check_held_out(config: Mapping[str, Any], source: Path, images: Sequence[Mapping[str, str]]) -> None:
     """Warn if the initial weights have been trained on images that this run validates or tests on.
 
@@ -85,17 +61,11 @@ def check_held_out(config: Mapping[str, Any], source: Path, images: Sequence[Map
         UserError: if the weights are those of one fold of several, which were split otherwise.
     """
     files = checkpoints_of(model_path(config["init"], quiet=True))
-    tables, is_complete = _images_behind(source)
-    if len(files) > 1 and not (tables and _is_same_split(tables[0], images)):
-        raise UserError(f"init={config['init']}: its folds are not split as those of this run are: {_name(files)}")
-    trained = {row[_key(rows)] for rows in tables for row in rows if row["part"] == Part.TRAIN}
+    tables, is_complete = images_behind(source)
+    if len(files) > 1 and not (tables and is_same_split(tables[0], images)):
+        raise UserError(f"init={config['init']}: its folds are not split as those of this run are: {name_one(files)}")
     held_out = [row for row in images if row["part"] != Part.TRAIN]
-    seen = sorted(row["name"] for row in held_out if {row["hash"], row["hr_hash"]} & trained)
-    _report_seen(config["init"], seen, len(held_out), is_complete)
-
-
-def _name(files: Sequence[Path]) -> str:
-    return f"name one of them, such as init={files[0]}"
+    _report_seen(config["init"], trained_among(held_out, tables), len(held_out), is_complete)
 
 
 def _load(module: LitSR, config: Mapping[str, Any], source: Path, frozen: list[str]) -> InitialWeights:
@@ -112,40 +82,6 @@ def _load(module: LitSR, config: Mapping[str, Any], source: Path, frozen: list[s
         raise UserError(f"init_freeze: {fixed[0]} starts anew ({copied.fresh[fixed[0]]}): it has to be trained")
     _report_copied(config["init"], copied, frozen)
     return InitialWeights(config["init"], weights_hash, copied.steps, len(copied.loaded), [*copied.fresh], frozen)
-
-
-def _images_behind(source: Path) -> tuple[list[list[dict[str, str]]], bool]:
-    """The image lists of the run that made a checkpoint and of those it started from; and whether these are all."""
-    tables: list[list[dict[str, str]]] = []
-    files: set[Path] = set()
-    while source not in files:  # a run may have been trained again from one that started from it
-        files.add(source)
-        run = RunFolder(source.absolute().parent.parent)
-        if source.absolute().parent != run.checkpoints or not run.split.is_file():
-            return tables, False
-        try:
-            rows = read_table(run.split)
-            if not all(row.keys() >= {"part", "hash"} for row in rows):
-                return tables, False
-            tables.append(rows)
-            result = read_result(run.path)
-            if result is None or result.initial is None:
-                return tables, result is not None
-            source = initial_checkpoint(result.config)
-        except (UserError, UnicodeDecodeError, csv.Error):
-            return tables, False
-    return tables, True
-
-
-def _key(rows: Sequence[Mapping[str, str]]) -> str:
-    """The column that tells images apart; runs of earlier versions did not record the sharp image alone."""
-    return "hr_hash" if rows and "hr_hash" in rows[0] else "hash"
-
-
-def _is_same_split(recorded: Sequence[Mapping[str, str]], images: Sequence[Mapping[str, str]]) -> bool:
-    key = _key(recorded)
-    there, here = ({row[key]: row["part"] for row in rows} for rows in (recorded, images))
-    return there == here
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -168,11 +104,10 @@ def _report_copied(name: str, copied: Copied, frozen: Sequence[str]) -> None:
 @rank_zero_only
 def _report_seen(name: str, seen: Sequence[str], count: int, is_complete: bool) -> None:
     if seen:
-        more = ", ..." if len(seen) > _NAMED_IMAGES else ""
         log.warning(
-            "WARNING: init=%s: its weights were trained on %d of the %d validation and test images of this run (%s%s): "
+            "WARNING: init=%s: its weights were trained on %d of the %d validation and test images of this run (%s): "
             "the scores will be too good",
-            *(name, len(seen), count, ", ".join(seen[:_NAMED_IMAGES]), more),
+            *(name, len(seen), count, some_of(seen)),
         )
     elif not is_complete:
         log.info(
