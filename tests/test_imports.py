@@ -53,7 +53,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "report": {"errors", "io", "runs.identity", "runs.schema", "runs.scores", "runs.status", "terms"},
     "race": {"errors", "io", "launch.names", "report", "runs.schema"},
-    "__init__": {"inference", "report", "runs.best", "version", "weights"},
+    "api": {"benchmark", "inference", "io", "launch", "report", "runs.best", "runs.schema", "terms", "weights"},
+    "__init__": {"api", "version"},
     "demo": {
         "__init__",
         "errors",
@@ -89,7 +90,18 @@ ALLOWED: dict[str, set[str]] = {
 
 # Modules that must be quick to import: they are loaded before it is known whether torch is needed.
 LIGHT = (
-    *("cli", "commands", "errors", "io.atomic", "io.locks", "io.run_folder", "io.tables", "machine.processes", "terms"),
+    *(
+        "cli",
+        "commands",
+        "errors",
+        "io.atomic",
+        "io.locks",
+        "io.paths",
+        "io.run_folder",
+        "io.tables",
+        "machine.processes",
+        "terms",
+    ),
     *("launch", "options", "runs.best", "runs.listing", "runs.migration", "runs.schema", "runs.scores", "runs.status"),
     *("train", "version"),
 )

@@ -82,7 +82,7 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
     evaluate_calls = record("sr.benchmark.evaluate.evaluate", [])
     main(["evaluate", "m", "--data", "d", "--scale", "2"])
     settings = ["--data", "d", "--data", "e", "--scale", "3", "--protocol", "rgb", "--baselines", "--x8"]
-    settings += ["--tile", "48", "--device", "cpu", "--precision", "auto"]
+    settings += ["--tile", "48", "--device", "cpu", "--precision", "auto", "--bits", "16"]
     main(["evaluate", "m", "n", *settings, "--csv", "t.csv", "--json", "t.json", "--save", "s"])
     assert find_calls == [(("m", 2), {}), (("m", 3), {}), (("n", 3), {})]
     (first_call, second_call) = evaluate_calls
@@ -90,10 +90,16 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
     baselines = [options.pop("baselines") for _, options in evaluate_calls]
     assert [len(kernels) for kernels in baselines] == [1, 3]
     defaults = {"scale": 2, "protocol": "y", "ensemble": False, "save": None}
-    assert first_call[1] == defaults | {"tile": None, "device": None, "precision": "float32", "contenders": []}
+    assert first_call[1] == defaults | {
+        "tile": None,
+        "device": None,
+        "precision": "float32",
+        "contenders": [],
+        "bits": 8,
+    }
     assert second_call[0] == (["a model", "a model"], [Path("d"), Path("e")])
     chosen = {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s")}
-    assert second_call[1] == chosen | {"tile": 48, "device": "cpu", "precision": "auto", "contenders": []}
+    assert second_call[1] == chosen | {"tile": 48, "device": "cpu", "precision": "auto", "contenders": [], "bits": 16}
     written = [arguments for arguments, _ in write_calls]
     assert written == [([], None, None, None), ([], Path("t.csv"), Path("t.json"), None)]
 
@@ -105,7 +111,7 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
         ([2, 2], [], 2),
         ([3], ["--scale", "3"], 3),
         ([2, 3], [], "the models enlarge by 2 and 3: evaluate them one at a time"),
-        ([], ["--baselines"], "--scale is needed: no model says it"),
+        ([], ["--baselines"], "a scale is needed (--scale): no model says it"),
         ([2], ["--scale", "0"], 0),
     ],
 )

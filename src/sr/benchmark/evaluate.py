@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from rich.progress import Progress
 from torch import Tensor
 
 from sr.benchmark.contenders import SHRINK, Contender
@@ -56,6 +57,7 @@ def evaluate(
     contenders: Sequence[Contender] = (),
     bits: int = 8,
     options: FolderOptions | None = None,
+    progress: bool = True,
 ) -> Iterator[Row]:
     """Score every model on every folder, images one by one, the baselines first.
 
@@ -77,6 +79,7 @@ def evaluate(
         contenders: finished pictures of other programs, scored as they are; each is of one folder.
         bits: of a value, 8 or 16: images are read with as many, and outputs are rounded to as many.
         options: how to read the folders.
+        progress: draw a bar where standard error is a terminal or a notebook.
 
     Yields:
         A row for each model on a folder, as soon as the folder is done.
@@ -104,7 +107,8 @@ def evaluate(
             contender.find([source.name for source in sources])
         warn_of_trained(models, sources, label)
         rows = [_new_row(entry, label, scale, Protocol(protocol), place, bits) for entry in contestants]
-        _score_folder(rows, contestants, sources, shrink, pixels, place, save)
+        with progress_bar(hidden=not progress) as bar:
+            _score_folder(rows, contestants, sources, shrink, pixels, place, save, bar)
         yield from rows
 
 
@@ -116,23 +120,23 @@ def _score_folder(
     pixels: PixelFormat,
     place: torch.device,
     save: Path | None,
+    progress: Progress,
 ) -> None:
     """Score all contestants on the images of a folder, one image at a time."""
     hashed = []
-    with progress_bar() as progress:
-        bar = progress.add_task(f"{rows[0].data}: {rows[0].name}", total=len(sources) * len(rows))
-        for source in sources:
-            lr, hr = load_pair(source, rows[0].scale, shrink, pixels)
-            hashed.append(hashes(hr))
-            target, stored_gray = to_float(hr[None]).to(place), is_gray(source.hr)
-            for row, (model, maker) in zip(rows, contestants, strict=True):
-                progress.update(bar, description=f"{row.data}: {row.name}")
-                if isinstance(maker, Contender):
-                    outputs = _finished(maker.read(source.name, lr[None], hr[None]), place)
-                else:
-                    outputs = _outputs(model, maker, lr[None], place)
-                _score_image(row, outputs, source.name, target, stored_gray, save)
-                progress.advance(bar)
+    bar = progress.add_task(f"{rows[0].data}: {rows[0].name}", total=len(sources) * len(rows))
+    for source in sources:
+        lr, hr = load_pair(source, rows[0].scale, shrink, pixels)
+        hashed.append(hashes(hr))
+        target, stored_gray = to_float(hr[None]).to(place), is_gray(source.hr)
+        for row, (model, maker) in zip(rows, contestants, strict=True):
+            progress.update(bar, description=f"{row.data}: {row.name}")
+            if isinstance(maker, Contender):
+                outputs = _finished(maker.read(source.name, lr[None], hr[None]), place)
+            else:
+                outputs = _outputs(model, maker, lr[None], place)
+            _score_image(row, outputs, source.name, target, stored_gray, save)
+            progress.advance(bar)
     groups = join_groups([source.group for source in sources], group(hashed))
     fingerprint = fingerprint_of(sources, digests_of(sources), *pixels.settings)
     for row in rows:

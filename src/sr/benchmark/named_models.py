@@ -14,8 +14,13 @@ from sr.weights.find import Model, find_model
 _MODEL_SUFFIXES = frozenset({".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
 
 
-def find_models(names: Sequence[str], scale: int | None) -> tuple[list[Model], int]:
+def find_models(names: Sequence[str], scale: int | None, *, skip: bool = True) -> tuple[list[Model], int]:
     """Load models; among several names, skip with a line each what is no model, and what cannot be used.
+
+    Args:
+        names: of models, as for `sr.load`.
+        scale: factor of the sides; None: that of each model.
+        skip: False refuses what would be skipped.
 
     Returns:
         The models, and how many could not be used.
@@ -26,7 +31,7 @@ def find_models(names: Sequence[str], scale: int | None) -> tuple[list[Model], i
     models: list[Model] = []
     failures = 0
     for name in names:
-        if len(names) > 1 and _is_no_model(Path(name)):
+        if skip and len(names) > 1 and _is_no_model(Path(name)):
             sys.stderr.write(f"{name}: skipped, it is no model\n")
             continue
         try:
@@ -34,13 +39,27 @@ def find_models(names: Sequence[str], scale: int | None) -> tuple[list[Model], i
             models.append(find_model(path, scale))
             _warn_of_unfinished(Path(path))
         except UserError as error:
-            if len(names) == 1 or not Path(name).exists():
+            if not skip or len(names) == 1 or not Path(name).exists():
                 raise
             failures += 1
             sys.stderr.write(f"error: {error} (skipped)\n")
     if names and not models:
         raise UserError(f"none of these {len(names)} can be used: name a checkpoint or the folder of a finished run")
     return models, failures
+
+
+def common_scale(models: Sequence[Model]) -> int:
+    """The scale of all models.
+
+    Raises:
+        UserError: if they differ, or there are none.
+    """
+    scales = sorted({model.scale for model in models})
+    if not scales:
+        raise UserError("a scale is needed (--scale): no model says it")
+    if len(scales) > 1:
+        raise UserError(f"the models enlarge by {' and '.join(map(str, scales))}: evaluate them one at a time")
+    return scales[0]
 
 
 def _is_no_model(path: Path) -> bool:

@@ -2,13 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, overload
 
 from sr.benchmark.rows import Row, folder_name
+from sr.errors import UserError
 from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned, write_table
 from sr.terms import BASELINES, loses_to
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None, record: Path | None = None) -> list[Path]:
@@ -84,6 +90,59 @@ def _image_rows(row: Row) -> list[dict[str, str | float | None]]:
 
 def _write_json(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     write_text(path, json.dumps(list(rows), indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class ScoreTable(Sequence[Row]):
+    """The scores of models on folders of images; ``print`` shows them as a table.
+
+    Attributes:
+        rows: a row for each model on each folder, the baselines included.
+    """
+
+    rows: tuple[Row, ...]
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        """A row, or several."""
+        return self.rows[index]
+
+    def __str__(self) -> str:
+        """The table as text."""
+        return render(self.rows)
+
+    __repr__ = __str__  # what a notebook shows
+
+    def to_pandas(self) -> "DataFrame":
+        """The table as a DataFrame, a line for each row.
+
+        Raises:
+            UserError: if pandas is not installed.
+        """
+        return _frame([row.as_dict() for row in self.rows])
+
+    def images_to_pandas(self) -> "DataFrame":
+        """The scores of each image as a DataFrame, a line for each image of each row.
+
+        Raises:
+            UserError: if pandas is not installed.
+        """
+        return _frame([image for row in self.rows for image in _image_rows(row)])
+
+
+def _frame(rows: Sequence[Mapping[str, object]]) -> "DataFrame":
+    try:
+        from pandas import DataFrame
+    except ImportError as error:
+        raise UserError("a DataFrame needs the package pandas: pip install pandas") from error
+    return DataFrame(rows)
 
 
 def render(rows: Sequence[Row]) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from sr.errors import UserError
 if TYPE_CHECKING:
     from sr.benchmark.contenders import Contender
     from sr.data.folders.named import FolderOptions
-    from sr.weights.find import Model
 
 HELP = "score models, next to bicubic interpolation, on folders of images"
 EXAMPLE = "sr evaluate runs/espcn_x3 espcn_x3 --data Set5 --scale 3"
@@ -76,14 +74,14 @@ def run(options: argparse.Namespace) -> None:
     Exit with code 1 if a run or a checkpoint among several could not be scored.
     """
     from sr.benchmark.evaluate import evaluate
-    from sr.benchmark.named_models import find_models
+    from sr.benchmark.named_models import common_scale, find_models
     from sr.benchmark.tables import render, write_rows
     from sr.terms import BASELINES, SHARPENS
 
     if not options.models and not options.baselines and not options.outputs:
         raise UserError("name a checkpoint or a run folder, or add --baselines or --outputs")
     models, failures = find_models(options.models, options.scale)
-    scale = _common_scale(models) if options.scale is None else options.scale
+    scale = common_scale(models) if options.scale is None else options.scale
     if scale == 1:
         sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")
     folders = folder_options(options, options.data, scale)
@@ -128,12 +126,3 @@ def _contenders(options: argparse.Namespace, folders: "FolderOptions", scale: in
         pictures, data = options.outputs, options.data[0]
         run_program(options.command, pictures, data, scale, options.timeout, options.bits, folders)
     return [Contender(options.name or options.outputs.resolve().name, options.outputs)]
-
-
-def _common_scale(models: "Sequence[Model]") -> int:
-    scales = sorted({model.scale for model in models})
-    if not scales:
-        raise UserError("--scale is needed: no model says it")
-    if len(scales) > 1:
-        raise UserError(f"the models enlarge by {' and '.join(map(str, scales))}: evaluate them one at a time")
-    return scales[0]

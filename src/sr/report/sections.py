@@ -57,7 +57,7 @@ class Plot:
         return _CAPTIONS[self.kind]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Board:
     """The leaderboard of a comparison, and what can be said of it.
 
@@ -89,13 +89,15 @@ class Board:
 
         return in_terminal(self)
 
+    __repr__ = __str__  # what a notebook shows
+
     @property
     def limits(self) -> list[str]:
         """What the verdicts rest on."""
         return list(conclusions.limits(self.analysis))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Section(Board):
     """All that a report shows about one comparison of runs on their validation images."""
 

@@ -9,6 +9,7 @@ import msgspec
 
 from sr.errors import UserError
 from sr.io.atomic import whole_file
+from sr.io.paths import shortest_path
 from sr.io.run_folder import RunFolder
 from sr.runs.migration import SCHEMA, migrated
 from sr.runs.scores import Scores
@@ -89,7 +90,7 @@ class InitialWeights:
     frozen: list[str]
 
 
-@dataclass
+@dataclass(repr=False)
 class RunResult:
     """What a run is, how it stands, and what it reached and cost so far.
 
@@ -166,6 +167,20 @@ class RunResult:
     extensions: list[Extension] = field(default_factory=list)
     trainings: list[TrainingResult] = field(default_factory=list)
     schema: int = SCHEMA
+
+    def __repr__(self) -> str:
+        """How it stands, what it reached on its validation images, and where it is; the whole record is long."""
+        scores = [
+            f"val/{name} {score:.2f} dB"
+            for name in ("psnr", "gain")
+            if (score := self.mean(Part.VAL, name)) is not None
+        ]
+        return f"RunResult({', '.join([self.status, *scores, shortest_path(self.folder)])})"
+
+    @property
+    def folder(self) -> Path:
+        """Where it was trained."""
+        return Path(self.config.get("run_dir", ""))
 
     @property
     def is_done(self) -> bool:
