@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "report": {"errors", "io", "runs.identity", "runs.schema", "runs.scores", "runs.status", "terms"},
     "race": {"errors", "io", "launch.names", "report", "runs.schema"},
-    "api": {"benchmark", "inference", "io", "launch", "report", "runs.best", "runs.schema", "terms", "weights"},
+    "api": {"benchmark", "data", "inference", "io", "launch", "report", "runs.best", "runs.schema", "terms", "weights"},
     "__init__": {"api", "version"},
     "demo": {
         "__init__",

@@ -71,6 +71,9 @@ def evaluate(
     scale: int | None = None,
     protocol: str = "y",
     baselines: bool = False,
+    low_res: "str | Path | None" = None,
+    low_res_name: str | None = None,
+    recursive: bool = False,
     trust: Iterable[str] = (),
     progress: bool = False,
     **options: Any,
@@ -85,6 +88,9 @@ def evaluate(
         scale: factor of the sides; None: that of the models.
         protocol: ``y`` or ``rgb``, see `sr.metrics.score`.
         baselines: score nearest-neighbour and Lanczos interpolation as well.
+        low_res: folder of the low-resolution images; None: by the layout of ``data``, or derived.
+        low_res_name: names of those files, if they are unusual: ``"{stem}_small"``.
+        recursive: read images in subfolders, too.
         trust: packages whose classes a checkpoint may name, for the rest of this process.
         progress: show a bar in a terminal or a notebook.
         options: of `sr.benchmark.evaluate.evaluate`: ``ensemble``, ``save``, ``tile``, ``device``, ``precision``,
@@ -102,18 +108,21 @@ def evaluate(
     from sr.benchmark.evaluate import evaluate as score_models
     from sr.benchmark.named_models import common_scale, find_models
     from sr.benchmark.tables import ScoreTable, write_rows
+    from sr.data.folders.named import FolderOptions
     from sr.terms import BASELINES
     from sr.weights.trust import trust as trust_packages
 
     trust_packages(trust)
     found, _ = find_models([_name_of(name) for name in _listed(models)], scale, skip=False)
+    scale = common_scale(found) if scale is None else scale
     rows = score_models(
         found,
         [Path(folder) for folder in _listed(data)],
-        scale=common_scale(found) if scale is None else scale,
+        scale=scale,
         protocol=protocol,
         baselines=BASELINES if baselines else BASELINES[:1],
         progress=progress,
+        options=FolderOptions(scale, Path(low_res) if low_res else None, low_res_name, recursive),
         **options,
     )
     table = ScoreTable(tuple(rows))
