@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sr.cli import main, make_parser
+from sr.data.folders.named import FolderOptions
 from sr.report.sections import Settings
 
 Record = Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]]
@@ -83,23 +84,20 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
     main(["evaluate", "m", "--data", "d", "--scale", "2"])
     settings = ["--data", "d", "--data", "e", "--scale", "3", "--protocol", "rgb", "--baselines", "--x8"]
     settings += ["--tile", "48", "--device", "cpu", "--precision", "auto", "--bits", "16"]
+    settings += ["--low-res-name", "{stem}_s", "--recursive"]
     main(["evaluate", "m", "n", *settings, "--csv", "t.csv", "--json", "t.json", "--save", "s"])
     assert find_calls == [(("m", 2), {}), (("m", 3), {}), (("n", 3), {})]
     (first_call, second_call) = evaluate_calls
     assert first_call[0] == (["a model"], [Path("d")])
     baselines = [options.pop("baselines") for _, options in evaluate_calls]
     assert [len(kernels) for kernels in baselines] == [1, 3]
-    defaults = {"scale": 2, "protocol": "y", "ensemble": False, "save": None}
-    assert first_call[1] == defaults | {
-        "tile": None,
-        "device": None,
-        "precision": "float32",
-        "contenders": [],
-        "bits": 8,
-    }
+    folders = [options.pop("options") for _, options in evaluate_calls]
+    assert folders == [FolderOptions(2), FolderOptions(3, None, "{stem}_s", recursive=True)]
+    defaults = {"scale": 2, "protocol": "y", "ensemble": False, "save": None, "bits": 8}
+    assert first_call[1] == defaults | {"tile": None, "device": None, "precision": "float32", "contenders": []}
     assert second_call[0] == (["a model", "a model"], [Path("d"), Path("e")])
-    chosen = {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s")}
-    assert second_call[1] == chosen | {"tile": 48, "device": "cpu", "precision": "auto", "contenders": [], "bits": 16}
+    chosen = {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s"), "bits": 16}
+    assert second_call[1] == chosen | {"tile": 48, "device": "cpu", "precision": "auto", "contenders": []}
     written = [arguments for arguments, _ in write_calls]
     assert written == [([], None, None, None), ([], Path("t.csv"), Path("t.json"), None)]
 
@@ -111,7 +109,7 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
         ([2, 2], [], 2),
         ([3], ["--scale", "3"], 3),
         ([2, 3], [], "the models enlarge by 2 and 3: evaluate them one at a time"),
-        ([], ["--baselines"], "a scale is needed (--scale): no model says it"),
+        ([], ["--baselines"], "--scale is needed: no model says it"),
         ([2], ["--scale", "0"], 0),
     ],
 )
@@ -143,8 +141,11 @@ def test_check_data_passes_every_option_on_and_exits_with_the_code_of_the_report
     record("sr.data.findings.render", "")
     check_calls, write_calls = record("sr.data.check.check", report), record("sr.data.findings.write_json")
     main(["check-data", "a", "b"])
-    main(["check-data", "a", "--scale", "4", "--json", "f.json"])
-    assert [arguments for arguments, _ in check_calls] == [([Path("a"), Path("b")], None), ([Path("a")], 4)]
+    main(["check-data", "a", "--scale", "4", "--json", "f.json", "--low-res", "l", "--low-res-name", "{stem}_s"])
+    assert [arguments for arguments, _ in check_calls] == [
+        ([Path("a"), Path("b")], FolderOptions()),
+        ([Path("a")], FolderOptions(4, Path("l"), "{stem}_s")),
+    ]
     assert [arguments for arguments, _ in write_calls] == [(report, Path("f.json"))]
     report.exit_code = 3
     with pytest.raises(SystemExit) as exit_info:

@@ -7,6 +7,8 @@ from sr.data.pairs import describe_degradation
 from sr.data.sources import Source
 
 PAIR = Source("a", "a", Path("high_res/a.png"), lr=Path("low_res/a.png"))
+LAYOUT = Source("c", "c", Path("V_HR/c.png"), lr=Path("V_LR_bicubic/X2/cx2.png"))
+OTHER = Source("d", "d", Path("GTmod12/d.png"), lr=Path("LRbicx2/d.png"))
 ALONE = Source("b", "b", Path("high_res/b.png"))
 
 
@@ -17,6 +19,8 @@ ALONE = Source("b", "b", Path("high_res/b.png"))
         ([PAIR], 3, (), "x3, low resolution from low_res/"),
         ([PAIR, ALONE], 3, (), "x3, low resolution from low_res/ or, where it has none, by MATLAB's bicubic"),
         ([ALONE], 1, (), "scale 1: sharpens, does not enlarge; input shrunk and enlarged by 4"),
+        ([PAIR, LAYOUT], 2, (), "x2, low resolution from V_LR_bicubic/X2/ and low_res/"),
+        ([PAIR, LAYOUT, OTHER], 2, (), "x2, low resolution from 3 folders"),
         ([PAIR], 1, (), "scale 1: sharpens, does not enlarge; input from low_res/"),
         ([ALONE], 1, (2, 3), "x2, x3 in one network, low resolution by MATLAB's bicubic"),
     ],

@@ -139,6 +139,13 @@ def test_official_validation_images_are_used_and_others_named_take_their_place(
         assert f"{official}: {said}" in caplog.messages
 
 
+def test_a_folder_of_ones_own_that_does_not_exist_is_named_with_its_option(command: Command, tmp_path: Path) -> None:
+    root = photographs(tmp_path / "root", *range(5))
+    code, text = command("data=folder", f"data.root={root}", f"data.test_root={tmp_path}/no")
+    assert (code, text) == (2, f"error: {tmp_path}/no: no such folder (data.test_root)\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_option_that_the_source_of_the_images_does_not_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.high_res: demo_photographs does not read it"):
         find_parts(demo_photographs, None, scale=2, high_res=str(tmp_path))

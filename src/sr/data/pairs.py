@@ -14,6 +14,8 @@ from sr.io.images import from_pil, to_pil
 from sr.io.pixel_formats import RGB8, PixelFormat, read_pixels
 from sr.terms import SHARPENS
 
+_NAMED = 2  # folders in a line
+
 MIN_SIDE = 11  # the window of SSIM
 
 
@@ -35,7 +37,9 @@ def _describe_degradation(sources: Sequence[Source], scale: int, factors: Sequen
     derived = "by MATLAB's bicubic" if scale > 1 else f"shrunk and enlarged by {shrink}"
     folders = {_low_folder(source) for source in sources if source.lr}
     if folders:
-        place = f"from {folders.pop()}/" if len(folders) == 1 else "from files"
+        place = f"from {' and '.join(f'{folder}/' for folder in sorted(folders))}"
+        if len(folders) > _NAMED:
+            place = f"from {len(folders)} folders"
         has_all = all(source.lr is not None for source in sources)
         derived = place if has_all else f"{place} or, where it has none, {derived}"
     return f"x{scale}, low resolution {derived}" if scale > 1 else f"{SHARPENS}; input {derived}"

@@ -10,6 +10,7 @@ from sr.data.sources import Source, as_part, image_folder
 from sr.data.splits import Split, split_groups
 from sr.data.stores.store import PairStore
 from sr.errors import UserError
+from sr.io.paths import user_path
 from sr.terms import Part
 
 log = logging.getLogger(__name__)
@@ -68,11 +69,20 @@ def find_parts(
     is_ours = getattr(find, "func", find).__module__ == image_folder.__module__
     for part, folders in ((Part.VAL, val_root), (Part.TEST, test_root)):
         if folders is not None:
+            if is_ours:
+                _check_exist(folders, f"data.{part}_root")
             held = _call(image_folder if is_ours else find, folders, scale, named)
             if nested := next((source.hr.parent for source in held if source.part), None):
                 raise UserError(f"data.{part}_root={folders}: has several parts: name one, such as {nested}")
             sources += as_part(held, part, sources)
     return sources
+
+
+def _check_exist(folders: Folders, option: str) -> None:
+    """Refuse a folder that does not exist, with the option that names it."""
+    for folder in [folders] if isinstance(folders, str) else folders or []:
+        if not user_path(folder).is_dir():
+            raise UserError(f"{folder}: no such folder ({option})")
 
 
 def _call(find: Find, root: Folders, scale: int, options: dict[str, Any]) -> list[Source]:
