@@ -109,7 +109,7 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
         ([2, 2], [], 2),
         ([3], ["--scale", "3"], 3),
         ([2, 3], [], "the models enlarge by 2 and 3: evaluate them one at a time"),
-        ([], ["--baselines"], "--scale is needed: no model says it"),
+        ([], ["--baselines"], "a scale is needed (--scale): no model says it"),
         ([2], ["--scale", "0"], 0),
     ],
 )
