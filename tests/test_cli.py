@@ -40,7 +40,10 @@ def test_status_of_a_folder_without_runs_is_a_one_line_error(
     [
         (["predct"], "predct: no such command; did you mean predict? (see sr --help)"),
         (["--versoin"], "--versoin: no such option; did you mean --version? (see sr --help)"),
-        (["predict", "--modle=x"], "--modle: no such option; did you mean --model or --tile? (see sr predict --help)"),
+        (
+            ["predict", "--modle=x"],
+            "--modle: no such option; did you mean --model, --order or --tile? (see sr predict --help)",
+        ),
         (["models", "--unlike"], "--unlike: no such option (see sr models --help)"),
     ],
 )

@@ -11,8 +11,10 @@ import av
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from sr.cli import make_parser
+from tests.support.community import spandrel
 from tests.support.documents.blocks import Block, blocks, inline_code
 from tests.support.documents.shell import ROOT, Shell
 from tests.support.images import photograph
@@ -68,6 +70,19 @@ def fields(path: Path) -> None:
         tifffile.imwrite(path / f"{number}.tif", bands, photometric="minisblack", planarconfig="contig")
 
 
+def weights_of_others(path: Path) -> None:
+    spandrel()
+    from spandrel.architectures.ESRGAN import ESRGAN
+
+    torch.save({"params_ema": ESRGAN(num_filters=4, num_blocks=1, scale=4).state_dict()}, path)
+
+
+def onnx_of_others(path: Path) -> None:
+    from tests.support.onnx_networks import enlargement, limited, write
+
+    write(path, [*enlargement("in", "a", 4), *limited("a", "out", 255.0)])
+
+
 # The reader's files, by the names that pages use.
 FILES: dict[str, Callable[[Path], None]] = {
     "DIR": lambda path: folder_of_images(path / "high_res"),
@@ -77,6 +92,8 @@ FILES: dict[str, Callable[[Path], None]] = {
     "photos": lambda path: folder_of_images(path / "."),
     "scans": scan,
     "fields": fields,
+    "RealESRGAN_x4plus.pth": weights_of_others,
+    "net.onnx": onnx_of_others,
     "photo.jpg": lambda path: photograph(48, 64).save(path),
     "clip.mp4": clip,
 }

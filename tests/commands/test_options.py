@@ -11,6 +11,8 @@ import pytest
 from sr.cli import main, make_parser
 from sr.data.folders.named import FolderOptions
 from sr.report.sections import Settings
+from sr.weights.find import Model
+from sr.weights.onnx_formats import UNKNOWN, OnnxHints
 
 Record = Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]]
 
@@ -43,16 +45,19 @@ def test_the_demo_listens_on_localhost_by_default(record: Record) -> None:
 
 
 def test_predict_passes_every_option_on(record: Record) -> None:
-    load_calls, predict_calls = record("sr.load", "an enlarger"), record("sr.inference.predict.predict", 0)
+    find_calls = record("sr.weights.find.find_model", "a model")
+    load_calls = record("sr.inference.enlarger.Enlarger", "an enlarger")
+    predict_calls = record("sr.inference.predict.predict", 0)
     main(["predict", "a", "b", "-m", "m", "-o", "out"])
     settings = ["--scale", "3", "--tile", "48", "--x8", "--device", "cpu", "--precision", "float32"]
     main(["predict", "-", "-m", "m", "-o", "-", *settings, "--compare", "--force", "--max-pixels", "7"])
     main(["predict", "a", "-m", "m", "-o", "out", "--tile", "auto"])
     load_defaults = {"tile": None, "ensemble": False, "device": None, "precision": "auto"}
+    assert [arguments for arguments, _ in find_calls] == [("m", scale, UNKNOWN) for scale in (None, 3, None)]
     assert load_calls == [
-        (("m", None), load_defaults),
-        (("m", 3), {"tile": 48, "ensemble": True, "device": "cpu", "precision": "float32"}),
-        (("m", None), load_defaults),
+        (("a model",), load_defaults),
+        (("a model",), {"tile": 48, "ensemble": True, "device": "cpu", "precision": "float32"}),
+        (("a model",), load_defaults),
     ]
     predict_defaults = {"compare": False, "force": False, "max_pixels": 200_000_000}
     assert predict_calls == [
@@ -62,9 +67,24 @@ def test_predict_passes_every_option_on(record: Record) -> None:
     ]
 
 
+def test_what_is_said_of_an_onnx_network_is_passed_on_and_never_ignored(
+    record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record("sr.benchmark.named_models.find_model", Model("a model", 2))
+    calls = record("sr.weights.find.find_model", Model("a model", 2))
+    for command in (["predict", "a", "-o", "out", "-m"], ["evaluate", "--data", "d"], ["speed"]):
+        with pytest.raises(SystemExit) as exit_info:
+            main([*command, "m", "--halo", "8", "--order", "bgr", "--range", "255"])
+        assert exit_info.value.code == 2
+        message = "error: --halo: is for ONNX networks that sr did not write; no model is one\n"
+        assert capsys.readouterr().err == message
+    assert calls[0][0] == ("m", None, OnnxHints(halo=8, order="bgr", range=255))
+
+
 @pytest.mark.parametrize(("failures", "code"), [(0, 0), (2, 1)])
 def test_predict_exits_with_1_if_a_picture_failed(record: Record, failures: int, code: int) -> None:
-    record("sr.load")
+    record("sr.weights.find.find_model")
+    record("sr.inference.enlarger.Enlarger")
     record("sr.inference.predict.predict", failures)
     try:
         main(["predict", "a", "-m", "m", "-o", "out"])
@@ -77,7 +97,7 @@ def test_predict_exits_with_1_if_a_picture_failed(record: Record, failures: int,
 def test_evaluate_passes_every_option_on(record: Record) -> None:
     record("sr.benchmark.tables.render", "")
     find_calls, write_calls = (
-        record("sr.benchmark.named_models.find_model", "a model"),
+        record("sr.benchmark.named_models.find_model", Model("a model", 3)),
         record("sr.benchmark.tables.write_rows", []),
     )
     evaluate_calls = record("sr.benchmark.evaluate.evaluate", [])
@@ -86,16 +106,16 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
     settings += ["--tile", "48", "--device", "cpu", "--precision", "auto", "--bits", "16"]
     settings += ["--low-res-name", "{stem}_s", "--recursive"]
     main(["evaluate", "m", "n", *settings, "--csv", "t.csv", "--json", "t.json", "--save", "s"])
-    assert find_calls == [(("m", 2), {}), (("m", 3), {}), (("n", 3), {})]
+    assert [arguments for arguments, _ in find_calls] == [("m", 2, UNKNOWN), ("m", 3, UNKNOWN), ("n", 3, UNKNOWN)]
     (first_call, second_call) = evaluate_calls
-    assert first_call[0] == (["a model"], [Path("d")])
+    assert first_call[0] == ([Model("a model", 3)], [Path("d")])
     baselines = [options.pop("baselines") for _, options in evaluate_calls]
     assert [len(kernels) for kernels in baselines] == [1, 3]
     folders = [options.pop("options") for _, options in evaluate_calls]
     assert folders == [FolderOptions(2), FolderOptions(3, None, "{stem}_s", recursive=True)]
     defaults = {"scale": 2, "protocol": "y", "ensemble": False, "save": None, "bits": 8}
     assert first_call[1] == defaults | {"tile": None, "device": None, "precision": "float32", "contenders": []}
-    assert second_call[0] == (["a model", "a model"], [Path("d"), Path("e")])
+    assert second_call[0] == ([Model("m", 3), Model("n", 3)], [Path("d"), Path("e")])  # their labels were the same
     chosen = {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s"), "bits": 16}
     assert second_call[1] == chosen | {"tile": 48, "device": "cpu", "precision": "auto", "contenders": []}
     written = [arguments for arguments, _ in write_calls]
@@ -123,8 +143,8 @@ def test_evaluate_takes_the_scale_of_its_models_unless_one_is_given(
 ) -> None:
     record("sr.benchmark.tables.render", "")
     record("sr.benchmark.tables.write_rows", [])
-    models = iter(SimpleNamespace(scale=scale) for scale in scales)
-    monkeypatch.setattr("sr.benchmark.named_models.find_model", lambda name, scale: next(models))
+    models = iter(Model(f"a model for {scale}", scale) for scale in scales)
+    monkeypatch.setattr("sr.benchmark.named_models.find_model", lambda name, scale, hints: next(models))
     evaluate_calls = record("sr.benchmark.evaluate.evaluate", [])
     command_line = ["evaluate", *(f"m{number}" for number in range(len(scales))), "--data", "d", *arguments]
     if isinstance(expected, str):
@@ -201,7 +221,7 @@ def test_speed_passes_every_option_on_and_measures_a_baseline_once(
     monkeypatch.setattr("sr.weights.find.find_model", model)
     scales = []
 
-    def find_models(names: list[str], scale: int | None) -> tuple[list[SimpleNamespace], int]:
+    def find_models(names: list[str], scale: int | None, hints: OnnxHints) -> tuple[list[SimpleNamespace], int]:
         scales.append(scale)
         return [model(name) for name in names], 0
 

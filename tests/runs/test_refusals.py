@@ -26,7 +26,7 @@ from tests.support.runs import Command, MakeFolder
         (["model.activation=gelu"], "one of relu, tanh"),
         (["init_strict=true"], "init_strict=true: there are no weights to start from: set init"),
         (["init_freeze=body.0.*,tail.*"], "init_freeze=['body.0.*', 'tail.*']: there are no weights to start from"),
-        (["init=espcn_x5"], "init=espcn_x5: no such checkpoint, run folder, or name of sr models (espcn_x2"),
+        (["init=espcn_x5"], "init=espcn_x5: no such checkpoint, run folder, model of others"),
         (["init=2"], "init=2"),
         (
             ["init=espcn_x2", "model.channels=16"],

@@ -44,7 +44,9 @@ def test_a_network_of_the_zoo_is_found_by_its_name_and_enlarges_by_its_scales(
     assert [row.model.label for row in rows] == ["bicubic", "small"]
     with pytest.raises(UserError, match="is a network for scale 2 or 3, not 4"):
         find_model("small", 4)
-    with pytest.raises(UserError, match=r"large: no such checkpoint, run folder, or name of sr models \(small\)"):
+    with pytest.raises(
+        UserError, match=r"large: no such checkpoint, run folder, model of others .*, or name of sr models \(small\)"
+    ):
         find_model("large", 2)
     with pytest.raises(UserError, match=r"smal: no such checkpoint.*; did you mean small\?"):
         find_model("smal", 2)

@@ -1,7 +1,9 @@
 """The models that a command line names, some of them by a glob such as ``runs/grid/*``."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sr.errors import UserError
@@ -10,16 +12,22 @@ from sr.runs.best import model_path
 from sr.runs.schema import read_result
 from sr.runs.status import standing_of
 from sr.weights.find import Model, find_model
+from sr.weights.onnx_formats import UNKNOWN, OnnxHints
 
 _MODEL_SUFFIXES = frozenset({".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
 
 
-def find_models(names: Sequence[str], scale: int | None, *, skip: bool = True) -> tuple[list[Model], int]:
+def find_models(
+    names: Sequence[str], scale: int | None, hints: OnnxHints = UNKNOWN, *, skip: bool = True
+) -> tuple[list[Model], int]:
     """Load models; among several names, skip with a line each what is no model, and what cannot be used.
+
+    Models of others are called by the name of their file, or by its path if another has the same.
 
     Args:
         names: of models, as for `sr.load`.
         scale: factor of the sides; None: that of each model.
+        hints: see `sr.weights.find.find_model`.
         skip: False refuses what would be skipped.
 
     Returns:
@@ -29,6 +37,7 @@ def find_models(names: Sequence[str], scale: int | None, *, skip: bool = True) -
         UserError: for a name that is neither a path nor shipped, and if no model is left.
     """
     models: list[Model] = []
+    paths: list[str] = []
     failures = 0
     for name in names:
         if skip and len(names) > 1 and _is_no_model(Path(name)):
@@ -36,7 +45,8 @@ def find_models(names: Sequence[str], scale: int | None, *, skip: bool = True) -
             continue
         try:
             path = model_path(name)
-            models.append(find_model(path, scale))
+            models.append(find_model(path, scale, hints))
+            paths.append(path)
             _warn_of_unfinished(Path(path))
         except UserError as error:
             if not skip or len(names) == 1 or not Path(name).exists():
@@ -45,7 +55,12 @@ def find_models(names: Sequence[str], scale: int | None, *, skip: bool = True) -
             sys.stderr.write(f"error: {error} (skipped)\n")
     if names and not models:
         raise UserError(f"none of these {len(names)} can be used: name a checkpoint or the folder of a finished run")
-    return models, failures
+    counts = Counter(model.label for model in models)
+    unique = [
+        model if counts[model.label] == 1 else replace(model, label=path)
+        for model, path in zip(models, paths, strict=True)
+    ]
+    return unique, failures
 
 
 def common_scale(models: Sequence[Model]) -> int:

@@ -1,16 +1,21 @@
 """Arguments that several subcommands share."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sr.errors import UserError
+from sr.errors import UserError, check_at_least
 
 if TYPE_CHECKING:
     from sr.data.folders.named import FolderOptions
+    from sr.weights.find import Model
+    from sr.weights.onnx_formats import OnnxHints
 
-MODEL = "a name that `sr models` lists, a checkpoint, a run folder, or the folder of a sweep (its best cell)"
+MODEL = (
+    "a name that `sr models` lists, a checkpoint, a run folder, the folder of a sweep (its best cell), or weights of "
+    "others as *.pth, *.pt or *.safetensors"
+)
 
 FOLDER = "folder of images, or of a known layout: high_res/ and low_res/, DIV2K, a benchmark set"
 
@@ -29,6 +34,38 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         metavar="PACKAGE",
         help="let models be built from the classes of PACKAGE, whose code is run; repeat it for several",
     )
+
+
+def add_onnx(parser: argparse.ArgumentParser) -> None:
+    """Add what can be said of ONNX networks of others."""
+    onnx = parser.add_argument_group("an ONNX network that sr did not write; what is not said is found by trying")
+    onnx.add_argument("--halo", type=int, metavar="N", help="input pixels around a tile that its output depends on")
+    onnx.add_argument("--order", choices=("rgb", "bgr"), help="of its colours")
+    onnx.add_argument("--range", type=int, choices=(1, 255), help="value of white in its input")
+
+
+def onnx_hints(options: argparse.Namespace) -> "OnnxHints":
+    """What the options of `add_onnx` say.
+
+    Raises:
+        UserError: for a halo below 0.
+    """
+    from sr.weights.onnx_formats import OnnxHints  # imports torch
+
+    if options.halo is not None:
+        check_at_least("--halo", options.halo, 0)
+    return OnnxHints(options.halo, options.order, options.range)
+
+
+def check_hints_are_used(hints: "OnnxHints", models: "Iterable[Model]") -> None:
+    """Refuse hints where no model is an ONNX network of others.
+
+    Raises:
+        UserError: if they would be ignored.
+    """
+    given = [name for name, value in vars(hints).items() if value is not None]
+    if given and not any(model.is_foreign_onnx for model in models):
+        raise UserError(f"--{given[0]}: is for ONNX networks that sr did not write; no model is one")
 
 
 def trust_named(options: argparse.Namespace) -> None:

@@ -10,10 +10,13 @@ from sr.commands.arguments import (
     add_data,
     add_device,
     add_folder_options,
+    add_onnx,
     add_precision,
     add_tile,
     add_trust,
+    check_hints_are_used,
     folder_options,
+    onnx_hints,
 )
 from sr.commands.completion import complete, model_names
 from sr.errors import UserError
@@ -53,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with the scores of each image")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the outputs as DIR/MODEL/DATA/NAME.png")
     add_trust(parser)
+    add_onnx(parser)
     others = parser.add_argument_group("pictures of another program, scored like the outputs of a model")
     others.add_argument(
         "--outputs", type=Path, metavar="DIR", help="folder of finished pictures, named as the images of the data set"
@@ -80,7 +84,9 @@ def run(options: argparse.Namespace) -> None:
 
     if not options.models and not options.baselines and not options.outputs:
         raise UserError("name a checkpoint or a run folder, or add --baselines or --outputs")
-    models, failures = find_models(options.models, options.scale)
+    hints = onnx_hints(options)
+    models, failures = find_models(options.models, options.scale, hints)
+    check_hints_are_used(hints, models)
     scale = common_scale(models) if options.scale is None else options.scale
     if scale == 1:
         sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")

@@ -3,7 +3,17 @@
 import argparse
 import sys
 
-from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision, add_tile, add_trust
+from sr.commands.arguments import (
+    MODEL,
+    add_device,
+    add_model_scale,
+    add_onnx,
+    add_precision,
+    add_tile,
+    add_trust,
+    check_hints_are_used,
+    onnx_hints,
+)
 from sr.commands.completion import complete, model_names
 from sr.errors import check_at_least
 
@@ -33,19 +43,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     add_precision(parser, "auto")
     add_trust(parser)
+    add_onnx(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Enlarge the inputs; exit with code 1 if any of them failed."""
-    from sr import load
+    from sr.inference.enlarger import Enlarger
     from sr.inference.predict import predict
     from sr.io.images import MAX_PIXELS
+    from sr.runs.best import model_path
+    from sr.weights.find import find_model
 
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
     check_at_least("--max-pixels", max_pixels, 1)
-    enlarger = load(
-        options.model,
-        options.scale,
+    hints = onnx_hints(options)
+    model = find_model(model_path(options.model), options.scale, hints)
+    check_hints_are_used(hints, [model])
+    enlarger = Enlarger(
+        model,
         tile=options.tile,
         ensemble=options.x8,
         device=options.device,

@@ -4,7 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from sr.commands.arguments import MODEL, add_device, add_model_scale, add_precision, add_trust
+from sr.commands.arguments import (
+    MODEL,
+    add_device,
+    add_model_scale,
+    add_onnx,
+    add_precision,
+    add_trust,
+    check_hints_are_used,
+    onnx_hints,
+)
 from sr.commands.completion import complete, model_names
 
 HELP = "measure how fast models are: latency, throughput, and NTIRE's score against one of them"
@@ -27,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers with all intervals")
     parser.add_argument("--no-record", action="store_true", help="do not write the speed of a run into its result.json")
     add_trust(parser)
+    add_onnx(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -39,7 +49,9 @@ def run(options: argparse.Namespace) -> None:
     from sr.runs.best import model_path
     from sr.weights.find import find_model
 
-    models, failures = find_models(options.models, options.scale)
+    hints = onnx_hints(options)
+    models, failures = find_models(options.models, options.scale, hints)
+    check_hints_are_used(hints, models)
     for model in models:
         if len(model.nets) > 1:
             sys.stderr.write(f"{model.label}: holds {len(model.nets)} networks, the first is measured\n")

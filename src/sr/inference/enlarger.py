@@ -80,10 +80,10 @@ class Enlarger:
         return f"{type(self).__name__}({about})"
 
     def _choose_tile(self) -> int:
-        if not self._trained:  # nothing to estimate from
-            return _FASTEST_TILE
         if self._net.halo >= WHOLE_IMAGE:
             return 0
+        if not self._trained:  # nothing to estimate from
+            return _FASTEST_TILE
         tile = tile_for(self._net, free_memory(self.device))
         return tile if self.device.type == "cuda" else min(tile, _FASTEST_TILE)
 

@@ -13,6 +13,7 @@ from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.weights import zoo
 from sr.weights.community import CommunityNetwork, open_network
+from sr.weights.onnx_formats import UNKNOWN, OnnxHints
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ class Model:
     weights_hash: str = ""
     trainings: Sequence[str] = ()
 
+    @property
+    def is_foreign_onnx(self) -> bool:
+        """Whether it is an ONNX network of others, which hints are for."""
+        return any(hasattr(net, "is_foreign_onnx") for net in self.nets)
+
 
 def checkpoints_of(name: str) -> list[Path]:
     """The weights of a model: a checkpoint, the best one of a run folder or of each of its folds, or a shipped network.
@@ -57,7 +63,22 @@ def checkpoints_of(name: str) -> list[Path]:
     return files
 
 
-def find_model(name: str, scale: int | None = None) -> Model:
+def _onnx_model(path: Path, scale: int | None, hints: OnnxHints) -> Model:
+    from sr.weights.onnx import OnnxNetwork  # slow to import
+    from sr.weights.onnx_others import ForeignOnnxNetwork
+    from sr.weights.onnx_session import is_exported
+
+    net: OnnxNetwork | ForeignOnnxNetwork
+    net = OnnxNetwork(path) if is_exported(path) else ForeignOnnxNetwork(path, hints)
+    if scale not in (None, net.scale):
+        raise UserError(f"{path}: is a network for scale {net.scale}, not {scale}")
+    if isinstance(net, OnnxNetwork):
+        return Model(str(path), net.scale, [net], shrink=net.shrink)
+    log.warning("%s: %s", path, net.about())
+    return Model(path.stem, net.scale, [net])
+
+
+def find_model(name: str, scale: int | None = None, hints: OnnxHints = UNKNOWN) -> Model:
     """Load a checkpoint, an exported network, a shipped network, or the best of a run folder or of each of its folds.
 
     What is found out about a model of others is logged in one line.
@@ -65,18 +86,14 @@ def find_model(name: str, scale: int | None = None) -> Model:
     Args:
         name: its path or name.
         scale: factor to enlarge by; may be None if the model was trained for only one.
+        hints: what is known of an ONNX network of others; the rest is found by trying.
 
     Raises:
         UserError: if there is no such model, or ``scale`` does not select one of its scales.
     """
     path = Path(name)
     if path.suffix == ".onnx" and path.is_file():
-        from sr.weights.onnx import OnnxNetwork  # slow to import
-
-        exported = OnnxNetwork(path)
-        if scale not in (None, exported.scale):
-            raise UserError(f"{path}: is a network for scale {exported.scale}, not {scale}")
-        return Model(name, exported.scale, [exported], shrink=exported.shrink)
+        return _onnx_model(path, scale, hints)
     nets = []
     checkpoints = checkpoints_of(name)
     run = path if path.is_dir() else None

@@ -3,7 +3,6 @@
 import json
 import logging
 import warnings
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,15 @@ from sr.errors import UserError, line_of
 from sr.io.atomic import whole_file
 from sr.weights.checkpoint import MOST_SCALE, save_network
 from sr.weights.community import CommunityNetwork, open_network, save_community
+from sr.weights.onnx_session import INSTALL, METADATA, new_session, read_onnx, run_session
 from sr.weights.stored import SAFETENSORS
 
 ONNX = ".onnx"
 
 _OPSET = 20
-_METADATA = "sr"  # metadata key of the JSON that describes how to use an ONNX file
 _TOLERANCE = 1e-4  # between the outputs of torch and ONNX Runtime, which are in [0, 1]
 _CHECKED_SIZES = ((16, 16), (33, 20), (64, 51))
-_MAX_MEMORY = 2**32  # bytes, of all ONNX Runtime sessions together
-_OUT_OF_MEMORY = "smaller than requested bytes"  # in the message of ONNX Runtime
-_MAX_FILE_BYTES = 2**30
-_MAX_NUMBER = 4096  # operations; pixels of halo and alignment
-_INSTALL = "pip install 'sr-compare[onnx]'"
+_MAX_NUMBER = 4096  # pixels of halo and alignment
 
 
 def export(source: Path, target: Path, scale: int | None = None) -> float:
@@ -59,7 +54,7 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
     scale = scale or config["scale"]
     proto = _to_onnx(net).model_proto
     usage = {"scale": scale, "halo": int(net.halo), "align": int(getattr(net, "align", 1)), "config": config}  # type: ignore[arg-type]
-    proto.metadata_props.add(key=_METADATA, value=json.dumps(usage))
+    proto.metadata_props.add(key=METADATA, value=json.dumps(usage))
     content = proto.SerializeToString()
     difference = _max_difference(net, content)
     if difference > _TOLERANCE:
@@ -86,11 +81,11 @@ def _to_onnx(net: nn.Module) -> Any:
                 verbose=False,
             )
         except ImportError as error:
-            raise UserError(f"exporting to ONNX needs more packages ({error.name}): {_INSTALL}") from error
+            raise UserError(f"exporting to ONNX needs more packages ({error.name}): {INSTALL}") from error
 
 
 def _max_difference(net: nn.Module, content: bytes) -> float:
-    session = _session(content)
+    session = new_session(content)
     difference = 0.0
     for size in _CHECKED_SIZES:
         lr = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -101,50 +96,13 @@ def _max_difference(net: nn.Module, content: bytes) -> float:
     return difference
 
 
-def _session(content: bytes) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UserError(f"ONNX files need onnxruntime: {_INSTALL}") from error
-    _limit_memory()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # fatal: other errors are raised as well
-    options.add_session_config_entry("session.use_env_allocators", "1")
-    # Older versions ignore the memory limit while folding constants; these networks have few to fold.
-    return onnxruntime.InferenceSession(
-        content, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
-    )
-
-
-@cache
-def _limit_memory() -> None:
-    """Limit the memory of all sessions of this process: a tiny ONNX file can request terabytes."""
-    import onnxruntime as ort
-
-    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-    ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"max_mem": _MAX_MEMORY}))
-
-
-def _read(path: Path) -> tuple[bytes, dict[str, int]]:
-    """Read a self-contained ONNX file, and its scale, halo and alignment.
+def usage_of(metadata: str) -> dict[str, int]:
+    """The scale, halo and alignment that `export` recorded in a file.
 
     Raises:
-        UserError: if it was not written by `export`.
-        ValueError: if the file contains something that `export` never writes.
+        ValueError: if they are not those of a network.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise UserError(f"ONNX files need the package onnx: {_INSTALL}") from error
-    if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
-        raise ValueError("it is not a file, or is too large")
-    content = path.read_bytes()
-    proto = onnx.load_model_from_string(content)
-    descriptions = [entry.value for entry in proto.metadata_props if entry.key == _METADATA]
-    if not descriptions:
-        raise UserError(f"{path}: was not written by sr export: its scale and margins are unknown")
-    usage = json.loads(descriptions[0])
+    usage = json.loads(metadata)
     properties = {name: usage[name] for name in ("scale", "halo", "align")}
     for name, least, most in (("scale", 1, MOST_SCALE), ("halo", 0, _MAX_NUMBER), ("align", 1, _MAX_NUMBER)):
         if type(properties[name]) is not int or not least <= properties[name] <= most:
@@ -152,25 +110,7 @@ def _read(path: Path) -> tuple[bytes, dict[str, int]]:
     shrink = usage["config"].get("shrink") if isinstance(usage.get("config"), dict) else None
     if type(shrink) is int and 1 <= shrink <= MOST_SCALE:
         properties["shrink"] = shrink
-    graph = proto.graph
-    attributes = [attribute for node in graph.node for attribute in node.attribute]
-    tensors = [
-        *graph.initializer,
-        *(tensor for attribute in attributes for tensor in (attribute.t, *attribute.tensors)),
-    ]
-    if any(tensor.external_data or tensor.data_location for tensor in tensors):
-        raise ValueError("it reads values from other files")
-    domains = {entry.domain for entry in (*graph.node, *proto.opset_import)}
-    if domains - {""} or proto.functions or proto.training_info:
-        raise ValueError("it has custom operations")
-    if any(attribute.HasField("g") or attribute.graphs for attribute in attributes) or len(graph.node) > _MAX_NUMBER:
-        raise ValueError("it has loops or branches, or too many operations")
-    sparse = graph.sparse_initializer or any(
-        attribute.HasField("sparse_tensor") or attribute.sparse_tensors for attribute in attributes
-    )
-    if sparse or [value.name for value in graph.input] != ["lr"] or len(graph.output) != 1:
-        raise ValueError("it does not map one image to one image")
-    return content, properties
+    return properties
 
 
 class OnnxNetwork(nn.Module):
@@ -184,10 +124,15 @@ class OnnxNetwork(nn.Module):
         """
         super().__init__()
         try:
-            content, properties = _read(path)
+            content, proto, metadata = read_onnx(path)
+            if metadata is None:
+                raise UserError(f"{path}: was not written by sr export")
+            properties = usage_of(metadata)
+            if [value.name for value in proto.graph.input] != ["lr"] or len(proto.graph.output) != 1:
+                raise ValueError("it does not map one image to one image")
             self.scale, self.halo, self.align = (properties[name] for name in ("scale", "halo", "align"))
             self.shrink = properties.get("shrink")
-            self.session = _session(content)
+            self.session = new_session(content)
             if not self(torch.rand(1, 3, *_CHECKED_SIZES[0])).isfinite().all():
                 raise ValueError("its output is not finite")
         except UserError:
@@ -204,13 +149,8 @@ class OnnxNetwork(nn.Module):
         """
         height, width = lr.shape[-2:]
         padded = nn.functional.pad(lr, (0, int(width == 1), 0, int(height == 1)), mode="replicate")
-        try:
-            out = self.session.run(None, {"lr": np.ascontiguousarray(padded.cpu().numpy())})[0]
-        except Exception as error:
-            if _OUT_OF_MEMORY in str(error):
-                raise MemoryError("it needs more than 4 GiB of memory") from error
-            raise
+        out = run_session(self.session, {"lr": np.ascontiguousarray(padded.cpu().numpy())})
         shape = (lr.shape[0], 3, padded.shape[-2] * self.scale, padded.shape[-1] * self.scale)
-        if not isinstance(out, np.ndarray) or out.dtype != np.float32 or out.shape != shape:
+        if out.dtype != np.float32 or out.shape != shape:
             raise ValueError(f"its output is not float32 of shape {shape}")
         return torch.from_numpy(out)[..., : height * self.scale, : width * self.scale]

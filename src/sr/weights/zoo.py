@@ -82,7 +82,8 @@ def find(name: str) -> Path:
     names = {entry.name: entry.weights for entry in entries()}
     if name not in names:
         raise UserError(
-            f"{name}: no such checkpoint, run folder, or name of sr models ({', '.join(names)})"
+            f"{name}: no such checkpoint, run folder, model of others (*.pth, *.onnx), or name of sr models "
+            f"({', '.join(names)})"
             f"{did_you_mean(close_names(name, names))}"
         )
     return names[name]

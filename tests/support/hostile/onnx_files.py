@@ -26,6 +26,17 @@ def onnx_files(marker: Path) -> Iterator[tuple[str, bytes]]:
         *_structures(),
     ):
         yield name, model.SerializeToString()
+    for name, model in (
+        *_outside_values(),
+        *_memory_bombs(),
+        *_foreign_operations(),
+        *_structures(),
+        *_no_enlargements(),
+    ):
+        del model.metadata_props[:]
+        if name == "image of another size":  # than its metadata says: without them it is a network of scale 1
+            continue
+        yield f"of others: {name}", model.SerializeToString()
     intact = _model(_SAME).SerializeToString()
     yield "cut off", intact[:-20]
     yield "empty", b""
@@ -114,7 +125,27 @@ def _false_metadata() -> Iterator[tuple[str, ModelProto]]:
         *({"scale": 1}, [], "{", "[" * 10**5),
     ):
         yield f"metadata {str(metadata)[:40]}", _model(_SAME, metadata=metadata)
-    yield "no metadata", _model(_SAME, metadata=None)
+
+
+def _no_enlargements() -> Iterator[tuple[str, ModelProto]]:
+    """Networks whose format cannot be found by trying."""
+    several = _model([*_SAME, helper.make_node("Identity", ["lr"], ["again"])])
+    several.graph.output.add().CopyFrom(
+        helper.make_tensor_value_info("again", TensorProto.FLOAT, [None, 3, None, None])
+    )
+    yield "two outputs", several
+    yield "zero", _model([helper.make_node("Sub", ["lr", "lr"], ["sr"])])
+    yield "result of one pixel", _model([helper.make_node("GlobalAveragePool", ["lr"], ["sr"])])
+    yield "result without colours", _model([helper.make_node("ReduceMean", ["lr"], ["sr"], keepdims=0)])
+    enlarging = helper.make_node("Resize", ["lr", "", "s"], ["sr"], mode="nearest")
+    for factor in (0.5, 1.5, 1000.0):
+        factors = helper.make_tensor("s", TensorProto.FLOAT, [4], [1.0, 1.0, factor, factor])
+        yield f"enlarging by {factor}", _model([enlarging], [factors])
+    fixed = _model(_SAME)
+    for entry in (*fixed.graph.input, *fixed.graph.output):
+        for place, side in ((0, 1), (2, 2**40), (3, 2**40)):
+            entry.type.tensor_type.shape.dim[place].dim_value = side
+    yield "input of 2^80 pixels", fixed
 
 
 def _structures() -> Iterator[tuple[str, ModelProto]]:

@@ -1,0 +1,155 @@
+"""How an ONNX network wants its images: their layout, type, range of values and order of colours, found by trying."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from sr.errors import UserError
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+RANGES = (1, 255)
+ORDERS = ("rgb", "bgr")
+
+_RESEMBLES = 0.1  # root mean square of the difference between an image and its enlargement, shrunk again
+_CLEARLY = 0.8  # ratio of two such differences that decides between two ways
+_SAME = 1 / 255  # largest difference between outputs that are called the same
+_STEPS = 8  # patches on each side of the image that is tried
+
+
+@dataclass(frozen=True)
+class OnnxHints:
+    """What the user says of an ONNX network of others; None where it has to be found out.
+
+    Attributes:
+        halo: low-resolution pixels around a tile that are enlarged with it.
+        order: of its colours, ``rgb`` or ``bgr``.
+        range: the value of white in its input, 1 or 255.
+    """
+
+    halo: int | None = None
+    order: str | None = None
+    range: int | None = None
+
+
+UNKNOWN = OnnxHints()
+
+
+@dataclass(frozen=True)
+class OnnxFormat:
+    """How images go into a network, and come out of it.
+
+    Attributes:
+        last: whether the channels come last: ``(N, h, w, C)`` instead of ``(N, C, h, w)``.
+        dtype: of the input.
+        channels: 1 or 3.
+        range: the value of white in the input, 1 or 255.
+        output_range: that in the output.
+        order: of the colours in the input, ``rgb`` or ``bgr``.
+        output_order: that in the output.
+    """
+
+    last: bool
+    dtype: Any
+    channels: int
+    range: int = 1
+    output_range: int = 1
+    order: str = "rgb"
+    output_order: str = "rgb"
+
+    def encoded(self, lr: Tensor) -> Array:
+        """An array for the network, of ``(N, C, h, w)`` in [0, 1]."""
+        values = (lr.flip(1) if self.order == "bgr" else lr).mul(self.range)
+        values = values.round() if np.issubdtype(self.dtype, np.integer) else values
+        values = values.permute(0, 2, 3, 1) if self.last else values
+        return np.ascontiguousarray(values.cpu().numpy().astype(self.dtype))
+
+    def decoded(self, out: Array) -> Tensor:
+        """The output of the network as float32 ``(N, C, h, w)``, about in [0, 1].
+
+        Raises:
+            ValueError: if it is no image of as many channels.
+        """
+        if out.dtype not in TYPES.values() or out.ndim != 4:
+            raise ValueError(f"its output is {out.dtype} of {out.ndim} dimensions, not an image")
+        values = torch.from_numpy(np.ascontiguousarray(out.astype(np.float32)))
+        values = values.permute(0, 3, 1, 2) if self.last else values
+        if values.shape[1] != self.channels:
+            raise ValueError(f"its output has {values.shape[1]} channels, its input {self.channels}")
+        return (values.flip(1) if self.output_order == "bgr" else values) / self.output_range
+
+    def __str__(self) -> str:
+        """In words, for a line about a network."""
+        orders = self.order.upper()
+        if self.output_order != self.order:
+            orders += f" in, {self.output_order.upper()} out"
+        values = f"0 to {self.range}"
+        if self.output_range != self.range:
+            values += f" in, 0 to {self.output_range} out"
+        return f"{orders if self.channels == 3 else 'gray'}, {values}"
+
+
+def found_format(run: Callable[[Array], Array], basic: OnnxFormat, side: int, hints: OnnxHints = UNKNOWN) -> OnnxFormat:
+    """Try all ways to give a network an image, and choose the one whose output, shrunk again, is closest to it.
+
+    Args:
+        run: the network.
+        basic: the layout, type and channels.
+        side: of the images that are tried.
+        hints: what is known: the order of the colours in input and output, and white in the input.
+
+    Raises:
+        UserError: if no way gives an enlarged image, or two are as good but not the same.
+    """
+    image = patches(basic.channels, side)
+    is_integer = np.issubdtype(basic.dtype, np.integer)
+    ranges = RANGES[1:] if is_integer else RANGES if hints.range is None else (hints.range,)
+    orders = ORDERS if hints.order is None and basic.channels == 3 else (hints.order or "rgb",)
+    tried: list[tuple[float, OnnxFormat, Tensor]] = []
+    for white, input_order in product(ranges, orders):
+        way = replace(basic, range=white, order=input_order)
+        out = run(way.encoded(image))
+        for output_white, output_order in product(RANGES, ORDERS if len(orders) > 1 else orders):
+            decoding = replace(way, output_range=output_white, output_order=output_order)
+            result = decoding.decoded(out)
+            if result.isfinite().all():
+                shrunk = adaptive_avg_pool2d(result, (side, side))
+                tried.append((math.sqrt(float((shrunk - image).square().mean())), decoding, result))
+    tried.sort(key=lambda entry: entry[0])
+    if not tried or tried[0][0] > _RESEMBLES:
+        raise UserError("its output does not resemble its input: not a network that enlarges images of 0 to 1 or 255")
+    error, best, result = _plainest(tried)
+    for other_error, other, other_result in tried:
+        if error > _CLEARLY * other_error and not _is_same(result, other_result):
+            option = "--range 1 or --range 255" if other.range != best.range else "--order rgb or --order bgr"
+            raise UserError(f"takes {best} or {other}, which cannot be told from its output: add {option}")
+    return best
+
+
+def patches(channels: int, side: int) -> Tensor:
+    """An image ``(1, channels, side, side)`` in [0, 1]: a gray ramp above patches of different colours."""
+    colours = torch.rand(1, channels, _STEPS, _STEPS, generator=torch.Generator().manual_seed(0))
+    colours[:, :, : _STEPS // 4] = torch.linspace(0, 1, _STEPS)
+    repeats = -(-side // _STEPS)
+    return colours.repeat_interleave(repeats, 2).repeat_interleave(repeats, 3)[..., :side, :side].contiguous()
+
+
+def _plainest(tried: list[tuple[float, OnnxFormat, Tensor]]) -> tuple[float, OnnxFormat, Tensor]:
+    """Of the ways that give the same image as the best one, the most usual: RGB, 0 to 1."""
+    best = tried[0]
+    same = [entry for entry in tried if entry[0] <= best[0] / _CLEARLY and _is_same(entry[2], best[2])]
+    return min(
+        same, key=lambda entry: (entry[1].order != "rgb", entry[1].output_order != "rgb", entry[1].range, entry[0])
+    )
+
+
+def _is_same(first: Tensor, second: Tensor) -> bool:
+    return float((first.clamp(0, 1) - second.clamp(0, 1)).abs().max()) <= _SAME
