@@ -74,3 +74,12 @@ def test_output_that_is_no_terminal_has_five_lines_then_one_for_each_epoch(
     assert lines[4] == f"folder       {tmp_path / 'run'}"
     assert [line.split("  ")[0] for line in lines[5:7]] == ["epoch 1/2", "epoch 2/2"]
     assert sum(line.startswith("epoch") for line in lines) == 2
+
+
+def test_options_that_others_take_the_place_of_are_said(command: Command, make_folder: MakeFolder) -> None:
+    root, val_root = make_folder(count=6), make_folder(count=2, name="val", size=(40, 60))
+    shares = ["data.val_share=0.3", "data.test_share=0.2"]
+    code, text = command("data=isr", f"data.root={root}", f"data.val_root={val_root}", *shares, "trainer.max_epochs=1")
+    assert code == 0, text
+    assert f"data.val_share=0.3 is not used: data.val_root={val_root} takes its place" in text
+    assert "data.test_share" not in text

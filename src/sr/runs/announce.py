@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -20,6 +22,26 @@ log = logging.getLogger(__name__)
 
 _PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16 and float32", "16-mixed": "float16 and float32"}
 _PARTS = {Part.TRAIN: "train", Part.VAL: "validation", Part.TEST: "test"}
+
+
+# Options without effect, by the option that takes their place.
+_REPLACED = {"val_root": "val_share", "test_root": "test_share", "folds": "val_share"}
+
+
+def unused_options(config: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+    """A line for each option of the command line that others take the place of.
+
+    >>> unused_options({"data": {"val_root": "mine"}}, ["data.val_root=mine", "data.val_share=0.3"])
+    ['data.val_share=0.3 is not used: data.val_root=mine takes its place']
+    """
+    data = config["data"]
+    return [
+        f"{word} is not used: data.{option}={data[option]} takes its place"
+        for option, replaced in _REPLACED.items()
+        if data.get(option) is not None
+        for word in overrides
+        if word.startswith(f"data.{replaced}=")
+    ]
 
 
 @rank_zero_only
@@ -42,10 +64,11 @@ def introduce(
         "device": _device(parts.trainer, result),
         "folder": str(folder),
     }
-    for name, text in lines.items():
-        line = f"{name:<12} {text}"
+    overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    unused = unused_options(result.config, overrides)
+    for line in [*(f"{name:<12} {text}" for name, text in lines.items()), *unused]:
         if line not in said:
-            log.info("%s", line)
+            log.log(logging.WARNING if line in unused else logging.INFO, "%s", line)
             said.add(line)
 
 
