@@ -74,6 +74,7 @@ def evaluate(
     low_res: "str | Path | None" = None,
     low_res_name: str | None = None,
     recursive: bool = False,
+    record: "str | Path | None" = None,
     trust: Iterable[str] = (),
     progress: bool = False,
     **options: Any,
@@ -91,6 +92,7 @@ def evaluate(
         low_res: folder of the low-resolution images; None: by the layout of ``data``, or derived.
         low_res_name: names of those files, if they are unusual: ``"{stem}_small"``.
         recursive: read images in subfolders, too.
+        record: folder that keeps the scores of what is no run, for a report: in a folder of its name.
         trust: packages whose classes a checkpoint may name, for the rest of this process.
         progress: show a bar in a terminal or a notebook.
         options: of `sr.benchmark.evaluate.evaluate`: ``ensemble``, ``save``, ``tile``, ``device``, ``precision``,
@@ -107,13 +109,17 @@ def evaluate(
 
     from sr.benchmark.evaluate import evaluate as score_models
     from sr.benchmark.named_models import common_scale, find_models
-    from sr.benchmark.tables import ScoreTable, write_rows
+    from sr.benchmark.tables import ScoreTable, record_folder, write_rows
     from sr.data.folders.named import FolderOptions
     from sr.terms import BASELINES
     from sr.weights.trust import trust as trust_packages
 
     trust_packages(trust)
     found, _ = find_models([_name_of(name) for name in _listed(models)], scale, skip=False)
+    folder = Path(record) if record else None
+    for model in found:
+        if folder and not model.run:
+            record_folder(folder, model.label)
     scale = common_scale(found) if scale is None else scale
     rows = score_models(
         found,
@@ -126,7 +132,7 @@ def evaluate(
         **options,
     )
     table = ScoreTable(tuple(rows))
-    write_rows(table, None, None)
+    write_rows(table, None, None, folder)
     return table
 
 

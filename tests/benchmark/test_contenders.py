@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from sr.cli import main
 from sr.errors import UserError
 from sr.io.images import from_pil, read_image, to_pil
 from sr.report.page import write_report
+from sr.weights import zoo
 from sr.weights.find import Model
 from tests.support.networks import sharp_network
 
@@ -148,8 +150,11 @@ def test_a_program_makes_the_pictures_that_are_missing_and_is_recorded_for_the_r
     program.write_text(PROGRAM)
     command = f"{sys.executable} '{program}' {{input}} {{output}} {{scale}} {calls}"
     outputs, record = tmp_path / "outputs", tmp_path / "runs" / "pillow"
-    options = ["evaluate", "--data", str(data), "--scale", "2", "--outputs", str(outputs), "--record", str(record)]
+    options = ["evaluate", "--data", str(data), "--scale", "2", "--outputs", str(outputs)]
+    options += ["--record", str(record.parent)]
     main([*options, "--command", command])
+    assert (record.parent / "outputs" / "contender.json").is_file()
+    shutil.rmtree(record.parent)
     assert "outputs  Pair  x2     y" in capsys.readouterr().out
     (outputs / "1.png").unlink()
     main([*options, "--command", command, "--name", "pillow"])
@@ -159,6 +164,33 @@ def test_a_program_makes_the_pictures_that_are_missing_and_is_recorded_for_the_r
     (board,) = section.boards
     assert [row.name for row in board.rows if row.configuration] == ["pillow"]
     assert board.headline.startswith("pillow is the only configuration: ")
+
+
+def test_shipped_models_and_files_of_weights_are_recorded_under_their_names(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "mine.safetensors"
+    shutil.copyfile(zoo.find("espcn_x2"), weights)
+    runs = tmp_path / "runs"
+    main(["evaluate", "espcn_x2", str(weights), "--data", str(data), "--record", str(runs)])
+    main(["evaluate", "espcn_x2", "--x8", "--data", str(data), "--record", str(runs)])
+    assert sorted(path.name for path in runs.iterdir()) == ["espcn_x2", "mine"]
+    about = json.loads((runs / "mine" / "contender.json").read_text())
+    assert about == {"name": "mine", "weights": str(weights)}
+    plain, averaged = (section.boards[0] for section in write_report([runs]).benchmarks)
+    assert [row.name for row in plain.rows if row.configuration] == ["espcn_x2", "mine"]
+    assert [row.name for row in averaged.rows if row.configuration] == ["espcn_x2"]
+    assert "The weights of espcn_x2" in plain.headline
+
+
+def test_scores_are_not_kept_in_the_folder_of_a_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "espcn_x2").mkdir()
+    (tmp_path / "espcn_x2" / "result.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        main(["evaluate", "espcn_x2", "--data", str(data), "--record", str(tmp_path)])
+    assert "espcn_x2: holds a run, and no scores of espcn_x2 (--record)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -183,7 +215,7 @@ def test_a_program_that_fails_is_named_in_one_line(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("option", ["--name=a", "--command=b", "--record=c"])
+@pytest.mark.parametrize("option", ["--name=a", "--command=b"])
 def test_options_of_pictures_need_pictures(option: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["evaluate", "--baselines", "--data", str(data), "--scale", "2", option])

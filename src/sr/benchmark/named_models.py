@@ -11,10 +11,8 @@ from sr.io.run_folder import RunFolder
 from sr.runs.best import model_path
 from sr.runs.schema import read_result
 from sr.runs.status import standing_of
-from sr.weights.find import Model, find_model
+from sr.weights.find import MODEL_SUFFIXES, Model, find_model
 from sr.weights.onnx_formats import UNKNOWN, OnnxHints
-
-_MODEL_SUFFIXES = frozenset({".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
 
 
 def find_models(
@@ -82,7 +80,7 @@ def _is_no_model(path: Path) -> bool:
     if path.is_dir():
         run = RunFolder(path)
         return not run.has_checkpoints and not RunFolder.below(path)
-    return path.is_file() and path.suffix not in _MODEL_SUFFIXES
+    return path.is_file() and path.suffix not in MODEL_SUFFIXES
 
 
 def _warn_of_unfinished(run: Path) -> None:

@@ -12,6 +12,7 @@ from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned, write_table
 from sr.terms import BASELINES, loses_to
+from sr.weights.find import MODEL_SUFFIXES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None, record: Path | None = None) -> list[Path]:
     """Write the table as CSV and JSON where asked for, and into run folders for their report.
 
-    ``NAME_images.csv`` next to ``NAME.csv`` has one row per image. A run folder gets a file in ``evaluations/``, and so
-    does ``record``, for the finished pictures of another program.
+    ``NAME_images.csv`` next to ``NAME.csv`` has one row per image. A run folder gets a file in ``evaluations/``; what
+    is no run gets it in a folder of its own in ``record``.
 
     Returns:
         The files.
@@ -42,19 +43,39 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None, re
             _write_json(json_file, [{**row.as_dict(), "per_image": _image_rows(row)} for row in rows])
             written.append(json_file)
         for row in rows:
-            run = record if row.outputs else row.model.run
+            run = RunFolder(row.model.run) if row.model.run else None
+            if record and run is None and not row.baseline:
+                run = record_folder(record, row.model.label)
+                run.path.mkdir(parents=True, exist_ok=True)
+                source = {"outputs": str(row.outputs)} if row.outputs else {"weights": row.model.label}
+                about = {"name": _short_name(row.model.label), **source}
+                write_text(run.contender, json.dumps(about, indent=2) + "\n")
             if run:
-                folder = RunFolder(run).evaluations
+                folder = run.evaluations
                 folder.mkdir(parents=True, exist_ok=True)
-                if row.outputs:
-                    about = {"name": row.model.label, "outputs": str(row.outputs)}
-                    write_text(RunFolder(run).contender, json.dumps(about, indent=2) + "\n")
                 more = ("_x8" if row.ensemble else "") + ("_bfloat16" if row.in_bfloat16 else "")
                 more += f"_{row.bits}bits" if row.bits != 8 else ""
                 path = folder / f"{folder_name(row.data)}_x{row.scale}_{row.protocol}{more}.json"
                 _write_json(path, [_for_report(row, rows)])
                 written.append(path)
     return written
+
+
+def record_folder(record: Path, label: str) -> RunFolder:
+    """Where the scores of what is no run are kept.
+
+    Raises:
+        UserError: if a run is there.
+    """
+    folder = RunFolder(record / folder_name(_short_name(label)))
+    if folder.result.is_file():
+        raise UserError(f"{folder.path}: holds a run, and no scores of {label} (--record): choose another folder")
+    return folder
+
+
+def _short_name(label: str) -> str:
+    """The name of a program, a shipped model or a file of weights in a report."""
+    return Path(label).stem if Path(label).suffix in MODEL_SUFFIXES else label
 
 
 def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:

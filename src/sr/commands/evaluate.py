@@ -55,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table, and FILE_images.csv next to it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table with the scores of each image")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the outputs as DIR/MODEL/DATA/NAME.png")
+    parser.add_argument(
+        "--record", type=Path, metavar="DIR", help="keep the scores of what is no run in DIR/NAME, for sr report"
+    )
     add_trust(parser)
     add_onnx(parser)
     others = parser.add_argument_group("pictures of another program, scored like the outputs of a model")
@@ -69,7 +72,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "'waifu2x -i {input} -o {output} -s {scale}'",
     )
     others.add_argument("--timeout", type=float, default=600.0, metavar="S", help="of --command (default: 600 seconds)")
-    others.add_argument("--record", type=Path, metavar="DIR", help="keep its scores in DIR, for sr report")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -79,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from sr.benchmark.evaluate import evaluate
     from sr.benchmark.named_models import common_scale, find_models
-    from sr.benchmark.tables import render, write_rows
+    from sr.benchmark.tables import record_folder, render, write_rows
     from sr.terms import BASELINES, SHARPENS
 
     if not options.models and not options.baselines and not options.outputs:
@@ -92,6 +94,12 @@ def run(options: argparse.Namespace) -> None:
         sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")
     folders = folder_options(options, options.data, scale)
     contenders = _contenders(options, folders, scale)
+    if options.record:
+        labels = [model.label for model in models if not model.run] + [contender.name for contender in contenders]
+        if not labels:
+            sys.stderr.write("--record is not used: every model has a run folder, which keeps its scores\n")
+        for label in labels:
+            record_folder(options.record, label)
     rows = [
         *evaluate(
             models,
@@ -123,7 +131,7 @@ def _contenders(options: argparse.Namespace, folders: "FolderOptions", scale: in
     from sr.benchmark.contenders import Contender, run_program
 
     if options.outputs is None:
-        if unused := [name for name in ("name", "command", "record") if getattr(options, name)]:
+        if unused := [name for name in ("name", "command") if getattr(options, name)]:
             raise UserError(f"--{unused[0]} needs --outputs DIR, the folder of the pictures")
         return []
     if len(options.data) > 1:

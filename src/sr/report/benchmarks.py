@@ -51,16 +51,17 @@ class Benchmark:
 def find_benchmarks(comparisons: Sequence[Comparison], contenders: Sequence[Contender] = ()) -> list[Benchmark]:
     """Group all evaluations that have the scores of each image by each training.
 
-    Configurations of different comparisons compete, which may have been trained on different images, and so do other
-    programs. These compete under every setting of the same protocol and scale.
+    Configurations of different comparisons compete, which may have been trained on different images, and so do weights
+    of others and finished pictures. The latter compete under every setting of the same protocol and scale.
     """
     runs: dict[_Conditions, list[Run]] = defaultdict(list)
     for run in (run for comparison in comparisons for run in comparison.runs):
         for conditions in dict.fromkeys(_conditions(entry) for entry in run.evaluations if entry.is_complete):
             runs[conditions].append(run)
-    for conditions in {_conditions(entry) for other in contenders for entry in other.evaluations if entry.is_complete}:
-        if not any(conditions[:2] == other[:2] for other in runs):
-            runs[conditions] = []
+    for other in sorted(contenders, key=lambda other: other.is_pictures):
+        for conditions in (_conditions(entry) for entry in other.evaluations if entry.is_complete):
+            if not other.is_pictures or not any(conditions[:2] == known[:2] for known in runs):
+                runs.setdefault(conditions, [])
     return [
         _benchmark(conditions, of_conditions, contenders)
         for conditions, of_conditions in sorted(runs.items(), key=lambda item: str(item[0]))
@@ -162,7 +163,7 @@ def _fixed(contender: Contender, taken: Collection[str]) -> Configuration:
     name = contender.name if contender.name not in taken else f"{contender.name} ({contender.folder.name})"
     result = RunResult(Status.DONE, config={}, choices={"model": name})
     run = Run(name, (contender.folder,), result, {}, {}, {}, (), contender.evaluations)
-    return Configuration(name, (name, "", ""), "", (run,), is_fixed=True)
+    return Configuration(name, (name, "", ""), "", (run,), is_fixed=True, is_pictures=contender.is_pictures)
 
 
 def _hash_of(fingerprints: Sequence[str]) -> str:
@@ -191,7 +192,7 @@ def _evaluations(configuration: Configuration, conditions: _Conditions) -> Itera
     """Those under the conditions; for finished pictures, which have no settings, under the same protocol and scale."""
     for entry in (entry for run in configuration.runs for entry in run.evaluations if entry.is_complete):
         own = _conditions(entry)
-        if own == conditions or (configuration.is_fixed and own[:2] == conditions[:2]):
+        if own == conditions or (configuration.is_pictures and own[:2] == conditions[:2]):
             yield entry
 
 

@@ -137,8 +137,9 @@ def _without_verdict(analysis: Analysis) -> str:
         f"differ from those of {len(different)} of the others" if different else "do not clearly differ from the others"
     )
     best = analysis.names[analysis.best]
-    is_fixed = analysis.configurations[analysis.best].is_fixed
-    subject = f"The pictures of {best}" if is_fixed else f"These checkpoints of {best}"
+    entry = analysis.configurations[analysis.best]
+    kind = "pictures" if entry.is_pictures else "weights"
+    subject = f"The {kind} of {best}" if entry.is_fixed else f"These checkpoints of {best}"
     return (
         f"No verdict on configurations: {_too_few(analysis)}. {subject} have the highest mean and {seen} on these "
         "images; whether the configurations do needs seeds=3 or more."

@@ -96,16 +96,17 @@ def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
 
 
 def _read_contenders(folder: Path, problems: list[str]) -> list[Contender]:
-    """The programs of a folder, at any depth, whose pictures ``sr evaluate --record`` scored."""
+    """What ``sr evaluate --record`` scored in a folder, at any depth."""
     contenders = []
     for path in sorted(folder.rglob(RunFolder(Path()).contender.name)):
         try:
-            name = json.loads(path.read_text(encoding="utf-8"))["name"]
+            about = json.loads(path.read_text(encoding="utf-8"))
+            name = about["name"]
         except _DAMAGES as error:
             problems.append(f"{path}: left out, it is damaged ({_one_line(error)}): run sr evaluate again")
             continue
         evaluations = _read_evaluations(RunFolder(path.parent), problems)
-        contenders.append(Contender(str(name), path.parent, evaluations))
+        contenders.append(Contender(str(name), path.parent, evaluations, "outputs" in about))
     return contenders
 
 

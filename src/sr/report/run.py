@@ -117,17 +117,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Contender:
-    """Another program, of which only finished pictures are known.
+    """What competes without being trained here: finished pictures of another program, or weights of others.
 
     Attributes:
-        name: of the program.
+        name: of the program or the weights.
         folder: that holds its scores.
         evaluations: of its pictures.
+        is_pictures: whether only finished pictures are known.
     """
 
     name: str
     folder: Path
     evaluations: Sequence[Evaluation]
+    is_pictures: bool
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ class Configuration:
         levels: names of its model, loss and optimizer, each with the options in which it differs from others.
         variant: other options in which it differs from the other configurations, in words.
         runs: one for each seed, sorted by it.
-        is_fixed: whether it is not trained: finished pictures of another program.
+        is_fixed: whether it is not trained here: finished pictures of another program, or weights of others.
+        is_pictures: whether it is finished pictures.
         training_folds: number of folds whose trainings all score every image; 1 where each fold scores its own.
     """
 
@@ -148,6 +151,7 @@ class Configuration:
     variant: str
     runs: tuple[Run, ...]
     is_fixed: bool = False
+    is_pictures: bool = False
     training_folds: int = 1
 
     @property

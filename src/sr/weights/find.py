@@ -18,6 +18,9 @@ from sr.weights.onnx_formats import UNKNOWN, OnnxHints
 log = logging.getLogger(__name__)
 
 
+MODEL_SUFFIXES = frozenset({".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
+
+
 @dataclass(frozen=True)
 class Model:
     """What enlarges images: trained networks, or plain resizing.
