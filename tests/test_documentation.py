@@ -14,7 +14,7 @@ import tifffile
 import torch
 
 from sr.cli import make_parser
-from tests.support.community import spandrel
+from tests.support.community import edsr_state, spandrel
 from tests.support.documents.blocks import Block, blocks, inline_code
 from tests.support.documents.shell import ROOT, Shell
 from tests.support.images import photograph
@@ -77,6 +77,10 @@ def weights_of_others(path: Path) -> None:
     torch.save({"params_ema": ESRGAN(num_filters=4, num_blocks=1, scale=4).state_dict()}, path)
 
 
+def edsr_of_others(path: Path) -> None:
+    torch.save({"params": edsr_state(16, (2,))}, path)
+
+
 def onnx_of_others(path: Path) -> None:
     from tests.support.onnx_networks import enlargement, limited, write
 
@@ -93,6 +97,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "scans": scan,
     "fields": fields,
     "RealESRGAN_x4plus.pth": weights_of_others,
+    "EDSR_Mx2.pth": edsr_of_others,
     "net.onnx": onnx_of_others,
     "photo.jpg": lambda path: photograph(48, 64).save(path),
     "clip.mp4": clip,

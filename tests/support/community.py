@@ -53,3 +53,17 @@ def spandrel_output(state: dict[str, Tensor], lr: Tensor) -> Tensor:
     """What spandrel makes of an image with a bare state dict: the reference."""
     out: Tensor = spandrel().MAIN_REGISTRY.load(dict(state)).eval()(lr)
     return out
+
+
+def edsr_state(num_blocks: int, factors: tuple[int, ...], channels: int = 64) -> dict[str, Tensor]:
+    """Random weights of EDSR by the names of BasicSR."""
+    shapes = {"conv_first": (channels, 3), "conv_after_body": (channels, channels), "conv_last": (3, channels)}
+    for block in range(num_blocks):
+        shapes |= {f"body.{block}.conv{number}": (channels, channels) for number in (1, 2)}
+    shapes |= {f"upsample.{2 * at}": (channels * factor**2, channels) for at, factor in enumerate(factors)}
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, (outputs, inputs) in shapes.items():
+        state[f"{name}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=generator) / (9 * inputs) ** 0.5
+        state[f"{name}.bias"] = 20 * torch.randn(outputs, generator=generator)
+    return state

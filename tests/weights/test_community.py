@@ -172,12 +172,28 @@ def test_weights_of_no_known_architecture_are_refused(tmp_path: Path) -> None:
         find_model(str(path))
 
 
-def test_gray_models_are_refused(tmp_path: Path) -> None:
+def with_channels(inputs: int, outputs: int) -> dict[str, torch.Tensor]:
     from spandrel.architectures.Compact import Compact
 
-    net = Compact(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=2, upscale=2)
-    with pytest.raises(UserError, match="RealESRGAN Compact for images of 1 channels, not 3"):
-        open_network(saved(net.state_dict(), tmp_path / "a.pth"))
+    torch.manual_seed(0)
+    state: dict[str, torch.Tensor] = Compact(
+        num_in_ch=inputs, num_out_ch=outputs, num_feat=8, num_conv=2, upscale=2
+    ).state_dict()
+    return state
+
+
+def test_gray_models_enlarge_gray_and_the_luma_of_colours(tmp_path: Path) -> None:
+    path = saved(with_channels(1, 1), tmp_path / "a.pth")
+    lr = torch.rand(1, 1, 9, 12)
+    expected = spandrel_output(with_channels(1, 1), lr)
+    enlarger = sr.load(str(path), precision="float32", device="cpu")
+    assert torch.allclose(enlarger(lr), expected, atol=1e-6)
+    assert enlarger(Image.new("RGB", (9, 12), "red")).size == (18, 24)
+
+
+def test_models_that_make_other_channels_than_they_take_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="RealESRGAN Compact that makes 3 channels of 1: not 1 or 3 of as many"):
+        open_network(saved(with_channels(1, 3), tmp_path / "a.pth"))
 
 
 def test_models_for_other_uses_are_refused_before_they_are_built(tmp_path: Path) -> None:

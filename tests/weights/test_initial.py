@@ -5,15 +5,17 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sr.errors import UserError
 from sr.image import resize
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
+from sr.nets.vdsr import VDSR
 from sr.weights import zoo
 from sr.weights.checkpoint import network_config, save_network
 from sr.weights.initial import copy_weights, freeze
+from tests.support.community import built, edsr_state, needs_spandrel
 from tests.support.hostile.files import hostile_files
 
 BODY = ["body.0.weight", "body.0.bias", "body.2.weight", "body.2.bias"]
@@ -107,7 +109,14 @@ def test_weights_that_cannot_be_used_are_refused(tmp_path: Path, value: torch.Te
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
 
 
-@pytest.mark.parametrize("suffix", [pytest.param(".ckpt", marks=pytest.mark.slow), ".safetensors"])
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        pytest.param(".ckpt", marks=pytest.mark.slow),
+        ".safetensors",
+        pytest.param(".pth", marks=[pytest.mark.slow, needs_spandrel]),
+    ],
+)
 @pytest.mark.filterwarnings("ignore")
 def test_hostile_files_run_no_code_and_are_refused_in_one_line_or_hold_usable_weights(
     tmp_path: Path, suffix: str
@@ -151,3 +160,80 @@ def test_patterns_that_match_nothing_or_everything_are_refused(patterns: str | l
     with pytest.raises(UserError, match=message):
         freeze(net, patterns)
     assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def basicsr_features(state: dict[str, Tensor], lr: Tensor, num_blocks: int, factors: tuple[int, ...]) -> Tensor:
+    """What reaches the last layer of EDSR in BasicSR, by its published equations."""
+
+    def conv(name: str, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], padding=1)
+
+    mean = torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1)
+    x = head = conv("conv_first", (lr - mean) * 255)
+    for block in range(num_blocks):
+        x = x + conv(f"body.{block}.conv2", conv(f"body.{block}.conv1", x).relu())
+    x = conv("conv_after_body", x) + head
+    for at, factor in enumerate(factors):
+        x = nn.functional.pixel_shuffle(conv(f"upsample.{2 * at}", x), factor)
+    return x
+
+
+@pytest.mark.parametrize(("scale", "factors"), [(2, (2,)), (3, (3,)), (4, (2, 2))])
+def test_edsr_of_basicsr_gives_the_same_features_and_starts_as_bicubic(
+    tmp_path: Path, scale: int, factors: tuple[int, ...]
+) -> None:
+    state = edsr_state(3, factors)
+    torch.save({"params": state}, tmp_path / "edsr.pth")
+    net = EDSR(scale=scale, num_blocks=3)
+    copied = copy_weights(net, tmp_path / "edsr.pth")
+    assert list(copied.fresh) == TAIL
+    assert "left out" in copied.note
+    features: list[Tensor] = []
+    net.upsampler.register_forward_hook(lambda module, inputs, output: features.append(output))
+    lr = torch.rand(1, 3, 30, 30)
+    with torch.no_grad():
+        assert torch.equal(net(lr), resize(lr, scale))
+    border = scale * net.halo  # outside, zeros stand for the middle of the range, in BasicSR for the mean
+    inner = (slice(None), slice(None), slice(border, -border), slice(border, -border))
+    expected = basicsr_features(state, lr, 3, factors)
+    torch.testing.assert_close(255 * features[0][inner], expected[inner], rtol=1e-4, atol=1e-2)
+
+
+def test_edsr_of_the_authors_is_the_same_by_other_names(tmp_path: Path) -> None:
+    state = edsr_state(2, (2,))
+    names = {"conv_first": "head.0", "conv_after_body": "body.2", "conv_last": "tail.1", "upsample.0": "tail.0.0"}
+    names |= {
+        f"body.{block}.conv{number + 1}": f"body.{block}.body.{2 * number}" for block in (0, 1) for number in (0, 1)
+    }
+    authors = {f"{names[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}": value for name, value in state.items()}
+    means = {f"{side}_mean.{kind}": torch.ones(3) for side in ("sub", "add") for kind in ("weight", "bias")}
+    torch.save(state, tmp_path / "basicsr.pth")
+    torch.save({**authors, **means}, tmp_path / "authors.pt", _use_new_zipfile_serialization=False)
+    first, second = EDSR(scale=2, num_blocks=2), EDSR(scale=2, num_blocks=2)
+    for net, name in ((first, "basicsr.pth"), (second, "authors.pt")):
+        assert list(copy_weights(net, tmp_path / name).fresh) == TAIL
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+
+
+def test_edsr_of_other_widths_and_for_other_networks_is_refused(tmp_path: Path) -> None:
+    torch.save(edsr_state(1, (2,), channels=32), tmp_path / "wide.pth")
+    with pytest.raises(UserError, match=r"wide\.pth: is an EDSR that cannot be converted: only those of 64 channels"):
+        copy_weights(EDSR(scale=2, num_blocks=1, channels=32), tmp_path / "wide.pth")
+    torch.save(edsr_state(1, (2,)), tmp_path / "edsr.pth")
+    with pytest.raises(UserError, match=r"edsr\.pth: is an EDSR of another program: it takes model=edsr"):
+        copy_weights(ESPCN(scale=2), tmp_path / "edsr.pth")
+
+
+@needs_spandrel
+def test_an_architecture_that_sr_does_not_have_is_refused_by_its_name(tmp_path: Path) -> None:
+    torch.save({"params_ema": built("compact").state_dict()}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"a\.pth: is a model of RealESRGAN Compact, which sr does not have"):
+        copy_weights(VDSR(num_blocks=2, channels=8), tmp_path / "a.pth")
+
+
+def test_a_bare_state_dict_of_a_network_of_sr_is_taken(tmp_path: Path) -> None:
+    source, net = EDSR(scale=2, num_blocks=2, channels=8), EDSR(scale=2, num_blocks=2, channels=8)
+    torch.save({"params": source.state_dict()}, tmp_path / "a.pth")
+    copied = copy_weights(net, tmp_path / "a.pth")
+    assert (copied.fresh, copied.unused, copied.steps, copied.note) == ({}, [], None, "")
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in net.state_dict().items())

@@ -92,6 +92,8 @@ def _listed(names: Sequence[str]) -> str:
 @rank_zero_only
 def _report_copied(name: str, copied: Copied, frozen: Sequence[str]) -> None:
     parts = [f"init={name}: {len(copied.loaded)} of {len(copied.loaded) + len(copied.fresh)} tensors loaded"]
+    if copied.note:
+        parts.append(copied.note)
     if copied.fresh:
         parts.append(f"start anew: {_listed([f'{tensor} ({reason})' for tensor, reason in copied.fresh.items()])}")
     if copied.unused:

@@ -195,10 +195,10 @@ def _network(contents: Stored) -> CommunityNetwork:
             raise UserError(f"its weights do not fit {name}, which they resemble ({reason})") from error
     if descriptor.purpose not in ("SR", "Restoration"):
         raise UserError(f"is a model of {name} for {descriptor.purpose}, not for enlarging images")
-    channels = {int(descriptor.input_channels), int(descriptor.output_channels)}
-    if channels != {3}:
+    channels = int(descriptor.input_channels), int(descriptor.output_channels)
+    if channels not in ((1, 1), (3, 3)):
         raise UserError(
-            f"is a model of {name} for images of {' and '.join(map(str, sorted(channels)))} channels, not 3"
+            f"is a model of {name} that makes {channels[1]} channels of {channels[0]}: not 1 or 3 of as many"
         )
     if not 1 <= descriptor.scale <= MOST_SCALE:
         raise UserError(f"is a model of {name} for scale {descriptor.scale}, which is not from 1 to {MOST_SCALE}")

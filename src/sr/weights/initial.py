@@ -1,6 +1,6 @@
 """Start a network from the weights of another one: copy what fits, and freeze parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, shortened
 from sr.weights import zoo
-from sr.weights.stored import check_values, read_checkpoint, steps_of
+from sr.weights.community import architecture_of
+from sr.weights.edsr_layouts import NOTE, as_ours, fits_edsr, is_edsr
+from sr.weights.stored import Stored, check_values, read_checkpoint, steps_of
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class Copied:
         fresh: names of the tensors that were not, each with the reason.
         unused: names of the tensors of the file that the network does not have.
         steps: optimizer steps behind the weights; None if unknown.
+        note: how the weights were converted; empty if they were not.
     """
 
     loaded: list[str]
     fresh: dict[str, str]
     unused: list[str]
     steps: int | None
+    note: str = ""
 
 
 def copy_weights(net: nn.Module, path: Path) -> Copied:
@@ -41,8 +45,11 @@ def copy_weights(net: nn.Module, path: Path) -> Copied:
         UserError: if the file cannot be read, a tensor of it cannot be used, or none fits.
     """
     stored = read_checkpoint(path)
-    weights = stored.weights
     own = net.state_dict()
+    try:
+        weights, note = _ours(stored, own)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     fresh: dict[str, str] = {}
     fitting: dict[str, Tensor] = {}
     for name, tensor in own.items():
@@ -67,7 +74,32 @@ def copy_weights(net: nn.Module, path: Path) -> Copied:
         for name, value in fitting.items():
             own[name].copy_(value)  # shares its memory with the network
     shipped_steps = [entry.about["steps"] for entry in zoo.entries() if entry.weights == path]
-    return Copied(list(fitting), fresh, unused, shipped_steps[0] if shipped_steps else steps_of(stored.config))
+    return Copied(list(fitting), fresh, unused, shipped_steps[0] if shipped_steps else steps_of(stored.config), note)
+
+
+def _ours(stored: Stored, own: Mapping[str, Tensor]) -> tuple[Mapping[str, object], str]:
+    """The weights of a file by our names, and how they were converted.
+
+    Raises:
+        UserError: if they are those of an architecture that sr does not have.
+    """
+    weights = stored.weights
+    if stored.config is not None or weights.keys() <= own.keys():
+        return weights, ""
+    if is_edsr(weights):
+        converted = as_ours(weights)
+        if converted is None:
+            raise UserError(
+                "is an EDSR that cannot be converted: only those of 64 channels for RGB say all that is needed"
+            )
+        if not fits_edsr(own):
+            raise UserError("is an EDSR of another program: it takes model=edsr")
+        return converted, NOTE
+    if architecture := architecture_of(weights):
+        raise UserError(
+            f"is a model of {architecture}, which sr does not have: it can be used, but not trained further"
+        )
+    return weights, ""
 
 
 def freeze(net: nn.Module, patterns: str | Sequence[str]) -> list[str]:
