@@ -127,10 +127,16 @@ def found_format(run: Callable[[Array], Array], basic: OnnxFormat, side: int, hi
     if not tried or tried[0][0] > _RESEMBLES:
         raise UserError("its output does not resemble its input: not a network that enlarges images of 0 to 1 or 255")
     error, best, result = _plainest(tried)
-    for other_error, other, other_result in tried:
-        if error > _CLEARLY * other_error and not _is_same(result, other_result):
-            option = "--range 1 or --range 255" if other.range != best.range else "--order rgb or --order bgr"
-            raise UserError(f"takes {best} or {other}, which cannot be told from its output: add {option}")
+    others = [
+        other
+        for other_error, other, other_result in tried
+        if error > _CLEARLY * other_error and not _is_same(result, other_result)
+    ]
+    if others:
+        options = ["--range 1 or --range 255"] if any(other.range != best.range for other in others) else []
+        options += ["--order rgb or --order bgr"] if any(other.order != best.order for other in others) else []
+        ways = " or ".join(dict.fromkeys(map(str, [best, *others])))
+        raise UserError(f"takes {ways}, which cannot be told from its output: add {' and '.join(options)}")
     return best
 
 
