@@ -139,3 +139,17 @@ def test_what_onnx_runtime_computes_otherwise_is_not_exported(tmp_path: Path, mo
     with pytest.raises(UserError, match=r"ONNX Runtime's result differs from torch's by 0\.01: not exported"):
         export(save_model(tmp_path, "espcn.ESPCN", 2), tmp_path / "net.onnx")
     assert not (tmp_path / "net.onnx").exists()
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_network_for_other_channels_is_exported_and_used_like_its_checkpoint(tmp_path: Path, channels: int) -> None:
+    net = ESPCN(scale=2, channels=8, image_channels=channels).eval()
+    torch.nn.init.normal_(net.tail.weight, std=0.05)
+    model = {"_target_": "sr.nets.espcn.ESPCN", "scale": 2, "channels": 8, "image_channels": channels}
+    save_network(tmp_path / "net.safetensors", net, network_config(model, 2, "rgb"))
+    export(tmp_path / "net.safetensors", tmp_path / "net.onnx")
+    exported = load(str(tmp_path / "net.onnx"))
+    assert exported.channels == channels
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 17, channels), dtype=np.uint8)
+    original = load(str(tmp_path / "net.safetensors"), device="cpu", precision="float32")
+    assert np.abs(exported(pixels).astype(int) - original(pixels)).max() <= 1  # rounding

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, line_of
 from sr.io.atomic import whole_file
+from sr.io.pixel_formats import MOST_CHANNELS
+from sr.terms import image_channels
 from sr.weights.checkpoint import MOST_SCALE, save_network
 from sr.weights.community import CommunityNetwork, open_network, save_community
 from sr.weights.onnx_session import INSTALL, METADATA, new_session, read_onnx, run_session
@@ -54,6 +56,7 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
     scale = scale or config["scale"]
     proto = _to_onnx(net).model_proto
     usage = {"scale": scale, "halo": int(net.halo), "align": int(getattr(net, "align", 1)), "config": config}  # type: ignore[arg-type]
+    usage["channels"] = image_channels(net)
     proto.metadata_props.add(key=METADATA, value=json.dumps(usage))
     content = proto.SerializeToString()
     difference = _max_difference(net, content)
@@ -72,7 +75,7 @@ def _to_onnx(net: nn.Module) -> Any:
         try:
             return torch.onnx.export(
                 net,
-                (torch.rand(1, 3, 24, 28),),
+                (torch.rand(1, image_channels(net), 24, 28),),
                 dynamo=True,
                 opset_version=_OPSET,
                 input_names=["lr"],
@@ -88,7 +91,7 @@ def _max_difference(net: nn.Module, content: bytes) -> float:
     session = new_session(content)
     difference = 0.0
     for size in _CHECKED_SIZES:
-        lr = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+        lr = torch.rand(1, image_channels(net), *size, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
             expected = net(lr).numpy()
         actual = session.run(None, {"lr": lr.numpy()})[0]
@@ -97,14 +100,16 @@ def _max_difference(net: nn.Module, content: bytes) -> float:
 
 
 def usage_of(metadata: str) -> dict[str, int]:
-    """The scale, halo and alignment that `export` recorded in a file.
+    """The scale, halo, alignment and channels that `export` recorded in a file.
 
     Raises:
         ValueError: if they are not those of a network.
     """
     usage = json.loads(metadata)
     properties = {name: usage[name] for name in ("scale", "halo", "align")}
-    for name, least, most in (("scale", 1, MOST_SCALE), ("halo", 0, _MAX_NUMBER), ("align", 1, _MAX_NUMBER)):
+    properties["channels"] = usage.get("channels", 3)  # earlier versions knew RGB only
+    channels = ("channels", 1, MOST_CHANNELS)
+    for name, least, most in (("scale", 1, MOST_SCALE), ("halo", 0, _MAX_NUMBER), ("align", 1, _MAX_NUMBER), channels):
         if type(properties[name]) is not int or not least <= properties[name] <= most:
             raise ValueError(f"its {name} is not an integer from {least} to {most}")
     shrink = usage["config"].get("shrink") if isinstance(usage.get("config"), dict) else None
@@ -131,9 +136,10 @@ class OnnxNetwork(nn.Module):
             if [value.name for value in proto.graph.input] != ["lr"] or len(proto.graph.output) != 1:
                 raise ValueError("it does not map one image to one image")
             self.scale, self.halo, self.align = (properties[name] for name in ("scale", "halo", "align"))
+            self.image_channels = properties["channels"]
             self.shrink = properties.get("shrink")
             self.session = new_session(content)
-            if not self(torch.rand(1, 3, *_CHECKED_SIZES[0])).isfinite().all():
+            if not self(torch.rand(1, self.image_channels, *_CHECKED_SIZES[0])).isfinite().all():
                 raise ValueError("its output is not finite")
         except UserError:
             raise
@@ -141,7 +147,7 @@ class OnnxNetwork(nn.Module):
             raise UserError(f"{path}: cannot be read as an ONNX file ({line_of(error)})") from error
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1]; sides of one pixel are padded to two.
+        """Enlarge ``(N, C, h, w)`` in [0, 1]; sides of one pixel are padded to two.
 
         Raises:
             MemoryError: if this takes more than 4 GiB.
@@ -150,7 +156,7 @@ class OnnxNetwork(nn.Module):
         height, width = lr.shape[-2:]
         padded = nn.functional.pad(lr, (0, int(width == 1), 0, int(height == 1)), mode="replicate")
         out = run_session(self.session, {"lr": np.ascontiguousarray(padded.cpu().numpy())})
-        shape = (lr.shape[0], 3, padded.shape[-2] * self.scale, padded.shape[-1] * self.scale)
+        shape = (lr.shape[0], self.image_channels, padded.shape[-2] * self.scale, padded.shape[-1] * self.scale)
         if out.dtype != np.float32 or out.shape != shape:
             raise ValueError(f"its output is not float32 of shape {shape}")
         return torch.from_numpy(out)[..., : height * self.scale, : width * self.scale]
