@@ -9,6 +9,7 @@ from sr.image import resize
 from sr.inference.tiles import enlarge, enlarge_in_tiles, tile_for
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
+from tests.support.networks import randomise_output
 from tests.support.runs import Compose, config_names
 
 
@@ -53,10 +54,12 @@ def test_assembled_tiles_equal_the_untiled_output(compose_config: Compose, name:
     small_options = {
         "edsr": ["model.num_blocks=3", "model.channels=8"],
         "vdsr": ["model.num_blocks=6", "model.channels=8"],
+        "rlfn": ["model.num_blocks=1", "model.channels=8"],
+        "span": ["model.num_blocks=2", "model.channels=8"],
     }
     small_options["autoencoder"] = small_options["autoencoder_origin"] = ["model.channels=4"]
     net = instantiate(compose_config([f"model={name}", f"scale={scale}", *small_options.get(name, [])]).model).eval()
-    net.tail.weight.data.normal_(std=0.3)
+    randomise_output(net, std=0.3)
     lr = torch.rand(1, 3, 75, 58)
     full_image = enlarge(net, lr)
     tiled = assemble(enlarge_in_tiles(net, lr, scale, 20), full_image.shape)
@@ -69,14 +72,15 @@ def test_assembled_tiles_equal_the_untiled_output(compose_config: Compose, name:
 def test_the_margin_is_not_much_wider_than_necessary(compose_config: Compose, name: str) -> None:
     torch.manual_seed(0)
     net = instantiate(compose_config([f"model={name}", "scale=2"]).model).eval()
-    net.tail.weight.data.normal_(std=0.3)
+    randomise_output(net, std=0.3)
     lr = torch.rand(1, 3, 2 * net.halo + 25, 8)
     changed = lr.clone()
     middle = net.halo + 12
     changed[..., middle, :] = 1 - changed[..., middle, :]
     rows = (net(changed) != net(lr)).any(dim=3).flatten(0, 1).any(dim=0).nonzero()
     reach = max(middle * 2 - int(rows.min()), int(rows.max()) - middle * 2 - 1) / 2
-    assert net.halo - 8 <= reach <= net.halo
+    # Of one changed row, the poolings of deep networks drop what is far away; tests/nets/test_halo.py changes many.
+    assert net.halo - max(8, net.halo // 8) <= reach <= net.halo
 
 
 def test_a_tile_too_large_for_the_memory_is_halved_and_all_tiles_are_yielded() -> None:

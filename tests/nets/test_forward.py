@@ -7,8 +7,13 @@ from torch import Tensor, nn
 
 from sr.image import resize
 from sr.nets.autoencoder import Autoencoder
+from sr.nets.compact import Compact
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
+from sr.nets.fsrcnn import FSRCNN
+from sr.nets.resblock import ResBlockNet
+from sr.nets.rlfn import RLFN
+from sr.nets.span import SPAN
 from sr.nets.vdsr import VDSR
 
 State = dict[str, Tensor]
@@ -58,6 +63,93 @@ def test_edsr_has_a_skip_around_each_block_and_around_all_of_them() -> None:
     x = F.pixel_shuffle(convolve(x, state, "upsampler.0"), 2)
     x = F.pixel_shuffle(convolve(x, state, "upsampler.2"), 3)
     assert close(net(lr), resize(lr, 6) + convolve(x, state, "tail"))
+
+
+@torch.no_grad()
+def test_resblock_has_a_skip_around_each_three_convolutions_and_around_all_of_them() -> None:
+    net = ResBlockNet(scale=3, num_blocks=2, channels=4)
+    state, lr = randomised(net), image()
+    head = x = convolve(lr - 0.5, state, "head")
+    for block in (0, 1):
+        hidden = F.leaky_relu(convolve(x, state, f"blocks.{block}.body.0"), 0.1)
+        hidden = F.leaky_relu(convolve(hidden, state, f"blocks.{block}.body.2"), 0.1)
+        x = x + convolve(hidden, state, f"blocks.{block}.body.4")
+    x = head + convolve(x, state, "blocks.2")
+    assert close(net(lr), resize(lr, 3) + F.pixel_shuffle(convolve(x, state, "tail"), 3))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@torch.no_grad()
+def test_fsrcnn_spreads_each_low_resolution_pixel_over_nine_by_nine(scale: int) -> None:
+    net = FSRCNN(scale, channels=5, mapping_channels=3, num_blocks=2)
+    state, lr = randomised(net), image(5, 6)
+    x = lr - 0.5
+    for number in (0, 2, 4, 6, 8):
+        x = F.prelu(convolve(x, state, f"body.{number}"), state[f"body.{number + 1}.weight"])
+    spread = torch.zeros(2, 3, 5 * scale + 8, 6 * scale + 8)  # with a margin of 4 pixels
+    for row in range(5):
+        for column in range(6):
+            part = torch.einsum("nc,coyx->noyx", x[..., row, column], state["tail.weight"])
+            spread[..., scale * row : scale * row + 9, scale * column : scale * column + 9] += part
+    residual = spread[..., 4:-4, 4:-4] + state["tail.bias"].view(1, 3, 1, 1)
+    assert close(net(lr), resize(lr, scale) + residual)
+
+
+@torch.no_grad()
+def test_compact_can_be_added_to_the_bicubic_image() -> None:
+    nearest, bicubic = Compact(2, num_blocks=1, channels=4), Compact(2, num_blocks=1, channels=4, base="bicubic")
+    bicubic.load_state_dict(randomised(nearest))
+    lr = image()
+    repeated = lr.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert close(nearest(lr) - repeated, bicubic(lr) - resize(lr, 2))
+
+
+@torch.no_grad()
+def test_rlfn_weights_each_block_by_attention_on_a_grid_of_six_pixels() -> None:
+    net = RLFN(scale=2, num_blocks=1, channels=4, attention_channels=2)
+    state, lr = randomised(net), image(14, 25)
+    head = x = convolve(lr - 0.5, state, "head")
+    for number in (0, 2, 4):
+        x = F.leaky_relu(convolve(x, state, f"blocks.0.body.{number}"), 0.05)
+    x = convolve(head + x, state, "blocks.0.mix")
+    reduced = convolve(x, state, "blocks.0.attention.reduce")
+    stride = "blocks.0.attention.stride"
+    half = F.conv2d(F.pad(reduced, (0, 9, 0, 9)), state[f"{stride}.weight"], state[f"{stride}.bias"], stride=2)
+    half = half[..., :7, :13]  # of 14x25 pixels, rounded up
+    grid = torch.empty(2, 2, 3, 5)  # one value for every six pixels, rounded up
+    for row in range(3):
+        for column in range(5):
+            seen = half[..., max(0, 3 * row - 2) : 3 * row + 5, max(0, 3 * column - 2) : 3 * column + 5]
+            grid[..., row, column] = seen.amax(dim=(2, 3))
+    context = convolve(grid, state, "blocks.0.attention.context")
+    context = F.interpolate(context, scale_factor=6, mode="bilinear")[..., :14, :25]
+    context = context + convolve(reduced, state, "blocks.0.attention.shortcut")
+    x = head + convolve(x * convolve(context, state, "blocks.0.attention.expand").sigmoid(), state, "blocks.1")
+    assert close(net(lr), resize(lr, 2) + F.pixel_shuffle(convolve(x, state, "tail"), 2))
+
+
+@torch.no_grad()
+def test_span_multiplies_features_by_an_odd_function_of_themselves_and_merges_four_of_them() -> None:
+    net = SPAN(scale=2, num_blocks=2, channels=4, folded=True)
+    state, lr = randomised(net), image()
+    head = x = convolve(255 * (lr - 0.5), state, "head")
+    outs = []
+    for block in (0, 1):
+        hidden = F.silu(convolve(x, state, f"blocks.{block}.conv1"))
+        out = convolve(F.silu(convolve(hidden, state, f"blocks.{block}.conv2")), state, f"blocks.{block}.conv3")
+        x = (x + out) * (out.sigmoid() - 0.5)
+        outs.append(x)
+    merged = convolve(torch.cat([head, convolve(x, state, "after"), outs[0], hidden], 1), state, "merge")
+    assert close(net(lr), resize(lr, 2) + F.pixel_shuffle(convolve(merged, state, "tail"), 2) / 255)
+
+
+@torch.no_grad()
+def test_a_factored_convolution_of_span_pads_before_its_first_factor() -> None:
+    net = SPAN(scale=1, num_blocks=1, channels=4)
+    state, lr = randomised(net), image()
+    x = convolve(F.pad(lr, (1, 1, 1, 1)), state, "head.first")
+    x = F.conv2d(x, state["head.middle.weight"], state["head.middle.bias"])
+    assert close(net.head(lr), convolve(x, state, "head.last") + convolve(lr, state, "head.skip"))
 
 
 @pytest.mark.parametrize("head", ["residual", "sigmoid"])

@@ -10,26 +10,27 @@ from sr.errors import UserError
 from sr.image import resize
 from sr.io.images import from_pil
 from sr.nets.autoencoder import Autoencoder
+from sr.nets.compact import Compact
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
+from sr.nets.fsrcnn import FSRCNN
+from sr.nets.resblock import ResBlockNet
+from sr.nets.rlfn import RLFN
+from sr.nets.span import SPAN
 from sr.nets.vdsr import VDSR
 from tests.support.images import photograph
+from tests.support.networks import randomise_output
 from tests.support.runs import Compose, config_names
 
 MODELS = config_names("model")
 RESIDUAL = [name for name in MODELS if not name.endswith("_origin")]  # the original models end in a sigmoid
+NEAREST = {"compact"}  # added to the nearest image, as by its authors; all others to the bicubic one
 
 
 def build(compose_config: Compose, name: str, scale: int) -> nn.Module:
     torch.manual_seed(0)
     net: nn.Module = instantiate(compose_config([f"model={name}", f"scale={scale}"]).model)
     return net
-
-
-def randomise_head(net: nn.Module) -> None:
-    """Make the zero weights of a residual head nonzero, as the first training step does."""
-    with torch.no_grad():
-        net.tail.weight.normal_(std=0.01)  # type: ignore[union-attr, operator]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (8, 8), (13, 6)])
@@ -47,16 +48,17 @@ def test_network_multiplies_any_size_by_scale(
 @pytest.mark.parametrize("name", MODELS)
 def test_gradient_reaches_every_parameter(compose_config: Compose, name: str) -> None:
     net = build(compose_config, name, 2)
-    randomise_head(net)
+    randomise_output(net, std=0.01)
     net(torch.rand(1, 3, 16, 16)).square().mean().backward()
     without_gradient = [key for key, parameter in net.named_parameters() if not parameter.grad.abs().sum() > 0]  # type: ignore[union-attr]
     assert without_gradient == []
 
 
 @pytest.mark.parametrize("name", RESIDUAL)
-def test_residual_network_starts_at_the_bicubic_image(compose_config: Compose, name: str) -> None:
+def test_residual_network_starts_at_the_enlarged_image(compose_config: Compose, name: str) -> None:
     lr = torch.rand(1, 3, 9, 10)
-    assert torch.equal(build(compose_config, name, 3).eval()(lr), resize(lr, 3))
+    expected = resize(lr, 3, "nearest" if name in NEAREST else "bicubic")
+    assert torch.equal(build(compose_config, name, 3).eval()(lr), expected)
 
 
 @pytest.mark.slow
@@ -143,6 +145,11 @@ def test_sigmoid_head_stays_between_0_and_1(net: nn.Module) -> None:
         (EDSR, {"channels": 0}, "channels must be"),
         (Autoencoder, {"dropout": 1.0}, "dropout must be"),
         (Autoencoder, {"head": "tanh"}, "one of residual, sigmoid"),
+        (Compact, {"base": "lanczos"}, "one of nearest, bicubic"),
+        (FSRCNN, {"mapping_channels": 0}, "mapping_channels must be"),
+        (ResBlockNet, {"num_blocks": 0}, "num_blocks must be"),
+        (RLFN, {"attention_channels": 0}, "attention_channels must be"),
+        (SPAN, {"channels": 0}, "channels must be"),
     ],
 )
 def test_a_wrong_option_is_named_with_its_choices(

@@ -12,7 +12,9 @@ from tests.support.runs import Command, MakeFolder, result_of
 # Small networks: a step at full size takes a minute.
 RECIPE_SIZES = {f"edsr_x{scale}": ["model.num_blocks=2", "model.channels=8"] for scale in (2, 3, 4)}
 RECIPE_SIZES |= {"vdsr": ["model.num_blocks=2"], "autoencoder_x2": ["model.channels=8"]}
-RECIPES = [f"{name}_x{scale}" for name in ("espcn", "edsr") for scale in (2, 3, 4)] + ["vdsr", "autoencoder_x2"]
+RECIPE_SIZES |= {name: ["model.num_blocks=1", "model.channels=8"] for name in ("rlfn", "span", "compact")}
+RECIPES = [f"{name}_x{scale}" for name in ("espcn", "edsr") for scale in (2, 3, 4)]
+RECIPES += ["vdsr", "autoencoder_x2", "fsrcnn", "resblock", "rlfn", "span", "compact"]
 
 
 @pytest.mark.slow
@@ -28,7 +30,7 @@ def test_every_recipe_trains_a_step_and_its_checkpoint_upscales(
     assert code == 0, text
     result = result_of(tmp_path / "run")
     assert (result["status"], result["protocol"], result["steps"]) == ("done", "y", 1)
-    scales = [2, 3, 4] if recipe == "vdsr" else [int(recipe[-1])]
+    scales = [2, 3, 4] if recipe == "vdsr" else [int(recipe[-1]) if recipe[-1].isdigit() else 2]
     for scale in scales:
         net, _ = load_network(tmp_path / "run" / "checkpoints" / "best.ckpt", scale)
         assert net(torch.rand(1, 3, 5, 6)).shape == (1, 3, 5 * scale, 6 * scale)

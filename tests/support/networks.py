@@ -1,6 +1,7 @@
 """Networks for tests."""
 
 import torch
+from torch import nn
 
 from sr.nets.espcn import ESPCN
 
@@ -11,3 +12,9 @@ def sharp_network(seed: int = 0) -> ESPCN:
     net = ESPCN(scale=2).eval()
     torch.nn.init.normal_(net.tail.weight, std=0.1)
     return net
+
+
+def randomise_output(net: nn.Module, std: float) -> None:
+    """Make the zero weights of the last layer nonzero, as the first training step does."""
+    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    nn.init.normal_(layers[-1].weight, std=std)
