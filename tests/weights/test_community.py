@@ -22,6 +22,7 @@ from sr.weights import community
 from sr.weights.checkpoint import WHOLE_IMAGE
 from sr.weights.community import CommunityNetwork, open_network
 from sr.weights.find import find_model
+from sr.weights.onnx import export
 from tests.support.community import NETWORKS, built, needs_spandrel, spandrel_output
 from tests.support.images import photograph
 
@@ -151,13 +152,34 @@ def test_export_as_safetensors_can_be_loaded_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_export_as_onnx_gives_the_same_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NETWORKS)
+def test_export_as_onnx_gives_the_same_image(tmp_path: Path, name: str) -> None:
     pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
-    path = saved(built("compact").state_dict(), tmp_path / "a.pth")
+    path = saved(built(name).state_dict(), tmp_path / "a.pth")
     main(["export", str(path), "-o", str(tmp_path / "a.onnx")])
     lr = torch.rand(1, 3, 20, 31)
     exported = find_model(str(tmp_path / "a.onnx")).nets[0]
     assert torch.allclose(exported(lr), open_network(path)[0](lr), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_gray_networks_are_exported_as_such(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
+    path = saved(with_channels(1, 1), tmp_path / "a.pth")
+    main(["export", str(path), "-o", str(tmp_path / "a.onnx")])
+    lr = torch.rand(1, 1, 20, 31)
+    assert torch.allclose(find_model(str(tmp_path / "a.onnx")).nets[0](lr), open_network(path)[0](lr), atol=1e-4)
+
+
+def test_what_cannot_be_exported_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise RuntimeError("torch says\nmany lines")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    path = saved(built("compact").state_dict(), tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"a\.pth: RealESRGAN Compact cannot be exported \(torch says\)$"):
+        export(path, tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
 
 
 def test_another_scale_is_refused(tmp_path: Path) -> None:

@@ -64,6 +64,9 @@ class CommunityNetwork(nn.Module):
         requirements = descriptor.size_requirements
         self.align = int(requirements.multiple_of)
         cost = self._checked_cost()
+        for module in self.modules():
+            if hasattr(module, "update_params"):  # SPAN derives weights anew in each pass, which no exporter can follow
+                vars(module)["update_params"] = _nothing
         supports_tiles = descriptor.tiling.name == "SUPPORTED" and not requirements.square
         self.margin = self._measured(cost) if supports_tiles else Margin(WHOLE_IMAGE, 0.0)
         self.halo = max(self.margin.pixels, int(requirements.minimum))
@@ -124,6 +127,10 @@ class CommunityNetwork(nn.Module):
         if tuple(out.shape) != expected or not out.isfinite().all():
             raise UserError(f"its output is not a finite image of shape {expected}")
         return total / _CHECKED_SIDE**2
+
+
+def _nothing() -> None:
+    """Leave weights as they are."""
 
 
 def open_network(path: Path, scale: int | None = None) -> tuple[nn.Module, NetworkConfig]:

@@ -3,6 +3,8 @@
 import json
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +56,20 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
     if target.suffix != ONNX:
         raise UserError(f"{target}: unknown format: name a file *{ONNX} or *{SAFETENSORS}")
     scale = scale or config["scale"]
-    proto = _to_onnx(net).model_proto
     usage = {"scale": scale, "halo": int(net.halo), "align": int(getattr(net, "align", 1)), "config": config}  # type: ignore[arg-type]
     usage["channels"] = image_channels(net)
-    proto.metadata_props.add(key=METADATA, value=json.dumps(usage))
-    content = proto.SerializeToString()
-    difference = _max_difference(net, content)
+    try:
+        proto = _to_onnx(net).model_proto
+        proto.metadata_props.add(key=METADATA, value=json.dumps(usage))
+        content = proto.SerializeToString()
+        difference = _max_difference(net, content)
+    except UserError:
+        raise
+    except Exception as error:
+        if not isinstance(net, CommunityNetwork):
+            raise  # a fault of ours, or of the user's own network
+        reason = str(error.__cause__ or error)
+        raise UserError(f"{source}: {net.architecture} cannot be exported ({line_of(ValueError(reason))})") from error
     if difference > _TOLERANCE:
         raise UserError(f"{source}: ONNX Runtime's result differs from torch's by {difference:.2g}: not exported")
     with whole_file(target) as file:
@@ -69,8 +79,7 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
 
 def _to_onnx(net: nn.Module) -> Any:
     height, width = torch.export.Dim("height", min=2), torch.export.Dim("width", min=2)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_logs():
         warnings.simplefilter("ignore")
         try:
             return torch.onnx.export(
@@ -85,6 +94,16 @@ def _to_onnx(net: nn.Module) -> Any:
             )
         except ImportError as error:
             raise UserError(f"exporting to ONNX needs more packages ({error.name}): {INSTALL}") from error
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    """Keep back pages about what the exporter tries; an error is raised as well."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _max_difference(net: nn.Module, content: bytes) -> float:

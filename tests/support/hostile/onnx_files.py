@@ -122,6 +122,7 @@ def _false_metadata() -> Iterator[tuple[str, ModelProto]]:
     for metadata in (
         *({**_INFO, "scale": 10**6}, {**_INFO, "scale": True}, {**_INFO, "scale": "2"}, {**_INFO, "scale": -1}),
         *({**_INFO, "halo": 10**12}, {**_INFO, "align": 0}, {**_INFO, "align": 10**9}),
+        *({**_INFO, "channels": 0}, {**_INFO, "channels": 10**9}, {**_INFO, "channels": "3"}),
         *({"scale": 1}, [], "{", "[" * 10**5),
     ):
         yield f"metadata {str(metadata)[:40]}", _model(_SAME, metadata=metadata)
