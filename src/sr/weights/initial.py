@@ -81,7 +81,7 @@ def _ours(stored: Stored, own: Mapping[str, Tensor]) -> tuple[Mapping[str, objec
     """The weights of a file by our names, and how they were converted.
 
     Raises:
-        UserError: if they are those of an architecture that sr does not have.
+        UserError: if they are those of an architecture that this network is not.
     """
     weights = stored.weights
     if stored.config is not None or weights.keys() <= own.keys():
@@ -97,7 +97,8 @@ def _ours(stored: Stored, own: Mapping[str, Tensor]) -> tuple[Mapping[str, objec
         return converted, NOTE
     if architecture := architecture_of(weights):
         raise UserError(
-            f"is a model of {architecture}, which sr does not have: it can be used, but not trained further"
+            f"is a model of {architecture} by other names than those of this network: it can be used, but not trained "
+            "further here (Compact goes into model=compact, EDSR into model=edsr)"
         )
     return weights, ""
 
