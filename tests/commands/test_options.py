@@ -37,10 +37,10 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Record:
 def test_the_demo_listens_on_localhost_by_default(record: Record) -> None:
     calls = record("sr.demo.app.serve")
     main(["demo"])
-    main(["demo", "--runs", "r", "--host", "0.0.0.0", "--port", "80", "--share", "--device", "cuda:1"])
+    main(["demo", "--runs", "r", "--host", "0.0.0.0", "--port", "80", "--share", "--device", "cuda:1", "-m", "a.pth"])
     assert calls == [
-        ((Path("runs"), "127.0.0.1", 7860), {"share": False, "device": None}),
-        ((Path("r"), "0.0.0.0", 80), {"share": True, "device": "cuda:1"}),
+        ((Path("runs"), "127.0.0.1", 7860), {"share": False, "device": None, "models": []}),
+        ((Path("r"), "0.0.0.0", 80), {"share": True, "device": "cuda:1", "models": ["a.pth"]}),
     ]
 
 

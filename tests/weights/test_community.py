@@ -268,3 +268,12 @@ def test_no_torchvision_is_left_behind(tmp_path: Path) -> None:
     open_network(saved(built("compact").state_dict(), tmp_path / "a.pth"))
     if find_spec("torchvision") is None:
         assert not [name for name in sys.modules if name.startswith("torchvision")]
+
+
+def test_the_demo_offers_it_by_the_name_of_its_file(tmp_path: Path) -> None:
+    from sr.demo.choices import find_models
+
+    path = saved(built("compact").state_dict(), tmp_path / "sharp.pth")
+    choices = find_models(tmp_path, [str(path)])
+    assert choices["sharp"] == (str(path), 2)
+    assert "espcn_x2" in choices

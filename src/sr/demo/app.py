@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -129,7 +129,16 @@ def launch(page: Page, host: str, port: int | None, *, share: bool = False) -> I
                 os.environ[name] = value
 
 
-def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, max_pixels: int = MAX_PIXELS) -> None:
+def serve(
+    runs: Path,
+    host: str,
+    port: int,
+    *,
+    share: bool,
+    device: str | None,
+    max_pixels: int = MAX_PIXELS,
+    models: Sequence[str] = (),
+) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Raises:
@@ -137,7 +146,7 @@ def serve(runs: Path, host: str, port: int, *, share: bool, device: str | None, 
     """
     if not find_spec("gradio"):
         raise UserError("sr demo needs Gradio: pip install 'sr-compare[demo]'")
-    page = Page(runs, max_pixels, device)
+    page = Page(runs, max_pixels, device, models)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
     precision("auto")  # it measures once on each machine: not while a visitor waits
     try:

@@ -2,25 +2,30 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from sr.errors import UserError
 from sr.io.run_folder import RunFolder
-from sr.runs.best import best_cell
+from sr.runs.best import best_cell, model_path
 from sr.runs.schema import read_result
 from sr.weights import zoo
+from sr.weights.find import find_model
 
 log = logging.getLogger(__name__)
 
 Choices = dict[str, tuple[str, int]]  # label: name for `sr.load`, scale
 
 
-def find_models(runs: Path) -> Choices:
-    """The networks that ship with sr, then the trained runs below a folder, the newest first.
+def find_models(runs: Path, names: Sequence[str] = ()) -> Choices:
+    """Models by name, the networks that ship with sr, then the trained runs below a folder, the newest first.
 
     The best cell of a sweep comes before its other cells, and its label says so.
     """
     choices: Choices = {}
+    for name in names:
+        model = find_model(model_path(name))
+        choices[model.label if model.label not in choices else name] = name, model.scale
     for entry in zoo.entries():
         choices |= _choices(entry.name, entry.name, entry.about["scales"])
     checkpoints = sorted(runs.rglob(f"{RunFolder(Path()).best}"), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -2,6 +2,7 @@
 
 import html
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,18 +35,21 @@ _BASELINE = BASELINES[0]
 class Page:
     """Answers the buttons of the page, which know models and leaderboards by their labels only."""
 
-    def __init__(self, runs: Path, max_pixels: int = MAX_PIXELS, device: str | None = None) -> None:
+    def __init__(
+        self, runs: Path, max_pixels: int = MAX_PIXELS, device: str | None = None, models: Sequence[str] = ()
+    ) -> None:
         """Find the models and leaderboards to offer.
 
         Args:
             runs: folder of trained runs.
             max_pixels: most pixels of an uploaded picture.
             device: where models run; None chooses.
+            models: more models, by their names or paths.
 
         Raises:
             UserError: if there is no model.
         """
-        self.models, self.boards = find_models(runs), find_boards(runs)
+        self.models, self.boards = find_models(runs, models), find_boards(runs)
         self.max_pixels, self.device = max_pixels, device
         if not self.models:
             raise UserError(f"{runs}: no trained model in it: train one, or name the folder of your runs with --runs")
