@@ -15,7 +15,8 @@ from sr.io.atomic import write_text
 from sr.machine.cost import count_parameters
 from sr.runs.schema import read_result
 from sr.weights import zoo
-from sr.weights.checkpoint import load_network, save_network
+from sr.weights.checkpoint import save_network
+from sr.weights.community import open_network
 from sr.weights.find import find_model
 
 _MIN_GAIN = 0.5  # dB over bicubic on every data set and scale; a network that gains less is not shipped
@@ -47,7 +48,7 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
         raise UserError(f"{run}: is not the folder of a finished run")
     if result.total_steps is None:
         raise UserError(f"{run}: started from weights of unknown training: not shipped")
-    net, config = load_network(run / "checkpoints" / "best.ckpt")
+    net, config = open_network(run / "checkpoints" / "best.ckpt")
     scores = []
     for scale in config["scales"]:
         for row in evaluate([find_model(str(run), scale)], data, scale=scale):

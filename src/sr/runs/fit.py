@@ -42,6 +42,7 @@ from sr.runs.resume import cut_step_tables, find_checkpoint
 from sr.runs.schema import Monitor, RunResult, Status
 from sr.runs.scores import over_images
 from sr.terms import Part
+from sr.weights.folding import form_in_use
 
 log = logging.getLogger(__name__)
 
@@ -214,11 +215,12 @@ def _prepared(
 
 def _described(result: RunResult, parts: Parts) -> RunResult:
     """A record with what is known once the parts are built and the data are read."""
+    in_use = form_in_use(parts.net)
     return replace(
         result,
         loss=getattr(parts.loss, "label", result.choices.get("loss") or type(parts.loss).__name__),
-        parameters=count_parameters(parts.net),
-        multiply_adds=multiply_adds(parts.net, result.scale),
+        parameters=count_parameters(in_use),
+        multiply_adds=multiply_adds(in_use, result.scale),
         precision=parts.trainer.precision,
         data=parts.datamodule.describe(),
     )
@@ -237,7 +239,8 @@ def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None)
     result.wait_share, result.images_seen = timing.wait_share, timing.images
     result.peak_memory_bytes = max(result.peak_memory_bytes, peak_memory_bytes(device))
     if is_rank_zero():  # the others wait, and leave the machine to it
-        result.speed = measure_speed(parts.net.to(device), result.scale, trainer.precision_plugin.forward_context)
+        in_use = form_in_use(parts.net.to(device))
+        result.speed = measure_speed(in_use, result.scale, trainer.precision_plugin.forward_context)
         result.ms_per_image = result.speed.latency_ms.median
         if not result.speed.quiet:
             log.info("speed: %s; measure it again on a quiet machine: sr speed '%s'", result.speed.reason, folder)

@@ -21,6 +21,7 @@ from sr.errors import UserError, line_of, shortened
 from sr.io.atomic import whole_file
 from sr.terms import NetworkConfig
 from sr.weights.checkpoint import MOST_SCALE, WHOLE_IMAGE, rebuilt
+from sr.weights.folding import folded
 from sr.weights.limits import NoLargerTensors, no_larger_than
 from sr.weights.margins import Margin, measured_margin
 from sr.weights.stored import Stored, check_values, printable, read_checkpoint
@@ -141,31 +142,35 @@ def open_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
         scale: which scale to use; needed only if the network was trained for several.
 
     Returns:
-        The network in evaluation mode; and the config it was built from, or that describes it.
+        The network in evaluation mode, folded (see `sr.weights.folding`); and the config that builds or describes it.
 
     Raises:
         UserError: if it cannot be used.
     """
     contents = read_checkpoint(path)
     if contents.config is not None:
-        return rebuilt(path, contents, scale)
+        net, config = rebuilt(path, contents, scale)
+        try:
+            return folded(net, config)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
     try:
-        net = _network(contents)
+        community = _network(contents)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except Exception as error:  # spandrel's guesses about hostile weights fail in many ways
         raise UserError(f"{path}: cannot be used as a model of others ({line_of(error)})") from error
-    if scale not in (None, net.scale):
-        raise UserError(f"{path}: is a network for scale {net.scale}, not {scale}: --scale {net.scale}")
-    config: NetworkConfig = {
-        "model": {"_target_": TARGET, "architecture": net.architecture},
-        "scale": net.scale,
-        "scales": [net.scale],
+    if scale not in (None, community.scale):
+        raise UserError(f"{path}: is a network for scale {community.scale}, not {scale}: --scale {community.scale}")
+    described: NetworkConfig = {
+        "model": {"_target_": TARGET, "architecture": community.architecture},
+        "scale": community.scale,
+        "scales": [community.scale],
         "protocol": None,
-        "halo": net.halo,
-        "align": net.align,
+        "halo": community.halo,
+        "align": community.align,
     }
-    return net, config
+    return community, described
 
 
 def save_community(path: Path, net: CommunityNetwork) -> None:

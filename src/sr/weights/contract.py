@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sr.errors import UserError, line_of
 from sr.terms import NetworkConfig, image_channels
 from sr.weights.checkpoint import WHOLE_IMAGE, build_network
+from sr.weights.folding import folded, form_in_use
 
 _SIZES = ((24, 24), (17, 13), (16, 31))  # the first is harmless, so that faults in code show there
 _PROBES = (33, 65, 129)  # sides of the images that a halo is measured on
@@ -56,6 +57,20 @@ def check_network(net: nn.Module, config: NetworkConfig, channels: int = 3) -> N
             build_network(config, net.state_dict())
         except UserError as error:
             raise UserError(f"model: a checkpoint of it could not be loaded again: {error}") from error
+        _check_folding(net, config)
+
+
+def _check_folding(net: nn.Module, config: NetworkConfig) -> None:
+    """Compare both forms with random weights, as a head that starts at zero hides the rest."""
+    if form_in_use(net) is net:
+        return
+    try:
+        plain, plain_config = folded(_reweighted(net, _normal), config)
+        build_network(plain_config, plain.state_dict())
+    except (UserError, TypeError) as error:
+        raise UserError(
+            f"model: its method folded() has to return what its class builds with folded=True: {line_of(error)}"
+        ) from error
 
 
 def _check_halo(halo: object) -> None:

@@ -1,0 +1,47 @@
+"""Networks that are trained in one form and used in another: factors of a convolution fold into the convolution."""
+
+import torch
+from torch import nn
+
+from sr.errors import UserError
+from sr.terms import NetworkConfig, image_channels
+
+OPTION = "folded"  # of the constructor; the method of the same name returns what it builds
+
+_SIDE = 16  # pixels of the image on which both forms are compared
+_TOLERANCE = 1e-4  # of the largest output
+
+
+def form_in_use(net: nn.Module) -> nn.Module:
+    """What the network's method ``folded`` returns, with the halo of the network; itself if it has no such method."""
+    fold = getattr(net, OPTION, None)
+    if not callable(fold):
+        return net
+    plain: nn.Module = fold()
+    for name in ("halo", "align"):  # measured ones, of a class that states none
+        if hasattr(net, name) and not hasattr(plain, name):
+            setattr(plain, name, getattr(net, name))
+    return plain
+
+
+def folded(net: nn.Module, config: NetworkConfig) -> tuple[nn.Module, NetworkConfig]:
+    """The form in which a network is used and shipped, and the config that builds it, with ``folded=True``.
+
+    Raises:
+        UserError: if it does not compute the same.
+    """
+    if config["model"].get(OPTION) or (plain := form_in_use(net)) is net:
+        return net, config
+    difference = _difference(net, plain)
+    if not difference <= _TOLERANCE:
+        raise UserError(
+            f"{type(net).__name__}.{OPTION}() returns a network whose output differs by {difference:.2g} of its largest"
+        )
+    return plain, {**config, "model": {**config["model"], OPTION: True}}
+
+
+@torch.no_grad()
+def _difference(net: nn.Module, plain: nn.Module) -> float:
+    lr = torch.rand(1, image_channels(net), _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
+    expected = net(lr)
+    return float((plain(lr) - expected).abs().max() / expected.abs().max())
