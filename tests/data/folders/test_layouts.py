@@ -112,7 +112,7 @@ def test_a_layout_is_found_by_itself(tmp_path: Path, layout: str, find: Callable
         assert relative(find(tmp_path, scale=scale), tmp_path) == [pair]
 
 
-@pytest.mark.parametrize("layout", set(LAYOUTS) - {"ISR archive", "DIV2K of Kaggle"})
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"ISR archive", "DIV2K of Kaggle"}))
 def test_the_low_resolution_is_found_beside_a_folder_of_high_resolution(tmp_path: Path, layout: str) -> None:
     files, expected = LAYOUTS[layout]
     write(tmp_path, *files)
