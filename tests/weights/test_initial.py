@@ -227,7 +227,9 @@ def test_edsr_of_other_widths_and_for_other_networks_is_refused(tmp_path: Path) 
 @needs_spandrel
 def test_an_architecture_that_sr_does_not_have_is_refused_by_its_name(tmp_path: Path) -> None:
     torch.save({"params_ema": built("compact").state_dict()}, tmp_path / "a.pth")
-    with pytest.raises(UserError, match=r"a\.pth: is a model of RealESRGAN Compact by other names than those of this network"):
+    with pytest.raises(
+        UserError, match=r"a\.pth: is a model of RealESRGAN Compact by other names than those of this network"
+    ):
         copy_weights(VDSR(num_blocks=2, channels=8), tmp_path / "a.pth")
 
 

@@ -14,7 +14,7 @@ from sr.weights.checkpoint import WHOLE_IMAGE
 from sr.weights.find import Model, find_model
 from sr.weights.onnx_formats import OnnxHints
 
-pytest.importorskip("onnx", reason="needs sr-compare[onnx]")
+onnx = pytest.importorskip("onnx", reason="needs sr-compare[onnx]")
 pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
 
 from onnx import helper
@@ -37,7 +37,7 @@ def repeated(lr: Tensor, scale: int) -> Tensor:
 
 def about(caplog: pytest.LogCaptureFixture) -> str:
     """What was said of the network, behind its path."""
-    (line,) = caplog.messages
+    (line,) = (message for message in caplog.messages if "net.onnx: " in message)
     return line.partition("net.onnx: ")[2]
 
 
@@ -200,3 +200,19 @@ def test_another_scale_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "net.onnx", [*enlargement("in", "a", 2), *limited("a", "out", 1.0)])
     with pytest.raises(UserError, match=r"net\.onnx: is a network for scale 2, not 4"):
         find_model(str(path), 4)
+
+
+@pytest.mark.slow
+def test_a_trained_network_without_its_metadata_is_used_as_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    main(["export", "espcn_x4", "-o", str(tmp_path / "ours.onnx")])
+    proto = onnx.load(tmp_path / "ours.onnx")
+    del proto.metadata_props[:]
+    onnx.save(proto, tmp_path / "net.onnx")
+    ours, foreign = find_model(str(tmp_path / "ours.onnx")), find_model(str(tmp_path / "net.onnx"))
+    said = about(caplog)
+    assert said.startswith("x4, RGB (guessed; BGR differs by 1.")
+    assert "of 255 levels: --order), 0 to 1, tiles with a margin of " in said
+    lr = torch.rand(1, 3, 20, 31)
+    torch.testing.assert_close(foreign.nets[0](lr), ours.nets[0](lr), rtol=0, atol=1e-6)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from sr.errors import UserError
 
@@ -22,7 +22,7 @@ ORDERS = ("rgb", "bgr")
 _RESEMBLES = 0.1  # root mean square of the difference between an image and its enlargement, shrunk again
 _CLEARLY = 0.8  # ratio of two such differences that decides between two ways
 _SAME = 1 / 255  # largest difference between outputs that are called the same
-_STEPS = 8  # patches on each side of the image that is tried
+_NEARLY = 4 / 255  # root mean square of the difference up to which the usual order of colours, RGB, is guessed
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class OnnxFormat:
         output_range: that in the output.
         order: of the colours in the input, ``rgb`` or ``bgr``.
         output_order: that in the output.
+        doubt: root mean square of what the other order of colours would change, if RGB is only the usual order; for
+            outputs in [0, 1].
     """
 
     last: bool
@@ -64,6 +66,7 @@ class OnnxFormat:
     output_range: int = 1
     order: str = "rgb"
     output_order: str = "rgb"
+    doubt: float = 0.0
 
     def encoded(self, lr: Tensor) -> Array:
         """An array for the network, of ``(N, C, h, w)`` in [0, 1]."""
@@ -91,6 +94,8 @@ class OnnxFormat:
         orders = self.order.upper()
         if self.output_order != self.order:
             orders += f" in, {self.output_order.upper()} out"
+        if self.doubt:
+            orders += f" (guessed; BGR differs by {255 * self.doubt:.1f} of 255 levels: --order)"
         values = f"0 to {self.range}"
         if self.output_range != self.range:
             values += f" in, 0 to {self.output_range} out"
@@ -109,7 +114,7 @@ def found_format(run: Callable[[Array], Array], basic: OnnxFormat, side: int, hi
     Raises:
         UserError: if no way gives an enlarged image, or two are as good but not the same.
     """
-    image = patches(basic.channels, side)
+    image = photograph(basic.channels, side)
     is_integer = np.issubdtype(basic.dtype, np.integer)
     ranges = RANGES[1:] if is_integer else RANGES if hints.range is None else (hints.range,)
     orders = ORDERS if hints.order is None and basic.channels == 3 else (hints.order or "rgb",)
@@ -127,33 +132,46 @@ def found_format(run: Callable[[Array], Array], basic: OnnxFormat, side: int, hi
     if not tried or tried[0][0] > _RESEMBLES:
         raise UserError("its output does not resemble its input: not a network that enlarges images of 0 to 1 or 255")
     error, best, result = _plainest(tried)
-    others = [
-        other
-        for other_error, other, other_result in tried
-        if error > _CLEARLY * other_error and not _is_same(result, other_result)
-    ]
+    others = []
+    doubt = 0.0
+    for other_error, other, other_result in tried:
+        if error <= _CLEARLY * other_error or _is_same(result, other_result):
+            continue
+        difference = float((result.clamp(0, 1) - other_result.clamp(0, 1)).square().mean().sqrt())
+        is_order = replace(other, order=best.order, output_order=best.output_order) == best
+        if is_order and "bgr" not in (best.order, best.output_order) and difference <= _NEARLY:
+            doubt = max(doubt, difference)
+        else:
+            others.append(other)
     if others:
         options = ["--range 1 or --range 255"] if any(other.range != best.range for other in others) else []
         options += ["--order rgb or --order bgr"] if any(other.order != best.order for other in others) else []
         ways = " or ".join(dict.fromkeys(map(str, [best, *others])))
         raise UserError(f"takes {ways}, which cannot be told from its output: add {' and '.join(options)}")
-    return best
+    return replace(best, doubt=doubt)
 
 
-def patches(channels: int, side: int) -> Tensor:
-    """An image ``(1, channels, side, side)`` in [0, 1]: a gray ramp above patches of different colours."""
-    colours = torch.rand(1, channels, _STEPS, _STEPS, generator=torch.Generator().manual_seed(0))
-    colours[:, :, : _STEPS // 4] = torch.linspace(0, 1, _STEPS)
-    repeats = -(-side // _STEPS)
-    return colours.repeat_interleave(repeats, 2).repeat_interleave(repeats, 3)[..., :side, :side].contiguous()
+def photograph(channels: int, side: int) -> Tensor:
+    """A colourful photograph ``(1, channels, side, side)`` in [0, 1], as sharp as pixels allow."""
+    from skimage import data  # slow to import
+
+    pixels = torch.from_numpy(data.astronaut()[:256, 150:406]).permute(2, 0, 1)[None].float() / 255
+    image = interpolate(pixels, size=(side, side), mode="area")
+    return image if channels == 3 else image.mean(dim=1, keepdim=True)
 
 
 def _plainest(tried: list[tuple[float, OnnxFormat, Tensor]]) -> tuple[float, OnnxFormat, Tensor]:
-    """Of the ways that give the same image as the best one, the most usual: RGB, 0 to 1."""
+    """Of the ways that are as good as the best one, and nearly give its image, the most usual: RGB, 0 to 1."""
     best = tried[0]
-    same = [entry for entry in tried if entry[0] <= best[0] / _CLEARLY and _is_same(entry[2], best[2])]
+
+    def is_alike(entry: tuple[float, OnnxFormat, Tensor]) -> bool:
+        difference = float((entry[2].clamp(0, 1) - best[2].clamp(0, 1)).square().mean().sqrt())
+        is_order = entry[1].range == best[1].range and entry[1].output_range == best[1].output_range
+        return _is_same(entry[2], best[2]) or (is_order and difference <= _NEARLY)
+
+    alike = [entry for entry in tried if entry[0] * _CLEARLY <= best[0] and is_alike(entry)]
     return min(
-        same, key=lambda entry: (entry[1].order != "rgb", entry[1].output_order != "rgb", entry[1].range, entry[0])
+        alike, key=lambda entry: (entry[1].order != "rgb", entry[1].output_order != "rgb", entry[1].range, entry[0])
     )
 
 
