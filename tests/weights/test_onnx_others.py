@@ -14,7 +14,7 @@ from sr.weights.checkpoint import WHOLE_IMAGE
 from sr.weights.find import Model, find_model
 from sr.weights.onnx_formats import OnnxHints
 
-onnx = pytest.importorskip("onnx", reason="needs sr-compare[onnx]")
+pytest.importorskip("onnx", reason="needs sr-compare[onnx]")
 pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
 
 from onnx import helper
@@ -206,6 +206,8 @@ def test_another_scale_is_refused(tmp_path: Path) -> None:
 def test_a_trained_network_without_its_metadata_is_used_as_with_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    import onnx
+
     main(["export", "espcn_x4", "-o", str(tmp_path / "ours.onnx")])
     proto = onnx.load(tmp_path / "ours.onnx")
     del proto.metadata_props[:]
