@@ -12,7 +12,7 @@ from sr.nets.espcn import ESPCN
 from sr.runs.schema import read_result
 from sr.terms import Measurement, Speed
 from sr.weights.checkpoint import network_config
-from sr.weights.onnx import export
+from sr.weights.onnx.exported import export
 from tests.support.run_folders import RunFolders
 
 QUIET = Speed(Measurement(10.0, 9.0, 11.0, 20), Measurement(200.0, 190.0, 210.0, 20), 8, quiet=True)

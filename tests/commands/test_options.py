@@ -12,7 +12,7 @@ from sr.cli import main, make_parser
 from sr.data.folders.named import FolderOptions
 from sr.report.sections import Settings
 from sr.weights.find import Model
-from sr.weights.onnx_formats import UNKNOWN, OnnxHints
+from sr.weights.onnx.formats import UNKNOWN, OnnxHints
 
 Record = Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]]
 

@@ -169,7 +169,7 @@ def test_export_and_load_take_the_folder_of_a_sweep(cell: Sweep, monkeypatch: py
         exported.append(file)
         return 0.0
 
-    monkeypatch.setattr("sr.weights.onnx.export", export)
+    monkeypatch.setattr("sr.weights.onnx.exported.export", export)
     main(["export", str(cell.folder), "-o", "net.onnx"])
     assert exported == [RunFolder(run).best]
     loaded: list[str] = []

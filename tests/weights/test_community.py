@@ -22,7 +22,7 @@ from sr.weights import community
 from sr.weights.checkpoint import WHOLE_IMAGE
 from sr.weights.community import CommunityNetwork, open_network
 from sr.weights.find import find_model
-from sr.weights.onnx import export
+from sr.weights.onnx.exported import export
 from tests.support.community import NETWORKS, built, needs_spandrel, spandrel_output
 from tests.support.images import photograph
 

@@ -12,7 +12,7 @@ from sr.runs.best import model_path
 from sr.runs.schema import read_result
 from sr.runs.status import standing_of
 from sr.weights.find import MODEL_SUFFIXES, Model, find_model
-from sr.weights.onnx_formats import UNKNOWN, OnnxHints
+from sr.weights.onnx.formats import UNKNOWN, OnnxHints
 
 
 def find_models(

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> None:
     """Export one checkpoint, and print the file and how far ONNX Runtime's output is from PyTorch's."""
     from sr.runs.best import model_path
     from sr.weights.find import checkpoints_of
-    from sr.weights.onnx import ONNX, export
+    from sr.weights.onnx.exported import ONNX, export
 
     files = checkpoints_of(model_path(options.model))
     if len(files) > 1:

@@ -72,7 +72,7 @@ def with_added_options(config: dict[str, Any]) -> dict[str, Any]:
     """A recorded config with the options that it lacks, where it has the section that they belong to.
 
     >>> with_added_options({"data": {"bits": 16}})["data"]
-    {'channels': 3, 'bits': 16}
+    {'bits': 16, 'channels': 3}
     """
     config = {**{name: value for name, value in _ADDED_OPTIONS.items() if "." not in name}, **config}
     for name, value in _ADDED_OPTIONS.items():

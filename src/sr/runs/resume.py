@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from sr.errors import line_of
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table, write_table
-from sr.weights.archive import check_archive
+from sr.weights.reading.archive import check_archive
 
 log = logging.getLogger(__name__)
 

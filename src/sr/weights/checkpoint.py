@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from sr.errors import UserError, line_of
 from sr.io.atomic import whole_file
 from sr.terms import NetworkConfig
-from sr.weights.limits import no_larger_than
-from sr.weights.stored import CONFIG, PREFIX, Stored, check_values, printable, read_checkpoint, steps_of
+from sr.weights.reading.limits import no_larger_than
+from sr.weights.reading.stored import CONFIG, PREFIX, Stored, check_values, printable, read_checkpoint, steps_of
 from sr.weights.trust import network_class
 
 MOST_SCALE = 64  # of a network; the file may be untrusted

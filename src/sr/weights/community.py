@@ -22,9 +22,9 @@ from sr.io.atomic import whole_file
 from sr.terms import NetworkConfig
 from sr.weights.checkpoint import MOST_SCALE, WHOLE_IMAGE, rebuilt
 from sr.weights.folding import folded
-from sr.weights.limits import NoLargerTensors, no_larger_than
 from sr.weights.margins import Margin, measured_margin
-from sr.weights.stored import Stored, check_values, printable, read_checkpoint
+from sr.weights.reading.limits import NoLargerTensors, no_larger_than
+from sr.weights.reading.stored import Stored, check_values, printable, read_checkpoint
 
 TARGET = "spandrel"  # what the config of such a network names instead of a class
 
@@ -138,7 +138,7 @@ def open_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
     """Load the network of a checkpoint of sr, or of a file of weights that others made, on the CPU.
 
     Args:
-        path: the file; see `sr.weights.stored.read_checkpoint`.
+        path: the file; see `sr.weights.reading.stored.read_checkpoint`.
         scale: which scale to use; needed only if the network was trained for several.
 
     Returns:

@@ -13,7 +13,7 @@ from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.weights import zoo
 from sr.weights.community import CommunityNetwork, open_network
-from sr.weights.onnx_formats import UNKNOWN, OnnxHints
+from sr.weights.onnx.formats import UNKNOWN, OnnxHints
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +67,9 @@ def checkpoints_of(name: str) -> list[Path]:
 
 
 def _onnx_model(path: Path, scale: int | None, hints: OnnxHints) -> Model:
-    from sr.weights.onnx import OnnxNetwork  # slow to import
-    from sr.weights.onnx_others import ForeignOnnxNetwork
-    from sr.weights.onnx_session import is_exported
+    from sr.weights.onnx.exported import OnnxNetwork  # slow to import
+    from sr.weights.onnx.foreign import ForeignOnnxNetwork
+    from sr.weights.onnx.session import is_exported
 
     net: OnnxNetwork | ForeignOnnxNetwork
     net = OnnxNetwork(path) if is_exported(path) else ForeignOnnxNetwork(path, hints)

@@ -12,7 +12,7 @@ from sr.errors import UserError, shortened
 from sr.weights import zoo
 from sr.weights.community import architecture_of
 from sr.weights.edsr_layouts import NOTE, as_ours, fits_edsr, is_edsr
-from sr.weights.stored import Stored, check_values, read_checkpoint, steps_of
+from sr.weights.reading.stored import Stored, check_values, read_checkpoint, steps_of
 
 
 @dataclass(frozen=True)

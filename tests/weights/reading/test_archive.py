@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from sr.weights.archive import check_archive, read_archive
+from sr.weights.reading.archive import check_archive, read_archive
 
 VALUES: dict[str, Any] = {
     "numbers": [0, 1, 255, 256, 65_536, -1, -(2**31), 2**31, 2**63, 10**40, 0.5, float("inf")],

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sr.weights.legacy import is_legacy, read_legacy
-from sr.weights.pickles import MAX_PICKLE_BYTES, Storage, unpickle
+from sr.weights.reading.legacy import is_legacy, read_legacy
+from sr.weights.reading.pickles import MAX_PICKLE_BYTES, Storage, unpickle
 
 
 def read_archive(path: Path) -> Any:

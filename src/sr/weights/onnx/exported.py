@@ -18,8 +18,8 @@ from sr.io.pixel_formats import MOST_CHANNELS
 from sr.terms import image_channels
 from sr.weights.checkpoint import MOST_SCALE, save_network
 from sr.weights.community import CommunityNetwork, open_network, save_community
-from sr.weights.onnx_session import INSTALL, METADATA, new_session, read_onnx, run_session
-from sr.weights.stored import SAFETENSORS
+from sr.weights.onnx.session import INSTALL, METADATA, new_session, read_onnx, run_session
+from sr.weights.reading.stored import SAFETENSORS
 
 ONNX = ".onnx"
 

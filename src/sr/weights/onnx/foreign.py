@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from sr.errors import UserError, line_of
 from sr.weights.checkpoint import MOST_SCALE, WHOLE_IMAGE
 from sr.weights.margins import Margin, measured_margin
-from sr.weights.onnx_formats import TYPES, Array, OnnxFormat, OnnxHints, found_format
-from sr.weights.onnx_session import new_session, read_onnx, run_session
+from sr.weights.onnx.formats import TYPES, Array, OnnxFormat, OnnxHints, found_format
+from sr.weights.onnx.session import new_session, read_onnx, run_session
 
 _SIDE = 64  # pixels of the images that are tried: a multiple of every grid below
 _GRIDS = (1, 2, 4, 8, 16, 32, 64)

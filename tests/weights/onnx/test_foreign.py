@@ -12,7 +12,7 @@ from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.weights.checkpoint import WHOLE_IMAGE
 from sr.weights.find import Model, find_model
-from sr.weights.onnx_formats import OnnxHints
+from sr.weights.onnx.formats import OnnxHints
 
 pytest.importorskip("onnx", reason="needs sr-compare[onnx]")
 pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")

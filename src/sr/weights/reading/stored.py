@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sr.errors import UserError, line_of, shortened
-from sr.weights.archive import read_archive
+from sr.weights.reading.archive import read_archive
 
 SAFETENSORS = ".safetensors"
 CONFIG = "sr"  # key of the config in a checkpoint, and in the metadata of a safetensors file

@@ -14,12 +14,12 @@ from sr.nets.autoencoder import Autoencoder
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
-from sr.weights import onnx as onnx_module
-from sr.weights import onnx_session
 from sr.weights.checkpoint import load_network, network_config, save_network
 from sr.weights.find import find_model
-from sr.weights.onnx import OnnxNetwork, export
-from sr.weights.onnx_session import METADATA
+from sr.weights.onnx import exported as onnx_module
+from sr.weights.onnx import session as onnx_session
+from sr.weights.onnx.exported import OnnxNetwork, export
+from sr.weights.onnx.session import METADATA
 from tests.support.images import photograph
 
 NETWORKS = {

@@ -9,7 +9,7 @@ import torch
 
 from sr.errors import UserError
 
-METADATA = "sr"  # key of the JSON that says how to use a file that `sr.weights.onnx.export` wrote
+METADATA = "sr"  # key of the JSON that says how to use a file that `sr.weights.onnx.exported.export` wrote
 INSTALL = "pip install 'sr-compare[onnx]'"
 
 _MAX_MEMORY = 2**32  # bytes, of all ONNX Runtime sessions together
@@ -71,8 +71,8 @@ def read_onnx(path: Path) -> tuple[bytes, Any, str | None]:
     """Read a self-contained ONNX file without loops.
 
     Returns:
-        Its bytes; what they describe, an ``onnx.ModelProto``; and what `sr.weights.onnx.export` recorded in it, if it
-        wrote the file.
+        Its bytes; what they describe, an ``onnx.ModelProto``; and what `sr.weights.onnx.exported.export` recorded in
+        it, if it wrote the file.
 
     Raises:
         UserError: if the package onnx is not installed.
@@ -109,7 +109,7 @@ def read_onnx(path: Path) -> tuple[bytes, Any, str | None]:
 
 
 def is_exported(path: Path) -> bool:
-    """Whether `sr.weights.onnx.export` wrote a file; also for a file that cannot be read as ONNX."""
+    """Whether `sr.weights.onnx.exported.export` wrote a file; also for a file that cannot be read as ONNX."""
     try:
         return read_onnx(path)[2] is not None
     except Exception:  # said once it is opened

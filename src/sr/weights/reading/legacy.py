@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sr.weights.pickles import MAX_PICKLE_BYTES, Storage, unpickle
+from sr.weights.reading.pickles import MAX_PICKLE_BYTES, Storage, unpickle
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _START = b"\x80\x02\x8a\x0a" + _MAGIC.to_bytes(10, "little") + b"."  # that number, pickled

@@ -1,0 +1,1 @@
+"""ONNX files: those that `sr` exports, and networks of others."""
