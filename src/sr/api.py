@@ -10,11 +10,19 @@ if TYPE_CHECKING:  # torch takes seconds to import, so each function imports wha
     from sr.inference.enlarger import Enlarger
     from sr.report.sections import Board
     from sr.runs.schema import RunResult
+    from sr.weights.onnx.formats import OnnxHints
 
     ModelName: TypeAlias = str | Path | RunResult
 
 
-def load(name: "ModelName", scale: int | None = None, *, trust: Iterable[str] = (), **options: Any) -> "Enlarger":
+def load(
+    name: "ModelName",
+    scale: int | None = None,
+    *,
+    trust: Iterable[str] = (),
+    onnx: "OnnxHints | None" = None,
+    **options: Any,
+) -> "Enlarger":
     """Load a trained model as a callable that enlarges Pillow images, numpy arrays and tensors.
 
     Args:
@@ -22,6 +30,7 @@ def load(name: "ModelName", scale: int | None = None, *, trust: Iterable[str] = 
             named in a warning), or what `fit` returned.
         scale: factor of the sides, for a model trained for several.
         trust: packages whose classes a checkpoint may name, for the rest of this process.
+        onnx: what need not be found out about an ONNX network that ``sr`` did not write.
         options: of `sr.inference.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``, ``precision``.
 
     Raises:
@@ -30,10 +39,11 @@ def load(name: "ModelName", scale: int | None = None, *, trust: Iterable[str] = 
     from sr.inference.enlarger import Enlarger
     from sr.runs.best import model_path
     from sr.weights.find import find_model
+    from sr.weights.onnx.formats import OnnxHints
     from sr.weights.trust import trust as trust_packages
 
     trust_packages(trust)
-    return Enlarger(find_model(model_path(_name_of(name)), scale), **options)
+    return Enlarger(find_model(model_path(_name_of(name)), scale, onnx or OnnxHints()), **options)
 
 
 def fit(overrides: Sequence[str] = (), *, progress: bool = False) -> "RunResult":
@@ -76,6 +86,7 @@ def evaluate(
     recursive: bool = False,
     record: "str | Path | None" = None,
     trust: Iterable[str] = (),
+    onnx: "OnnxHints | None" = None,
     progress: bool = False,
     **options: Any,
 ) -> "ScoreTable":
@@ -94,6 +105,7 @@ def evaluate(
         recursive: read images in subfolders, too.
         record: folder that keeps the scores of what is no run, for a report: in a folder of its name.
         trust: packages whose classes a checkpoint may name, for the rest of this process.
+        onnx: what need not be found out about ONNX networks that ``sr`` did not write.
         progress: show a bar in a terminal or a notebook.
         options: of `sr.benchmark.evaluate.evaluate`: ``ensemble``, ``save``, ``tile``, ``device``, ``precision``,
             ``bits``.
@@ -112,10 +124,11 @@ def evaluate(
     from sr.benchmark.tables import ScoreTable, record_folder, write_rows
     from sr.data.folders.named import FolderOptions
     from sr.terms import BASELINES
+    from sr.weights.onnx.formats import OnnxHints
     from sr.weights.trust import trust as trust_packages
 
     trust_packages(trust)
-    found, _ = find_models([_name_of(name) for name in _listed(models)], scale, skip=False)
+    found, _ = find_models([_name_of(name) for name in _listed(models)], scale, onnx or OnnxHints(), skip=False)
     folder = Path(record) if record else None
     for model in found:
         if folder and not model.run:

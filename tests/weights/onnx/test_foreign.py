@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
+import sr
 from sr.cli import main
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
@@ -218,3 +220,10 @@ def test_a_trained_network_without_its_metadata_is_used_as_with_it(
     assert "of 255 levels: --order), 0 to 1, tiles with a margin of " in said
     lr = torch.rand(1, 3, 20, 31)
     torch.testing.assert_close(foreign.nets[0](lr), ours.nets[0](lr), rtol=0, atol=1e-6)
+
+
+def test_python_takes_what_is_known_of_a_network(tmp_path: Path) -> None:
+    path = write_ambiguous(tmp_path / "net.onnx")
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    outputs = [sr.load(str(path), onnx=OnnxHints(order=order))(pixels) for order in ("rgb", "bgr")]
+    assert not np.array_equal(*outputs)
