@@ -225,5 +225,5 @@ def test_a_trained_network_without_its_metadata_is_used_as_with_it(
 def test_python_takes_what_is_known_of_a_network(tmp_path: Path) -> None:
     path = write_ambiguous(tmp_path / "net.onnx")
     pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-    outputs = [sr.load(str(path), onnx=OnnxHints(order=order))(pixels) for order in ("rgb", "bgr")]
-    assert not np.array_equal(*outputs)
+    rgb, bgr = (sr.load(str(path), onnx=OnnxHints(order=order))(pixels) for order in ("rgb", "bgr"))
+    assert not np.array_equal(rgb, bgr)
