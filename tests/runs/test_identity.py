@@ -38,7 +38,7 @@ def test_the_command_leaves_out_the_name_by_which_it_would_find_this_run() -> No
 
 def test_where_data_lie_how_they_are_loaded_and_what_is_shown_makes_no_other_run() -> None:
     data = {"root": "/a", "cache": "auto", "cache_dir": None, "num_workers": 0, "patch": 96}
-    trainer = {"accelerator": "auto", "log_every_n_steps": 10, "max_epochs": 2}
+    trainer = {"accelerator": "auto", "log_every_n_steps": 10, "max_epochs": 2, "threads": "auto"}
     callbacks = {"pictures": {"images": 4}, "samples": {"side": 96}}
     recorded = {"run_dir": "/r", "data": data, "trainer": trainer, "callbacks": callbacks}
     moved = {"root": "/b", "cache": "disk", "cache_dir": "/c", "num_workers": 2, "patch": 96}

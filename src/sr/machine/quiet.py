@@ -22,12 +22,17 @@ class ProcessorWatch:
         self._begun, self._own = time.perf_counter(), time.process_time()
         self._busy = _busy_seconds(self.processors)
 
+    @property
+    def seconds(self) -> float:
+        """How long it has been watching."""
+        return time.perf_counter() - self._begun
+
     def cores_of_others(self) -> float | None:
         """Processors that others kept busy, on average so far; None where the system does not report it."""
         busy, own = _busy_seconds(self.processors), time.process_time() - self._own
         if self._busy is None or busy is None:
             return None
-        return max(0.0, (busy - self._busy - own) / (time.perf_counter() - self._begun))
+        return max(0.0, (busy - self._busy - own) / self.seconds)
 
 
 def _allowed_processors() -> frozenset[int]:

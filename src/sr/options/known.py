@@ -64,6 +64,7 @@ ANNOTATIONS: dict[str, Any] = {
     "trainer.num_nodes": _Count,
     "trainer.num_sanity_val_steps": Annotated[int, Range(-1)],
     "trainer.overfit_batches": Annotated[int, Range(0)] | _Share,
+    "trainer.threads": Literal["auto"] | _Count,
 }
 
 # Values that are allowed in addition to those of the constructor.

@@ -190,7 +190,7 @@ def _trainer(
     config: DictConfig, callbacks: list[Callback], loggers: list[Logger], precision: str | None, is_member: bool
 ) -> Trainer:
     settings = dict(config.trainer)
-    del settings["compile"]  # ours
+    del settings["compile"], settings["threads"]  # ours
     if precision or settings["precision"] == "auto":
         settings["precision"] = precision or best_precision(settings["accelerator"])
     if settings["devices"] == "in_turn":

@@ -22,7 +22,9 @@ from sr.machine.cost import (
     reset_peak_memory,
 )
 from sr.machine.processes import in_worker, is_rank_zero
+from sr.machine.quiet import ProcessorWatch
 from sr.machine.speed import measure_speed
+from sr.machine.threads import choose_threads, restored_threads
 from sr.options.check import check_options
 from sr.runs.announce import announce, introduce, log_hyper_parameters
 from sr.runs.build import Parts, build
@@ -93,7 +95,8 @@ def fit(config: DictConfig, member: Member | None = None) -> float | None:
             if member:
                 member.on_start()
             return announce_earlier(earlier, folder)
-        return _train(config, config_dict, folder, earlier, member)
+        with restored_threads():
+            return _train(config, config_dict, folder, earlier, member)
 
 
 def is_complete(result: RunResult, *, test: bool) -> bool:
@@ -191,6 +194,7 @@ def _prepared(
     checkpoint: tuple[Path, int] | None,
 ) -> tuple[Parts, RunResult, list[dict[str, str]]]:
     """The parts of a run, its record so far, and the list of its images, all checked; nothing is written yet."""
+    watch = ProcessorWatch()
     parts = build(
         config,
         config_dict,
@@ -201,6 +205,8 @@ def _prepared(
     initial, weights_file = start_weights(parts.module, config_dict, earlier if checkpoint else None)
     parts.datamodule.trainer = parts.trainer
     parts.datamodule.setup("fit")
+    alone_on_cpu = parts.trainer.strategy.root_device.type == "cpu" and parts.trainer.world_size == 1
+    choose_threads(config_dict["trainer"]["threads"], watch, may_reduce=alone_on_cpu)
     result = _described(new_result(config_dict, member.changes if member else {}), parts)
     result.initial = initial
     if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):

@@ -16,7 +16,7 @@ PLACES = ("root", "high_res", "low_res", "low_res_name", "recursive", "val_root"
 _NOT_COMPARED = re.compile(
     r"name|run_dir|retrain|test|trust|logger|objectives|vgg_weights|adam_lr"
     rf"|data\.({'|'.join(PLACES)}|cache|cache_dir|num_workers)"
-    r"|trainer\.(accelerator|benchmark|log_every_n_steps)"
+    r"|trainer\.(accelerator|benchmark|log_every_n_steps|threads)"
     r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"
     r"|callbacks\.\w+\.(monitor|mode|fold|trainings_before)"
     r"|model\.image_channels|scorer\.bits"

@@ -13,6 +13,7 @@ _ADDED_OPTIONS = {
     "seeds": None,
     "data.channels": 3,
     "data.bits": 8,
+    "trainer.threads": "auto",
 }
 
 # Where the targets of recorded configs live now: whole modules, then single names of modules that were split.
