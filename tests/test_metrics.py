@@ -6,6 +6,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+from sr import metrics
 from sr.errors import UserError
 from sr.image import luma, quantise, resize
 from sr.metrics import PSNR_CAP, Scorer, psnr, score, ssim
@@ -26,7 +27,8 @@ def skimage_ssim(sr: Tensor, hr: Tensor) -> float:
     return float(structural_similarity(sr.numpy(), hr.numpy(), channel_axis=0, **settings))
 
 
-@pytest.mark.parametrize("size", [(40, 33), (12, 12), (11, 64), (300, 20)])
+# 42 rows are scored in one part, 43 in two.
+@pytest.mark.parametrize("size", [(40, 33), (11, 11), (12, 12), (11, 64), (42, 15), (43, 15), (64, 30), (300, 20)])
 def test_psnr_and_ssim_agree_with_scikit_image(size: tuple[int, int]) -> None:
     sr, hr = pair(*size)
     scores = score(sr, hr)
@@ -45,6 +47,29 @@ def test_protocol_y_scores_8_bit_luma_without_the_border(height: int) -> None:
     error = ((sr_values - hr_values) ** 2).mean(dim=(1, 2, 3))
     assert scores["psnr"].tolist() == pytest.approx((-10 * torch.log10(error)).tolist())
     assert scores["ssim"][0].item() == pytest.approx(skimage_ssim(sr_values[0], hr_values[0]), abs=1e-9)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 256])
+def test_scores_do_not_depend_on_how_many_rows_are_scored_at_a_time(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    sr, hr = pair(70, 25)
+    expected = score(sr, hr, "y", 2)
+    monkeypatch.setattr(metrics, "_STRIP_ON_CPU", rows)
+    actual = score(sr, hr, "y", 2)
+    assert torch.equal(actual["psnr"], expected["psnr"])
+    torch.testing.assert_close(actual["ssim"], expected["ssim"], rtol=0, atol=1e-14)
+
+
+def test_ssim_is_differentiable() -> None:
+    sr, hr = (image[:1, :1, :13, :12] for image in pair())
+    assert torch.autograd.gradcheck(lambda image: ssim(image, hr), sr.clone().requires_grad_())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_gives_the_same_scores() -> None:
+    sr, hr = pair(300, 40)
+    expected = score(sr, hr, "y", 2)
+    for name, values in score(sr.cuda(), hr.cuda(), "y", 2).items():
+        torch.testing.assert_close(values.cpu(), expected[name], rtol=0, atol=1e-9)
 
 
 def test_psnr_of_a_uniform_error_equals_the_formula() -> None:
