@@ -115,6 +115,16 @@ def test_the_tile_fits_the_memory_and_stays_small_on_a_cpu(monkeypatch: pytest.M
     assert Enlarger(model, tile=0, device="cpu").tile == 0
 
 
+@pytest.mark.parametrize(("halo", "tile"), [(2, 256), (16, 256), (37, 592), (115, 1024)])
+def test_tiles_on_a_cpu_are_larger_for_networks_that_look_far(
+    monkeypatch: pytest.MonkeyPatch, halo: int, tile: int
+) -> None:
+    monkeypatch.setattr("sr.inference.enlarger.free_memory", lambda device: 1 << 40)
+    net = network()
+    monkeypatch.setattr(net, "halo", halo)
+    assert Enlarger(Model("far", 2, [net]), device="cpu").tile == tile
+
+
 def test_gray_stays_gray_and_alpha_is_enlarged_bicubically(enlarger: Enlarger) -> None:
     net = enlarger.model.nets[0]
     tensor = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)[None] / 255

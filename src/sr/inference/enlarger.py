@@ -24,7 +24,9 @@ from sr.weights.find import Model
 
 log = logging.getLogger(__name__)
 
-_FASTEST_TILE = 256  # pixels of the input: its features still fit into a processor's cache
+# On a processor: pixels of the input whose features still fit into its cache; but in smaller tiles than this many times
+# the halo, more than a quarter of what is computed are margins, which costs more (docs/measured/speed.md).
+_FASTEST_TILE, _FASTEST_HALOS = 256, 16
 _BICUBIC_HALO = 2
 
 T = TypeVar("T", Image.Image, np.ndarray, Tensor)
@@ -85,7 +87,8 @@ class Enlarger:
         if not self._trained:  # nothing to estimate from
             return _FASTEST_TILE
         tile = tile_for(self._net, free_memory(self.device))
-        return tile if self.device.type == "cuda" else min(tile, _FASTEST_TILE)
+        fastest = max(_FASTEST_TILE, _FASTEST_HALOS * self._net.halo)
+        return tile if self.device.type == "cuda" else min(tile, fastest)
 
     def _tiles(self, lr: Tensor) -> Iterator[tuple[int, int, Tensor]]:
         """The parts of one image ``(1, C, h, w)`` of any type, enlarged; see `sr.inference.tiles.enlarge_in_tiles`."""

@@ -11,8 +11,13 @@ from sr.cli import main
 from sr.errors import UserError
 from sr.image import _enlarge_any_size, resize
 from sr.nets.autoencoder import Autoencoder
+from sr.nets.compact import Compact
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
+from sr.nets.fsrcnn import FSRCNN
+from sr.nets.resblock import ResBlockNet
+from sr.nets.rlfn import RLFN
+from sr.nets.span import SPAN
 from sr.nets.vdsr import VDSR
 from sr.weights.checkpoint import load_network, network_config, save_network
 from sr.weights.find import find_model
@@ -21,20 +26,26 @@ from sr.weights.onnx import session as onnx_session
 from sr.weights.onnx.exported import OnnxNetwork, export
 from sr.weights.onnx.session import METADATA
 from tests.support.images import photograph
+from tests.support.networks import randomise_output
 
 NETWORKS = {
     "espcn.ESPCN": ESPCN,
     "vdsr.VDSR": VDSR,
     "autoencoder.Autoencoder": Autoencoder,
     "edsr.EDSR": EDSR,
+    "fsrcnn.FSRCNN": FSRCNN,
+    "resblock.ResBlockNet": ResBlockNet,
+    "span.SPAN": SPAN,
+    "rlfn.RLFN": RLFN,
+    "compact.Compact": Compact,
 }
-SMALL = {"vdsr.VDSR": {"num_blocks": 2, "channels": 8}, "edsr.EDSR": {"num_blocks": 2, "channels": 8}}
+SMALL = {name: {"num_blocks": 2, "channels": 8} for name in NETWORKS if not name.startswith(("espcn", "autoencoder"))}
 
 
 def save_model(folder: Path, name: str, scale: int, scales: list[int] | None = None) -> Path:
     torch.manual_seed(0)
     net: nn.Module = NETWORKS[name](scale=scale, **SMALL.get(name, {}))
-    nn.init.normal_(net.tail.weight, std=0.03)  # type: ignore[union-attr, arg-type]
+    randomise_output(net, std=0.03)
     config = {"_target_": f"sr.nets.{name}", "scale": scale, **SMALL.get(name, {})}
     save_network(folder / "net.safetensors", net, network_config(config, scale, "rgb", scales))
     return folder / "net.safetensors"
