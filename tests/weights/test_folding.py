@@ -17,6 +17,7 @@ from sr.weights.checkpoint import load_network, network_config, save_network
 from sr.weights.contract import check_network
 from sr.weights.find import find_model
 from sr.weights.folding import folded, form_in_use
+from sr.weights.initial import copy_weights
 from sr.weights.trust import trust
 from tests.support.runs import Command, result_of
 
@@ -162,6 +163,18 @@ def test_wrong_folding_is_refused_before_training(network: type[Halved], message
     net = network(scale=2)
     with pytest.raises(UserError, match=f"model: its method folded.. has to return .*{message}"):
         check_network(net, config_of(net))
+
+
+def test_folded_weights_are_trained_further_in_the_folded_form(tmp_path: Path) -> None:
+    net, config = trained_span()
+    save_network(tmp_path / "small.safetensors", *folded(net, config))
+    with pytest.raises(
+        UserError, match=r"small\.safetensors: holds the network in its folded form: model\.folded=true"
+    ):
+        copy_weights(SPAN(2, num_blocks=2, channels=8), tmp_path / "small.safetensors")
+    assert copy_weights(SPAN(2, num_blocks=2, channels=8, folded=True), tmp_path / "small.safetensors").fresh == {}
+    save_network(tmp_path / "trained.safetensors", net, config)
+    assert copy_weights(SPAN(2, num_blocks=2, channels=8), tmp_path / "trained.safetensors").fresh == {}
 
 
 def test_a_file_that_does_not_fold_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Networks that are trained in one form and used in another: factors of a convolution fold into the convolution."""
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
@@ -38,6 +40,18 @@ def folded(net: nn.Module, config: NetworkConfig) -> tuple[nn.Module, NetworkCon
             f"{type(net).__name__}.{OPTION}() returns a network whose output differs by {difference:.2g} of its largest"
         )
     return plain, {**config, "model": {**config["model"], OPTION: True}}
+
+
+def refuse_folded(net: nn.Module, names: Collection[str]) -> None:
+    """Refuse weights, by their names, that are those of the folded form of a network but not its own.
+
+    Raises:
+        UserError: with the option that builds the folded form.
+    """
+    if (plain := form_in_use(net)) is net or set(names) == set(net.state_dict()):
+        return
+    if set(names) == set(plain.state_dict()):
+        raise UserError(f"holds the network in its folded form: model.{OPTION}=true trains that further")
 
 
 @torch.no_grad()
