@@ -110,7 +110,8 @@ def test_a_result_is_a_model_and_can_be_scored_and_compared(
     monkeypatch.chdir(tmp_path)
     data = ["data=folder", f"data.root={make_folder()}"]
     results = [sr.fit([*SHORT, *data, f"loss={loss}", "seeds=2", f"name={loss}"]) for loss in ("mse", "mae")]
-    assert capfd.readouterr().out == ""
+    printed = capfd.readouterr().out.splitlines()
+    assert [line for line in printed if not line.startswith("WARNING: this model does not beat its input")] == []
     assert [result.folder for result in results] == [tmp_path / "runs" / "mse", tmp_path / "runs" / "mae"]
     assert [result.status for result in results] == [Status.DONE, Status.DONE]
     assert sr.load(results[0])(photograph(10, 12)).size == (24, 20)
@@ -130,7 +131,7 @@ def test_faults_of_a_training_are_raised_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     data = ["data=folder", f"data.root={make_folder()}"]
-    with pytest.raises(UserError, match=r"model=espnc: no such choice.*did you mean espcn\?$"):
+    with pytest.raises(UserError, match=r"model=espnc: no such choice.*did you mean espcn"):
         sr.fit(["model=espnc"])
     with pytest.raises(DivergedError, match="is not finite"):
         sr.fit([*SHORT, *data, "optimizer=sgd", "optimizer.lr=1e30", "trainer.max_epochs=9"])
