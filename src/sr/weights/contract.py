@@ -18,6 +18,7 @@ _SIZES = ((24, 24), (17, 13), (16, 31))  # the first is harmless, so that faults
 _PROBES = (33, 65, 129)  # sides of the images that a halo is measured on
 _ALIGNMENTS = (1, 2, 4, 8, 16, 32)
 _TOLERANCE = 1e-3  # of the largest output, between a tile and the whole image
+_FOLDING_TOLERANCE = 1e-4  # of the largest output, between the trained form and the folded one
 
 _measured: dict[str, tuple[int, int]] = {}  # halo and alignment by the config of the network
 
@@ -61,11 +62,11 @@ def check_network(net: nn.Module, config: NetworkConfig, channels: int = 3) -> N
 
 
 def _check_folding(net: nn.Module, config: NetworkConfig) -> None:
-    """Compare both forms with random weights, as a head that starts at zero hides the rest."""
+    """Compare both forms with disturbed weights, as a head that starts at zero hides the rest."""
     if form_in_use(net) is net:
         return
     try:
-        plain, plain_config = folded(_reweighted(net, _normal), config)
+        plain, plain_config = folded(_reweighted(net, _disturbed), config, _FOLDING_TOLERANCE)
         build_network(plain_config, plain.state_dict())
     except (UserError, TypeError) as error:
         raise UserError(
@@ -136,6 +137,11 @@ def _small(parameter: Tensor) -> Tensor:
 def _normal(parameter: Tensor) -> Tensor:
     """As trained weights may be."""
     return torch.randn_like(parameter) / math.sqrt(_fan_in(parameter))
+
+
+def _disturbed(parameter: Tensor) -> Tensor:
+    """As after the first steps; where weights are wholly random, a deep network amplifies rounding."""
+    return parameter + 1e-2 * torch.randn_like(parameter)
 
 
 def _fan_in(parameter: Tensor) -> int:

@@ -11,7 +11,7 @@ from sr.terms import NetworkConfig, image_channels
 OPTION = "folded"  # of the constructor; the method of the same name returns what it builds
 
 _SIDE = 16  # pixels of the image on which both forms are compared
-_TOLERANCE = 1e-4  # of the largest output
+_TOLERANCE = 1e-2  # of the largest output: rounding, which a network that diverged in training amplifies
 
 
 def form_in_use(net: nn.Module) -> nn.Module:
@@ -26,16 +26,16 @@ def form_in_use(net: nn.Module) -> nn.Module:
     return plain
 
 
-def folded(net: nn.Module, config: NetworkConfig) -> tuple[nn.Module, NetworkConfig]:
+def folded(net: nn.Module, config: NetworkConfig, tolerance: float = _TOLERANCE) -> tuple[nn.Module, NetworkConfig]:
     """The form in which a network is used and shipped, and the config that builds it, with ``folded=True``.
 
     Raises:
-        UserError: if it does not compute the same.
+        UserError: if its output differs by more than ``tolerance`` of the largest.
     """
     if config["model"].get(OPTION) or (plain := form_in_use(net)) is net:
         return net, config
     difference = _difference(net, plain)
-    if not difference <= _TOLERANCE:
+    if not difference <= tolerance:
         raise UserError(
             f"{type(net).__name__}.{OPTION}() returns a network whose output differs by {difference:.2g} of its largest"
         )
