@@ -120,7 +120,9 @@ def test_a_result_is_a_model_and_can_be_scored_and_compared(
     board, of_set = sr.compare(*results)
     assert {board.analysis.names[0], board.analysis.names[1]} == {"mse", "mae"}
     assert of_set.comparison.label == "photos"
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])  # Python ignores what is no text
     again = sr.fit([*SHORT, *data, "loss=mse", "seeds=2", "name=mse"], progress=True)
+    assert sr.fit([*SHORT, *data, "loss=mse", "seeds=2", "name=mse", "hydra.job_logging.root.level=ERROR"]).is_done
     assert again.started == results[0].started
     assert "done before, nothing to train" in capfd.readouterr().out
 
@@ -155,6 +157,18 @@ def test_an_interrupt_reaches_the_training_and_the_same_call_resumes_it(
     result = sr.fit([*overrides, "trainer.max_epochs=401"])
     assert result.status is Status.DONE
     assert result.epochs == 401
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the system has no signal for the end of a parent")
+def test_a_training_ends_with_the_program_that_started_it(make_folder: MakeFolder, tmp_path: Path) -> None:
+    overrides = [*SHORT, "data=folder", f"data.root={make_folder()}", "trainer.max_epochs=4000", "name=long"]
+    program = subprocess.Popen([sys.executable, "-c", f"import sr; sr.fit({overrides!r})"], cwd=tmp_path)
+    table, record = (tmp_path / "runs" / "long" / name for name in ("metrics.csv", "result.json"))
+    _when(table.exists, program.kill)
+    _when(lambda: '"interrupted"' in record.read_text(), lambda: None)
+    assert '"interrupted"' in record.read_text()
+    assert program.wait() == -signal.SIGKILL
 
 
 def _when(condition: Callable[[], bool], action: Callable[[], None]) -> None:

@@ -121,7 +121,8 @@ def evaluate(
 
     from sr.benchmark.evaluate import evaluate as score_models
     from sr.benchmark.named_models import common_scale, find_models
-    from sr.benchmark.tables import ScoreTable, record_folder, write_rows
+    from sr.benchmark.records import check_records
+    from sr.benchmark.tables import ScoreTable, write_rows
     from sr.data.folders.named import FolderOptions
     from sr.terms import BASELINES
     from sr.weights.onnx.formats import OnnxHints
@@ -130,9 +131,8 @@ def evaluate(
     trust_packages(trust)
     found, _ = find_models([_name_of(name) for name in _listed(models)], scale, onnx or OnnxHints(), skip=False)
     folder = Path(record) if record else None
-    for model in found:
-        if folder and not model.run:
-            record_folder(folder, model.label)
+    if folder:
+        check_records(folder, found)
     scale = common_scale(found) if scale is None else scale
     rows = score_models(
         found,

@@ -23,7 +23,7 @@ _LOGGED = ("psnr", "ssim", "input_psnr", "input_ssim", "gain")
 class LitSR(LightningModule):
     """Train any network with any loss and any optimizer, and score it against its input.
 
-    Batches are ``lr`` ``(N, 3, h, w)`` and ``hr`` ``(N, 3, scale*h, scale*w)``, float32 in [0, 1], and ``name``.
+    Batches are ``lr`` ``(N, C, h, w)`` and ``hr`` ``(N, C, scale*h, scale*w)``, float32 in [0, 1], and ``name``.
     Steps log ``lr`` and ``train/loss_step``. Validation and test log the means over images of ``PART/loss``,
     ``PART/psnr``, ``PART/ssim``, ``PART/input_psnr``, ``PART/input_ssim`` and ``PART/gain`` (dB), where PART is val,
     test, or train for some whole training images (without their loss, which the steps log).
@@ -60,7 +60,7 @@ class LitSR(LightningModule):
         self._enlarge: Callable[[Tensor], Tensor] = self.forward
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        """Enlarge ``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, unclamped."""
         out: Tensor = self.net(lr)
         return out
 

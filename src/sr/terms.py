@@ -182,9 +182,9 @@ def ntire_score(cost: Cost, baseline: Cost) -> float:
 
 
 class Batch(TypedDict):
-    """Image pairs: uint8 as loaded, float32 RGB in [0, 1] once they are on the device.
+    """Image pairs: uint8 or uint16 as loaded, float32 in [0, 1] once they are on the device.
 
-    ``lr`` is ``(N, 3, h, w)``, ``hr`` ``(N, 3, scale*h, scale*w)``, ``name`` a list of N names. Whole images also have
+    ``lr`` is ``(N, C, h, w)``, ``hr`` ``(N, C, scale*h, scale*w)``, ``name`` a list of N names. Whole images also have
     ``group``, a list of the photographs that they belong to, and ``border``, what the protocol ``y`` cuts from each
     side, in pixels.
     """
@@ -199,7 +199,7 @@ class Batch(TypedDict):
 class StepOutput(TypedDict):
     """What a validation or test step returns to the callbacks.
 
-    ``scores`` maps each score's name to a tensor ``(N,)``; ``sr`` is the unclamped output ``(N, 3, scale*h, scale*w)``.
+    ``scores`` maps each score's name to a tensor ``(N,)``; ``sr`` is the unclamped output ``(N, C, scale*h, scale*w)``.
     """
 
     part: Part

@@ -16,6 +16,7 @@ from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import DivergedError, PrunedError, UserError
 from sr.launch.console import heading
 from sr.launch.folder import bracket_patterns, expand_home, quote_pattern, remove_untouched_folder
+from sr.launch.messages import say_folder
 from sr.launch.refusals import hydras_tracebacks, refusals_in_one_line
 from sr.launch.sweep import note_failure
 
@@ -43,7 +44,9 @@ def _task(config: DictConfig) -> float | list[float] | None:
         log.info("%s", heading())
     try:
         with hydras_tracebacks():
-            return run(config)
+            value = run(config)
+        say_folder(config.run_dir)
+        return value
     except PrunedError as error:
         from optuna import TrialPruned
 

@@ -17,11 +17,13 @@ from sr.benchmark.contenders import Contender
 from sr.benchmark.evaluate import evaluate
 from sr.cli import main
 from sr.errors import UserError
+from sr.io.hashes import files_hash
 from sr.io.images import from_pil, read_image, to_pil
 from sr.report.page import write_report
 from sr.weights import zoo
 from sr.weights.find import Model
 from tests.support.networks import sharp_network
+from tests.support.runs import MakeFolder
 
 SHIFT = "do not lie on their targets: moved"
 SWAPPED = "have red and blue swapped"
@@ -176,11 +178,44 @@ def test_shipped_models_and_files_of_weights_are_recorded_under_their_names(
     main(["evaluate", "espcn_x2", "--x8", "--data", str(data), "--record", str(runs)])
     assert sorted(path.name for path in runs.iterdir()) == ["espcn_x2", "mine"]
     about = json.loads((runs / "mine" / "contender.json").read_text())
-    assert about == {"name": "mine", "weights": str(weights)}
+    assert about == {"name": "mine", "weights": str(weights), "hash": files_hash([weights])}
     plain, averaged = (section.boards[0] for section in write_report([runs]).benchmarks)
     assert [row.name for row in plain.rows if row.configuration] == ["espcn_x2", "mine"]
     assert [row.name for row in averaged.rows if row.configuration] == ["espcn_x2"]
     assert plain.headline.startswith("2 of 2 configurations are the best, and equivalent")
+
+
+def test_two_weights_are_never_recorded_as_one(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = [tmp_path / name / "net.safetensors" for name in ("a", "b")]
+    for path, name in zip(weights, ("espcn_x2", "vdsr"), strict=True):
+        path.parent.mkdir()
+        shutil.copyfile(zoo.find(name), path)
+    scoring = ["--scale", "2", "--data", str(data), "--record", str(tmp_path / "runs")]
+    with pytest.raises(SystemExit):
+        main(["evaluate", *map(str, weights), *scoring])
+    assert "would both be recorded in" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    main(["evaluate", str(weights[0]), *scoring])
+    kept = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*.json")}
+    for changed in (weights[1], weights[0]):
+        shutil.copyfile(weights[1], weights[0])
+        with pytest.raises(SystemExit):
+            main(["evaluate", str(changed), *scoring])
+        assert "runs/net: holds the scores of other weights" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*.json")} == kept
+
+
+def test_sets_of_the_same_name_keep_their_scores(make_folder: MakeFolder, tmp_path: Path) -> None:
+    folders = [
+        make_folder(count=2, name=f"{parent}/test", size=size) for parent, size in (("A", (48, 64)), ("B", (40, 52)))
+    ]
+    for folder in (*folders, folders[0]):
+        main(["evaluate", "espcn_x2", "--data", str(folder), "--record", str(tmp_path / "runs")])
+    files = sorted(path.name for path in (tmp_path / "runs" / "espcn_x2" / "evaluations").iterdir())
+    assert len(files) == 2
+    assert files[-1] == "test_x2_y.json"
+    (section,) = write_report([tmp_path / "runs"]).benchmarks
+    assert len(section.boards) == 2
 
 
 def test_scores_are_not_kept_in_the_folder_of_a_run(

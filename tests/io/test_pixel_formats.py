@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from sr.errors import UserError
 from sr.io.images import ImageFileError, read_image
+from sr.io.pictures import write_strips
 from sr.io.pixel_formats import RGB8, PixelFormat, checked_format, conversions, read_bands, read_pixels
 from tests.support.images import photograph
 
@@ -76,12 +78,14 @@ def test_alpha_is_dropped_from_gray_and_rgb_and_kept_as_a_channel_where_asked_fo
 
 def test_a_wrong_number_of_channels_is_refused_with_the_option_that_helps(tmp_path: Path, four_bands: Path) -> None:
     photograph(20, 30).save(tmp_path / "a.png")
-    with pytest.raises(ImageFileError, match=r"has 3 channels, not 2: set data\.channels"):
+    with pytest.raises(ImageFileError, match=r"has 3 channels, not 2: data\.channels=3 trains on it"):
         read_pixels(tmp_path / "a.png", PixelFormat(2))
     with pytest.raises(ImageFileError, match=r"has 4 channels, not 5"):
         read_pixels(four_bands, PixelFormat(5))
-    with pytest.raises(ImageFileError, match=r"holds 4 bands: set data\.channels=4"):
+    with pytest.raises(ImageFileError, match=r"holds 4 bands, not 3: data\.channels=4 trains"):
         read_pixels(four_bands, RGB8)
+    with pytest.raises(ImageFileError, match=r"holds 4 bands, not 1"):
+        read_pixels(four_bands, PixelFormat(1, 16))
     with pytest.raises(ImageFileError, match=r"has 3 channels, and the model was trained for 4"):
         read_bands(tmp_path / "a.png", 4)
 
@@ -116,6 +120,32 @@ def test_a_tiff_is_read_upright(tmp_path: Path) -> None:
         tmp_path / "a.tif", BANDS, photometric="minisblack", planarconfig="contig", extratags=[(274, "H", 1, 3, True)]
     )
     assert np.array_equal(read_bands(path, 4).pixels, BANDS[::-1, ::-1])
+
+
+def test_one_page_for_each_band_is_read_as_bands_and_one_of_several_is_said(tmp_path: Path) -> None:
+    path = save(tmp_path / "pages.tif", BANDS.transpose(2, 0, 1), photometric="minisblack")
+    assert np.array_equal(read_bands(path, 4).pixels, BANDS)
+    assert np.array_equal(read_pixels(path, PixelFormat(1, 16)).numpy()[0], BANDS[..., 0])
+    assert conversions([path], PixelFormat(1, 16)) == [
+        "1 of 1 files have several pages or frames, of which the first is used"
+    ]
+
+
+def test_what_is_written_of_bands_is_read_again_and_has_no_transparency(tmp_path: Path) -> None:
+    for name, bands in (("deep.tif", BANDS), ("flat.tif", (BANDS // 257).astype(np.uint8))):
+        with (tmp_path / name).open("wb") as file:
+            write_strips(file, ".tif", [bands], bands.shape, deep=bands.itemsize == 2, bands=True)
+        assert np.array_equal(read_bands(tmp_path / name, 4).pixels, bands)
+        with tifffile.TiffFile(tmp_path / name) as tiff:
+            assert tiff.pages.first.photometric == tifffile.PHOTOMETRIC.MINISBLACK
+    with pytest.raises(UserError, match="cannot be written as JPEG"):
+        write_strips(io.BytesIO(), ".jpg", [BANDS], BANDS.shape, deep=True, bands=True)
+
+
+def test_a_compression_that_only_pillow_knows_is_read(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.tif", compression="tiff_lzw")
+    assert np.array_equal(read_bands(tmp_path / "a.tif", 4).pixels, pixels)
 
 
 def test_what_a_format_changes_is_said(tmp_path: Path) -> None:

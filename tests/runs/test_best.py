@@ -173,7 +173,7 @@ def test_export_and_load_take_the_folder_of_a_sweep(cell: Sweep, monkeypatch: py
     main(["export", str(cell.folder), "-o", "net.onnx"])
     assert exported == [RunFolder(run).best]
     loaded: list[str] = []
-    monkeypatch.setattr("sr.weights.find.find_model", lambda name, scale: loaded.append(name))
+    monkeypatch.setattr("sr.weights.find.find_model", lambda name, scale, hints: loaded.append(name))
     monkeypatch.setattr("sr.inference.enlarger.Enlarger", lambda model, **options: model)
     sr.load(str(cell.folder))
     assert loaded == [str(run)]

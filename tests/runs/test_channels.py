@@ -77,8 +77,11 @@ def test_a_run_on_sixteen_bits_resumes_exactly(
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["data.channels=3"], "holds 4 bands: set data.channels=4"),
-        (["data.channels=4", "model.image_channels=3"], "takes images of 3 channels, data.channels is 4"),
+        (["data.channels=3"], "holds 4 bands, not 3: data.channels=4 trains on them"),
+        (
+            ["data.channels=4", "model.image_channels=3"],
+            "takes images of another number of channels (3) than data.channels=4",
+        ),
         (["data.channels=4", "scorer.protocol=y"], "scorer.protocol=y scores the luma of RGB, or gray"),
         (["data.channels=4", "loss=vgg", "vgg_weights=random"], "loss=vgg compares RGB or gray images, not 4 channels"),
         (["data.bits=12"], "data.bits must be one of 8, 16"),
@@ -91,6 +94,7 @@ def test_what_does_not_fit_the_channels_is_refused_in_one_line(
     assert code == 2
     assert line in text
     assert "Traceback" not in text
+    assert not any((infrared.parent / "run").glob("result.json"))
 
 
 def test_a_model_of_four_channels_is_not_evaluated_beside_one_of_three_nor_under_y(
@@ -102,3 +106,8 @@ def test_a_model_of_four_channels_is_not_evaluated_beside_one_of_three_nor_under
         with pytest.raises(SystemExit):
             main(["evaluate", str(tmp_path / "run"), *more, "--data", str(infrared), *protocol])
         assert line in capfd.readouterr().err
+
+
+def test_check_data_says_that_bands_are_not_checked(infrared: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    main(["check-data", str(infrared)])  # exit code 0
+    assert "holds 4 bands, not 3, and is not checked: data.channels=4 trains on them" in capfd.readouterr().out

@@ -80,7 +80,7 @@ def _is_no_model(path: Path) -> bool:
     if path.is_dir():
         run = RunFolder(path)
         return not run.has_checkpoints and not RunFolder.below(path)
-    return path.is_file() and path.suffix not in MODEL_SUFFIXES
+    return path.is_file() and path.suffix.lower() not in MODEL_SUFFIXES
 
 
 def _warn_of_unfinished(run: Path) -> None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from sr.benchmark.records import record_of
 from sr.benchmark.rows import Row, folder_name
 from sr.errors import UserError
 from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned, write_table
 from sr.terms import BASELINES, loses_to
-from sr.weights.find import MODEL_SUFFIXES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,37 +45,28 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None, re
         for row in rows:
             run = RunFolder(row.model.run) if row.model.run else None
             if record and run is None and not row.baseline:
-                run = record_folder(record, row.model.label)
-                run.path.mkdir(parents=True, exist_ok=True)
-                source = {"outputs": str(row.outputs)} if row.outputs else {"weights": row.model.label}
-                about = {"name": _short_name(row.model.label), **source}
-                write_text(run.contender, json.dumps(about, indent=2) + "\n")
+                run = record_of(record, row.model, row.outputs)
             if run:
                 folder = run.evaluations
                 folder.mkdir(parents=True, exist_ok=True)
                 more = ("_x8" if row.ensemble else "") + ("_bfloat16" if row.in_bfloat16 else "")
                 more += f"_{row.bits}bits" if row.bits != 8 else ""
-                path = folder / f"{folder_name(row.data)}_x{row.scale}_{row.protocol}{more}.json"
+                path = _evaluation_file(folder, row, more)
                 _write_json(path, [_for_report(row, rows)])
                 written.append(path)
     return written
 
 
-def record_folder(record: Path, label: str) -> RunFolder:
-    """Where the scores of what is no run are kept.
-
-    Raises:
-        UserError: if a run is there.
-    """
-    folder = RunFolder(record / folder_name(_short_name(label)))
-    if folder.result.is_file():
-        raise UserError(f"{folder.path}: holds a run, and no scores of {label} (--record): choose another folder")
-    return folder
-
-
-def _short_name(label: str) -> str:
-    """The name of a program, a shipped model or a file of weights in a report."""
-    return Path(label).stem if Path(label).suffix in MODEL_SUFFIXES else label
+def _evaluation_file(folder: Path, row: Row, more: str) -> Path:
+    """Where the scores on a data set go; another set of the same name keeps its own."""
+    end = f"_x{row.scale}_{row.protocol}{more}.json"
+    path = folder / f"{folder_name(row.data)}{end}"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))[0].get("fingerprint") if path.is_file() else ""
+    except (ValueError, LookupError, AttributeError):  # damaged: it is written anew
+        known = ""
+    is_other = known and known != row.fingerprint
+    return folder / f"{folder_name(row.data)}_{row.fingerprint[:8]}{end}" if is_other else path
 
 
 def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
@@ -84,7 +75,7 @@ def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
     return {
         **row.as_dict(),
         "settings": row.settings.strip(),
-        "weights": row.model.weights_hash,
+        "weights": row.model.weights_hash if row.model.run else "",
         "shrink": row.model.shrink if row.scale == 1 else None,
         "fingerprint": row.fingerprint,
         "names": [image.name for image in row.images],

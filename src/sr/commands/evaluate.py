@@ -81,7 +81,8 @@ def run(options: argparse.Namespace) -> None:
     """
     from sr.benchmark.evaluate import evaluate
     from sr.benchmark.named_models import common_scale, find_models
-    from sr.benchmark.tables import record_folder, render, write_rows
+    from sr.benchmark.records import check_records
+    from sr.benchmark.tables import render, write_rows
     from sr.terms import BASELINES, SHARPENS
 
     if not options.models and not options.baselines and not options.outputs:
@@ -94,12 +95,8 @@ def run(options: argparse.Namespace) -> None:
         sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")
     folders = folder_options(options, options.data, scale)
     contenders = _contenders(options, folders, scale)
-    if options.record:
-        labels = [model.label for model in models if not model.run] + [contender.name for contender in contenders]
-        if not labels:
-            sys.stderr.write("--record is not used: every model has a run folder, which keeps its scores\n")
-        for label in labels:
-            record_folder(options.record, label)
+    if options.record and not check_records(options.record, models, contenders):
+        sys.stderr.write("--record is not used: every model has a run folder, which keeps its scores\n")
     rows = [
         *evaluate(
             models,

@@ -64,7 +64,7 @@ class TrainingPairs(Dataset[Batch]):
         self.scale, self.patch, self.augment, self.seed = scale, patch, augment, seed
 
     def __getitem__(self, draws: list[Draw]) -> Batch:
-        """Return uint8 ``lr`` ``(N, 3, p/scale, p/scale)``, ``hr`` ``(N, 3, p, p)`` and ``name``."""
+        """Return ``lr`` ``(N, C, p/scale, p/scale)``, ``hr`` ``(N, C, p, p)`` and ``name``."""
         crops = [self._crop_of(draw) for draw in draws]
         if packed := self.store.packed:
             lr, hr = (self._cut_batch(packed, crops, part) for part in (0, 1))
@@ -190,7 +190,7 @@ class WholePairs(Dataset[Batch]):
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return uint8 ``lr`` ``(1, 3, h, w)``, ``hr`` ``(1, 3, scale*h, scale*w)``, ``name``, ``group``, ``border``.
+        """Return ``lr`` ``(1, C, h, w)``, ``hr`` ``(1, C, scale*h, scale*w)``, ``name``, ``group``, ``border``.
 
         The border is the factor by which the image was degraded, as in the literature; with ``data.scales`` that is not
         the scale, which is 1.

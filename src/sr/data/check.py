@@ -25,6 +25,7 @@ from sr.errors import UserError, check_at_least
 from sr.image import crop_to_multiple, is_constant
 from sr.io import images
 from sr.io.images import ImageFileError, read_with_traits
+from sr.io.pixel_formats import BandsError, number_of_bands_said
 
 _CHUNK = 256  # images submitted to the threads at a time
 _QUIET_BELOW = 200  # no progress bar for fewer images, which take about a second
@@ -170,10 +171,14 @@ def _check_image(files: _Files, scale: int | None) -> _CheckedImage:
 
 def _read(path: Path, findings: list[Finding]) -> Tensor | None:
     try:
-        image, traits = read_with_traits(path)
+        with number_of_bands_said(path, 3):
+            image, traits = read_with_traits(path)
     except ImageFileError as error:
         message, _, fix = str(error).removeprefix(f"{path}: ").rpartition(": ")
-        findings.append(Finding(ERROR, "unreadable", str(path), message, fix))
+        if isinstance(error, BandsError):
+            findings.append(Finding(NOTE, "bands", str(path), f"{message}, and is not checked", fix))
+        else:
+            findings.append(Finding(ERROR, "unreadable", str(path), message, fix))
         return None
     for trait in traits:
         severity, message, fix = _TRAITS[trait]

@@ -147,7 +147,7 @@ class Enlarger:
                 advance(len(strip) / shape[0])
 
         deep = picture.pixels.itemsize == 2
-        return write_strips(file, suffix, strips(), shape, deep=deep, profile=picture.profile)
+        return write_strips(file, suffix, strips(), shape, deep=deep, bands=picture.has_bands, profile=picture.profile)
 
     def _tile_rows(self) -> int:
         align = self._net.align

@@ -3,6 +3,7 @@
 import glob
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sr.inference.enlarger import Enlarger
 from sr.io.atomic import whole_file
 from sr.io.bars import progress_bar
 from sr.io.pictures import FORMATS, READABLE, WRITABLE, read_picture
-from sr.io.pixel_formats import read_bands
+from sr.io.pixel_formats import number_of_bands_said, read_bands
 from sr.terms import BASELINES, SHARPENS
 from sr.weights.find import Model
 
@@ -191,7 +192,9 @@ def _enlarge(
             raise UserError(f"standard input: a model for images of {channels} channels reads files")
         picture = read_bands(job.source, channels, max_pixels, " (--max-pixels)")
     else:
-        picture = read_picture(job.source or sys.stdin.buffer.read(), job.name, max_pixels, " (--max-pixels)")
+        content = job.source or sys.stdin.buffer.read()
+        with number_of_bands_said(job.source, channels) if job.source else nullcontext():
+            picture = read_picture(content, job.name, max_pixels, " (--max-pixels)")
     notes = [picture.note] if picture.note else []
     for target, enlarger in outputs:
         if target is None:

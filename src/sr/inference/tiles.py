@@ -20,7 +20,7 @@ _LEAST_TILE, _MOST_TILE = 32, 1024  # low-resolution pixels
 
 @torch.inference_mode()
 def enlarge(net: nn.Module, lr: Tensor, *, ensemble: bool = False) -> Tensor:
-    """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped.
+    """Enlarge ``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, unclamped.
 
     Args:
         net: a network in evaluation mode, on the device of ``lr``.

@@ -51,11 +51,13 @@ class Picture:
             model was trained for.
         profile: ICC colour profile, unchanged.
         note: what was lost in reading the file, in a few words; empty if nothing.
+        has_bands: whether no channel is transparency.
     """
 
     pixels: Pixels
     profile: bytes | None = None
     note: str = ""
+    has_bands: bool = False
 
     @property
     def gray(self) -> bool:
@@ -155,6 +157,7 @@ def write_strips(
     shape: tuple[int, int, int],
     *,
     deep: bool = False,
+    bands: bool = False,
     profile: bytes | None = None,
 ) -> str:
     """Encode an image from strips of rows; for PNG, only one strip is in memory at a time.
@@ -165,6 +168,7 @@ def write_strips(
         strips: ``(rows, W, C)``, from top to bottom.
         shape: ``(H, W, C)`` of the whole image.
         deep: whether the strips are uint16 instead of uint8.
+        bands: whether no channel is transparency, although there are two or four.
         profile: ICC colour profile.
 
     Returns:
@@ -174,7 +178,7 @@ def write_strips(
         UserError: if the format cannot store an image of this size.
     """
     kind = WRITABLE[suffix]
-    if shape[2] > 4 and kind != "TIFF":
+    if (shape[2] > 4 and kind != "TIFF") or (bands and kind not in _SIXTEEN_BIT):
         raise UserError(f"a picture of {shape[2]} channels cannot be written as {kind}: use .tif")
     if kind == "PNG":
         _write_png(file, strips, shape, deep=deep, profile=profile)
@@ -187,8 +191,8 @@ def write_strips(
     if deep and kind not in _SIXTEEN_BIT:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         lost.append(f"16 bits ({kind} has 8)")
-    if pixels.dtype == np.uint16 or shape[2] > 4:
-        _write_tiff(file, pixels, profile)
+    if pixels.dtype == np.uint16 or bands or shape[2] > 4:
+        _write_tiff(file, pixels, profile, bands=bands or shape[2] > 4)
     else:
         flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
         icc = {"icc_profile": profile} if profile else {}
@@ -199,13 +203,13 @@ def write_strips(
     return ", ".join(lost)
 
 
-def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None) -> None:
+def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None, *, bands: bool) -> None:
     import tifffile
 
-    if pixels.shape[2] == 2:  # few programs read 16-bit gray with alpha
+    if pixels.shape[2] == 2 and not bands:  # few programs read 16-bit gray with alpha
         pixels = pixels[..., [0, 0, 0, 1]]
-    colours = "rgb" if pixels.shape[2] in (3, 4) else "minisblack"
-    alpha = ["unassalpha"] if pixels.shape[2] == 4 else None
+    colours = "rgb" if pixels.shape[2] in (3, 4) and not bands else "minisblack"
+    alpha = ["unassalpha"] if pixels.shape[2] == 4 and not bands else None
     flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
     tifffile.imwrite(
         file,

@@ -1,7 +1,7 @@
 """Decode image files to a number of channels and bits: gray, RGB, or the bands of a multi-band TIFF."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sr.errors import UserError, check_at_least, check_choice, line_of
 from sr.image import gray, to_float
-from sr.io.decoders import Pixels, upright
+from sr.io.decoders import Pixels, has_several_frames, upright
 from sr.io.images import (
     MAX_PIXELS,
     SIXTEEN_BIT_MODES,
@@ -57,6 +57,10 @@ class PixelFormat:
 RGB8 = PixelFormat()
 
 
+class BandsError(ImageFileError):
+    """A file of several bands, read as gray or RGB."""
+
+
 def read_pixels(path: Path, pixels: PixelFormat = RGB8) -> Tensor:
     """Decode a file to ``(C, H, W)``, upright: uint8, or uint16 for 16 bits.
 
@@ -67,23 +71,30 @@ def read_pixels(path: Path, pixels: PixelFormat = RGB8) -> Tensor:
         ImageFileError: for a file that cannot be read, or has not the number of channels that was asked for.
     """
     if pixels == RGB8:
-        with _number_of_bands_said(path):
+        with number_of_bands_said(path, pixels.channels):
             return read_image(path)
-    bands = _read_tiff(path) if _is_multi_band(path, pixels.channels) else read_picture(path).pixels
+    if pixels.channels in (1, 3):
+        with number_of_bands_said(path, pixels.channels):
+            bands = read_picture(path).pixels
+    else:
+        bands = _read_all_channels(path, pixels.channels)
     image = torch.from_numpy(np.ascontiguousarray(_of_bits(bands, pixels.bits))).permute(2, 0, 1)
     return _of_channels(image, pixels.channels, path).contiguous()
 
 
 @contextmanager
-def _number_of_bands_said(path: Path) -> Iterator[None]:
-    """Say which ``data.channels`` reads a TIFF file that holds neither gray nor RGB."""
+def number_of_bands_said(path: Path, channels: int) -> Iterator[None]:
+    """Say how many bands a TIFF file has that cannot be read as gray or RGB."""
     try:
         yield
     except ImageFileError:
-        bands = _read_tiff(path).shape[2] if path.suffix.lower() in _TIFF else 0
+        bands = 0
+        if path.suffix.lower() in _TIFF:
+            with suppress(ImageFileError):
+                bands = _read_tiff(path).shape[2]
         if bands < 2:
             raise
-        raise ImageFileError(f"{path}: holds {bands} bands: set data.channels={bands}") from None
+        raise BandsError(f"{path}: holds {bands} bands, not {channels}: data.channels={bands} trains on them") from None
 
 
 def read_bands(path: Path, channels: int, max_pixels: int = MAX_PIXELS, advice: str = "") -> Picture:
@@ -92,8 +103,7 @@ def read_bands(path: Path, channels: int, max_pixels: int = MAX_PIXELS, advice: 
     Raises:
         ImageFileError: for a file that cannot be read, is too large, or has another number of channels.
     """
-    picture = Picture(_read_tiff(path, max_pixels, advice)) if _is_multi_band(path, channels) else None
-    picture = picture or read_picture(path, None, max_pixels, advice)
+    picture = Picture(_read_all_channels(path, channels, max_pixels, advice), has_bands=True)
     if picture.channels != channels:
         raise ImageFileError(f"{path}: has {_counted(picture.channels)}, and the model was trained for {channels}")
     return picture
@@ -131,13 +141,28 @@ def conversions(paths: Sequence[Path], pixels: PixelFormat) -> list[str]:
     lines = []
     if pixels.channels == 1 and (coloured := sum(file_format.channels > 2 for file_format in stored)):
         lines.append(f"data.channels=1: {coloured} of {len(stored)} files are in colour and are converted to gray")
+    several = sum(_has_pages(path) for path in dict.fromkeys(paths)) if pixels.channels in (1, 3) else 0
+    if several:
+        lines.append(f"{several} of {len(stored)} files have several pages or frames, of which the first is used")
     if pixels.bits == 16 and (shallow := sum(file_format.bits == 8 for file_format in stored)):
         lines.append(f"data.bits=16: {shallow} of {len(stored)} files have only 8 bits")
     return lines
 
 
-def _is_multi_band(path: Path, channels: int) -> bool:
-    return channels not in (1, 3) and path.suffix.lower() in _TIFF
+def _read_all_channels(path: Path, channels: int, max_pixels: int = MAX_PIXELS, advice: str = "") -> Pixels:
+    """The channels of a file as they are stored, alpha included, ``(H, W, C)`` of uint8 or uint16."""
+    if path.suffix.lower() not in _TIFF:
+        return read_picture(path, None, max_pixels, advice).pixels
+    try:
+        return _read_tiff(path, max_pixels, advice, pages=channels)
+    except ImageFileError as error:  # a compression that needs more packages, which Pillow may know
+        try:
+            pixels = read_picture(path, None, max_pixels, advice).pixels
+        except ImageFileError:
+            raise error from None
+        if pixels.shape[2] != channels:
+            raise
+        return pixels
 
 
 def _of_bits(bands: Pixels, bits: int) -> Pixels:
@@ -161,15 +186,23 @@ def _of_channels(image: Tensor, channels: int, path: Path) -> Tensor:
         return gray(to_float(image[:3]).double()[None])[0].mul(most).round().to(image.dtype)
     if stored <= 4 and channels == 3:
         return image[:3] if stored == 4 else image[:1].expand(3, -1, -1)
-    raise ImageFileError(f"{path}: has {_counted(stored)}, not {channels}: set data.channels to what your files have")
+    raise ImageFileError(f"{path}: has {_counted(stored)}, not {channels}: data.channels={stored} trains on it")
+
+
+def _has_pages(path: Path) -> bool:
+    try:
+        with opened(path, str(path)) as file:
+            return has_several_frames(file)
+    except ImageFileError:
+        return False
 
 
 def _counted(channels: int) -> str:
     return f"{channels} channel{'' if channels == 1 else 's'}"
 
 
-def _read_tiff(path: Path, max_pixels: int = MAX_PIXELS, advice: str = "") -> Pixels:
-    """The bands of the first page of a TIFF file, ``(H, W, C)`` of uint8 or uint16."""
+def _read_tiff(path: Path, max_pixels: int = MAX_PIXELS, advice: str = "", pages: int = 1) -> Pixels:
+    """The bands of a TIFF file, ``(H, W, C)`` of uint8 or uint16: of its first page, or one of each of ``pages``."""
     import tifffile
 
     with regular_file(path, str(path)) as file:
@@ -182,7 +215,10 @@ def _read_tiff(path: Path, max_pixels: int = MAX_PIXELS, advice: str = "") -> Pi
                         f"{path}: has {width}x{height} pixels of {samples} channels, more than the {max_pixels} pixels "
                         f"of {MOST_CHANNELS} channels allowed{advice}"
                     )
-                bands = page.asarray()
+                has_page_per_band = samples == 1 and pages > 1 and len(tiff.pages) == pages
+                if has_page_per_band and len({other.shape for other in tiff.pages}) > 1:
+                    raise ImageFileError(f"{path}: its {pages} pages have different sizes: save the bands in one page")
+                bands = np.stack([other.asarray() for other in tiff.pages], -1) if has_page_per_band else page.asarray()
                 is_planar = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
                 orientation = page.tags.valueof(_ORIENTATION, 1)
         except ImageFileError:

@@ -1,21 +1,23 @@
 """A training in a process of its own, for programs and notebooks: the command line with its lines and its exit code."""
 
+import ctypes
 import logging
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
 from sr.errors import DivergedError, UserError
+from sr.launch.messages import FOLDER_FILE
 
 log = logging.getLogger(__name__)
 
 _BAD_INPUT, _DIVERGED, _CTRL_C = 2, 3, 130  # exit codes of `sr.train`
-_SWEEPS = ("-m", "--multirun")
-_FOLDER = "run folder: "  # the last line of a training that ended well
+_SET_PARENT_DEATH_SIGNAL = 1  # of prctl(2)
 _LAST_LINES = 20  # of a failed training, in the error
 # So that warnings can be told from other lines; it changes neither the log file of the run nor its record.
 _FORMAT = "hydra.job_logging.formatters.plain.format='%(levelname)s %(message)s'"
@@ -34,27 +36,37 @@ def train(overrides: Sequence[str], *, progress: bool) -> Path:
         KeyboardInterrupt: after an interrupt.
         RuntimeError: if the training failed otherwise.
     """
-    if isinstance(overrides, str):
-        raise UserError(f"fit takes a list of overrides: fit([{overrides!r}])")
-    if sweeps := [override for override in overrides if override in _SWEEPS]:
-        raise UserError(f"fit trains one configuration, with any number of seeds and folds: leave out {sweeps[0]}")
+    if isinstance(overrides, str) or not all(isinstance(override, str) for override in overrides):
+        raise UserError(f"fit takes a list of overrides, each a text: fit(['scale=2']), not {overrides!r}")
+    if flags := [override for override in overrides if override.startswith("-")]:
+        raise UserError(f"fit trains one configuration, with any number of seeds and folds: leave out {flags[0]}")
     command = [sys.executable, "-m", "sr.train", *overrides, _FORMAT]
-    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env={**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,  # it gets an interrupt from here, once, and not from the terminal as well
-    )
-    try:
-        lines = _follow(process, progress=progress)
-    except BaseException:
-        process.kill()
-        raise
-    return _outcome(process.wait(), lines)
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path if isinstance(path, str))
+    with tempfile.TemporaryDirectory() as place:
+        folder_file = Path(place, "folder")
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", FOLDER_FILE: str(folder_file)},
+            start_new_session=True,  # it gets an interrupt from here, once, and not from the terminal as well
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
+        try:
+            lines = _follow(process, progress=progress)
+        except BaseException:
+            process.kill()
+            raise
+        code = process.wait()
+        folder = folder_file.read_text(encoding="utf-8") if folder_file.is_file() else ""
+    return _outcome(code, lines, folder)
+
+
+def _end_with_parent() -> None:
+    """Have the system interrupt this process when the one that started it ends, however that ends."""
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGINT)
 
 
 def _follow(process: "subprocess.Popen[str]", *, progress: bool) -> list[str]:
@@ -81,11 +93,11 @@ def _divided(line: str) -> tuple[int, str]:
     return (logging.getLevelName(prefix.strip()) if prefix else 0), line.removeprefix(prefix)
 
 
-def _outcome(code: int, lines: Sequence[str]) -> Path:
+def _outcome(code: int, lines: Sequence[str], folder: str) -> Path:
     last = lines[-1] if lines else ""
     reason = next((line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")), last)
-    if code == 0 and last.startswith(_FOLDER):
-        return Path(last.removeprefix(_FOLDER))
+    if code == 0 and folder:
+        return Path(folder)
     if code == _BAD_INPUT:
         raise UserError(reason)
     if code == _DIVERGED:

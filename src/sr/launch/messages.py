@@ -1,13 +1,22 @@
 """What the workers of a parallel sweep have to say: a file that `sr.launch.watch` reads and shows."""
 
 import logging
+import os
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
 from sr.machine.processes import in_worker
 
+FOLDER_FILE = "SR_FOLDER_FILE"  # environment variable: the file in which a training says where its run folder is
+
 _FILE = ".messages"  # in the folder of a sweep, while it is watched
+
+
+def say_folder(folder: str) -> None:
+    """Tell the process that started this training where its run folder is, if it asked."""
+    if path := os.environ.get(FOLDER_FILE):
+        Path(path).write_text(folder, encoding="utf-8")
 
 
 def messages_file(sweep_folder: Path) -> Path:

@@ -71,7 +71,7 @@ class Autoencoder(nn.Module):
         self.tail = OutputConv(c1, image_channels, start_at_zero=self.residual)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        """Enlarge ``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, unclamped."""
         enlarged = resize(lr, self.scale)
         height, width = enlarged.shape[-2:]
         padded = F.pad(enlarged, (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")

@@ -54,7 +54,7 @@ class Compact(nn.Module):
         self.upsampler = nn.PixelShuffle(scale)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        """Enlarge ``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, unclamped."""
         residual: Tensor = self.upsampler(self.body(lr))
         if self.base == "nearest":  # a graph of any size, which sr.image.resize exports for bicubic only
             return F.interpolate(lr, scale_factor=float(self.scale), mode="nearest") + residual

@@ -43,7 +43,7 @@ class EDSR(nn.Module):
         self.tail = OutputConv(channels, image_channels, start_at_zero=True)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        """Enlarge ``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, unclamped."""
         x = self.head(lr - GREY)
         residual: Tensor = self.tail(self.upsampler(x + self.blocks(x)))
         return resize(lr, self.scale) + residual

@@ -64,6 +64,6 @@ class ESPCN(nn.Module):
         self.shuffle = nn.PixelShuffle(scale)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        """Enlarge ``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, unclamped."""
         out: Tensor = self.shuffle(self.tail(self.body(lr)))
         return resize(lr, self.scale) + out if self.residual else torch.sigmoid(out)

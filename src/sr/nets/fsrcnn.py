@@ -58,7 +58,7 @@ class FSRCNN(nn.Module):
         self.tail = _OutputDeconv(channels, image_channels, scale)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        """Enlarge ``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, unclamped."""
         residual: Tensor = self.tail(self.body(lr - GREY))
         return resize(lr, self.scale) + residual
 

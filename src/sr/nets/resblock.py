@@ -42,7 +42,7 @@ class ResBlockNet(nn.Module):
         self.shuffle = nn.PixelShuffle(scale)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        """Enlarge ``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, unclamped."""
         x = self.head(lr - GREY)
         residual: Tensor = self.shuffle(self.tail(x + self.blocks(x)))
         return resize(lr, self.scale) + residual

@@ -65,7 +65,7 @@ class SPAN(nn.Module):
         self.shuffle = nn.PixelShuffle(scale)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        """Enlarge ``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, unclamped."""
         x = first = self.head(_RANGE * (lr - GREY))
         outs = []
         for block in self.blocks:

@@ -40,7 +40,7 @@ class VDSR(nn.Module):
         self.tail = OutputConv(channels, image_channels, start_at_zero=True)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Enlarge ``(N, 3, h, w)`` in [0, 1] to ``(N, 3, scale*h, scale*w)``, unclamped."""
+        """Enlarge ``(N, C, h, w)`` in [0, 1] to ``(N, C, scale*h, scale*w)``, unclamped."""
         enlarged = resize(lr, self.scale)
         residual: Tensor = self.tail(self.body(enlarged - GREY))
         return enlarged + residual

@@ -42,6 +42,7 @@ T = TypeVar("T", bound=Callback)
 
 log = logging.getLogger(__name__)
 
+_LOSS_SIDE = 32  # pixels of the images that a loss is tried on
 _TRIED_STEPS = 100  # of a schedule that is built once to see whether its options are accepted
 
 
@@ -116,6 +117,8 @@ def build(
     )
     channels = datamodule.pixels.channels
     check_network(net, described, channels)
+    if channels not in (1, 3):  # the loss may be for images alone
+        loss(*torch.zeros(2, 1, channels, _LOSS_SIDE, _LOSS_SIDE))
     if scorer.protocol == Protocol.Y and channels not in (1, 3):
         raise UserError(f"scorer.protocol=y scores the luma of RGB, or gray: with data.channels={channels} use rgb")
     module = LitSR(

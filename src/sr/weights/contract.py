@@ -39,7 +39,8 @@ def check_network(net: nn.Module, config: NetworkConfig, channels: int = 3) -> N
     """
     if image_channels(net) != channels:
         raise UserError(
-            f"model: {type(net).__name__} takes images of {image_channels(net)} channels, data.channels is {channels}: "
+            f"model: {type(net).__name__} takes images of another number of channels ({image_channels(net)}) than "
+            f"data.channels={channels}: "
             "set model.image_channels; a network of your own says its number as the attribute image_channels"
         )
     with torch.random.fork_rng(devices=[]), _evaluating(net):

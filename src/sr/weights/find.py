@@ -71,14 +71,15 @@ def _onnx_model(path: Path, scale: int | None, hints: OnnxHints) -> Model:
     from sr.weights.onnx.foreign import ForeignOnnxNetwork
     from sr.weights.onnx.session import is_exported
 
+    weights_hash = files_hash([path])
     net: OnnxNetwork | ForeignOnnxNetwork
     net = OnnxNetwork(path) if is_exported(path) else ForeignOnnxNetwork(path, hints)
     if scale not in (None, net.scale):
         raise UserError(f"{path}: is a network for scale {net.scale}, not {scale}")
     if isinstance(net, OnnxNetwork):
-        return Model(str(path), net.scale, [net], shrink=net.shrink)
+        return Model(str(path), net.scale, [net], shrink=net.shrink, weights_hash=weights_hash)
     log.warning("%s: %s", path, net.about())
-    return Model(path.stem, net.scale, [net])
+    return Model(path.stem, net.scale, [net], weights_hash=weights_hash)
 
 
 def find_model(name: str, scale: int | None = None, hints: OnnxHints = UNKNOWN) -> Model:
@@ -95,12 +96,12 @@ def find_model(name: str, scale: int | None = None, hints: OnnxHints = UNKNOWN) 
         UserError: if there is no such model, or ``scale`` does not select one of its scales.
     """
     path = Path(name)
-    if path.suffix == ".onnx" and path.is_file():
+    if path.suffix.lower() == ".onnx" and path.is_file():
         return _onnx_model(path, scale, hints)
     nets = []
     checkpoints = checkpoints_of(name)
     run = path if path.is_dir() else None
-    weights_hash = files_hash(checkpoints) if run else ""  # before they are loaded: a running training replaces them
+    weights_hash = files_hash(checkpoints)  # before they are loaded: a running training replaces them
     for file in checkpoints:
         net, config = open_network(file, scale)
         if scale is None and len(config["scales"]) > 1:

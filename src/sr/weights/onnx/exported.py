@@ -44,16 +44,16 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
         UserError: if the checkpoint cannot be used, the format is unknown, a package is missing, or the two disagree.
     """
     net, config = open_network(source, scale)
-    if scale is None and len(config["scales"]) > 1 and target.suffix == ONNX:
+    if scale is None and len(config["scales"]) > 1 and target.suffix.lower() == ONNX:
         raise UserError(f"{source}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.suffix == SAFETENSORS:
+    if target.suffix.lower() == SAFETENSORS:
         if isinstance(net, CommunityNetwork):
             save_community(target, net)
         else:
             save_network(target, net, config)
         return 0.0
-    if target.suffix != ONNX:
+    if target.suffix.lower() != ONNX:
         raise UserError(f"{target}: unknown format: name a file *{ONNX} or *{SAFETENSORS}")
     scale = scale or config["scale"]
     usage = {"scale": scale, "halo": int(net.halo), "align": int(getattr(net, "align", 1)), "config": config}  # type: ignore[arg-type]

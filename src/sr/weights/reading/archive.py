@@ -29,8 +29,6 @@ def read_archive(path: Path) -> Any:
     if is_legacy(path):
         return read_legacy(path)
     with _opened(path) as archive:
-        if any(name.partition("/")[2].startswith("code/") for name in archive.namelist()):
-            raise ValueError("it is a TorchScript program, which is code: ask for its state dict")
         names = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(names) != 1:
             raise ValueError("it was not written by torch.save")
@@ -72,6 +70,8 @@ def check_archive(path: Path) -> None:
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+        if any(entry.filename.partition("/")[2].startswith("code/") for entry in entries):
+            raise ValueError("it is a TorchScript program, which is code: ask for its state dict")
         if any(
             entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size for entry in entries
         ):

@@ -53,7 +53,7 @@ def read_checkpoint(path: Path) -> Stored:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
-    read_file = _read_safetensors if path.suffix == SAFETENSORS else read_archive
+    read_file = _read_safetensors if path.suffix.lower() == SAFETENSORS else read_archive
     try:
         checkpoint = read_file(path)
     except Exception as error:  # a foreign, damaged or hostile file fails in many ways
