@@ -6,9 +6,8 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from sr.image import resize
-from sr.inference.tiles import enlarge, enlarge_in_tiles, tile_for
+from sr.inference.tiles import enlarge, enlarge_in_tiles
 from sr.nets.espcn import ESPCN
-from sr.nets.vdsr import VDSR
 from tests.support.networks import randomise_output
 from tests.support.runs import Compose, config_names
 
@@ -141,29 +140,8 @@ def test_every_out_of_memory_error_halves_the_tile_but_not_below_32(error: Excep
     assert sides == [128, 64 + net.halo, 32 + net.halo]
 
 
-def test_a_tile_may_use_a_quarter_of_the_memory() -> None:
-    class Multiply(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(1))
-
-        def forward(self, lr: Tensor) -> Tensor:
-            return self.weight * lr
-
-    # Each pixel has 12 bytes of input and 12 of output, and twice that is held: 48 bytes.
-    assert tile_for(Multiply(), 4 * 48 * 96**2) == 96
-    assert tile_for(Multiply(), 4 * 48 * 96**2 - 1000) == 64
-    assert tile_for(Multiply(), 1 << 50) == 1024
-
-
 def test_other_errors_of_a_network_are_not_mistaken_for_a_lack_of_memory() -> None:
     net = ESPCN(scale=2).eval()
     net.register_forward_pre_hook(lambda module, inputs: (_ for _ in ()).throw(RuntimeError("shapes")))
     with pytest.raises(RuntimeError, match="shapes"):
         list(enlarge_in_tiles(net, torch.rand(1, 3, 70, 90), 2, 64))
-
-
-def test_tiles_grow_with_the_memory_and_shrink_with_the_network() -> None:
-    small, large = ESPCN(scale=2).eval(), VDSR(scale=2).eval()
-    assert tile_for(large, 1 << 30) < tile_for(small, 1 << 30) <= tile_for(small, 1 << 34)
-    assert tile_for(large, 1) == 32

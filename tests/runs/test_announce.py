@@ -1,4 +1,6 @@
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,3 +85,10 @@ def test_options_that_others_take_the_place_of_are_said(command: Command, make_f
     assert code == 0, text
     assert f"data.val_share=0.3 is not used: data.val_root={val_root} takes its place" in text
     assert "data.test_share" not in text
+
+
+@pytest.mark.slow
+def test_only_runs_that_log_to_tensorboard_import_it() -> None:
+    code = "import sys, sr.runs.trainings; sys.exit('torch.utils.tensorboard' in sys.modules)"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert completed.returncode == 0, completed.stderr

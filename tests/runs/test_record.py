@@ -13,7 +13,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from sr.errors import DivergedError, PrunedError, UserError
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
-from sr.runs import announce as announcements
 from sr.runs.announce import announce, log_hyper_parameters
 from sr.runs.fit import is_complete
 from sr.runs.migration import with_added_options
@@ -260,7 +259,9 @@ def test_tensorboard_shows_the_settings_of_a_run_beside_its_final_scores(
         scores={Part.VAL: {"psnr": MeanSd(31.0, 1.0)}, Part.TEST: {"psnr": MeanSd(29.0, 1.0)}},
     )
     written: dict[str, object] = {}
-    monkeypatch.setattr(announcements, "hparams", lambda settings, scores: written.update(settings, **scores) or [])
+    monkeypatch.setattr(
+        "torch.utils.tensorboard.summary.hparams", lambda settings, scores: written.update(settings, **scores) or []
+    )
     log_hyper_parameters([CSVLogger(tmp_path), TensorBoardLogger(tmp_path, name="", version="")], result)
     assert written == {
         **{"model": "vdsr", "experiment": "", "loss": "2 mse + mae", "seed": 5, "scale": 3},

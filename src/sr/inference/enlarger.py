@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import gray, resize
-from sr.inference.tiles import enlarge_in_tiles, tile_for
+from sr.inference.tile_size import bytes_of_layers, fastest_tile, largest_tile
+from sr.inference.tiles import enlarge_in_tiles, round_up
 from sr.io.decoders import Pixels
 from sr.io.pictures import Picture, pixels_of, write_strips
-from sr.machine.hardware import PRECISIONS, find_device, free_memory
+from sr.machine.hardware import PRECISIONS, cache_bytes, find_device, free_memory
 from sr.machine.hardware import precision as best_precision
 from sr.terms import image_channels
 from sr.weights.checkpoint import WHOLE_IMAGE
@@ -24,9 +25,7 @@ from sr.weights.find import Model
 
 log = logging.getLogger(__name__)
 
-# On a processor: pixels of the input whose features still fit into its cache; but in smaller tiles than this many times
-# the halo, more than a quarter of what is computed are margins, which costs more (docs/measured/speed.md).
-_FASTEST_TILE, _FASTEST_HALOS = 256, 16
+_USUAL_TILE = 256  # pixels of the input, where no layers tell of their sizes
 _BICUBIC_HALO = 2
 
 T = TypeVar("T", Image.Image, np.ndarray, Tensor)
@@ -51,7 +50,8 @@ class Enlarger:
 
         Args:
             model: the outputs of its networks are averaged; without networks it is bicubic.
-            tile: side of a tile in input pixels, 0 for the whole picture; None chooses it by the free memory.
+            tile: side of a tile in input pixels, 0 for the whole picture; None chooses it by the free memory
+                and, on a CPU, by its cache, see `sr.inference.tile_size.fastest_tile`.
             ensemble: see `sr.inference.tiles.enlarge`.
             device: a GPU if there is one, by default.
             precision: of all layers but the last: ``float32``, without TF32 on a GPU; ``bfloat16``; or ``auto``:
@@ -74,28 +74,45 @@ class Enlarger:
             if precision == "bfloat16" or self.device.type != "cpu":
                 log.warning("%s: ONNX Runtime computes on the CPU, in float32", model.label)
             self.device, self.precision = torch.device("cpu"), "float32"
-        self.tile = self._choose_tile() if tile is None else tile
+        self._layers: list[float] = []  # of which the tiles for a picture are chosen; empty: they are all of one size
+        self.tile = self._largest_tile() if tile is None else tile
 
     def __repr__(self) -> str:
         """The model, its scale, and where it runs."""
         about = f"{self.model.label!r}, scale={self.scale}, device='{self.device}', precision={self.precision!r}"
         return f"{type(self).__name__}({about})"
 
-    def _choose_tile(self) -> int:
+    def _largest_tile(self) -> int:
         if self._net.halo >= WHOLE_IMAGE:
             return 0
         if not self._trained:  # nothing to estimate from
-            return _FASTEST_TILE
-        tile = tile_for(self._net, free_memory(self.device))
-        fastest = max(_FASTEST_TILE, _FASTEST_HALOS * self._net.halo)
-        return tile if self.device.type == "cuda" else min(tile, fastest)
+            return _USUAL_TILE
+        layers = bytes_of_layers(self._net)
+        self._layers = layers if self.device.type == "cpu" else []
+        tile = largest_tile(layers, free_memory(self.device))
+        return tile if self.device.type in ("cpu", "cuda") else min(tile, _USUAL_TILE)
+
+    def tile_of(self, lr: Tensor) -> int:
+        """Side of the tiles for one image ``(1, C, h, w)``; 0 for all of it."""
+        align = self._net.align
+        if not self._layers:
+            return round_up(self.tile, align)
+        width = 2 if self.precision_for(lr.dtype) == "bfloat16" else 4  # bytes
+        return fastest_tile(
+            [size * width / 4 for size in self._layers],
+            *lr.shape[-2:],
+            margin=round_up(self._net.halo, align),
+            align=align,
+            most=self.tile,
+            cache_bytes=cache_bytes(),
+        )
 
     def _tiles(self, lr: Tensor) -> Iterator[tuple[int, int, Tensor]]:
         """The parts of one image ``(1, C, h, w)`` of any type, enlarged; see `sr.inference.tiles.enlarge_in_tiles`."""
         self._check_channels(lr.shape[1])
         net = self._in_bfloat16 if self.precision_for(lr.dtype) == "bfloat16" else self._net
         lr = lr.float() if lr.is_floating_point() else lr
-        return enlarge_in_tiles(net, lr, self.scale, self.tile, ensemble=self.ensemble)
+        return enlarge_in_tiles(net, lr, self.scale, self.tile_of(lr), ensemble=self.ensemble)
 
     def _check_channels(self, channels: int) -> None:
         expected = range(1, 5) if self.channels in (1, 3) else (self.channels,)
@@ -126,7 +143,7 @@ class Enlarger:
         for top, left, out in self._tiles(lr):
             part = out[0].clamp(0, 1).mul(most).round().permute(1, 2, 0).cpu().numpy()
             if strip is None:  # the first tile of a row of tiles says how high the row is
-                rows = min(self._tile_rows() or height, height - done // self.scale) * self.scale
+                rows = min(self.tile_of(lr) or height, height - done // self.scale) * self.scale
                 strip = np.empty((rows, width * self.scale, channels), pixels.dtype)
             strip[top - done : top - done + part.shape[0], left : left + part.shape[1]] = part
             filled += part.shape[0] * part.shape[1]
@@ -148,10 +165,6 @@ class Enlarger:
 
         deep = picture.pixels.itemsize == 2
         return write_strips(file, suffix, strips(), shape, deep=deep, bands=picture.has_bands, profile=picture.profile)
-
-    def _tile_rows(self) -> int:
-        align = self._net.align
-        return -(-self.tile // align) * align
 
     def __call__(self, image: T) -> T:
         """Enlarge an image, and return the same type.

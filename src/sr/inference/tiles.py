@@ -1,21 +1,16 @@
 """Enlarge images of any size with a network: whole, or in tiles that give the same result."""
 
 import logging
-import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sr.image import DIHEDRAL_CODES, dihedral, to_float, undo_dihedral
-from sr.terms import image_channels
 
 log = logging.getLogger(__name__)
 
-_PROBE = 32  # side of the image that memory is estimated on
-_SHARE = 0.25  # of the free memory that a tile's activations may take
-_LEAST_TILE, _MOST_TILE = 32, 1024  # low-resolution pixels
+LEAST_TILE = 32  # low-resolution pixels
 
 
 @torch.inference_mode()
@@ -57,8 +52,8 @@ def enlarge_in_tiles(
     device = next((parameter.device for parameter in net.parameters()), lr.device)
     height, width = lr.shape[-2:]
     align = int(getattr(net, "align", 1))
-    margin = _round_up(int(getattr(net, "halo", 0)), align)
-    side = _round_up(tile, align) if tile else max(height, width)
+    margin = round_up(int(getattr(net, "halo", 0)), align)
+    side = round_up(tile, align) if tile else max(height, width)
     waiting = [(top, left, side) for top in range(0, height, side) for left in range(0, width, side)]
     waiting.reverse()
     while waiting:
@@ -70,8 +65,8 @@ def enlarge_in_tiles(
             part = to_float(part.to(device)).contiguous(memory_format=torch.channels_last)
             out = enlarge(net, part, ensemble=ensemble)
         except (MemoryError, RuntimeError) as error:
-            half = _round_up(side // 2, align)
-            if not _is_out_of_memory(error) or half >= side or side <= _LEAST_TILE:
+            half = round_up(side // 2, align)
+            if not _is_out_of_memory(error) or half >= side or side <= LEAST_TILE:
                 raise
             log.warning("not enough memory for tiles of %d pixels: retrying with %d", side, half)
             waiting = [
@@ -86,29 +81,6 @@ def enlarge_in_tiles(
         yield top * scale, left * scale, out[..., rows, columns]
 
 
-def tile_for(net: nn.Module, free_bytes: int) -> int:
-    """Side in low-resolution pixels of the tiles whose activations take a quarter of the free memory.
-
-    Estimated from the largest input and output of a layer on a small image; twice that is held at a time.
-    """
-    most = 0
-
-    def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        nonlocal most
-        tensors = [value for value in (*inputs, output) if isinstance(value, Tensor)]
-        most = max(most, sum(tensor.numel() * tensor.element_size() for tensor in tensors))
-
-    handles = [module.register_forward_hook(count) for module in net.modules()]
-    try:
-        device = next(net.parameters()).device
-        enlarge(net, torch.zeros(1, image_channels(net), _PROBE, _PROBE, device=device))
-    finally:
-        for handle in handles:
-            handle.remove()
-    side = math.isqrt(int(free_bytes * _SHARE / (2 * most / _PROBE**2)))
-    return max(_LEAST_TILE, min(_MOST_TILE, side // _LEAST_TILE * _LEAST_TILE))
-
-
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
@@ -116,5 +88,6 @@ def _is_out_of_memory(error: Exception) -> bool:
     return "allocate memory" in text or "out of memory" in text
 
 
-def _round_up(value: int, multiple: int) -> int:
+def round_up(value: int, multiple: int) -> int:
+    """The least multiple that is no less than a value."""
     return -(-value // multiple) * multiple

@@ -18,6 +18,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")  # of using a model
 
 _WORTH_COMPILING = 5000  # steps of a run on a GPU
 
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _MEASUREMENTS = Path("~/.cache/sr/bfloat16.json")
 _TIMED_STEPS = 10
 _CLEARLY_FASTER = 0.8  # share of the float32 time; the margin is for noisy machines
@@ -75,6 +76,16 @@ def free_memory(device: torch.device) -> int:
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         return 2**30
+
+
+@lru_cache(maxsize=1)
+def cache_bytes() -> int:
+    """Size of the processor's largest cache; 32 MiB if the system does not report it."""
+    try:
+        sizes = [path.read_text(encoding="ascii").strip() for path in _CACHES.glob("index*/size")]
+        return max(1024 * int(size.removesuffix("K")) for size in sizes)
+    except (OSError, ValueError):
+        return 2**25
 
 
 @lru_cache(maxsize=1)

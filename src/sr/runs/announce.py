@@ -10,8 +10,6 @@ from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from sr.runs.build import Parts
 from sr.runs.schema import RunResult
@@ -159,6 +157,12 @@ def _trainings(result: RunResult) -> str:
 @rank_zero_only
 def log_hyper_parameters(loggers: Sequence[Logger], result: RunResult) -> None:
     """Fill TensorBoard's page of hyper-parameters with the final scores."""
+    boards = [logger for logger in loggers if isinstance(logger, TensorBoardLogger)]
+    if not boards:
+        return
+    from torch.utils.tensorboard import SummaryWriter  # slow to import
+    from torch.utils.tensorboard.summary import hparams
+
     settings: dict[str, object] = {name: choice or "" for name, choice in result.choices.items()}
     settings |= {"loss": result.loss, "seed": result.config["seed"], "scale": result.scale}
     settings["init"] = result.initial.source if result.initial else ""
@@ -167,10 +171,9 @@ def log_hyper_parameters(loggers: Sequence[Logger], result: RunResult) -> None:
             if isinstance(value, int | float | str) and not name.startswith("_"):
                 settings[f"{group}.{name}"] = value
     scores = {f"final/{name}": summary.mean for name, summary in result.scores.get(Part.VAL, {}).items()}
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            with SummaryWriter(logger.log_dir) as writer:  # the logger's own is closed when training ends
-                for summary in hparams(settings, scores):
-                    writer.file_writer.add_summary(summary)
-                for name, value in scores.items():
-                    writer.add_scalar(name, value, result.steps)
+    for board in boards:
+        with SummaryWriter(board.log_dir) as writer:  # the logger's own is closed when training ends
+            for summary in hparams(settings, scores):
+                writer.file_writer.add_summary(summary)
+            for name, value in scores.items():
+                writer.add_scalar(name, value, result.steps)
