@@ -181,7 +181,9 @@ def test_parallel_cells_finish_or_fail_independently_with_a_line_each(
     assert "1 done, 1 pending, 1 refused" in text
     lines = text.splitlines()
     assert [line for line in lines if line.startswith("espcn_mse_adam done, val/psnr ")], text
-    failed = "vdsr_mse_adam failed, model.head: VDSR has no such option (it has scale, num_blocks, channels)"
+    failed = (
+        "vdsr_mse_adam failed, model.head: VDSR has no such option (it has scale, num_blocks, channels, image_channels)"
+    )
     assert [line for line in lines if line.startswith(failed)], text
     assert len(lines) == 3, text  # nothing else but the counts
     assert result_of(grid / "espcn_mse_adam")["status"] == "done"
