@@ -39,6 +39,25 @@ def did_you_mean(names: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(filter(None, [', '.join(others), last]))}?" if last else ""
 
 
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first of some names, and how many more there are.
+
+    >>> listed(["a", "b", "c", "d"]), listed(["a"])
+    ('a, b, c and 1 more', 'a')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def some_of(names: Sequence[str], most: int = 3) -> str:
+    """The first of some names, as examples.
+
+    >>> some_of(["a", "b", "c", "d"]), some_of(["a"])
+    ('a, b, c, ...', 'a')
+    """
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+
+
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Refuse an option outside its choices, naming both."""
     if value not in choices:

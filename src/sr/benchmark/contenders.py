@@ -16,7 +16,7 @@ from sr.data.folders.files import files_in, is_image
 from sr.data.folders.named import FolderOptions
 from sr.data.pairs import load_pair
 from sr.data.sources import one_set
-from sr.errors import UserError, shortened
+from sr.errors import UserError, listed, shortened
 from sr.image import luma, preview, to_float
 from sr.io.atomic import whole_file
 from sr.io.bars import progress_bar
@@ -26,7 +26,6 @@ from sr.metrics import psnr
 
 SHRINK = 2  # at scale 1, of low resolution that no model says how to derive
 
-_NAMED = 3  # images in a line
 _CLEARLY_BETTER = 3.0  # dB that the other order of colours gains
 _BLOCKY = 1.15  # ratio of the steps at the borders of 8x8 blocks to those inside, against that of the target
 _DARK = 4.0  # gray levels; brighter targets do not have outputs as dark as this
@@ -77,7 +76,7 @@ class Contender:
             else:
                 missing.append(name)
         if missing:
-            raise UserError(f"{self.folder}: has no picture of {_listed(missing)}, such as {missing[0]}.png")
+            raise UserError(f"{self.folder}: has no picture of {listed(missing)}, such as {missing[0]}.png")
 
     def read(self, name: str, lr: Tensor, hr: Tensor) -> Tensor:
         """Read the picture of an image, ``(1, C, H, W)`` of the type of ``hr``, and note what is wrong with it.
@@ -102,7 +101,7 @@ class Contender:
 
     def warnings(self) -> list[str]:
         """A line for each kind of fault, with the images that have it."""
-        return [f"{self.name}: {_listed(names)} {text}" for text, names in self.faults.items()]
+        return [f"{self.name}: {listed(names)} {text}" for text, names in self.faults.items()]
 
 
 def run_program(
@@ -217,8 +216,3 @@ def _blockiness(image: Tensor) -> float:
         if len(steps) > 8:
             ratios.append(float(steps[7::8].mean() / steps[3::8].mean().clamp(min=1e-6)))
     return sum(ratios) / max(1, len(ratios))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -105,10 +105,13 @@ def evaluate(
         sources = one_set(folder, replace(options or FolderOptions(), scale=scale))
         for contender in contenders:
             contender.find([source.name for source in sources])
-        warn_of_trained(models, sources, label)
+        digests = digests_of(sources)
+        warn_of_trained(models, sources, digests, label)
         rows = [_new_row(entry, label, scale, Protocol(protocol), place, bits) for entry in contestants]
         with progress_bar(hidden=not progress) as bar:
             _score_folder(rows, contestants, sources, shrink, pixels, place, save, bar)
+        for row in rows:
+            row.fingerprint = fingerprint_of(sources, digests, *pixels.settings)
         yield from rows
 
 
@@ -138,9 +141,8 @@ def _score_folder(
             _score_image(row, outputs, source.name, target, stored_gray, save)
             progress.advance(bar)
     groups = join_groups([source.group for source in sources], group(hashed))
-    fingerprint = fingerprint_of(sources, digests_of(sources), *pixels.settings)
     for row in rows:
-        row.groups, row.fingerprint = groups, fingerprint
+        row.groups = groups
 
 
 def _score_image(

@@ -1,30 +1,38 @@
 """Warn of scores on images that a model was trained on."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sr.data.sources import Source
-from sr.data.stores.fingerprint import content_hashes, digests_of
-from sr.errors import UserError
-from sr.runs.trained_on import images_behind, some_of, trained_among
+from sr.data.stores.fingerprint import content_hash
+from sr.errors import UserError, some_of
+from sr.runs.trained_on import images_behind, trained_among
 from sr.weights.find import Model, checkpoints_of
 
 log = logging.getLogger(__name__)
 
 
-def warn_of_trained(models: Sequence[Model], sources: Sequence[Source], data: str) -> None:
+def warn_of_trained(models: Sequence[Model], sources: Sequence[Source], digests: Mapping[Path, str], data: str) -> None:
     """Log a line for each model that was trained on some of the images, as far as its run folder tells.
 
     Args:
         models: what is scored; nothing is known of models that are not in their run folder.
         sources: the images that they are scored on.
+        digests: content hash of each of their files.
         data: name of the data set.
     """
     tables = {model.label: _tables(model) for model in models}
     if not any(tables.values()):
         return
-    digests = digests_of(sources)
-    images = [{"name": source.name, **content_hashes(source, digests)} for source in sources]
+    images = [
+        {
+            "name": source.name,
+            "hash": content_hash(source, digests),
+            "hr_hash": content_hash(source, digests, hr_only=True),
+        }
+        for source in sources
+    ]
     for label, behind in tables.items():
         if seen := trained_among(images, behind):
             log.warning(

@@ -9,7 +9,7 @@ from sr.data.duplicates import join_groups
 from sr.data.sources import Source, as_part, image_folder
 from sr.data.splits import Split, split_groups
 from sr.data.stores.store import PairStore
-from sr.errors import UserError
+from sr.errors import UserError, listed
 from sr.io.paths import user_path
 from sr.terms import Part
 
@@ -20,7 +20,6 @@ Folders = str | Sequence[str] | None
 
 _RANKS = (None, Part.VAL, Part.TEST)  # an image in two of these belongs to the later one
 _NAMES = {None: "images of data.root", Part.VAL: "validation images", Part.TEST: "test images"}
-_NAMED = 3  # images in a message
 
 
 def find_parts(
@@ -143,7 +142,7 @@ def find_groups(store: PairStore, near: Sequence[Sequence[int]]) -> Groups:
         count = sum(group in copies and not source.rotated for group, source in zip(groups, sources, strict=True))
         pairs = [f"{sources[index].name} shows {sources[last].name}" for index, last in copies.values()]
         many = "image is" if count == 1 else "images are"
-        log.warning("%d %s left out that near-identical images are held out of: %s", count, many, _listed(pairs))
+        log.warning("%d %s left out that near-identical images are held out of: %s", count, many, listed(pairs))
     return Groups(groups, within, frozenset(copies))
 
 
@@ -188,10 +187,6 @@ def _refuse_shared_files(store: PairStore) -> None:
             shared.setdefault((source.part, other.part), []).append(f"{source.name} is {other.name}")
     for (part, other_part), pairs in shared.items():
         raise UserError(
-            f"{len(pairs)} of the {_NAMES[part]} are also {_NAMES[other_part]} ({_listed(pairs)}): remove them from "
+            f"{len(pairs)} of the {_NAMES[part]} are also {_NAMES[other_part]} ({listed(pairs)}): remove them from "
             f"one of the folders"
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

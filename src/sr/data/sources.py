@@ -90,10 +90,11 @@ def isr_folders(
             f"or the unpacked ISR set ({_ISR_SET}); data=demo needs no download"
         )
     options = FolderOptions(scale, _path(low_res), low_res_name, recursive, is_high=high_res is not None)
-    roots = _roots(root, high_res, low_res)
-    for folder, _ in roots:
-        _refuse_plain(folder, options)
-    return _sources(roots, options, on_bad_file)
+    located = _located(_roots(root, high_res, low_res), options)
+    for pairing, _ in located:
+        if pairing.is_plain and not options.is_high:
+            raise UserError(_not_isr(pairing.high))
+    return _sources(located, options, on_bad_file)
 
 
 def image_folder(
@@ -128,7 +129,7 @@ def image_folder(
     if root in (None, []) and high_res is None:
         raise UserError("data=folder needs data.root=FOLDER: a folder of high-resolution images, or several: [A,B]")
     options = FolderOptions(scale, _path(low_res), low_res_name, recursive, is_high=high_res is not None)
-    return _sources(_roots(root, high_res, low_res), options, on_bad_file)
+    return _sources(_located(_roots(root, high_res, low_res), options), options, on_bad_file)
 
 
 def one_set(folder: Path, options: FolderOptions) -> list[Source]:
@@ -137,19 +138,22 @@ def one_set(folder: Path, options: FolderOptions) -> list[Source]:
     Raises:
         UserError: as `isr_folders`, and if the folder has images for training and others for validation.
     """
-    validation = find_pairing(folder, options).validation
-    if validation:
+    pairing = find_pairing(folder, options)
+    if validation := pairing.validation:
         raise UserError(f"{folder}: has images for training and for validation: name one, such as {validation.high}")
-    return _sources([(folder, "")], options, "error")
+    return _sources([(pairing, "")], options, "error")
 
 
-def _sources(roots: Sequence[tuple[Path, str]], options: FolderOptions, on_bad_file: str) -> list[Source]:
-    """The sources of folders, the validation images that they name after all others."""
+def _located(roots: Sequence[tuple[Path, str]], options: FolderOptions) -> list[tuple[Pairing, str]]:
+    return [(find_pairing(folder, options), prefix) for folder, prefix in roots]
+
+
+def _sources(located: Sequence[tuple[Pairing, str]], options: FolderOptions, on_bad_file: str) -> list[Source]:
+    """The sources of folders, each with the prefix of its images; the validation images that they name come last."""
     skip_bad = on_bad_file == "skip"
     sources: list[Source] = []
     validation: list[Source] = []
-    for folder, prefix in roots:
-        pairing = find_pairing(folder, options)
+    for pairing, prefix in located:
         sources += _of_pairing(pairing, options, prefix, skip_bad)
         if pairing.validation:
             validation += _of_pairing(pairing.validation, options, prefix, skip_bad)
@@ -222,13 +226,11 @@ def _roots(
     return list(zip(roots, prefixes, strict=True))
 
 
-def _refuse_plain(root: Path, options: FolderOptions) -> None:
-    """Refuse a folder of no known layout, unless the user says what its low resolution is."""
-    if options.is_high or not find_pairing(root, options).is_plain:
-        return
+def _not_isr(root: Path) -> str:
+    """Why a folder of no known layout is refused where pairs are expected."""
     if root.name == "high_res":
-        raise UserError(f"{root}: choose its parent folder: data.root={root.parent}")
-    raise UserError(f"{root}: no folder high_res/ in it: put the high-resolution images into {root / 'high_res'}")
+        return f"{root}: choose its parent folder: data.root={root.parent}"
+    return f"{root}: no folder high_res/ in it: put the high-resolution images into {root / 'high_res'}"
 
 
 def _check_partners(listing: Listing, skip_bad: bool) -> None:

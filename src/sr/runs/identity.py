@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sr.errors import some_of
+
 _ABSENT = object()
 
 # Options of ``data`` that say where the images are and which files are pairs.
@@ -22,7 +24,6 @@ _NOT_COMPARED = re.compile(
     r"|model\.image_channels|scorer\.bits"
 )
 _OF_ONE_TRAINING = re.compile(r"seed|seeds|name|data\.(seed|fold)")
-_NAMED = 3  # images of each kind of difference
 
 
 def differences(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
@@ -94,12 +95,7 @@ def data_differences(
             name for name in both if of_split and before[name]["part"] != now[name]["part"]
         ],
     }
-    return ", ".join(f"{len(listed)} {kind} ({_some(listed)})" for kind, listed in names.items() if listed)
-
-
-def _some(names: Sequence[str]) -> str:
-    listed = sorted(names)
-    return ", ".join([*listed[:_NAMED], "..."] if len(listed) > _NAMED else listed)
+    return ", ".join(f"{len(listed)} {kind} ({some_of(sorted(listed))})" for kind, listed in names.items() if listed)
 
 
 def _flat(config: Mapping[str, Any], folder: str, prefix: str = "") -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from sr.errors import UserError
+from sr.errors import UserError, listed, some_of
 from sr.io.hashes import file_hash
 from sr.lit_module import LitSR
 from sr.runs.best import model_path
 from sr.runs.schema import InitialWeights, RunResult
-from sr.runs.trained_on import images_behind, initial_checkpoint, is_same_split, name_one, some_of, trained_among
+from sr.runs.trained_on import images_behind, initial_checkpoint, is_same_split, name_one, trained_among
 from sr.terms import Part
 from sr.weights.find import checkpoints_of
 from sr.weights.initial import Copied, copy_weights, freeze
@@ -77,16 +77,11 @@ def _load(module: LitSR, config: Mapping[str, Any], source: Path, frozen: list[s
     differing = [f"{name} ({reason})" for name, reason in copied.fresh.items()]
     differing += [f"{name} (not in this network)" for name in copied.unused]
     if config["init_strict"] and differing:
-        raise UserError(f"init_strict: {source} does not fit this network: {_listed(differing)}")
+        raise UserError(f"init_strict: {source} does not fit this network: {listed(differing, _NAMED_TENSORS)}")
     if fixed := [name for name in frozen if name in copied.fresh]:
         raise UserError(f"init_freeze: {fixed[0]} starts anew ({copied.fresh[fixed[0]]}): it has to be trained")
     _report_copied(config["init"], copied, frozen)
     return InitialWeights(config["init"], weights_hash, copied.steps, len(copied.loaded), [*copied.fresh], frozen)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED_TENSORS} more" if len(names) > _NAMED_TENSORS else ""
-    return ", ".join(names[:_NAMED_TENSORS]) + more
 
 
 @rank_zero_only
@@ -95,11 +90,13 @@ def _report_copied(name: str, copied: Copied, frozen: Sequence[str]) -> None:
     if copied.note:
         parts.append(copied.note)
     if copied.fresh:
-        parts.append(f"start anew: {_listed([f'{tensor} ({reason})' for tensor, reason in copied.fresh.items()])}")
+        parts.append(
+            f"start anew: {listed([f'{tensor} ({reason})' for tensor, reason in copied.fresh.items()], _NAMED_TENSORS)}"
+        )
     if copied.unused:
-        parts.append(f"not used: {_listed(copied.unused)}")
+        parts.append(f"not used: {listed(copied.unused, _NAMED_TENSORS)}")
     if frozen:
-        parts.append(f"frozen: {_listed(frozen)}")
+        parts.append(f"frozen: {listed(frozen, _NAMED_TENSORS)}")
     log.info("; ".join(parts))
 
 

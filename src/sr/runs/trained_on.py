@@ -13,8 +13,6 @@ from sr.runs.schema import read_result
 from sr.terms import Part
 from sr.weights.find import checkpoints_of
 
-_NAMED = 3  # images in a line
-
 
 def initial_checkpoint(config: Mapping[str, Any]) -> Path:
     """The file that ``init`` names; of a run with folds, that of the same fold: others have seen what it validates.
@@ -86,15 +84,6 @@ def is_same_split(recorded: Sequence[Mapping[str, str]], images: Sequence[Mappin
     key = _key(recorded)
     there, here = ({row[key]: row["part"] for row in rows} for rows in (recorded, images))
     return there == here
-
-
-def some_of(names: Sequence[str]) -> str:
-    """The first of some images, for a line.
-
-    >>> some_of(["a", "b", "c", "d"])
-    'a, b, c, ...'
-    """
-    return ", ".join([*names[:_NAMED], *(["..."] if len(names) > _NAMED else [])])
 
 
 def name_one(files: Sequence[Path]) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sr.data.folders.files import descend, files_in, has_images, is_image, subfolders
 from sr.data.folders.marks import marked
 from sr.data.folders.pairing import Pairing
-from sr.errors import UserError
+from sr.errors import UserError, some_of
 
 
 class Layout(NamedTuple):
@@ -83,7 +83,6 @@ _SRF = re.compile(r"image_SRF_(\d+)")
 _LOW = re.compile(r"low_res|LR|LR_bicubic|LRbicx\d+|.+_LR_(bicubic|x\d).*|X\d+(_sub)?", re.IGNORECASE)
 
 _SCALES = range(1, 17)
-_NAMED = 3  # folders in a message
 
 
 def locate(root: Path, scale: int | None = None, *, recursive: bool = False) -> Pairing:
@@ -250,9 +249,8 @@ def _unread_subfolders(root: Path) -> tuple[str, ...]:
     names = [path.name for path in subfolders(root) if has_images(path)] if has_images(root) else []
     if not names:
         return ()
-    more = ", ..." if len(names) > _NAMED else ""
-    listed = ", ".join(names[:_NAMED])
-    return (f"{root}: images in subfolders left out ({listed}{more}): data.recursive=true or --recursive reads them",)
+    left_out = some_of(names)
+    return (f"{root}: images in subfolders left out ({left_out}): data.recursive=true or --recursive reads them",)
 
 
 def _listed(scales: Iterable[int]) -> str:

@@ -8,10 +8,8 @@ from sr.data.folders.files import has_images, subfolders
 from sr.data.folders.layouts import folder_of_scale, locate, low_resolution_below
 from sr.data.folders.marks import mixed_names
 from sr.data.folders.pairing import LOW_NAMES, Listing, Pairing, list_pairs
-from sr.errors import UserError
+from sr.errors import UserError, some_of
 from sr.io.images import SUFFIXES
-
-_NAMED = 3  # folders in a message
 
 
 @dataclass(frozen=True)
@@ -105,10 +103,9 @@ def _no_images(folder: Path) -> str:
     below = [path.name for path in subfolders(folder) if has_images(path, recursive=True)]
     if not below:
         return f"{folder}: no images in it: put image files there ({', '.join(sorted(SUFFIXES))})"
-    more = ", ..." if len(below) > _NAMED else ""
     return (
-        f"{folder}: no images in it, only in subfolders ({', '.join(below[:_NAMED])}{more}): name one of them, or read "
-        f"all with data.recursive=true or --recursive"
+        f"{folder}: no images in it, only in subfolders ({some_of(below)}): name one of them, or read all with "
+        "data.recursive=true or --recursive"
     )
 
 

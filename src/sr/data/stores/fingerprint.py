@@ -47,14 +47,10 @@ def key_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: in
     return hashlib.sha256(json.dumps([settings, rows]).encode()).hexdigest()
 
 
-def content_hashes(source: Source, digests: Mapping[Path, str]) -> dict[str, str]:
-    """Hashes of one pair, as the list of the images of a run has them.
-
-    Returns:
-        ``hash``, of its name and the contents of its files, and ``hr_hash``, of its high resolution by whatever name.
-    """
-    high = Source("", "", source.hr, box=source.box)
-    return {"hash": key_of([source], digests)[:16], "hr_hash": key_of([high], digests)[:16]}
+def content_hash(source: Source, digests: Mapping[Path, str], *, hr_only: bool = False) -> str:
+    """Hash of the name and the file contents of one pair; or of its high resolution alone, by whatever name."""
+    hashed = Source("", "", source.hr, box=source.box) if hr_only else source
+    return key_of([hashed], digests)[:16]
 
 
 def fingerprint_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: int) -> str:

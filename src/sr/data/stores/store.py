@@ -11,7 +11,7 @@ from sr.data.sources import Source
 from sr.data.stores.backends import DevicePairs, MemoryPairs, UndecodedPairs
 from sr.data.stores.decode import decode_all
 from sr.data.stores.disk import FORMAT, DiskPairs
-from sr.data.stores.fingerprint import content_hashes, digests_of, fingerprint_of, key_of
+from sr.data.stores.fingerprint import content_hash, digests_of, fingerprint_of, key_of
 from sr.data.stores.kinds import Backend, CacheKind, choose_kind
 from sr.data.stores.packed import PackedPairs, Pair
 from sr.errors import UserError, check_choice
@@ -97,8 +97,8 @@ class PairStore:
         return self._backend[index]
 
     def content_hash(self, index: int, *, hr_only: bool = False) -> str:
-        """Hash of the name and the file contents of one pair; or of its high resolution alone, by whatever name."""
-        return content_hashes(self.sources[index], self._digests)["hr_hash" if hr_only else "hash"]
+        """See `sr.data.stores.fingerprint.content_hash`."""
+        return content_hash(self.sources[index], self._digests, hr_only=hr_only)
 
     @property
     def packed(self) -> PackedPairs | None:
