@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sr.benchmark.contenders import Contender
 from sr.benchmark.evaluate import evaluate
+from sr.benchmark.records import check_records
 from sr.cli import main
 from sr.errors import UserError
 from sr.io.hashes import files_hash
@@ -203,6 +204,13 @@ def test_two_weights_are_never_recorded_as_one(data: Path, tmp_path: Path, capsy
             main(["evaluate", str(changed), *scoring])
         assert "runs/net: holds the scores of other weights" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*.json")} == kept
+
+
+def test_a_folder_for_records_that_only_runs_are_scored_with_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    check_records(tmp_path, [Model("a run", 2, run=tmp_path)])
+    assert caplog.messages == ["--record is not used: every model has a run folder, which keeps its scores"]
 
 
 def test_sets_of_the_same_name_keep_their_scores(make_folder: MakeFolder, tmp_path: Path) -> None:

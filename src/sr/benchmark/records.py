@@ -1,6 +1,7 @@
 """Folders that keep the scores of what is no run, for a report: shipped models, files of weights, finished pictures."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,11 @@ from sr.io.atomic import write_text
 from sr.io.run_folder import RunFolder
 from sr.weights.find import MODEL_SUFFIXES, Model
 
+log = logging.getLogger(__name__)
 
-def check_records(record: Path, models: Sequence[Model], contenders: Sequence[Contender] = ()) -> bool:
-    """Check that scores can be kept in a folder, before anything is scored.
 
-    Returns:
-        Whether anything will be: a run keeps its own scores.
+def check_records(record: Path, models: Sequence[Model], contenders: Sequence[Contender] = ()) -> None:
+    """Check that scores can be kept in a folder, before anything is scored; say so if none will be.
 
     Raises:
         UserError: if two would have the same folder, or a folder holds something else.
@@ -29,7 +29,8 @@ def check_records(record: Path, models: Sequence[Model], contenders: Sequence[Co
         if other := labels.get(folder.path):
             raise UserError(f"{other} and {label} would both be recorded in {folder.path}: rename one of them")
         labels[folder.path] = label
-    return bool(sources)
+    if not sources:
+        log.warning("--record is not used: every model has a run folder, which keeps its scores")
 
 
 def record_of(record: Path, model: Model, outputs: Path | None) -> RunFolder:

@@ -95,8 +95,8 @@ def run(options: argparse.Namespace) -> None:
         sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")
     folders = folder_options(options, options.data, scale)
     contenders = _contenders(options, folders, scale)
-    if options.record and not check_records(options.record, models, contenders):
-        sys.stderr.write("--record is not used: every model has a run folder, which keeps its scores\n")
+    if options.record:
+        check_records(options.record, models, contenders)
     rows = [
         *evaluate(
             models,

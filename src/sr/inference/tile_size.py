@@ -21,7 +21,7 @@ _STEP = 32  # between the sides that are compared
 _FRUGAL = 256  # larger tiles than these have to be worth their memory:
 _WORTH, _SAVING = 1.1, 0.75  # times the least time, for tiles of at most so much of the side
 _OURS = 0.5  # share of the cache: other processes use it as well
-_SPILLED = 0.3  # a layer whose input and output exceed the cache takes longer by 20 to 50 %, see docs/measured/speed.md
+_SPILLED = 0.3  # how much longer a layer takes whose input and output exceed the cache
 
 
 def bytes_of_layers(net: nn.Module) -> list[float]:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import torch
@@ -81,11 +81,16 @@ def _traits(file: Image.Image, tiles: str, turned: bool) -> list[str]:
         TRANSPARENT: file.has_transparency_data and np.asarray(file.convert("RGBA"))[..., 3].min() < 255,
         PALETTE: file.mode in ("P", "PA"),
         COLOUR_SPACE: file.mode in ("CMYK", "LAB", "YCbCr", "HSV"),
-        SIXTEEN_BITS: file.mode in SIXTEEN_BIT_MODES or ";16" in tiles,
+        SIXTEEN_BITS: _is_deep(file.mode, tiles),
         TURNED: turned,
         FRAMES: has_several_frames(file),
     }
     return [trait for trait in TRAITS if is_present[trait]]
+
+
+def _is_deep(mode: str, tiles: str) -> bool:
+    """Whether values have 16 bits; Pillow's mode tells this of gray alone, the description of its tiles of colours."""
+    return mode in SIXTEEN_BIT_MODES or ";16" in tiles
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -97,13 +102,27 @@ def image_size(path: Path) -> tuple[int, int]:
         return 0, 0
 
 
-def is_gray(path: Path) -> bool:
-    """Whether a file has a single channel, by its header; False if it cannot be read."""
+class Header(NamedTuple):
+    """What the header of a file says: whether it has a single channel, 16 bits, and several frames or pages."""
+
+    is_gray: bool
+    is_deep: bool
+    has_frames: bool
+
+
+def read_header(path: Path) -> Header | None:
+    """The header of a file; None if it cannot be read."""
     try:
         with opened(path, str(path)) as file:
-            return file.mode in _GRAY_MODES
+            return Header(file.mode in _GRAY_MODES, _is_deep(file.mode, str(file.tile)), has_several_frames(file))
     except ImageFileError:  # `read_image` reports the reason
-        return False
+        return None
+
+
+def is_gray(path: Path) -> bool:
+    """Whether a file has a single channel, by its header; False if it cannot be read."""
+    header = read_header(path)
+    return header is not None and header.is_gray
 
 
 @contextmanager

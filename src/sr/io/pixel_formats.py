@@ -11,15 +11,8 @@ from torch import Tensor
 
 from sr.errors import UserError, check_at_least, check_choice, line_of
 from sr.image import gray, to_float
-from sr.io.decoders import Pixels, has_several_frames, upright
-from sr.io.images import (
-    MAX_PIXELS,
-    SIXTEEN_BIT_MODES,
-    ImageFileError,
-    opened,
-    read_image,
-    regular_file,
-)
+from sr.io.decoders import Pixels, upright
+from sr.io.images import MAX_PIXELS, ImageFileError, read_header, read_image, regular_file
 from sr.io.pictures import Picture, read_picture
 from sr.terms import pixel_format_name
 
@@ -29,7 +22,6 @@ BITS = (8, 16)
 _TIFF = frozenset({".tif", ".tiff"})
 _EIGHT_TO_SIXTEEN = 257  # 65535 / 255
 _ORIENTATION = 274  # TIFF tag
-_CHANNELS_OF_MODE = {"1": 1, "L": 1, "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4, "PA": 4}
 
 
 @dataclass(frozen=True)
@@ -109,17 +101,6 @@ def read_bands(path: Path, channels: int, max_pixels: int = MAX_PIXELS, advice: 
     return picture
 
 
-def stored_format(path: Path) -> PixelFormat | None:
-    """Channels and bits that a file has, by its header; None if it cannot be read, or holds bands of another kind."""
-    try:
-        with opened(path, str(path)) as file:
-            is_deep = file.mode in SIXTEEN_BIT_MODES or ";16" in str(file.tile)
-            gray_mode = file.mode in SIXTEEN_BIT_MODES
-            return PixelFormat(1 if gray_mode else _CHANNELS_OF_MODE.get(file.mode, 3), 16 if is_deep else 8)
-    except ImageFileError:  # `read_pixels` reports the reason
-        return None
-
-
 def checked_format(channels: int, bits: int) -> PixelFormat:
     """The format that ``data.channels`` and ``data.bits`` describe.
 
@@ -137,15 +118,14 @@ def conversions(paths: Sequence[Path], pixels: PixelFormat) -> list[str]:
     """What decoding files to a format changes or cannot give, in a line each; empty for `RGB8`."""
     if pixels == RGB8:
         return []
-    stored = [file_format for path in dict.fromkeys(paths) if (file_format := stored_format(path))]
+    headers = [header for path in dict.fromkeys(paths) if (header := read_header(path))]
     lines = []
-    if pixels.channels == 1 and (coloured := sum(file_format.channels > 2 for file_format in stored)):
-        lines.append(f"data.channels=1: {coloured} of {len(stored)} files are in colour and are converted to gray")
-    several = sum(_has_pages(path) for path in dict.fromkeys(paths)) if pixels.channels in (1, 3) else 0
-    if several:
-        lines.append(f"{several} of {len(stored)} files have several pages or frames, of which the first is used")
-    if pixels.bits == 16 and (shallow := sum(file_format.bits == 8 for file_format in stored)):
-        lines.append(f"data.bits=16: {shallow} of {len(stored)} files have only 8 bits")
+    if pixels.channels == 1 and (coloured := sum(not header.is_gray for header in headers)):
+        lines.append(f"data.channels=1: {coloured} of {len(headers)} files are in colour and are converted to gray")
+    if pixels.channels in (1, 3) and (several := sum(header.has_frames for header in headers)):
+        lines.append(f"{several} of {len(headers)} files have several pages or frames, of which the first is used")
+    if pixels.bits == 16 and (shallow := sum(not header.is_deep for header in headers)):
+        lines.append(f"data.bits=16: {shallow} of {len(headers)} files have only 8 bits")
     return lines
 
 
@@ -187,14 +167,6 @@ def _of_channels(image: Tensor, channels: int, path: Path) -> Tensor:
     if stored <= 4 and channels == 3:
         return image[:3] if stored == 4 else image[:1].expand(3, -1, -1)
     raise ImageFileError(f"{path}: has {_counted(stored)}, not {channels}: data.channels={stored} trains on it")
-
-
-def _has_pages(path: Path) -> bool:
-    try:
-        with opened(path, str(path)) as file:
-            return has_several_frames(file)
-    except ImageFileError:
-        return False
 
 
 def _counted(channels: int) -> str:

@@ -90,9 +90,8 @@ def _report_copied(name: str, copied: Copied, frozen: Sequence[str]) -> None:
     if copied.note:
         parts.append(copied.note)
     if copied.fresh:
-        parts.append(
-            f"start anew: {listed([f'{tensor} ({reason})' for tensor, reason in copied.fresh.items()], _NAMED_TENSORS)}"
-        )
+        fresh = [f"{tensor} ({reason})" for tensor, reason in copied.fresh.items()]
+        parts.append(f"start anew: {listed(fresh, _NAMED_TENSORS)}")
     if copied.unused:
         parts.append(f"not used: {listed(copied.unused, _NAMED_TENSORS)}")
     if frozen:

@@ -13,10 +13,9 @@ _TILE, _ODD = 8, 3  # pixels: the part that is compared, and those that end an i
 _EXACT = 2e-6  # largest difference, relative to an output of at most 1, that is rounding
 _INVISIBLE = 0.25 / 255  # a quarter of the smallest step of 8 bits
 _SLIGHT = 2 / 255
-_WORK_FOR_EXACT, _WORK = (
-    2e11,
-    5e11,
-)  # multiply-adds, seconds of a processor: spent once an invisible one is known; at all
+# Multiply-adds, of which a processor core does some 10^11 in a second, after which no wider margin is tried.
+_WORK = 5e11
+_WORK_FOR_EXACT = 2e11  # if one is known whose difference is invisible
 
 
 @dataclass(frozen=True)
