@@ -12,7 +12,7 @@ from pathlib import Path
 from sr.benchmark.evaluate import evaluate
 from sr.errors import UserError
 from sr.io.atomic import write_text
-from sr.machine.cost import count_parameters
+from sr.machine.cost import count_parameters, multiply_adds
 from sr.runs.schema import read_result
 from sr.weights import zoo
 from sr.weights.checkpoint import save_network
@@ -51,14 +51,17 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
     net, config = open_network(run / "checkpoints" / "best.ckpt")
     scores = []
     for scale in config["scales"]:
-        for row in evaluate([find_model(str(run), scale)], data, scale=scale):
+        model = find_model(str(run), scale)
+        for row in evaluate([model], data, scale=scale):
             if row.is_reference:
                 bicubic = row
                 continue
             gain = row.psnr - bicubic.psnr
             if gain < _MIN_GAIN:
                 raise UserError(f"{run}: gains {gain:+.2f} dB on {row.data} x{scale}: not shipped below {_MIN_GAIN}")
-            scores.append({**row.as_dict(), "model": name, "bicubic_psnr": bicubic.psnr, "bicubic_ssim": bicubic.ssim})
+            cost = multiply_adds(model.nets[0], scale)
+            reference = {"bicubic_psnr": bicubic.psnr, "bicubic_ssim": bicubic.ssim}
+            scores.append({**row.as_dict(), "model": name, **reference, "multiply_adds": cost})
             print(f"{name} on {row.data} x{scale}: {row.psnr:.2f} dB, {gain:+.2f} over bicubic")
     description = {
         "network": str(config["model"]["_target_"]).rpartition(".")[2],

@@ -28,6 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = {"_target_": "sr.nets.vdsr.VDSR", "scale": 1, "num_blocks": 1, "channels": 4}
     save_network(zoo.FOLDER / "small.safetensors", net, network_config(model, 1, "y", [2, 3]))
     score = {"data": "Set5", "scale": 2, "protocol": "y", "psnr": 36.5, "ssim": 0.95, "bicubic_psnr": 33.66}
+    score["multiply_adds"] = 15_000_000
     metadata = {"network": "VDSR", "parameters": 371, "scores": [score]}
     (zoo.FOLDER / "small.json").write_text(json.dumps(metadata))
     return zoo.FOLDER
@@ -55,7 +56,20 @@ def test_a_network_of_the_zoo_is_found_by_its_name_and_enlarges_by_its_scales(
 def test_the_list_shows_scores_next_to_bicubic(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["models"])
     line = capsys.readouterr().out.splitlines()[1]
-    assert line.split() == ["small", "VDSR", "371", "Set5", "x2", "y", "36.50", "0.9500", "33.66"]
+    assert line.split() == ["Set5", "x2", "small", "VDSR", "371", "0.01", "G", "y", "36.50", "+2.84", "0.9500"]
+
+
+def test_the_list_puts_the_largest_gain_first_and_the_cheaper_of_equal_ones(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, psnr, cost in [("better", 37.0, 9), ("equal_dear", 36.5, 16_000_000), ("equal_cheap", 36.5, 14_000_000)]:
+        about = json.loads((folder / "small.json").read_text())
+        about["scores"][0] |= {"psnr": psnr, "multiply_adds": cost}
+        (folder / f"{name}.json").write_text(json.dumps(about))
+        (folder / f"{name}.safetensors").touch()
+    main(["models"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines[1:5]] == ["better", "equal_cheap", "small", "equal_dear"]
 
 
 def test_missing_weights_are_reported(folder: Path) -> None:

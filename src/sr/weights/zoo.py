@@ -12,7 +12,10 @@ FOLDER = Path(__file__).with_name("shipped")
 
 
 class Score(TypedDict):
-    """What a network scores on a data set at one scale, beside bicubic; PSNR in dB."""
+    """What a network scores on a data set at one scale, beside bicubic; PSNR in dB.
+
+    ``multiply_adds`` are those of one 256x256 output, see `sr.machine.cost.multiply_adds`.
+    """
 
     model: str
     data: str
@@ -24,6 +27,7 @@ class Score(TypedDict):
     ms_per_image: float
     bicubic_psnr: float
     bicubic_ssim: float
+    multiply_adds: int
 
 
 class Description(TypedDict):
@@ -90,11 +94,17 @@ def find(name: str) -> Path:
 
 
 def render(networks: list[Entry]) -> str:
-    """The networks as a text table, a row for each of their scores."""
-    lines = [("name", "network", "parameters", "data", "scale", "protocol", "PSNR dB", "SSIM", "bicubic")]
-    for entry in networks:
-        for row in entry.about["scores"]:
-            numbers = (f"{row['psnr']:.2f}", f"{row['ssim']:.4f}", f"{row['bicubic_psnr']:.2f}")
-            network = (entry.name, entry.about["network"], f"{entry.about['parameters']:,}")
-            lines.append((*network, row["data"], f"x{row['scale']}", row["protocol"], *numbers))
-    return "\n".join(aligned(lines)) + "\n"
+    """The networks as a text table, a row for each of their scores.
+
+    Scores that can be compared stand together, the largest gain over bicubic first, and the cheaper of equal ones.
+    """
+    rows = [(entry, row, row["psnr"] - row["bicubic_psnr"]) for entry in networks for row in entry.about["scores"]]
+    rows.sort(key=lambda row: (row[1]["data"], row[1]["scale"], -round(row[2], 2), row[1]["multiply_adds"]))
+    lines = [("data", "scale", "name", "network", "parameters", "multiply-adds", "protocol", "PSNR dB", "gain", "SSIM")]
+    for entry, row, gain in rows:
+        cost = (f"{entry.about['parameters']:,}", f"{row['multiply_adds'] / 1e9:.2f} G")
+        scores = (f"{row['psnr']:.2f}", f"{gain:+.2f}", f"{row['ssim']:.4f}")
+        lines.append(
+            (row["data"], f"x{row['scale']}", entry.name, entry.about["network"], *cost, row["protocol"], *scores)
+        )
+    return "\n".join(aligned(lines)) + "\n\ngain: dB over bicubic. multiply-adds: of a 256x256 output.\n"
