@@ -1,0 +1,97 @@
+"""Which network is best at equal budgets: each trains by one recipe for the same time, with several seeds.
+
+python -m scripts.bench.tournament TRAINING Set5       # 5 hours of one core; the same command resumes it
+
+First the time of a training step of each network is measured, in turns, on one thread; it gives the steps that fit into
+the budget. Budgets are of steps, since a training of so many seconds could be neither resumed nor repeated. The recipe
+is `experiment=resblock`. Everything lies in ``runs/tournament``: the steps, a sweep over seeds for each network, the
+scores on the benchmark, and the report.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+
+from scripts.bench.timing import composed, interleaved
+from sr.io.atomic import write_text
+
+NETWORKS = ("fsrcnn", "resblock", "span", "rlfn", "compact")
+SCALE, EPOCHS = 2, 10
+RECIPE = ("experiment=resblock", f"scale={SCALE}", "data.cache=memory", "trainer=cpu", "trainer.threads=1")
+_WARM_UP, _TIMED, _ROUNDS = 2, 5, 5
+
+
+def seconds_per_step(model: str) -> float:
+    """Mean time of some steps of the recipe on one batch in memory, without loading."""
+    with composed(*RECIPE, f"model={model}") as config:
+        net = instantiate(config.model).to(memory_format=torch.channels_last)
+        loss, optimizer = instantiate(config.loss), instantiate(config.optimizer)(net.parameters())
+        hr = torch.rand(config.data.batch_size, 3, config.data.patch, config.data.patch)
+    lr = torch.nn.functional.avg_pool2d(hr, SCALE)
+    for number in range(_WARM_UP + _TIMED):
+        if number == _WARM_UP:
+            start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16):
+            value = loss(net(lr), hr)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    return (time.perf_counter() - start) / _TIMED
+
+
+def steps_within(minutes: float, models: list[str]) -> dict[str, int]:
+    """How many steps of each network fit into the time, each measured as often, in turns."""
+    torch.set_num_threads(1)
+    seconds = interleaved({model: lambda model=model: seconds_per_step(model) for model in models}, _ROUNDS)
+    return {model: round(60 * minutes / value) for model, value in seconds.items()}
+
+
+def repeat_for(steps: int, training: Path) -> int:
+    """``data.repeat``, the crops of an image in an epoch, that makes about so many steps in all epochs."""
+    many = 100
+    with composed(*RECIPE, f"data.root={training}", f"data.repeat={many}") as config:
+        data = instantiate(config.data)
+        data.setup("fit")
+    return max(1, round(many * steps / EPOCHS / len(data.train_dataloader())))
+
+
+def command(*arguments: str) -> None:
+    """Run a command of sr, and end if it fails."""
+    print("$", "sr", *arguments, flush=True)
+    code = subprocess.run([Path(sys.executable).with_name("sr"), *arguments], check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+def main() -> None:
+    """Measure, train, score and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("training", type=Path)
+    parser.add_argument("benchmark", type=Path)
+    parser.add_argument("--minutes", type=float, default=20, help="of one core, for each training")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--models", nargs="+", default=list(NETWORKS))
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/tournament"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    budget = options.output / "steps.json"
+    if not budget.is_file():
+        write_text(budget, json.dumps(steps_within(options.minutes, options.models), indent=2) + "\n")
+    for model, steps in json.loads(budget.read_text(encoding="utf-8")).items():
+        repeat = repeat_for(steps, options.training)
+        command(
+            "train", *RECIPE, f"model={model}", f"data.root={options.training}", f"seeds={options.seeds}",
+            f"trainer.max_epochs={EPOCHS}", f"data.repeat={repeat}", f"hydra.run.dir={options.output / model}",
+        )  # fmt: skip
+        command("evaluate", str(options.output / model), "--data", str(options.benchmark))
+    command("report", str(options.output))
+
+
+if __name__ == "__main__":
+    main()
