@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,7 +49,7 @@ def seconds_per_step(model: str) -> float:
 def steps_within(minutes: float, models: list[str]) -> dict[str, int]:
     """How many steps of each network fit into the time, each measured as often, in turns."""
     torch.set_num_threads(1)
-    seconds = interleaved({model: lambda model=model: seconds_per_step(model) for model in models}, _ROUNDS)
+    seconds = interleaved({model: partial(seconds_per_step, model) for model in models}, _ROUNDS)
     return {model: round(60 * minutes / value) for model, value in seconds.items()}
 
 
