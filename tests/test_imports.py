@@ -31,7 +31,10 @@ ALLOWED: dict[str, set[str]] = {
     "options": {"errors"},
     "runs": {"callbacks", "datamodule", "errors", "io", "lit_module", "machine", "options", "terms", "weights"},
     # `data.parts`: lists the images as the run will do.
-    "launch": {"data.parts", "errors", "io", "machine.processes", "options", "runs.status", "runs.trained_on"},
+    "launch": {
+        *("data.parts", "errors", "io", "machine.children", "machine.processes"),
+        *("options", "runs.status", "runs.trained_on"),
+    },
     "train": {"errors", "launch", "runs"},
     "inference": {"errors", "image", "io", "machine", "terms", "weights"},
     # `runs.schema`: what `sr speed` measures completes the record of a run. `runs.trained_on`: `sr evaluate` warns of
@@ -52,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         "weights",
     },
     "report": {"errors", "io", "runs.identity", "runs.schema", "runs.scores", "runs.status", "terms"},
-    "race": {"errors", "io", "launch.names", "report", "runs.schema"},
+    "race": {"errors", "io", "launch.names", "machine.children", "report", "runs.schema"},
     "api": {"benchmark", "data", "inference", "io", "launch", "report", "runs.best", "runs.schema", "terms", "weights"},
     "__init__": {"api", "version"},
     "demo": {
@@ -99,6 +102,7 @@ LIGHT = (
         "io.paths",
         "io.run_folder",
         "io.tables",
+        "machine.children",
         "machine.processes",
         "terms",
     ),

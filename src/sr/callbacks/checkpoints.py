@@ -28,6 +28,8 @@ from sr.io.run_folder import RunFolder
 log = logging.getLogger(__name__)
 # The signal that submitit has Slurm send shortly before a job's time limit; Windows has no such signal.
 _TIME_LIMIT_SIGNAL = getattr(signal, "SIGUSR2", None)
+# On Windows, where it stands for Ctrl-C in a group of processes.
+_CTRL_BREAK = [signal.SIGBREAK] if hasattr(signal, "SIGBREAK") else []
 
 
 class RunCheckpoints(ModelCheckpoint):
@@ -72,7 +74,7 @@ class RunCheckpoints(ModelCheckpoint):
         self._saved_at = time.monotonic()
         if threading.current_thread() is not threading.main_thread():
             return  # only the main thread can set handlers
-        numbers = [signal.SIGINT, signal.SIGTERM]
+        numbers = [signal.SIGINT, signal.SIGTERM, *_CTRL_BREAK]
         if _TIME_LIMIT_SIGNAL is not None and callable(signal.getsignal(_TIME_LIMIT_SIGNAL)):
             numbers.append(_TIME_LIMIT_SIGNAL)
         self._previous_handlers = {number: signal.signal(number, self._delay) for number in numbers}
@@ -177,7 +179,7 @@ class RunCheckpoints(ModelCheckpoint):
 
 
 def _exception_of(number: int | None) -> BaseException:
-    return KeyboardInterrupt() if number == signal.SIGINT else SIGTERMException()
+    return KeyboardInterrupt() if number in (signal.SIGINT, *_CTRL_BREAK) else SIGTERMException()
 
 
 def epoch_is_best(trainer: Trainer) -> bool:

@@ -1,6 +1,5 @@
 """A training in a process of its own, for programs and notebooks: the command line with its lines and its exit code."""
 
-import ctypes
 import logging
 import os
 import signal
@@ -13,11 +12,11 @@ from pathlib import Path
 
 from sr.errors import DivergedError, UserError
 from sr.launch.messages import FOLDER_FILE
+from sr.machine.children import interrupt, start
 
 log = logging.getLogger(__name__)
 
 _BAD_INPUT, _DIVERGED, _CTRL_C = 2, 3, 130  # exit codes of `sr.train`
-_SET_PARENT_DEATH_SIGNAL = 1  # of prctl(2)
 _LAST_LINES = 20  # of a failed training, in the error
 # So that warnings can be told from other lines; it changes neither the log file of the run nor its record.
 _FORMAT = "hydra.job_logging.formatters.plain.format='%(levelname)s %(message)s'"
@@ -44,15 +43,14 @@ def train(overrides: Sequence[str], *, progress: bool) -> Path:
     paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path if isinstance(path, str))
     with tempfile.TemporaryDirectory() as place:
         folder_file = Path(place, "folder")
-        process = subprocess.Popen(
+        process = start(
             command,
+            last_signal=signal.SIGINT,  # it writes a checkpoint
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
             env={**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", FOLDER_FILE: str(folder_file)},
-            start_new_session=True,  # it gets an interrupt from here, once, and not from the terminal as well
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
         try:
             lines = _follow(process, progress=progress)
@@ -62,11 +60,6 @@ def train(overrides: Sequence[str], *, progress: bool) -> Path:
         code = process.wait()
         folder = folder_file.read_text(encoding="utf-8") if folder_file.is_file() else ""
     return _outcome(code, lines, folder)
-
-
-def _end_with_parent() -> None:
-    """Have the system interrupt this process when the one that started it ends, however that ends."""
-    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGINT)
 
 
 def _follow(process: "subprocess.Popen[str]", *, progress: bool) -> list[str]:
@@ -84,7 +77,7 @@ def _follow(process: "subprocess.Popen[str]", *, progress: bool) -> list[str]:
                     log.log(level, "%s", text)
             return list(lines)
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)  # it writes its checkpoint, and ends
+            interrupt(process)  # it writes its checkpoint, and ends
 
 
 def _divided(line: str) -> tuple[int, str]:

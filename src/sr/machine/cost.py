@@ -1,6 +1,5 @@
 """What a network costs: parameters, multiply-adds and memory; `sr.machine.speed` measures its time."""
 
-import resource
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -79,5 +78,15 @@ def peak_memory_bytes(device: torch.device) -> int:
         lines = _PROCESS_STATUS.read_text(encoding="ascii", errors="replace").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+        return _peak_since_start()
+
+
+def _peak_since_start() -> int:
+    if sys.platform == "win32":
+        import psutil  # type: ignore[import-untyped,unused-ignore]
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -68,9 +69,13 @@ def compile_from(setting: object, accelerator: str) -> int | None:
 
 
 def free_memory(device: torch.device) -> int:
-    """Free memory of a device in bytes; 1 GiB if the system does not report it."""
+    """Free memory of a device in bytes; 1 GiB if a Linux system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if sys.platform in ("win32", "darwin"):
+        import psutil
+
+        return int(psutil.virtual_memory().available)
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
