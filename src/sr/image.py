@@ -20,8 +20,9 @@ _LUMA_OFFSET = 16.0
 # The free parameter of Keys' cubic convolution kernel (Keys 1981); MATLAB uses -0.5, torch -0.75.
 _KEYS_A = -0.5
 
-# Output rows or columns that one matrix product resizes.
-_BLOCK = 128
+# Output rows or columns that one matrix product resizes. Small blocks multiply fewer zeros: a processor, for which one
+# more product costs little, takes half the time.
+_BLOCK, _BLOCK_ON_CPU = 128, 32
 
 # The eight flips and quarter turns of an image, as `dihedral` applies them: a code is a sum of these bits.
 FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, SWAP_SIDES = 1, 2, 4  # SWAP_SIDES: rows become columns, after the flips
@@ -250,11 +251,12 @@ def _bands(
     """Blocks of rows of the matrix that resizes one dimension: (first source, last source + 1, (rows, sources))."""
     weights, index = _taps(length, out_length, scale, kernel)
     blocks = []
-    for begin in range(0, out_length, _BLOCK):
-        taken = index[:, begin : begin + _BLOCK]
+    size = _BLOCK_ON_CPU if device.type == "cpu" else _BLOCK
+    for begin in range(0, out_length, size):
+        taken = index[:, begin : begin + size]
         start, stop = int(taken.min()), int(taken.max()) + 1
         matrix = torch.zeros(stop - start, taken.shape[1], dtype=torch.float64)
-        matrix.scatter_add_(0, taken - start, weights[:, begin : begin + _BLOCK])
+        matrix.scatter_add_(0, taken - start, weights[:, begin : begin + size])
         blocks.append((start, stop, matrix.T.to(device, dtype)))
     return blocks
 

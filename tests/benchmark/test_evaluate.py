@@ -255,7 +255,7 @@ def test_csv_files_have_a_row_per_model_and_per_image(make_folder: MakeFolder, t
 
 def test_milliseconds_are_the_mean_over_networks(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0.0, 0.0, 10.0, 10.2, 11.0, 11.4])  # before and after bicubic and each of two networks
-    monkeypatch.setattr("sr.benchmark.evaluate.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("sr.benchmark.scoring.time.perf_counter", lambda: next(ticks))
     nets = [ESPCN(scale=2).eval(), ESPCN(scale=2).eval()]
     _, row = evaluate([Model("two", 2, nets)], [make_folder(count=1)], scale=2)
     assert row.as_dict()["ms_per_image"] == pytest.approx(300)

@@ -41,7 +41,7 @@ class Contender:
     Attributes:
         name: of the program, in tables.
         folder: of its pictures, named as the images of the data set, with anything behind the name.
-        faults: what is wrong with the pictures that were read, by the names of the images.
+        faults: what is wrong with the pictures, each with the names of the images.
     """
 
     name: str
@@ -78,8 +78,8 @@ class Contender:
         if missing:
             raise UserError(f"{self.folder}: has no picture of {listed(missing)}, such as {missing[0]}.png")
 
-    def read(self, name: str, lr: Tensor, hr: Tensor) -> Tensor:
-        """Read the picture of an image, ``(1, C, H, W)`` of the type of ``hr``, and note what is wrong with it.
+    def read(self, name: str, lr: Tensor, hr: Tensor) -> tuple[Tensor, list[str]]:
+        """Read the picture of an image, ``(1, C, H, W)`` of the type of ``hr``, and find what is wrong with it.
 
         Args:
             name: of the image.
@@ -93,11 +93,15 @@ class Contender:
         output = read_pixels(path, PixelFormat(hr.shape[1], 8 * hr.element_size()))[None]
         if output.shape != hr.shape:
             raise UserError(_wrong_size(path, output, lr, hr))
-        for text in _faults(output, hr):
-            self.faults.setdefault(text, []).append(name)
+        faults = _faults(output, hr)
         if path.suffix.lower() in (".jpg", ".jpeg"):
-            self.faults.setdefault("are JPEG files: their compression is scored as well", []).append(name)
-        return output
+            faults.append("are JPEG files: their compression is scored as well")
+        return output, faults
+
+    def note(self, name: str, faults: Sequence[str]) -> None:
+        """Remember what is wrong with the picture of an image."""
+        for text in faults:
+            self.faults.setdefault(text, []).append(name)
 
     def warnings(self) -> list[str]:
         """A line for each kind of fault, with the images that have it."""

@@ -1,45 +1,32 @@
 """Score models, and always the bicubic image, on folders of images under a named protocol."""
 
 import logging
-import statistics
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from rich.progress import Progress
-from torch import Tensor
 
 from sr.benchmark.contenders import SHRINK, Contender
-from sr.benchmark.rows import ImageScore, NetworkScore, Row, folder_name
+from sr.benchmark.rows import Row
+from sr.benchmark.scoring import Contestant, ImageScorer
 from sr.benchmark.trained import warn_of_trained
-from sr.data.duplicates import group, hashes, join_groups
+from sr.data.duplicates import group, join_groups
 from sr.data.folders.layouts import set_name
 from sr.data.folders.named import FolderOptions
-from sr.data.pairs import load_pair
 from sr.data.sources import Source, one_set
 from sr.data.stores.fingerprint import digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
-from sr.image import resize, to_float, to_levels
 from sr.inference.enlarger import Enlarger, common_channels
-from sr.io.atomic import whole_file
 from sr.io.bars import progress_bar
-from sr.io.images import is_gray
-from sr.io.pictures import write_strips
 from sr.io.pixel_formats import BITS, PixelFormat
 from sr.machine.hardware import PRECISIONS, find_device
-from sr.metrics import score
 from sr.terms import BASELINES, Baseline, Protocol
 from sr.weights.find import Model
 
 log = logging.getLogger(__name__)
-
-_MOST_IN_PNG = 4  # channels
-
-# A model and its networks; a baseline, which has none; or the finished pictures of another program.
-_Contestant: TypeAlias = tuple[Model, list[Enlarger]] | tuple[Model, Contender]
 
 
 def evaluate(
@@ -59,7 +46,7 @@ def evaluate(
     options: FolderOptions | None = None,
     progress: bool = True,
 ) -> Iterator[Row]:
-    """Score every model on every folder, images one by one, the baselines first.
+    """Score every model on every folder, the baselines first, and images side by side.
 
     Low resolution is that of the data set, or is derived from each whole image as in training and rounded to 8 bits, so
     that every model sees what a file would hold; under ``y`` the published bicubic rows, which `sr.benchmark.selftest`
@@ -96,7 +83,7 @@ def evaluate(
     chosen_device = find_device(device)
     place = chosen_device if chosen_device.type == "cuda" else torch.device("cpu")  # Apple's GPUs lack float64
     settings: dict[str, Any] = {"tile": tile, "ensemble": ensemble, "device": chosen_device, "precision": precision}
-    contestants: list[_Contestant] = [
+    contestants: list[Contestant] = [
         *((Model(baseline.kernel, scale), []) for baseline in (baselines if scale > 1 else baselines[:1])),
         *((model, [Enlarger(replace(model, nets=[net]), **settings) for net in model.nets]) for model in models),
         *((Model(contender.name, scale), contender) for contender in contenders),
@@ -117,7 +104,7 @@ def evaluate(
 
 def _score_folder(
     rows: Sequence[Row],
-    contestants: Sequence[_Contestant],
+    contestants: Sequence[Contestant],
     sources: Sequence[Source],
     shrink: int,
     pixels: PixelFormat,
@@ -125,51 +112,27 @@ def _score_folder(
     save: Path | None,
     progress: Progress,
 ) -> None:
-    """Score all contestants on the images of a folder, one image at a time."""
-    hashed = []
+    """Score all contestants on the images of a folder."""
     bar = progress.add_task(f"{rows[0].data}: {rows[0].name}", total=len(sources) * len(rows))
-    for source in sources:
-        lr, hr = load_pair(source, rows[0].scale, shrink, pixels)
-        hashed.append(hashes(hr))
-        target, stored_gray = to_float(hr[None]).to(place), is_gray(source.hr)
-        for row, (model, maker) in zip(rows, contestants, strict=True):
-            progress.update(bar, description=f"{row.data}: {row.name}")
+
+    def began(row: Row) -> None:
+        progress.update(bar, description=f"{row.data}: {row.name}")
+
+    scorer = ImageScorer(rows, contestants, shrink, pixels, place, save, began, lambda: progress.advance(bar))
+    hashed = []
+    for image in scorer.score_all(sources):
+        hashed.append(image.hashes)
+        for row, (_, maker), scores in zip(rows, contestants, image.scores, strict=True):
+            row.images.append(scores.image)
+            row.by_network.append(scores.by_network)
             if isinstance(maker, Contender):
-                outputs = _finished(maker.read(source.name, lr[None], hr[None]), place)
-            else:
-                outputs = _outputs(model, maker, lr[None], place)
-            _score_image(row, outputs, source.name, target, stored_gray, save)
-            progress.advance(bar)
+                maker.note(scores.image.name, scores.faults)
     groups = join_groups([source.group for source in sources], group(hashed))
     for row in rows:
         row.groups = groups
 
 
-def _score_image(
-    row: Row,
-    outputs: Iterator[tuple[Tensor, float | None]],
-    name: str,
-    target: Tensor,
-    stored_gray: bool,
-    save: Path | None,
-) -> None:
-    """Add the scores of the outputs for an image to a row; save the first one."""
-    suffix = ".png" if target.shape[1] <= _MOST_IN_PNG else ".tif"
-    file = save and save / folder_name(row.name) / folder_name(row.data) / f"{name}{suffix}"
-    scores = []
-    times = []
-    for sr, milliseconds in outputs:
-        values = score(sr, target, row.protocol, row.scale, stored_gray=stored_gray, bits=row.bits)
-        scores.append(NetworkScore(float(values["psnr"]), float(values["ssim"])))
-        times += [] if milliseconds is None else [milliseconds]
-        if file and len(scores) == 1:
-            _save(file, to_levels(sr[0], row.bits))
-    psnr, ssim = map(statistics.fmean, zip(*scores, strict=True))
-    row.images.append(ImageScore(name, psnr, ssim, statistics.fmean(times) if times else None))
-    row.by_network.append(scores)
-
-
-def _new_row(contestant: _Contestant, data: str, scale: int, protocol: Protocol, place: torch.device, bits: int) -> Row:
+def _new_row(contestant: Contestant, data: str, scale: int, protocol: Protocol, place: torch.device, bits: int) -> Row:
     """The row of a contestant without scores, which says where and in what precision its outputs are computed."""
     model, enlargers = contestant
     if isinstance(enlargers, Contender):
@@ -209,35 +172,7 @@ def _common_shrink(models: Sequence[Model]) -> int:
     return shrink
 
 
-def _outputs(
-    model: Model, enlargers: Sequence[Enlarger], lr: Tensor, place: torch.device
-) -> Iterator[tuple[Tensor, float | None]]:
-    """Enlarge ``(1, C, h, w)`` of uint8 or uint16 with each network, or a baseline: output, on ``place``, and ms."""
-    for enlarger in enlargers or (None,):
-        begun = time.perf_counter()
-        if enlarger:
-            sr = enlarger.enlarge(lr, place)
-        else:
-            sr = resize(to_float(lr).to(place).double(), model.scale, model.label)
-        if place.type == "cuda":
-            torch.cuda.synchronize(place)
-        yield sr, 1000 * (time.perf_counter() - begun)
-
-
-def _finished(output: Tensor, place: torch.device) -> Iterator[tuple[Tensor, float | None]]:
-    """A picture of uint8 or uint16 that another program made; nobody knows how long it took."""
-    yield to_float(output).to(place), None
-
-
 def _labels(folders: Sequence[Path]) -> list[str]:
     """Names of data sets: their folders', or whole paths where two have the same."""
     names = [set_name(folder) for folder in folders]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
-
-
-def _save(path: Path, sr: Tensor) -> None:
-    """Write uint8 or uint16 ``(C, H, W)``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = sr.permute(1, 2, 0).cpu().numpy()
-    with whole_file(path) as file:
-        write_strips(file, path.suffix, [rows], rows.shape, deep=sr.dtype == torch.uint16)

@@ -1,9 +1,11 @@
 """A trained model ready for use on pictures in memory: gray, colour or other bands, of 8 or 16 bits, of any size."""
 
+import copy
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from itertools import chain
 from typing import IO, Any, TypeVar, cast
 
 import numpy as np
@@ -76,11 +78,19 @@ class Enlarger:
             self.device, self.precision = torch.device("cpu"), "float32"
         self._layers: list[float] = []  # of which the tiles for a picture are chosen; empty: they are all of one size
         self.tile = self._largest_tile() if tile is None else tile
+        # Of all images that are enlarged side by side, in low-resolution pixels: two tiles that each take a quarter of
+        # the free memory; 0 where images are enlarged as a whole.
+        self.pixels_at_a_time = math.inf if tile else 2.0 * self.tile**2
 
     def __repr__(self) -> str:
         """The model, its scale, and where it runs."""
         about = f"{self.model.label!r}, scale={self.scale}, device='{self.device}', precision={self.precision!r}"
         return f"{type(self).__name__}({about})"
+
+    def twin(self) -> "Enlarger":
+        """The same for another thread: modules of its own, with the same tensors as weights."""
+        shared = {id(tensor): tensor for tensor in chain(self._net.parameters(), self._net.buffers())}
+        return copy.deepcopy(self, shared)
 
     def _largest_tile(self) -> int:
         if self._net.halo >= WHOLE_IMAGE:
@@ -270,7 +280,9 @@ class _AnyChannels(nn.Module):
 
     def _mean_output(self, lr: Tensor) -> Tensor:
         """The mean of what the networks make of the channels that they take; bicubic without networks."""
-        full = torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if self.exact else nullcontext()
+        full = (
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if self.exact and lr.is_cuda else nullcontext()
+        )
         with full, torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
             outs = [net(lr) for net in self.nets] or [resize(lr, self.scale)]
         return outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)
