@@ -26,10 +26,14 @@ ALLOWED: dict[str, set[str]] = {
     "lit_module": {"io", "terms"},
     "data": {"errors", "image", "io", "machine.processes", "terms"},
     "datamodule": {"data", "errors", "image", "io", "terms"},
-    "callbacks": {"errors", "image", "io", "metrics", "terms"},
+    "trackers": {"errors", "io"},
+    "callbacks": {"errors", "image", "io", "metrics", "terms", "trackers"},
     "weights": {"errors", "io", "terms"},
     "options": {"errors"},
-    "runs": {"callbacks", "datamodule", "errors", "io", "lit_module", "machine", "options", "terms", "weights"},
+    "runs": {
+        *("callbacks", "datamodule", "errors", "io", "lit_module", "machine", "options", "terms", "trackers"),
+        "weights",
+    },
     # `data.parts`: lists the images as the run will do.
     "launch": {
         *("data.parts", "errors", "io", "machine.children", "machine.processes"),

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from sr.errors import DivergedError, PrunedError, UserError
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
-from sr.runs.announce import announce, log_hyper_parameters
+from sr.runs.announce import announce, log_final_scores
 from sr.runs.fit import is_complete
 from sr.runs.migration import with_added_options
 from sr.runs.objectives import objective
@@ -262,7 +262,7 @@ def test_tensorboard_shows_the_settings_of_a_run_beside_its_final_scores(
     monkeypatch.setattr(
         "torch.utils.tensorboard.summary.hparams", lambda settings, scores: written.update(settings, **scores) or []
     )
-    log_hyper_parameters([CSVLogger(tmp_path), TensorBoardLogger(tmp_path, name="", version="")], result)
+    log_final_scores([CSVLogger(tmp_path), TensorBoardLogger(tmp_path, name="", version="")], result)
     assert written == {
         **{"model": "vdsr", "experiment": "", "loss": "2 mse + mae", "seed": 5, "scale": 3},
         **{"model.channels": 8, "optimizer.lr": 0.1, "final/psnr": 31.0, "init": ""},

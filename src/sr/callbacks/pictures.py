@@ -1,4 +1,4 @@
-"""Sample pictures of validation images: whole images in TensorBoard, crops for the report."""
+"""Sample pictures of validation images: whole images in TensorBoard and other trackers, crops for the report."""
 
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from sr.image import preview, resize
 from sr.io.run_folder import RunFolder
 from sr.io.samples import Crops, Square, write_samples
 from sr.terms import Batch, Part, StepOutput
+from sr.trackers.common import Tracker
 
 
 class SampleGrids(Callback):
-    """Show input | output | target | error of the first validation images in TensorBoard."""
+    """Show input | output | target | error of the first validation images in TensorBoard and other trackers."""
 
     def __init__(self, images: int = 4, times: int = 20, error_gain: float = 4.0) -> None:
         """Show the first ``images`` images at about ``times`` validations; errors are amplified by ``error_gain``."""
@@ -35,14 +36,18 @@ class SampleGrids(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Add the picture and the gain of an image, if this validation is due."""
-        board = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
-        if board is None or outputs["part"] is not Part.VAL or batch_idx >= self.images or not self._is_due(trainer):
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger | Tracker)]
+        if not boards or outputs["part"] is not Part.VAL or batch_idx >= self.images or not self._is_due(trainer):
             return
         name, gain = batch["name"][0], float(outputs["scores"]["gain"][0])
-        grid = sample_grid(batch["lr"][0], outputs["sr"][0], batch["hr"][0], self.error_gain)
+        grid = sample_grid(batch["lr"][0], outputs["sr"][0], batch["hr"][0], self.error_gain).cpu()
         step = trainer.global_step - 1  # the step under which Lightning logs a validation
-        board.experiment.add_image(f"val/{name}", grid.cpu(), step)
-        board.experiment.add_scalar(f"gain/{name}", gain, step)
+        for board in boards:
+            if isinstance(board, Tracker):
+                board.show(f"val/{name}", grid, step)
+            elif isinstance(board, TensorBoardLogger):
+                board.experiment.add_image(f"val/{name}", grid, step)
+            board.log_metrics({f"gain/{name}": gain}, step)
 
     def _is_due(self, trainer: Trainer) -> bool:
         """Whether this validation is one of about ``times`` evenly spaced ones; the first and the last always are."""

@@ -58,6 +58,11 @@ class RunFolder:
         return self.path / "evaluations"
 
     @property
+    def trackers(self) -> Path:
+        """The ids under which experiment trackers know the run."""
+        return self.path / "trackers.json"
+
+    @property
     def contender(self) -> Path:
         """What the pictures of another program are that were scored in place of a run."""
         return self.path / "contender.json"
@@ -155,7 +160,7 @@ class RunFolder:
 
     def written_by_training(self) -> Iterator[Path]:
         """The files that ``retrain=true`` deletes: of training and evaluation, but no seeds, folds and text logs."""
-        names = (self.result.name, self.samples.name, f"{self.evaluations.name}/*.json")
+        names = (self.result.name, self.samples.name, self.trackers.name, f"{self.evaluations.name}/*.json")
         for pattern in (*names, "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt"):
             yield from self.path.glob(pattern)
 

@@ -1,7 +1,8 @@
-"""What a run tells at its start and at its end: lines in the log, and hyper-parameters with scores in TensorBoard."""
+"""What a run tells at its start and at its end: lines in the log, and options with final scores in its loggers."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from lightning import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from sr.errors import UserError, line_of
 from sr.runs.build import Parts
 from sr.runs.schema import RunResult
 from sr.runs.scores import unbeaten
 from sr.terms import Part
+from sr.trackers.common import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -154,15 +157,40 @@ def _trainings(result: RunResult) -> str:
     return " of ".join(filter(None, [f"{len(result.seeds)} seeds" if result.seeds else "", folds]))
 
 
-@rank_zero_only
-def log_hyper_parameters(loggers: Sequence[Logger], result: RunResult) -> None:
-    """Fill TensorBoard's page of hyper-parameters with the final scores."""
-    boards = [logger for logger in loggers if isinstance(logger, TensorBoardLogger)]
-    if not boards:
-        return
-    from torch.utils.tensorboard import SummaryWriter  # slow to import
-    from torch.utils.tensorboard.summary import hparams
+@contextmanager
+def described_in_trackers(loggers: Sequence[Logger], result: RunResult) -> Iterator[None]:
+    """Give the options of the run to its trackers, and end it there at the end of the ``with`` block.
 
+    TensorBoard gets the options with the final scores.
+
+    Raises:
+        UserError: if a tracker cannot be reached.
+    """
+    trackers = [logger for logger in loggers if isinstance(logger, Tracker)]
+    try:
+        for tracker in trackers:
+            try:
+                tracker.describe(_hyper_parameters(result))
+            except Exception as error:  # of any kind, by tracker and kind of store
+                raise UserError(f"logger: {tracker.label} cannot be used ({line_of(error)})") from error
+        yield
+    finally:
+        for tracker in trackers:
+            tracker.close()
+
+
+@rank_zero_only
+def log_final_scores(loggers: Sequence[Logger], result: RunResult) -> None:
+    """Give the final scores to the trackers, and with the hyper-parameters to TensorBoard."""
+    scores = {f"final/{name}": summary.mean for name, summary in result.scores.get(Part.VAL, {}).items()}
+    for logger in loggers:
+        if isinstance(logger, Tracker):
+            logger.conclude(scores)
+        elif isinstance(logger, TensorBoardLogger):
+            _fill_page_of_hyper_parameters(logger, result, scores)
+
+
+def _hyper_parameters(result: RunResult) -> dict[str, object]:
     settings: dict[str, object] = {name: choice or "" for name, choice in result.choices.items()}
     settings |= {"loss": result.loss, "seed": result.config["seed"], "scale": result.scale}
     settings["init"] = result.initial.source if result.initial else ""
@@ -170,10 +198,15 @@ def log_hyper_parameters(loggers: Sequence[Logger], result: RunResult) -> None:
         for name, value in result.config[group].items():
             if isinstance(value, int | float | str) and not name.startswith("_"):
                 settings[f"{group}.{name}"] = value
-    scores = {f"final/{name}": summary.mean for name, summary in result.scores.get(Part.VAL, {}).items()}
-    for board in boards:
-        with SummaryWriter(board.log_dir) as writer:  # the logger's own is closed when training ends
-            for summary in hparams(settings, scores):
-                writer.file_writer.add_summary(summary)
-            for name, value in scores.items():
-                writer.add_scalar(name, value, result.steps)
+    return settings
+
+
+def _fill_page_of_hyper_parameters(board: TensorBoardLogger, result: RunResult, scores: Mapping[str, float]) -> None:
+    from torch.utils.tensorboard import SummaryWriter  # slow to import
+    from torch.utils.tensorboard.summary import hparams
+
+    with SummaryWriter(board.log_dir) as writer:  # the logger's own is closed when training ends
+        for summary in hparams(_hyper_parameters(result), dict(scores)):
+            writer.file_writer.add_summary(summary)
+        for name, value in scores.items():
+            writer.add_scalar(name, value, result.steps)

@@ -183,9 +183,16 @@ def _try_optimizer(optimizer: Any, scheduler: Any) -> None:
 
 
 def _logger(config: DictConfig, resumed_at: int | None) -> Logger:
-    """Build a logger; TensorBoard's hides what it holds from the step of a resumed run on: it will be logged again."""
-    purge = resumed_at is not None and config._target_.endswith("TensorBoardLogger")
-    logger: Logger = instantiate(config, **({"purge_step": resumed_at} if purge else {}))
+    """Build a logger; that of a resumed run goes on where it was.
+
+    TensorBoard's hides what it holds from the step of the checkpoint on: it will be logged again.
+    """
+    options: dict[str, Any] = {}
+    if resumed_at is not None and config._target_.endswith("TensorBoardLogger"):
+        options = {"purge_step": resumed_at}
+    elif resumed_at is not None and config._target_.startswith("sr.trackers."):
+        options = {"continued": True}
+    logger: Logger = instantiate(config, **options)
     return logger
 
 

@@ -26,7 +26,7 @@ from sr.machine.quiet import ProcessorWatch
 from sr.machine.speed import measure_speed
 from sr.machine.threads import choose_threads, restored_threads
 from sr.options.check import check_options
-from sr.runs.announce import announce, introduce, log_hyper_parameters
+from sr.runs.announce import announce, described_in_trackers, introduce, log_final_scores
 from sr.runs.build import Parts, build
 from sr.runs.identity import PLACES
 from sr.runs.initial import check_held_out, start_weights
@@ -156,31 +156,32 @@ def _train(
     record(folder, result, images)
     introduce(parts, result, images, folder, member.said if member else set())
     begun = time.perf_counter()
-    try:
-        if checkpoint:
-            log.info("resuming from %s", checkpoint[0])
-        _run(parts, result, folder, checkpoint[0] if checkpoint else None)
-        result.status = Status.DONE
-    except BaseException as error:
-        result.status, result.reason = status_of(error)
-        if result.status is Status.INTERRUPTED:
-            flag = ", without retrain=true" if config_dict["retrain"] else ""
-            cell = RunFolder(folder).cell.path
-            text = "interrupted: repeat the command with hydra.run.dir='%s'%s to resume"
-            log.warning(text, cell, flag, extra={"in_state": True})
-        if isinstance(error, SystemExit) and not isinstance(error, SIGTERMException):
-            raise KeyboardInterrupt from error  # Lightning exits with 1 after Ctrl-C
-        if isinstance(error, MisconfigurationException):
-            raise UserError(result.reason) from error
-        raise
-    finally:
-        parts.checkpoints.release()
-        result.seconds = seconds_before + time.perf_counter() - begun
+    with described_in_trackers(parts.loggers, result):
         try:
-            record(folder, result)
+            if checkpoint:
+                log.info("resuming from %s", checkpoint[0])
+            _run(parts, result, folder, checkpoint[0] if checkpoint else None)
+            result.status = Status.DONE
+        except BaseException as error:
+            result.status, result.reason = status_of(error)
+            if result.status is Status.INTERRUPTED:
+                flag = ", without retrain=true" if config_dict["retrain"] else ""
+                cell = RunFolder(folder).cell.path
+                text = "interrupted: repeat the command with hydra.run.dir='%s'%s to resume"
+                log.warning(text, cell, flag, extra={"in_state": True})
+            if isinstance(error, SystemExit) and not isinstance(error, SIGTERMException):
+                raise KeyboardInterrupt from error  # Lightning exits with 1 after Ctrl-C
+            if isinstance(error, MisconfigurationException):
+                raise UserError(result.reason) from error
+            raise
         finally:
-            parts.checkpoints.pass_on()
-    log_hyper_parameters(parts.loggers, result)
+            parts.checkpoints.release()
+            result.seconds = seconds_before + time.perf_counter() - begun
+            try:
+                record(folder, result)
+            finally:
+                parts.checkpoints.pass_on()
+        log_final_scores(parts.loggers, result)
     announce(result, None if member else folder)
     return result.monitor.value if result.monitor else None
 

@@ -1,0 +1,125 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sr.errors import UserError
+from sr.io.run_folder import RunFolder
+from sr.io.tables import read_table
+from sr.trackers.common import keep_id, known_id, need
+
+COMMAND = (
+    *(sys.executable, "-m", "sr.train", "debug=tiny", "logger=[mlflow,trackio,wandb]"),
+    *("trainer.max_epochs=6", "hydra.run.dir=run"),
+)
+
+
+def train(folder: Path, *overrides: str, kill_after_epoch: int | None = None) -> None:
+    """Train in a folder, to the end or until an epoch is in the table."""
+    environment = {**os.environ, "TRACKIO_DIR": str(folder / "trackio"), "WANDB_SILENT": "true"}
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [*COMMAND, *overrides], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        table = RunFolder(folder / "run").metrics
+        while kill_after_epoch and process.poll() is None:
+            if table.is_file() and len(read_table(table)) >= kill_after_epoch:
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+            time.sleep(0.02)
+        code = process.wait()
+    assert code == (-signal.SIGKILL if kill_after_epoch else 0), (folder / "log").read_text()
+
+
+def metrics_of(run: Path) -> dict[int, float]:
+    """PSNR by the step under which loggers know a validation."""
+    return {int(row["step"]) - 1: float(row["val/psnr"]) for row in read_table(RunFolder(run).metrics)}
+
+
+@pytest.mark.slow
+def test_every_tracker_holds_curves_pictures_options_and_scores_of_a_run_that_was_killed_and_resumed(
+    tmp_path: Path,
+) -> None:
+    for package in ("mlflow", "trackio", "wandb"):
+        pytest.importorskip(package)
+    train(tmp_path, kill_after_epoch=2)
+    train(tmp_path)
+    ids = json.loads(RunFolder(tmp_path / "run").trackers.read_text())
+    curve = metrics_of(tmp_path / "run")
+    final = json.loads((tmp_path / "run" / "result.json").read_text())["scores"]["val"]["psnr"]["mean"]
+    check_mlflow(tmp_path, ids["mlflow"], curve, final)
+    check_trackio(tmp_path, ids["trackio"], curve, final)
+    check_wandb(tmp_path, ids["wandb"], curve, final)
+
+
+def check_mlflow(folder: Path, number: str, curve: dict[int, float], final: float) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("sr")
+    assert experiment
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert (run.info.run_id, run.info.run_name, run.info.status) == (number, "run", "FINISHED")
+    history = client.get_metric_history(number, "val/psnr")
+    assert {entry.step: entry.value for entry in history} == pytest.approx(curve)
+    assert run.data.params["model"] == "espcn"
+    assert run.data.metrics["final/psnr"] == pytest.approx(final)
+    assert any("val" in artifact.path for artifact in client.list_artifacts(number, "images"))
+
+
+def check_trackio(folder: Path, name: str, curve: dict[int, float], final: float) -> None:
+    code = "import json, sys, trackio; print(json.dumps([trackio.SQLiteStorage.get_logs('sr', sys.argv[1]), "
+    code += "[[run.name, run.config] for run in trackio.Api().runs('sr')]]))"
+    environment = {**os.environ, "TRACKIO_DIR": str(folder / "trackio")}
+    printed = subprocess.run([sys.executable, "-c", code, name], env=environment, capture_output=True, check=True)
+    logs, runs = json.loads(printed.stdout.splitlines()[-1])
+    ((only, options),) = runs
+    assert only == name
+    assert options["model"] == "espcn"
+    assert {log["step"]: log["val/psnr"] for log in logs if "val/psnr" in log} == pytest.approx(curve)
+    assert logs[-1]["final/psnr"] == pytest.approx(final)
+    assert any(isinstance(value, dict) and value["_type"] == "trackio.image" for log in logs for value in log.values())
+
+
+def check_wandb(folder: Path, number: str, curve: dict[int, float], final: float) -> None:
+    files = sorted((folder / "run" / "wandb").glob(f"offline-run-*/run-{number}.wandb"))
+    assert len(files) == 2  # one for each start, of one run
+    records = b"".join(payloads(path.read_bytes()) for path in files)
+    assert b"val/psnr" in records
+    assert all(repr(value).encode() in records for value in curve.values())
+    assert b"final/psnr" in records
+    assert repr(final).encode() in records
+    assert list((folder / "run" / "wandb").glob("offline-run-*/files/media/images/val/*.png"))
+
+
+def payloads(log: bytes) -> bytes:
+    """The contents of a LevelDB log, without the headers that may cut a record in two."""
+    joined, place, block, header = b"", 7, 2**15, 7  # the file begins with a header of its own
+    while place + header <= len(log):
+        if block - place % block < header:  # a block ends with padding
+            place += block - place % block
+            continue
+        length = int.from_bytes(log[place + 4 : place + 6], "little")
+        joined += log[place + header : place + header + length]
+        place += header + length
+    return joined
+
+
+def test_an_id_is_kept_in_the_run_folder_and_a_damaged_file_is_named(tmp_path: Path) -> None:
+    assert known_id(tmp_path, "mlflow") is None
+    keep_id(tmp_path, "mlflow", "a1")
+    keep_id(tmp_path, "wandb", "b2")
+    assert (known_id(tmp_path, "mlflow"), known_id(tmp_path, "wandb")) == ("a1", "b2")
+    RunFolder(tmp_path).trackers.write_text("{")
+    with pytest.raises(UserError, match=r"trackers\.json: is damaged: delete it"):
+        known_id(tmp_path, "mlflow")
+
+
+def test_a_missing_package_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"logger=x needs no_such_package: pip install 'sr-compare\[trackers\]'"):
+        need("no_such_package", "x")
