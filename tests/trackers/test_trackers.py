@@ -120,6 +120,14 @@ def test_an_id_is_kept_in_the_run_folder_and_a_damaged_file_is_named(tmp_path: P
         known_id(tmp_path, "mlflow")
 
 
+def test_a_store_that_mlflow_does_not_know_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    from sr.trackers.mlflow import MlflowTracker
+
+    with pytest.raises(UserError, match=r"^logger\.mlflow\.tracking_uri=foo://x: .*foo"):
+        MlflowTracker(str(tmp_path), tracking_uri="foo://x")
+
+
 def test_a_missing_package_is_one_line() -> None:
     with pytest.raises(UserError, match=r"logger=x needs no_such_package: pip install 'sr-compare\[trackers\]'"):
         need("no_such_package", "x")

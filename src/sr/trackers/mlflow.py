@@ -11,6 +11,7 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from sr.errors import UserError, line_of
 from sr.io.paths import shortest_path
 from sr.trackers.common import keep_id, known_id, need
 
@@ -45,17 +46,22 @@ class MlflowTracker(MLFlowLogger):
             continued: whether the run is resumed.
 
         Raises:
-            UserError: if MLflow is not installed.
+            UserError: if MLflow is not installed, or knows no such kind of store.
         """
         need("mlflow", _NAME)
+        from mlflow.exceptions import MlflowException
+
         self._run_dir = run_dir
-        super().__init__(
-            experiment_name,
-            run_name=shortest_path(Path(run_dir)),
-            tracking_uri=tracking_uri,
-            run_id=known_id(run_dir, _NAME) if continued else None,
-            tags=dict(tags or {}),
-        )
+        try:
+            super().__init__(
+                experiment_name,
+                run_name=shortest_path(Path(run_dir)),
+                tracking_uri=tracking_uri,
+                run_id=known_id(run_dir, _NAME) if continued else None,
+                tags=dict(tags or {}),
+            )
+        except MlflowException as error:
+            raise UserError(f"logger.mlflow.tracking_uri={tracking_uri}: {line_of(error)}") from error
 
     @property
     @rank_zero_experiment
