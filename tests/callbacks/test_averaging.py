@@ -5,55 +5,129 @@ from typing import Any
 import pytest
 import torch
 from lightning import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
 from sr.callbacks.averaging import MovingAverage
-from tests.support.runs import Command, MakeFolder, StopAt
+from tests.support.runs import Command, MakeFolder, StopAt, result_of
 
 
-def test_the_decay_of_the_average_rises_to_its_limit() -> None:
-    average = MovingAverage(decay=0.5)._kwargs["multi_avg_fn"]
-    averages = [torch.tensor([0.0, 4.0]), torch.tensor(8.0)]
-    average(averages, [torch.tensor([1.0, 4.0]), torch.tensor(0.0)], torch.tensor(1))  # decay (1 + 1) / (10 + 1)
-    assert averages[0].tolist() == pytest.approx([9 / 11, 4])
-    assert averages[1].item() == pytest.approx(8 * 2 / 11)
-    average(averages, [torch.tensor([0.0, 4.0]), torch.tensor(0.0)], torch.tensor(1000))  # decay 0.5
-    assert averages[0].tolist() == pytest.approx([9 / 22, 4])
-    assert averages[1].item() == pytest.approx(8 / 11)
+class Module(LightningModule):
+    """A network with one weight, and a loss whose features are not to be copied."""
+
+    def __init__(self, value: float = 0.0, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__()
+        self.net = nn.BatchNorm1d(1, dtype=dtype)
+        self.loss = nn.Linear(1000, 1000)
+        self.set_weight(value)
+
+    def set_weight(self, value: float) -> None:
+        nn.init.constant_(self.net.weight, value)
+
+    @property
+    def weight(self) -> float:
+        return self.net.weight.item()
 
 
-@pytest.mark.parametrize(("steps", "decay"), [(0, 1 / 10), (7, 8 / 17), (8, 0.5), (9, 0.5)])
-def test_the_decay_follows_its_formula_until_the_limit(steps: int, decay: float) -> None:
-    average = MovingAverage(decay=0.5)._kwargs["multi_avg_fn"]
-    averages = [torch.tensor(1.0)]
-    average(averages, [torch.tensor(0.0)], steps)
-    assert averages[0].item() == pytest.approx(decay)
+def trainer(fn: TrainerFn = TrainerFn.FITTING, step: int = 0) -> Any:
+    return SimpleNamespace(state=SimpleNamespace(fn=fn), global_step=step)
+
+
+def average_of(callback: MovingAverage, module: Module) -> float:
+    """The weight that would be validated."""
+    callback.on_validation_epoch_start(trainer(), module)
+    value = module.weight
+    callback.on_validation_epoch_end(trainer(), module)
+    return value
+
+
+def started(module: Module, **options: float) -> MovingAverage:
+    callback = MovingAverage(**options)
+    callback.on_fit_start(trainer(), module)
+    return callback
+
+
+@pytest.mark.parametrize(("steps", "decay"), [(1, 2 / 11), (7, 8 / 17), (8, 0.5), (9, 0.5)])
+def test_the_decay_rises_to_its_limit(steps: int, decay: float) -> None:
+    module = Module(1.0)
+    callback = started(module, decay=0.5)
+    for _ in range(steps):
+        callback.update(module)
+    module.set_weight(0.0)
+    callback.update(module)
+    assert average_of(callback, module) == pytest.approx(decay)
+    assert module.weight == 0
 
 
 def test_the_limit_is_0_999_unless_set() -> None:
-    averages = [torch.tensor(1.0, dtype=torch.float64)]
-    MovingAverage()._kwargs["multi_avg_fn"](averages, [torch.tensor(0.0, dtype=torch.float64)], 10**6)
-    assert averages[0].item() == pytest.approx(0.999, abs=1e-12)
+    module = Module(1.0)
+    callback = started(module)
+    for _ in range(9000):
+        callback.update(module)
+    module.set_weight(0.0)
+    callback.update(module)
+    assert average_of(callback, module) == pytest.approx(0.999, abs=1e-12)
 
 
-def test_weights_are_averaged_and_buffers_are_copied() -> None:
-    net, module = nn.BatchNorm1d(2), LightningModule()
-    module.net = net
-    callback = MovingAverage(decay=0.5)
-    trainer: Any = SimpleNamespace()
-    callback.setup(trainer, module, "fit")
-    averaged = callback._average_model
-    assert averaged is not None
-    for value in (1.0, 3.0, 5.0):
-        net.weight.data.fill_(value)
-        net.get_buffer("running_mean").fill_(value)
-        averaged.update_parameters(module)
-    expected = 1.0  # the first update copies
-    for step, value in ((1, 3.0), (2, 5.0)):
-        decay = (1 + step) / (10 + step)
+def test_the_first_weights_are_copied_and_buffers_are_those_of_the_last_step() -> None:
+    module = Module(8.0)
+    callback = started(module, decay=0.5)
+    for step, value in enumerate((1.0, 3.0, 5.0), start=1):
+        module.set_weight(value)
+        module.net.get_buffer("running_mean").fill_(value)
+        callback.on_train_batch_end(trainer(step=step), module, None, {}, 0)
+        callback.on_train_batch_end(trainer(step=step), module, None, {}, 0)  # a batch that makes no step
+    expected = 1.0
+    for number, value in ((1, 3.0), (2, 5.0)):
+        decay = (1 + number) / (10 + number)
         expected = decay * expected + (1 - decay) * value
-    assert averaged.module.get_parameter("net.weight").tolist() == pytest.approx([expected] * 2)
-    assert averaged.module.get_buffer("net.running_mean").tolist() == [5.0, 5.0]
+    checkpoint: dict[str, Any] = {"state_dict": dict(module.state_dict())}
+    callback.on_save_checkpoint(trainer(), module, checkpoint)
+    assert checkpoint["state_dict"]["net.weight"].item() == pytest.approx(expected)
+    assert checkpoint["current_model_state"]["net.weight"].item() == 5
+    assert checkpoint["state_dict"]["net.running_mean"].item() == 5
+    assert checkpoint["averaging_state"]["n_averaged"].item() == 3
+    callback.on_train_end(trainer(), module)
+    assert module.weight == pytest.approx(expected)
+
+
+def test_only_the_network_is_averaged_and_no_step_reads_a_value_from_its_device() -> None:
+    module = Module(1.0).to("meta")  # where reading a value is an error
+    callback = started(module)
+    for step in range(1, 4):
+        callback.on_train_batch_end(trainer(step=step), module, None, {}, 0)
+    assert [average.numel() for average in callback._average] == [1, 1]
+    assert {average.device.type for average in callback._average} == {"meta"}
+
+
+def test_a_test_scores_the_average_and_training_resumes_from_the_weights() -> None:
+    checkpoint = {
+        "state_dict": Module(3.0).state_dict(),
+        "current_model_state": Module(5.0).state_dict(),
+        "averaging_state": {"n_averaged": torch.tensor(1)},
+    }
+    tested, resumed = Module(3.0), Module(3.0)  # Lightning has loaded them by then
+    started(tested).on_load_checkpoint(trainer(TrainerFn.TESTING), tested, checkpoint)
+    assert tested.weight == 3
+    callback = MovingAverage()
+    callback.on_load_checkpoint(trainer(), resumed, checkpoint)
+    callback.on_fit_start(trainer(), resumed)
+    assert resumed.weight == 5
+    assert average_of(callback, resumed) == 3
+    callback.update(resumed)
+    assert average_of(callback, resumed) == pytest.approx(3 * 2 / 11 + 5 * 9 / 11)
+
+
+@pytest.mark.slow
+def test_the_test_scores_of_a_run_are_those_of_its_averaged_weights(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    settings = [f"data.root={make_folder(count=14)}", "trainer.max_epochs=2", "data.test_share=0.3", "test=true"]
+    assert command("data=isr", "callbacks=ema", *settings)[0] == 0
+    averaged = result_of(tmp_path / "run")["scores"]["test"]["psnr"]["mean"]
+    options = [f"init={tmp_path / 'run'}", "trainer.max_epochs=1", "optimizer.lr=1e-30"]  # the same weights, tested
+    assert command("data=isr", *settings, *options, folder="again")[0] == 0
+    assert result_of(tmp_path / "again")["scores"]["test"]["psnr"]["mean"] == pytest.approx(averaged, abs=1e-5)
 
 
 @pytest.mark.slow

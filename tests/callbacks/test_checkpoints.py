@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sr.callbacks.checkpoints import RunCheckpoints, WholeCheckpointIO, epoch_is_best
+from sr.callbacks.checkpoints import RunCheckpoints, WholeCheckpointIO, epoch_is_best, seconds_saving
 from sr.errors import UserError
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
@@ -80,7 +80,9 @@ def test_bad_options_are_refused() -> None:
 
 def fake_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr("sr.callbacks.checkpoints.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(
+        "sr.callbacks.checkpoints.time", SimpleNamespace(monotonic=lambda: clock.now, perf_counter=lambda: clock.now)
+    )
     return clock
 
 
@@ -88,7 +90,15 @@ def test_within_an_epoch_a_checkpoint_is_saved_at_the_given_interval(monkeypatch
     clock = fake_clock(monkeypatch)
     checkpoints = RunCheckpoints("checkpoints", minutes=2)
     checkpoints.on_fit_start(MODULE, MODULE)
-    run = FakeTrainer()
+    run: Any = FakeTrainer()
+    run.callbacks = [checkpoints]
+    save = run.save_checkpoint
+
+    def slow_save(path: str) -> None:
+        clock.now += 5
+        save(path)
+
+    run.save_checkpoint = slow_save
     try:
         saved_after: list[int] = []
         for seconds in range(30, 330, 30):
@@ -96,7 +106,8 @@ def test_within_an_epoch_a_checkpoint_is_saved_at_the_given_interval(monkeypatch
             take_step(checkpoints, run)
             if len(run.saved) > len(saved_after):
                 saved_after.append(seconds)
-        assert saved_after == [120, 240]
+        assert saved_after == [120, 270]  # two minutes after the first was written, at 125
+        assert checkpoints.saving_seconds == seconds_saving(run) == 2 * 5
         clock.now += 1000
         take_step(checkpoints, run, is_last=True)  # saved at the end of the epoch instead
     finally:

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from sr.callbacks import pictures
 from sr.callbacks.checkpoints import RunCheckpoints
 from sr.callbacks.pictures import SampleCrops, SampleGrids, sample_grid, worst_square
 from sr.errors import UserError
@@ -152,7 +153,7 @@ def test_samples_are_the_images_with_the_worst_inputs_and_small_ones_are_padded_
     trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))
     crops = SampleCrops(side=16, images=3)
     crops.on_validation_start(trainer, MODULE)
-    crops.on_validation_batch_end(trainer, MODULE, *gray_step("from an earlier validation", input_psnr=1.0), 0)
+    crops.on_validation_batch_end(trainer, MODULE, *gray_step("a", side=16, input_psnr=22.0), 0)  # an earlier one
     crops.on_validation_start(trainer, MODULE)
     for number, (name, side, psnr) in enumerate((("d", 16, 25.0), ("c", 8, 20.0), ("b", 16, 20.0), ("a", 16, 22.0))):
         crops.on_validation_batch_end(trainer, MODULE, *gray_step(name, side=side, input_psnr=psnr), number)
@@ -165,6 +166,35 @@ def test_samples_are_the_images_with_the_worst_inputs_and_small_ones_are_padded_
     assert pixels.shape == (48, 48, 3)
     assert [pixels[16:24, column : column + 8].mean() for column in range(0, 48, 8)] == [51, 102, 153, 0, 0, 0]
     assert pixels[24:32].max() == 0
+
+
+def test_squares_are_found_once_and_later_outputs_are_cut_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+
+    def search(enlarged: torch.Tensor, hr: torch.Tensor, side: int) -> tuple[int, int, int]:
+        searched.append(side)
+        return worst_square(enlarged, hr, side)
+
+    monkeypatch.setattr(pictures, "worst_square", search)
+    checkpoints = RunCheckpoints(str(tmp_path))
+    checkpoints.epoch_is_best = True
+    trainer: Any = SimpleNamespace(callbacks=[checkpoints], default_root_dir=str(tmp_path))
+    crops = SampleCrops(side=16, images=2)
+    for brightness in (0.4, 1.0):
+        crops.on_validation_start(trainer, MODULE)
+        for name, psnr in (("a", 20.0), ("b", 21.0), ("better", 30.0)):
+            outputs, batch = gray_step(name, input_psnr=psnr)
+            crops.on_validation_batch_end(
+                trainer, MODULE, {**outputs, "sr": outputs["sr"] / 0.4 * brightness}, batch, 0
+            )
+        crops.on_train_epoch_end(trainer, MODULE)
+    assert searched == [16, 16, 16]
+    with Image.open(RunFolder(tmp_path).samples) as picture:
+        assert [row["name"] for row in json.loads(picture.info["sr"])["rows"]] == ["a", "b"]
+        pixels = np.asarray(picture)
+    assert [pixels[:, column : column + 16].mean() for column in (0, 16, 32)] == [51, 255, 153]
 
 
 def test_no_samples_are_written_without_images(tmp_path: Path) -> None:

@@ -81,11 +81,34 @@ def test_test_images_have_a_separate_table(tmp_path: Path) -> None:
     assert scores.test == [{"name": "t", "group": "photograph", "psnr": 28.0}]
 
 
-def test_an_image_of_a_batch_without_groups_is_a_photograph_of_its_own() -> None:
+def test_an_image_of_a_batch_without_groups_is_a_photograph_of_its_own(tmp_path: Path) -> None:
     scores, batch = ImageScores(), BATCH.copy()
     del batch["group"]
-    scores.on_test_batch_end(fake_trainer(Path()), MODULE, outputs(Part.TEST, 28.0, "t"), batch, 0)
+    scores.on_test_batch_end(fake_trainer(tmp_path), MODULE, outputs(Part.TEST, 28.0, "t"), batch, 0)
+    scores.on_test_end(fake_trainer(tmp_path), MODULE)
     assert scores.test == [{"name": "t", "group": "t", "psnr": 28.0}]
+
+
+def test_the_scores_of_all_images_leave_their_device_in_one_transfer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tolist, transfers = torch.Tensor.tolist, []
+
+    def count(tensor: torch.Tensor) -> Any:
+        transfers.append(tensor.shape)
+        return tolist(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "tolist", count)
+    scores, trainer = ImageScores(), fake_trainer(tmp_path)
+    for number in range(3):
+        step = outputs(Part.TEST, 28.0 + number, str(number))
+        step["scores"] = {"psnr": step["scores"]["psnr"].double(), "ssim": torch.tensor([0.1])}
+        scores.on_test_batch_end(trainer, MODULE, step, BATCH, number)
+    scores.on_test_end(trainer, MODULE)
+    assert transfers == [(6,)]
+    assert [(row["psnr"], row["ssim"]) for row in scores.test] == [
+        (28.0 + number, torch.tensor(0.1).item()) for number in range(3)
+    ]
 
 
 def run_epoch(table: EpochTable, trainer: Any, losses: list[tuple[float, int]], *, validates: bool) -> None:

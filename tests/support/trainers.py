@@ -40,5 +40,5 @@ def take_step(checkpoints: RunCheckpoints, run: Any, *, is_last: bool = False) -
     """Notify the checkpoints of the end of a step, which may be the last of its epoch."""
     run.global_step += 1
     run.is_last_batch = is_last
-    module: Any = SimpleNamespace(automatic_optimization=True)
+    module: Any = SimpleNamespace(automatic_optimization=True, device=torch.device("cpu"))
     checkpoints.on_train_batch_end(run, module, None, None, 0)

@@ -1,6 +1,11 @@
-"""Decisions that the processes of a run take together, since one that stops alone leaves the others waiting."""
+"""What the processes of a run do together, such as decisions: one that stops alone leaves the others waiting."""
 
+from typing import TypeVar
+
+import torch
 from lightning import Trainer
+
+T = TypeVar("T")
 
 _EVERY = 10  # steps; every agreement is a collective operation
 
@@ -18,3 +23,12 @@ def any_process(trainer: Trainer, condition: bool) -> bool:
 def as_rank_zero(trainer: Trainer, decision: bool) -> bool:
     """The decision of rank 0; a collective call, which every process has to make."""
     return bool(trainer.strategy.broadcast(decision))
+
+
+def from_all_processes(trainer: Trainer, value: T) -> list[T]:
+    """The value of each process, by rank; a collective call, which every process has to make."""
+    if trainer.world_size == 1:
+        return [value]
+    values: list[T] = [value] * trainer.world_size
+    torch.distributed.all_gather_object(values, value)
+    return values

@@ -63,6 +63,7 @@ class RunCheckpoints(ModelCheckpoint):
             enable_version_counter=False,  # replace best.ckpt instead of adding best-v1.ckpt
         )
         self.epoch_is_best = False
+        self.saving_seconds = 0.0  # that this process has spent on checkpoints within epochs
         self._seconds = 60 * minutes
         self._saved_at = 0.0
         self._received_signal: int | None = None
@@ -123,7 +124,11 @@ class RunCheckpoints(ModelCheckpoint):
             self._stopped_cleanly = True
             raise _exception_of(self._received_signal)
         if any_process(trainer, time.monotonic() - self._saved_at >= self._seconds):
+            if pl_module.device.type == "cuda":  # the work before is that of steps
+                torch.cuda.synchronize(pl_module.device)
+            begun = time.perf_counter()
             self._save_last(trainer)
+            self.saving_seconds += time.perf_counter() - begun
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write ``best.ckpt`` if this epoch is the best, then ``last.ckpt``, whose state refers to it."""
@@ -185,6 +190,12 @@ def _exception_of(number: int | None) -> BaseException:
 def epoch_is_best(trainer: Trainer) -> bool:
     """Whether the current epoch has the best score so far, for callbacks that save something of the best epoch."""
     return any(callback.epoch_is_best for callback in trainer.callbacks if isinstance(callback, RunCheckpoints))  # type: ignore[attr-defined]
+
+
+def seconds_saving(trainer: Trainer) -> float:
+    """Seconds that were spent on checkpoints within epochs."""
+    checkpoints = [callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoints)]  # type: ignore[attr-defined]
+    return sum(callback.saving_seconds for callback in checkpoints)
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

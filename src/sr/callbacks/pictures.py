@@ -1,5 +1,6 @@
 """Sample pictures of validation images: whole images in TensorBoard and other trackers, crops for the report."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from sr.callbacks.checkpoints import epoch_is_best
 from sr.errors import check_at_least
 from sr.image import preview, resize
 from sr.io.run_folder import RunFolder
-from sr.io.samples import Crops, Square, write_samples
+from sr.io.samples import Crop, Crops, Square, write_samples
 from sr.terms import Batch, Part, StepOutput
 from sr.trackers.common import Tracker
 
@@ -70,7 +71,9 @@ def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor
 class SampleCrops(Callback):
     """Write ``samples.png`` at the best epoch: a row per validation image, with columns input, output and target.
 
-    Each row shows the square in which the input is worst, so every model shows the same one.
+    Each row shows the square in which the input is worst, so every model shows the same one. Squares, inputs and
+    targets are found in the first validation; later ones only cut their outputs, which leave the device together and
+    only at the best epoch, since every transfer waits for a GPU.
     """
 
     def __init__(self, side: int = 96, images: int = 64) -> None:
@@ -78,11 +81,13 @@ class SampleCrops(Callback):
         check_at_least("callbacks: side", side, 1)
         check_at_least("callbacks: images", images, 0)
         self.side, self.images = side, images
-        self._rows: list[tuple[float, Square, Crops]] = []
+        self._shown: dict[str, _Shown] = {}  # by name
+        self._left_out: set[str] = set()  # names of images with better inputs
+        self._outputs: dict[str, Tensor] = {}  # of this validation, cut out: (3, side, side) of uint8
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the squares of the previous validation."""
-        self._rows = []
+        self._outputs = {}
 
     def on_validation_batch_end(
         self,
@@ -94,25 +99,65 @@ class SampleCrops(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Crop the square of each validation image, and keep the images whose input is worst."""
-        if outputs["part"] is not Part.VAL:
+        if outputs["part"] is not Part.VAL or self.images == 0:
             return
         for position, name in enumerate(outputs["name"]):
-            hr = batch["hr"][position]
-            enlarged = resize(batch["lr"][position].float(), hr.shape[-1] / batch["lr"].shape[-1])
-            top, left, side = worst_square(enlarged, hr, self.side)
-            square = (slice(None), slice(top, top + side), slice(left, left + side))
-            images = (enlarged, outputs["sr"][position].float(), hr)
-            crops = Crops(*(preview(image[square]).permute(1, 2, 0).cpu().numpy() for image in images))
-            input_psnr = float(outputs["scores"]["input_psnr"][position])
-            self._rows.append((input_psnr, Square(name, top, left, side), crops))
-        self._rows = sorted(self._rows, key=lambda row: (row[0], row[1].name))[: self.images]
+            if name in self._left_out:
+                continue
+            if name not in self._shown:
+                input_psnr = float(outputs["scores"]["input_psnr"][position])
+                self._shown[name] = _shown(name, batch["lr"][position], batch["hr"][position], input_psnr, self.side)
+            rows, columns = self._shown[name].slices
+            self._outputs[name] = preview(outputs["sr"][position][:, rows, columns].float())
+        for name in self._in_order()[self.images :]:
+            self._left_out.add(name)
+            del self._shown[name]
+            self._outputs.pop(name, None)
+
+    def _in_order(self) -> list[str]:
+        """Names of the shown images, the worst input first."""
+        return sorted(self._shown, key=lambda name: (self._shown[name].input_psnr, name))
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file if this epoch is the best so far."""
-        rows, self._rows = self._rows, []
-        if rows and epoch_is_best(trainer):
-            write_samples(RunFolder(Path(trainer.default_root_dir)).samples, [row[1:] for row in rows])
+        outputs, self._outputs = self._outputs, {}
+        names = [name for name in self._in_order() if name in outputs]
+        if not names or not epoch_is_best(trainer):
+            return
+        flat = torch.cat([outputs[name].flatten() for name in names]).cpu()
+        parts = flat.split([outputs[name].numel() for name in names])
+        rows = []
+        for name, part in zip(names, parts, strict=True):
+            shown = self._shown[name]
+            output = part.view(outputs[name].shape).permute(1, 2, 0).numpy()
+            rows.append((shown.square, Crops(shown.source, output, shown.target)))
+        write_samples(RunFolder(Path(trainer.default_root_dir)).samples, rows)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What is known of a validation image before anything is trained."""
+
+    input_psnr: float
+    square: Square
+    source: Crop
+    target: Crop
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the square."""
+        top, left, side = self.square.top, self.square.left, self.square.side
+        return slice(top, top + side), slice(left, left + side)
+
+
+def _shown(name: str, lr: Tensor, hr: Tensor, input_psnr: float, side: int) -> _Shown:
+    """Find the square of an image, and cut it out of ``lr`` ``(C, h, w)``, enlarged, and of ``hr`` ``(C, H, W)``."""
+    enlarged = resize(lr.float(), hr.shape[-1] / lr.shape[-1])
+    top, left, side = worst_square(enlarged, hr, side)
+    square = (slice(None), slice(top, top + side), slice(left, left + side))
+    source, target = (preview(image[square]).permute(1, 2, 0).cpu().numpy() for image in (enlarged, hr))
+    return _Shown(input_psnr, Square(name, top, left, side), source, target)
 
 
 def worst_square(enlarged: Tensor, hr: Tensor, side: int) -> tuple[int, int, int]:

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 
 ImageRow: TypeAlias = dict[str, str | float]  # name and group of an image, and each of its scores
+_ScoredStep: TypeAlias = tuple[Sequence[str], Sequence[str], Mapping[str, Tensor]]  # names, groups, scores (N,)
 
 
 class EpochTable(Callback):
@@ -115,11 +117,11 @@ class ImageScores(Callback):
         """Start with no scores; those of a resumed run come from its checkpoint."""
         self.best: list[ImageRow] = []
         self.test: list[ImageRow] = []
-        self._rows: list[ImageRow] = []
+        self._steps: list[_ScoredStep] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the scores of the previous validation."""
-        self._rows = []
+        self._steps = []
 
     def on_validation_batch_end(
         self,
@@ -132,13 +134,13 @@ class ImageScores(Callback):
     ) -> None:
         """Collect the scores of validation images; those of training images are not listed."""
         if outputs["part"] is Part.VAL:
-            self._rows += _rows(outputs, batch)
+            self._steps.append(_scored_step(outputs, batch))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table if this epoch is the best so far."""
-        rows, self._rows = self._rows, []
-        if rows and epoch_is_best(trainer):
-            self.best = [{**row, "epoch": trainer.current_epoch + 1} for row in rows]
+        steps, self._steps = self._steps, []
+        if steps and epoch_is_best(trainer):
+            self.best = [{**row, "epoch": trainer.current_epoch + 1} for row in _rows(steps)]
             _write_table(RunFolder(Path(trainer.default_root_dir)).images, self.best)
 
     def on_test_batch_end(
@@ -151,10 +153,11 @@ class ImageScores(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collect the scores of test images."""
-        self.test += _rows(outputs, batch)
+        self._steps.append(_scored_step(outputs, batch))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the test table."""
+        self.test, self._steps = self.test + _rows(self._steps), []
         _write_table(RunFolder(Path(trainer.default_root_dir)).test_images, self.test)
 
     def state_dict(self) -> dict[str, Any]:
@@ -166,14 +169,25 @@ class ImageScores(Callback):
         self.best = list(state_dict["best"])
 
 
-def _rows(outputs: StepOutput, batch: Batch) -> list[ImageRow]:
-    """Rows of a batch; an image whose photograph is not known is one of its own."""
-    scores = {name: values.tolist() for name, values in outputs["scores"].items()}
-    groups = batch.get("group", outputs["name"])
-    return [
-        {"name": name, "group": group, **{key: values[position] for key, values in scores.items()}}
-        for position, (name, group) in enumerate(zip(outputs["name"], groups, strict=True))
-    ]
+def _scored_step(outputs: StepOutput, batch: Batch) -> _ScoredStep:
+    """The scores of a batch; an image whose photograph is not known is one of its own."""
+    return outputs["name"], batch.get("group", outputs["name"]), outputs["scores"]
+
+
+def _rows(steps: Sequence[_ScoredStep]) -> list[ImageRow]:
+    """A row for each image, in order; all scores leave their device together, since each transfer waits for it."""
+    if not steps:
+        return []
+    tensors = [values for _, _, scores in steps for values in scores.values()]
+    numbers = iter(torch.cat([values.flatten() for values in tensors]).tolist())
+    rows: list[ImageRow] = []
+    for names, groups, scores in steps:
+        columns = {key: list(islice(numbers, len(names))) for key in scores}
+        rows += [
+            {"name": name, "group": group, **{key: column[position] for key, column in columns.items()}}
+            for position, (name, group) in enumerate(zip(names, groups, strict=True))
+        ]
+    return rows
 
 
 def _in_words(row: Mapping[str, float]) -> str:
