@@ -85,9 +85,11 @@ class ScaledError(nn.Module):
         return self.factor * (sr - hr).abs().mean()
 
 
-def lit_module(config: NetworkConfig | None = None, compile_from: int | None = None) -> LitSR:
+def lit_module(
+    config: NetworkConfig | None = None, compile_from: int | None = None, compiled_batch: int | None = None
+) -> LitSR:
     optimizer, schedule = partial(torch.optim.SGD, lr=2.0), partial(schedules.cosine, warmup=0.2)
-    return LitSR(Brighter(), ScaledError(), optimizer, schedule, Scorer(1), config, compile_from)
+    return LitSR(Brighter(), ScaledError(), optimizer, schedule, Scorer(1), config, compile_from, compiled_batch)
 
 
 def batch_of(count: int = 2) -> Batch:
@@ -193,6 +195,26 @@ def test_long_runs_compile_their_training_steps(
     loss = module.training_step(batch_of(), 0).item()
     assert loss == pytest.approx(3 * (0.75 if compiles else 0.25))
     assert torch.equal(module(batch_of()["lr"]), batch_of()["lr"] + 0.25)  # scoring is not compiled
+
+
+def test_a_batch_of_another_size_is_not_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[int] = []
+
+    def compile_function(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def run(lr: Tensor) -> Tensor:
+            compiled.append(len(lr))
+            return function(lr)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_function)
+    module = lit_module(compile_from=0, compiled_batch=4)
+    module._trainer = trainer_with_steps(10)
+    module.configure_optimizers()
+    module._trainer = SimpleNamespace(log_every_n_steps=0, accumulate_grad_batches=1)  # type: ignore[assignment]
+    losses = [module.training_step(batch_of(count), 0).item() for count in (4, 4, 3)]
+    assert compiled == [4, 4]
+    assert losses == pytest.approx([0.75] * 3)
 
 
 def test_a_checkpoint_holds_the_config_that_rebuilds_the_network() -> None:

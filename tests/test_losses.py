@@ -2,6 +2,7 @@ import hashlib
 import io
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch.nn.functional as F
 from hydra.utils import instantiate
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sr import losses
 from sr.errors import UserError
-from sr.losses import CharbonnierLoss, VGGLoss, WeightedSum
+from sr.losses import CharbonnierLoss, VGGLoss, WeightedSum, _resized_by_matrices
 from tests.support.runs import Compose, config_names
 
 _PLAN = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512)
@@ -126,6 +128,50 @@ def test_resize_is_bilinear_and_antialiased() -> None:
     ]
     expected = VGGLoss(weights="random")(*small).item()
     assert VGGLoss(weights="random", resize=9)(sr, hr).item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(24, 20, 9), (24, 20, 32), (33, 17, 20)])
+def test_the_resizing_that_is_exact_on_a_gpu_equals_torchs_and_so_does_its_gradient(
+    height: int, width: int, side: int
+) -> None:
+    image = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    expected = F.interpolate(image, (side, side), mode="bilinear", antialias=True)
+    resized = _resized_by_matrices(image, side)
+    assert torch.allclose(resized, expected, atol=1e-6)
+    weights = torch.rand(expected.shape, generator=torch.Generator().manual_seed(1))
+    gradients = [torch.autograd.grad((out * weights).sum(), image)[0] for out in (resized, expected)]
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
+
+
+class Casts(TorchDispatchMode):
+    """Counts the values that are cast or laid out anew."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.values = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten._to_copy.default, torch.ops.aten.clone.default):
+            self.values += args[0].numel()
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_features_are_neither_cast_nor_laid_out_anew_after_the_first_call(bfloat16: bool) -> None:
+    loss = VGGLoss(weights="random")
+    assert all(
+        loss.get_buffer(f"weight{number}").is_contiguous(memory_format=torch.channels_last) for number in range(10)
+    )
+    small = torch.rand(2, 1, 3, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.inference_mode():  # a validation may come first
+            loss(*small)
+        sr = small[0].clone().requires_grad_()
+        with Casts() as casts:
+            value = loss(sr, small[1])
+    assert casts.values < 100_000  # of images; VGG's weights have 7.6 million values
+    value.backward()
+    assert sr.grad is not None
 
 
 def test_images_of_8_pixels_are_large_enough() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from sr.io.logs import log_now
+from sr.io.logs import LateLog
 from sr.terms import Batch, NetworkConfig, Part, StepOutput
 
 # The order of the validation loaders, see `sr.datamodule.ISRDataModule.val_dataloader`.
@@ -38,6 +38,7 @@ class LitSR(LightningModule):
         scorer: Callable[[Tensor, Tensor, Tensor, list[str], int | None], dict[str, Tensor]],
         config: NetworkConfig | None = None,
         compile_from: int | None = None,
+        compiled_batch: int | None = None,
     ) -> None:
         """Store the network, the loss, the scorer, and the factories of the optimizer and its schedule.
 
@@ -50,14 +51,17 @@ class LitSR(LightningModule):
             config: what rebuilds the network; saved in every checkpoint.
             compile_from: compile the network for training in runs of at least this many steps; None: never. Scoring is
                 never compiled, since image sizes vary.
+            compiled_batch: examples in the batches that the network is compiled for; others, such as the last one of an
+                epoch, would have it compiled again. None: batches of any size.
         """
         super().__init__()
         self.net, self.loss, self.scorer = net, loss, scorer
         self._optimizer, self._scheduler = optimizer, scheduler
         self._config = config
         self.steps_before: int | None = 0  # behind the weights that it starts from; None: unknown
-        self._compile_from = compile_from
-        self._enlarge: Callable[[Tensor], Tensor] = self.forward
+        self._compile_from, self._compiled_batch = compile_from, compiled_batch
+        self._compiled: Callable[[Tensor], Tensor] | None = None
+        self.late_log = LateLog()
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, unclamped."""
@@ -66,13 +70,20 @@ class LitSR(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        loss: Tensor = self.loss(self._enlarge(batch["lr"]), batch["hr"])
+        lr = batch["lr"]
+        is_usual = self._compiled_batch in (None, len(lr))
+        loss: Tensor = self.loss((self._compiled if self._compiled and is_usual else self.forward)(lr), batch["hr"])
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         steps = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
         if every and steps and (self.trainer.global_step + 1) % every == 0:
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            log_now(self.trainer, {"lr": rate, "train/loss_step": float(loss.detach())}, self.trainer.global_step)
+            rate = {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+            self.late_log.add(self.trainer, "train/loss_step", loss, rate, self.trainer.global_step)
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log what is left of the epoch."""
+        if self.trainer.is_last_batch:
+            self.late_log.log_arrived(self.trainer, wait=True)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> StepOutput:
         """Score a batch of validation or of training images."""
@@ -101,7 +112,7 @@ class LitSR(LightningModule):
         schedule = self._scheduler(optimizer, total_steps=int(total))
         if self._compile_from is not None and total >= self._compile_from:
             torch.compiler.reset()  # graphs of earlier runs in this process count towards a limit
-            self._enlarge = torch.compile(self.forward)
+            self._compiled = torch.compile(self.forward)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

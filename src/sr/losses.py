@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlparse
@@ -59,8 +60,12 @@ class VGGLoss(nn.Module):
         super().__init__()
         self.weights, self.resize, self.float32 = weights, resize, float32
         for number, (weight, bias) in enumerate(_load_features(weights)):
-            self.register_buffer(f"weight{number}", weight, persistent=False)
+            in_order = weight.contiguous(memory_format=torch.channels_last)  # as images come: none is turned in a step
+            self.register_buffer(f"weight{number}", in_order, persistent=False)
             self.register_buffer(f"bias{number}", bias, persistent=False)
+        self._in_bfloat16: list[
+            tuple[Tensor, Tensor]
+        ] = []  # the same, cast once: autocast keeps casts of parameters only
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -91,19 +96,29 @@ class VGGLoss(nn.Module):
     def features(self, image: Tensor) -> list[Tensor]:
         """Return the activations after relu1_2, relu2_2, relu3_3 and relu4_3."""
         if self.resize is not None:
-            image = F.interpolate(image, (self.resize, self.resize), mode="bilinear", antialias=True)
+            image = _resized(image, self.resize)
         if min(image.shape[-2:]) < _LEAST_SIDE:
             raise UserError(f"loss=vgg needs images of {_LEAST_SIDE} pixels a side or more: raise data.patch")
         x = ((image - self.get_buffer("mean")) / self.get_buffer("std")).contiguous(memory_format=torch.channels_last)
         compared = []
-        for number in range(len(_FILE_INDEX)):
+        for number, (weight, bias) in enumerate(self._layers(image.device)):
             if number in _POOLED_BEFORE:
                 x = F.max_pool2d(x, 2)
-            weight, bias = self.get_buffer(f"weight{number}"), self.get_buffer(f"bias{number}")
             x = F.relu(F.conv2d(x, weight, bias, padding=1))
             if number in _COMPARED:
                 compared.append(x)
         return compared
+
+    def _layers(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+        """Weights and biases, in the precision of autocast."""
+        numbers = range(len(_FILE_INDEX))
+        layers = [(self.get_buffer(f"weight{number}"), self.get_buffer(f"bias{number}")) for number in numbers]
+        if not (torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.bfloat16):
+            return layers
+        if not self._in_bfloat16 or self._in_bfloat16[0][0].device != layers[0][0].device:
+            with torch.inference_mode(mode=False):  # the first call may be a validation's
+                self._in_bfloat16 = [(weight.bfloat16(), bias.bfloat16()) for weight, bias in layers]
+        return self._in_bfloat16
 
 
 class CharbonnierLoss(nn.Module):
@@ -154,6 +169,31 @@ class WeightedSum(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Return the scalar loss of two ``(N, C, H, W)`` batches."""
         return torch.stack([self.weights[name] * term(sr, hr) for name, term in self.terms.items()]).sum()
+
+
+def _resized(image: Tensor, side: int) -> Tensor:
+    """Resize ``(N, C, H, W)`` to ``(N, C, side, side)``, bilinear and antialiased.
+
+    On a GPU the gradient of torch's own resizing is a sum in any order, which ``trainer.deterministic`` refuses: there
+    it is a product with the matrices of the same resizing.
+    """
+    if image.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return _resized_by_matrices(image, side)
+    return F.interpolate(image, (side, side), mode="bilinear", antialias=True)
+
+
+def _resized_by_matrices(image: Tensor, side: int) -> Tensor:
+    with torch.autocast(image.device.type, enabled=False):
+        rows, columns = (_resizing_matrix(length, side).to(image) for length in image.shape[-2:])
+        return rows @ image @ columns.T
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)
+def _resizing_matrix(length: int, side: int) -> Tensor:
+    """What `torch.nn.functional.interpolate` multiplies a column of ``length`` pixels with: ``(side, length)``."""
+    pixels = torch.eye(length)[None, None]
+    return F.interpolate(pixels, (side, length), mode="bilinear", antialias=True)[0, 0]
 
 
 def _load_features(weights: str) -> list[tuple[Tensor, Tensor]]:

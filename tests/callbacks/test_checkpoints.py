@@ -174,7 +174,7 @@ def test_loggers_are_flushed_before_a_checkpoint(tmp_path: Path) -> None:
         logged_values.extend(float(row["lr"]) for row in read_table(tmp_path / "csv" / "metrics.csv"))
 
     run.save_checkpoint = save_checkpoint
-    RunCheckpoints(str(tmp_path / "checkpoints"))._save_last(run)
+    RunCheckpoints(str(tmp_path / "checkpoints"))._save_last(run, MODULE)
     assert logged_values == [0.5, 0.5]
 
 

@@ -35,6 +35,34 @@ def test_it_says_which_model_enlarges_by_how_much_and_where(enlarger: Enlarger) 
     assert repr(enlarger) == "Enlarger('small', scale=2, device='cpu', precision='float32')"
 
 
+class Recording(nn.Module):
+    """Records whether its convolutions would be in TF32 on a GPU, and whether in bfloat16."""
+
+    scale, halo = 1, 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.seen: list[tuple[bool, bool]] = []
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        self.seen.append((torch.backends.cudnn.allow_tf32, torch.is_autocast_enabled("cpu")))
+        return lr + self.weight
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("float32", (False, False)), ("bfloat16", (True, True))])
+def test_float32_is_without_tf32(precision: str, expected: tuple[bool, bool]) -> None:
+    net = Recording()
+    Enlarger(Model("recording", 1, [net]), device="cpu", precision=precision)(torch.zeros(3, 8, 8, dtype=torch.uint8))
+    assert net.seen[-1] == expected
+
+
+def test_deep_images_that_auto_computes_in_float32_are_without_tf32() -> None:
+    net = Recording()
+    Enlarger(Model("recording", 1, [net]), device="cpu")(torch.zeros(3, 8, 8))
+    assert net.seen[-1] == (False, False)
+
+
 def enlarge_pixels(enlarger: Enlarger, pixels: np.ndarray) -> np.ndarray:
     return np.concatenate(list(enlarger.strips(pixels)))
 

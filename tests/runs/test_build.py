@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from omegaconf import OmegaConf
 
@@ -84,3 +85,21 @@ def test_the_seed_decides_the_first_weights(parts: Any) -> None:
     name = next(iter(first))
     assert (first[name] == again[name]).all()
     assert not (first[name] == other[name]).all()
+
+
+@pytest.mark.parametrize(("deterministic", "benchmark"), [("true", False), ("false", True)])
+def test_algorithms_are_not_timed_where_results_are_to_be_reproducible_and_the_run_says_so(
+    deterministic: str, benchmark: bool, parts: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    try:
+        parts("+trainer.benchmark=true", f"trainer.deterministic={deterministic}")
+        assert torch.backends.cudnn.benchmark == benchmark
+        assert ("trainer.benchmark=false" in caplog.text) != benchmark
+    finally:
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(mode=False)
+
+
+def test_the_network_is_compiled_for_whole_batches(parts: Any) -> None:
+    assert parts("data.batch_size=5").module._compiled_batch == 5

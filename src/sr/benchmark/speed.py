@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned
 from sr.machine.cost import count_parameters, multiply_adds
 from sr.machine.environment import environment
+from sr.machine.float32 import float32_as_in
 from sr.machine.hardware import PRECISIONS, find_device
 from sr.machine.hardware import precision as best_precision
 from sr.machine.speed import Timed, measure_speeds
@@ -78,7 +78,7 @@ def compare_speed(
         raise UserError(f"{models[is_open.index(False)].label}: ONNX files run on the CPU: --device cpu")
     # As Lightning does while a run trains: weights are cast in every pass.
     autocast = partial(torch.autocast, where.type, torch.bfloat16, cache_enabled=False)
-    context = autocast if precision == "bfloat16" else nullcontext
+    context = autocast if precision == "bfloat16" else partial(float32_as_in, precision)
     networks = [Timed(model.nets[0].to(where), model.scale, context) for model in models]
     costs = [
         (count_parameters(network.net), multiply_adds(network.net, network.scale)) if has_weights else (None, None)

@@ -23,6 +23,7 @@ from torch import Tensor
 from sr.callbacks.agreement import any_process, is_due
 from sr.errors import UserError, check_choice
 from sr.io.atomic import whole_file
+from sr.io.logs import LateLog
 from sr.io.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -127,13 +128,13 @@ class RunCheckpoints(ModelCheckpoint):
             if pl_module.device.type == "cuda":  # the work before is that of steps
                 torch.cuda.synchronize(pl_module.device)
             begun = time.perf_counter()
-            self._save_last(trainer)
+            self._save_last(trainer, pl_module)
             self.saving_seconds += time.perf_counter() - begun
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write ``best.ckpt`` if this epoch is the best, then ``last.ckpt``, whose state refers to it."""
         super().on_train_epoch_end(trainer, pl_module)
-        self._save_last(trainer)
+        self._save_last(trainer, pl_module)
         self._stop_if_orphaned()
         if any_process(trainer, self._received_signal is not None):
             raise _exception_of(self._received_signal)
@@ -141,7 +142,7 @@ class RunCheckpoints(ModelCheckpoint):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Write ``last.ckpt`` if the run was stopped by a signal; after an error keep the one written before."""
         if self._stopped_cleanly:
-            self._save_last(trainer)
+            self._save_last(trainer, pl_module)
 
     def _stop_if_orphaned(self) -> None:
         """Stop a worker of a parallel sweep whose parent was killed, since the sweep may be restarted at any time."""
@@ -149,8 +150,11 @@ class RunCheckpoints(ModelCheckpoint):
         if parent is not None and os.getppid() != parent.pid:
             self._received_signal = signal.SIGTERM
 
-    def _save_last(self, trainer: Trainer) -> None:
+    def _save_last(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert self.dirpath is not None
+        late_log = getattr(pl_module, "late_log", None)
+        if isinstance(late_log, LateLog):
+            late_log.log_arrived(trainer, wait=True)
         for logger in trainer.loggers:  # what was logged before the checkpoint has to survive a kill too
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.flush()

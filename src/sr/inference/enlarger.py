@@ -4,7 +4,6 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from itertools import chain
 from typing import IO, Any, TypeVar, cast
 
@@ -19,6 +18,7 @@ from sr.inference.tile_size import bytes_of_layers, fastest_tile, largest_tile
 from sr.inference.tiles import enlarge_in_tiles, round_up
 from sr.io.decoders import Pixels
 from sr.io.pictures import Picture, pixels_of, write_strips
+from sr.machine.float32 import float32_as_in
 from sr.machine.hardware import PRECISIONS, cache_bytes, find_device, free_memory
 from sr.machine.hardware import precision as best_precision
 from sr.terms import image_channels
@@ -68,7 +68,7 @@ class Enlarger:
         self.model, self.scale, self.ensemble = model, model.scale, ensemble
         self.channels = common_channels(model.nets, model.label)
         self.device = find_device(device)
-        self._net = _AnyChannels(model.nets, model.scale, exact=precision == "float32").to(self.device).eval()
+        self._net = _AnyChannels(model.nets, model.scale).to(self.device).eval()
         self._in_bfloat16 = _AnyChannels(model.nets, model.scale, bfloat16=True).eval()  # the same, in memory once
         self._trained = next(self._net.parameters(), None) is not None  # else bicubic, or run by ONNX Runtime
         self.precision = precision
@@ -254,9 +254,8 @@ class _AnyChannels(nn.Module):
     Whatever they do not see is enlarged by bicubic: alpha, and the colours beside the luma.
     """
 
-    def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False, exact: bool = False) -> None:
+    def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False) -> None:
         super().__init__()
-        self.exact = exact
         self.nets, self.scale, self.autocast = nn.ModuleList(nets), scale, bfloat16
         self.halo = max([_BICUBIC_HALO, *(int(cast(Any, net).halo) for net in nets)])
         self.align = math.lcm(*(int(getattr(net, "align", 1)) for net in nets))
@@ -280,9 +279,7 @@ class _AnyChannels(nn.Module):
 
     def _mean_output(self, lr: Tensor) -> Tensor:
         """The mean of what the networks make of the channels that they take; bicubic without networks."""
-        full = (
-            torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if self.exact and lr.is_cuda else nullcontext()
-        )
-        with full, torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
+        precision = float32_as_in("bfloat16" if self.autocast else "float32")
+        with precision, torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
             outs = [net(lr) for net in self.nets] or [resize(lr, self.scale)]
         return outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)

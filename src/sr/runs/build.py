@@ -129,6 +129,7 @@ def build(
         scorer=scorer,
         config=described,
         compile_from=compile_from(config_dict["trainer"]["compile"], config_dict["trainer"]["accelerator"]),
+        compiled_batch=datamodule.batch_size,
     )
     return Parts(
         net,
@@ -203,6 +204,9 @@ def _trainer(
     del settings["compile"], settings["threads"]  # ours
     if precision or settings["precision"] == "auto":
         settings["precision"] = precision or best_precision(settings["accelerator"])
+    if settings["deterministic"] and settings.get("benchmark"):
+        log.info("trainer.deterministic=%s: trainer.benchmark=false, since timings differ", settings["deterministic"])
+        settings["benchmark"] = False
     if settings["devices"] == "in_turn":
         job = HydraConfig.get().job.num if in_sweep() else 0
         settings["devices"] = device_in_turn(settings["accelerator"], job)

@@ -21,6 +21,7 @@ from sr.machine.cost import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from sr.machine.float32 import float32_as_in
 from sr.machine.processes import in_worker, is_rank_zero
 from sr.machine.quiet import ProcessorWatch
 from sr.machine.speed import measure_speed
@@ -156,7 +157,7 @@ def _train(
     record(folder, result, images)
     introduce(parts, result, images, folder, member.said if member else set())
     begun = time.perf_counter()
-    with described_in_trackers(parts.loggers, result):
+    with described_in_trackers(parts.loggers, result), float32_as_in(result.precision):
         try:
             if checkpoint:
                 log.info("resuming from %s", checkpoint[0])
