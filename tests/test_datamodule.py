@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,6 +39,22 @@ def test_loaders_give_disjoint_images(compose_config: Compose, make_folder: Make
     assert scored < train
     assert len(scored) == 8
     assert module.counts() == {"train": 14, "val": 2, "test": 4}
+
+
+@pytest.mark.parametrize(
+    ("device", "cache", "expected"), [("cpu", "memory", False), ("cuda", "memory", True), ("cuda", "device", False)]
+)
+def test_batches_for_a_gpu_are_pinned_unless_they_lie_there(
+    device: str, cache: str, expected: bool, compose_config: Compose, make_folder: MakeFolder
+) -> None:
+    module = build(compose_config, f"data.root={make_folder(count=10)}", "data.patch=32", f"data.cache={cache}")
+    module.setup()
+    fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace())
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    trainer = SimpleNamespace(strategy=strategy, world_size=1, global_rank=0, current_epoch=0, fit_loop=fit_loop)
+    module.trainer = trainer  # type: ignore[assignment]
+    loaders = [module.train_dataloader(), *module.val_dataloader(), module.test_dataloader()]
+    assert [loader.pin_memory for loader in loaders] == [expected] * 4
 
 
 def test_tiles_and_rotated_copies_of_a_photograph_stay_in_one_part_of_the_split(compose_config: Compose) -> None:

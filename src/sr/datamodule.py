@@ -147,8 +147,9 @@ class ISRDataModule(LightningDataModule):
             kind=self.cache,
             folder=self.cache_dir,
             on_bad_file=self.on_bad_file,
-            device=self.trainer.strategy.root_device if self.trainer else torch.device("cpu"),
+            device=self._device(),
             pixels=self.pixels,
+            ranks=self.trainer.world_size if self.trainer else 1,
         )
         self.store = self.images.store
         groups = find_groups(self.store, self.images.near_identical if self.group_near_identical else [])
@@ -282,14 +283,19 @@ class ISRDataModule(LightningDataModule):
     def _whole(self, indices: Sequence[int]) -> WholePairs:
         return WholePairs(self.store, indices, self.scale, self.groups)
 
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
     def _loader(self, dataset: Dataset[Batch], sampler: Sampler[Any] | None = None) -> DataLoader[Batch]:
-        workers = 0 if self.store.kind == CacheKind.DEVICE else self.num_workers
+        is_on_device = self.store.kind == CacheKind.DEVICE
+        workers = 0 if is_on_device else self.num_workers
         return DataLoader(
             dataset,
             batch_size=None,
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
+            pin_memory=self._device().type == "cuda" and not is_on_device,  # else a copy waits for the device
             generator=torch.Generator(),  # without it, each new iterator advances the global random state
         )
 

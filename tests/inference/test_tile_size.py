@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sr.inference import enlarger
 from sr.inference.enlarger import Enlarger
-from sr.inference.tile_size import bytes_of_layers, fastest_tile, largest_tile
+from sr.inference.tile_size import bytes_of_layers, countable_side, fastest_tile, largest_tile
 from sr.machine import hardware
 from sr.machine.hardware import cache_bytes
 from sr.nets.espcn import ESPCN
@@ -30,6 +30,25 @@ def test_a_tile_may_use_a_quarter_of_the_memory() -> None:
     assert largest_tile(bytes_of_layers(Multiply()), 4 * 48 * 96**2) == 96
     assert largest_tile(bytes_of_layers(Multiply()), 4 * 48 * 96**2 - 1000) == 64
     assert largest_tile(bytes_of_layers(Multiply()), 1 << 50) == 1024
+
+
+def test_no_feature_map_of_a_countable_tile_has_two_to_the_31_values() -> None:
+    side = countable_side([4 * 512.0], margin=16)  # 512 values a pixel: 2048 x 2048 pixels are one too many
+    assert side == 2016 - 32
+    assert 512 * (side + 32) ** 2 < 2**31 <= 512 * (side + 64) ** 2
+    assert countable_side([1e9], margin=16) == 32
+
+
+@pytest.mark.parametrize(("tile", "expected"), [(0, 64), (128, 64), (64, 64), (32, 32)])
+def test_on_a_gpu_a_tile_with_too_many_values_is_reduced_and_the_user_is_told(
+    tile: int, expected: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Enlarger, "_countable_tile", lambda self: 64)
+    model = Enlarger(Model("small", 2, [ESPCN(scale=2).eval()]), device="cpu", tile=tile)
+    assert model.tile_of(torch.zeros(1, 3, 100, 80)) == expected
+    model(torch.zeros(3, 100, 80))
+    assert ("larger ones have more values" in caplog.text) == (tile != expected)
+    assert model.tile_of(torch.zeros(1, 3, 60, 50)) == (tile if tile in (0, 32, 64) else 64)  # all of it
 
 
 def test_tiles_grow_with_the_memory_and_shrink_with_the_network() -> None:

@@ -6,8 +6,11 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from sr.image import resize
+from sr.inference import tiles
+from sr.inference.enlarger import Enlarger
 from sr.inference.tiles import enlarge, enlarge_in_tiles
 from sr.nets.espcn import ESPCN
+from sr.weights.find import Model
 from tests.support.networks import randomise_output
 from tests.support.runs import Compose, config_names
 
@@ -125,9 +128,18 @@ def test_tiles_are_yielded_row_by_row_from_the_top_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), torch.OutOfMemoryError("anything"), RuntimeError("CUDA error: out of memory")]
+    ("error", "reason"),
+    [
+        (MemoryError(), "not enough memory"),
+        (torch.OutOfMemoryError("anything"), "not enough memory"),
+        (RuntimeError("CUDA error: out of memory"), "not enough memory"),
+        (RuntimeError("Expected canUse32BitIndexMath(input) to be true, but got false."), "cannot count the values"),
+        (RuntimeError("nonzero is not supported for tensors with more than INT_MAX elements"), "cannot count"),
+    ],
 )
-def test_every_out_of_memory_error_halves_the_tile_but_not_below_32(error: Exception) -> None:
+def test_every_error_of_a_tile_that_is_too_large_halves_it_but_not_below_32(
+    error: Exception, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
     net, sides = ESPCN(scale=2).eval(), []
 
     def refuse(module: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -138,6 +150,28 @@ def test_every_out_of_memory_error_halves_the_tile_but_not_below_32(error: Excep
     with pytest.raises(type(error)):
         list(enlarge_in_tiles(net, torch.rand(1, 3, 128, 128), 2, 128))
     assert sides == [128, 64 + net.halo, 32 + net.halo]
+    assert reason in caplog.text
+
+
+def test_a_network_without_parameters_computes_on_the_device_that_is_asked_for() -> None:
+    lr = torch.rand(1, 3, 8, 8)
+    for device in ("cpu", "meta"):
+        parts = enlarge_in_tiles(nn.Upsample(scale_factor=2), lr, 2, 0, device=torch.device(device))
+        assert [part.device.type for _, _, part in parts] == [device]
+
+
+def test_bicubic_is_computed_on_the_device_of_the_enlarger(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices: list[str] = []
+
+    def record(net: nn.Module, lr: Tensor, *, ensemble: bool = False) -> Tensor:
+        devices.append(lr.device.type)
+        return torch.zeros(1, 3, 16, 16)
+
+    monkeypatch.setattr(tiles, "enlarge", record)
+    model = Enlarger(Model("bicubic", 2), device="cpu")
+    model.device = torch.device("meta")
+    model(torch.zeros(3, 8, 8))
+    assert devices == ["meta"]
 
 
 def test_other_errors_of_a_network_are_not_mistaken_for_a_lack_of_memory() -> None:

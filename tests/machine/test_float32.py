@@ -31,6 +31,17 @@ def test_the_setting_is_restored_after_an_error() -> None:
     assert tf32() == before
 
 
+def test_the_setting_is_restored_when_the_last_of_several_threads_leaves() -> None:
+    before = tf32()
+    first, second = float32_as_in("float32"), float32_as_in("float32")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert tf32() == (False, False)
+    second.__exit__(None, None, None)
+    assert tf32() == before
+
+
 @pytest.mark.parametrize(("precision", "expected"), [("32-true", False), ("bf16-mixed", True)])
 def test_a_run_in_float32_trains_and_scores_in_float32(
     precision: str, expected: bool, command: Command, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch

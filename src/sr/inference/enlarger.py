@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import gray, resize
-from sr.inference.tile_size import bytes_of_layers, fastest_tile, largest_tile
+from sr.inference.tile_size import bytes_of_layers, countable_side, fastest_tile, largest_tile
 from sr.inference.tiles import enlarge_in_tiles, round_up
 from sr.io.decoders import Pixels
 from sr.io.pictures import Picture, pixels_of, write_strips
@@ -81,6 +81,7 @@ class Enlarger:
         # Of all images that are enlarged side by side, in low-resolution pixels: two tiles that each take a quarter of
         # the free memory; 0 where images are enlarged as a whole.
         self.pixels_at_a_time = math.inf if tile else 2.0 * self.tile**2
+        self._most_tile = self._countable_tile()
 
     def __repr__(self) -> str:
         """The model, its scale, and where it runs."""
@@ -102,11 +103,18 @@ class Enlarger:
         tile = largest_tile(layers, free_memory(self.device))
         return tile if self.device.type in ("cpu", "cuda") else min(tile, _USUAL_TILE)
 
+    def _countable_tile(self) -> int:
+        """The largest tile that operations of a GPU can count the values of; 0 for any."""
+        if self.device.type != "cuda" or not self._trained or self._net.halo >= WHOLE_IMAGE:
+            return 0
+        return countable_side(bytes_of_layers(self._net), round_up(self._net.halo, self._net.align))
+
     def tile_of(self, lr: Tensor) -> int:
         """Side of the tiles for one image ``(1, C, h, w)``; 0 for all of it."""
         align = self._net.align
         if not self._layers:
-            return round_up(self.tile, align)
+            is_countable = not self._most_tile or (self.tile or max(lr.shape[-2:])) <= self._most_tile
+            return round_up(self.tile if is_countable else self._most_tile, align)
         width = 2 if self.precision_for(lr.dtype) == "bfloat16" else 4  # bytes
         return fastest_tile(
             [size * width / 4 for size in self._layers],
@@ -122,7 +130,10 @@ class Enlarger:
         self._check_channels(lr.shape[1])
         net = self._in_bfloat16 if self.precision_for(lr.dtype) == "bfloat16" else self._net
         lr = lr.float() if lr.is_floating_point() else lr
-        return enlarge_in_tiles(net, lr, self.scale, self.tile_of(lr), ensemble=self.ensemble)
+        tile = self.tile_of(lr)
+        if self._most_tile and tile == round_up(self._most_tile, self._net.align) != self.tile:
+            log.warning("tiles of %d pixels: larger ones have more values than the GPU can count", tile)
+        return enlarge_in_tiles(net, lr, self.scale, tile, ensemble=self.ensemble, device=self.device)
 
     def _check_channels(self, channels: int) -> None:
         expected = range(1, 5) if self.channels in (1, 3) else (self.channels,)

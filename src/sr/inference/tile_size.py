@@ -15,6 +15,8 @@ from sr.terms import image_channels
 _PROBE = 32  # side of the image that layers are measured on
 _SHARE = 0.25  # of the free memory that a tile's activations may take
 _MOST_TILE = 1024  # low-resolution pixels
+_MOST_VALUES = 2**31 - 1  # of a feature map: what an operation of a GPU can count
+_FLOAT32 = 4  # bytes
 _LEAST_ON_CPU = 96  # smaller ones spend their time on calling layers
 _STEP = 32  # between the sides that are compared
 
@@ -49,6 +51,17 @@ def largest_tile(layers: Sequence[float], free_bytes: int) -> int:
     """
     side = math.isqrt(int(free_bytes * _SHARE / (2 * max(layers))))
     return max(LEAST_TILE, min(_MOST_TILE, side // LEAST_TILE * LEAST_TILE))
+
+
+def countable_side(layers: Sequence[float], margin: int) -> int:
+    """Side in low-resolution pixels of the largest tile none of whose feature maps has 2^31 values, margins included.
+
+    Args:
+        layers: see `bytes_of_layers`, in float32: input and output of a layer, of which neither has more values.
+        margin: pixels around a tile that are computed with it.
+    """
+    side = math.isqrt(int(_MOST_VALUES * _FLOAT32 / max(layers))) - 2 * margin
+    return max(LEAST_TILE, side // LEAST_TILE * LEAST_TILE)
 
 
 def fastest_tile(

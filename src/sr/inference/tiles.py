@@ -12,6 +12,10 @@ log = logging.getLogger(__name__)
 
 LEAST_TILE = 32  # low-resolution pixels
 
+# Parts of the messages of torch and CUDA.
+_OUT_OF_MEMORY = ("allocate memory", "out of memory")
+_TOO_MANY_VALUES = ("canUse32BitIndexMath", "32-bit index", "INT_MAX", "numel() <= std::numeric_limits<int", "2^31")
+
 
 @torch.inference_mode()
 def enlarge(net: nn.Module, lr: Tensor, *, ensemble: bool = False) -> Tensor:
@@ -31,25 +35,32 @@ def enlarge(net: nn.Module, lr: Tensor, *, ensemble: bool = False) -> Tensor:
 
 
 def enlarge_in_tiles(
-    net: nn.Module, lr: Tensor, scale: int, tile: int, *, ensemble: bool = False
+    net: nn.Module,
+    lr: Tensor,
+    scale: int,
+    tile: int,
+    *,
+    ensemble: bool = False,
+    device: torch.device | None = None,
 ) -> Iterator[tuple[int, int, Tensor]]:
     """Enlarge one image tile by tile, each with a margin as wide as the network sees, which is cut off again.
 
-    The tiles put together equal the whole image's result up to rounding. A tile that does not fit into memory
-    is retried at half its side.
+    The tiles put together equal the whole image's result up to rounding. A tile that does not fit into memory, or whose
+    feature maps have more values than an operation of a GPU can count (2^31), is retried at half its side.
 
     Args:
         net: has ``halo`` and ``align``: how many low-resolution pixels around a pixel its output depends on at most,
             and the grid of low-resolution pixels that its strides need.
-        lr: ``(1, C, h, w)`` in [0, 1], or uint8 or uint16, which become that tile by tile, on the network's device.
+        lr: ``(1, C, h, w)`` in [0, 1], or uint8 or uint16, which become that tile by tile, on the device.
         scale: of the network.
         tile: side of a tile in low-resolution pixels, margin not counted; 0 for the whole image.
         ensemble: see `enlarge`.
+        device: to compute on; None: that of the network's parameters, or of the image if there are none.
 
     Yields:
         (top, left, ``(1, C, scale*h', scale*w')``): place and content of a part of the output, row by row of tiles.
     """
-    device = next((parameter.device for parameter in net.parameters()), lr.device)
+    device = device or next((parameter.device for parameter in net.parameters()), lr.device)
     height, width = lr.shape[-2:]
     align = int(getattr(net, "align", 1))
     margin = round_up(int(getattr(net, "halo", 0)), align)
@@ -66,9 +77,10 @@ def enlarge_in_tiles(
             out = enlarge(net, part, ensemble=ensemble)
         except (MemoryError, RuntimeError) as error:
             half = round_up(side // 2, align)
-            if not _is_out_of_memory(error) or half >= side or side <= LEAST_TILE:
+            reason = _too_large(error)
+            if not reason or half >= side or side <= LEAST_TILE:
                 raise
-            log.warning("not enough memory for tiles of %d pixels: retrying with %d", side, half)
+            log.warning("%s tiles of %d pixels: retrying with %d", reason, side, half)
             waiting = [
                 (row, column, half)
                 for old_top, old_left, old in [*waiting, (top, left, side)]
@@ -81,11 +93,12 @@ def enlarge_in_tiles(
         yield top * scale, left * scale, out[..., rows, columns]
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
+def _too_large(error: Exception) -> str:
+    """Why a smaller tile may do, in words that go before "tiles of ..."; empty if it would fail as well."""
     text = str(error)
-    return "allocate memory" in text or "out of memory" in text
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in _OUT_OF_MEMORY):
+        return "not enough memory for"
+    return "the device cannot count the values of" if any(words in text for words in _TOO_MANY_VALUES) else ""
 
 
 def round_up(value: int, multiple: int) -> int:

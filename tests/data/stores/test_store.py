@@ -2,21 +2,24 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sr.data.batches import Augment, Draw, TrainingPairs
 from sr.data.pairs import load_pair
-from sr.data.sources import image_folder, isr_folders
-from sr.data.stores import kinds, store
+from sr.data.sources import Source, image_folder, isr_folders
+from sr.data.stores import backends, kinds, store
+from sr.data.stores.packed import Pair
 from sr.data.stores.store import PairStore
 from sr.errors import UserError
 from sr.io.locks import hold
-from sr.io.pixel_formats import PixelFormat
+from sr.io.pixel_formats import RGB8, PixelFormat
 from tests.support.runs import MakeFolder
 
 
@@ -156,6 +159,77 @@ def test_auto_chooses_the_disk_when_memory_is_too_small(
     assert kinds.choose_kind(sources, 1, device) == "memory"
     monkeypatch.setattr(kinds, "_MEMORY_SHARE", 1e-12)
     assert kinds.choose_kind(sources, 1, device) == "disk"
+
+
+def on_gpu(monkeypatch: pytest.MonkeyPatch, free_bytes: int, workers: int) -> torch.device:
+    """A device that says it is a GPU with this much free memory, in one of several workers of a sweep."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free_bytes, 2 * free_bytes))
+    monkeypatch.setattr(kinds, "workers_of_sweep", lambda: workers)
+    return torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("workers", "free_bytes", "expected"),
+    [(1, 46080 * 10, "device"), (2, 46080 * 10, "disk"), (2, 46080 * 11, "device"), (4, 46080 * 11, "disk")],
+)
+def test_parallel_workers_share_four_tenths_of_the_free_memory_of_a_gpu(
+    workers: int, free_bytes: int, expected: str, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = isr_folders(make_folder(count=4))
+    assert kinds.decoded_values(sources, 2, RGB8) == 3 * (4 * 48 * 64 * 5 // 4 + 1) == 46083
+    monkeypatch.setattr(kinds, "_DEVICE_SHARE", 0.2)
+    device = on_gpu(monkeypatch, free_bytes, workers)
+    assert kinds.choose_kind(sources, 2, device, is_shared=workers > 1) == expected
+
+
+def test_pairs_on_a_device_are_allocated_once_and_filled_in_large_blocks(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = isr_folders(make_folder(count=5))
+    sizes: list[int] = []
+
+    class Allocations(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func in (torch.ops.aten.empty.memory_format, torch.ops.aten.cat.default):
+                sizes.append(sum(args[0]) if isinstance(args[0][0], int) else -1)
+            return func(*args, **(kwargs or {}))
+
+    pairs = [(source, load_pair(source, 2, 2)) for source in sources]
+    values = sum(image.numel() for _, pair in pairs for image in pair)
+    monkeypatch.setattr(backends, "_BLOCK", 5000)  # less than an image, and no divisor of one
+    with Allocations():  # type: ignore[no-untyped-call]
+        held = backends.DevicePairs(pairs, torch.device("cpu"), torch.uint8, values + 7)
+    assert sizes == [values + 7, 5000]
+    for number, (_, expected) in enumerate(pairs):
+        assert all(torch.equal(*images) for images in zip(held[number], expected, strict=True))
+
+
+def test_pairs_that_are_larger_than_their_headers_say_are_held_all_the_same(make_folder: MakeFolder) -> None:
+    sources = isr_folders(make_folder(count=3))
+    pairs = [(source, load_pair(source, 2, 2)) for source in sources]
+    held = backends.DevicePairs(pairs, torch.device("cpu"), torch.uint8, 100)
+    for number, (_, expected) in enumerate(pairs):
+        assert all(torch.equal(*images) for images in zip(held[number], expected, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["auto", "device"])
+def test_only_one_of_several_processes_of_a_run_decodes(
+    kind: str, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = isr_folders(make_folder(count=3))
+    decoded: list[str] = []
+
+    def load(source: Source, *args: Any, **options: Any) -> Pair:
+        decoded.append(source.name)
+        return load_pair(source, *args, **options)
+
+    monkeypatch.setattr(store, "load_pair", load)
+    stores = [PairStore(sources, scale=2, shrink=2, kind=kind, folder=tmp_path, ranks=2) for _ in range(2)]
+    assert sorted(decoded) == ["0", "1", "2"]
+    assert [each.kind for each in stores] == ["disk" if kind == "auto" else "device"] * 2
+    for number, source in enumerate(sources):
+        for stored, expected in zip(stores[1][number], load_pair(source, 2, 2), strict=True):
+            assert torch.equal(stored, expected)
 
 
 @pytest.mark.parametrize(("first", "second"), [((1, 2), (1, 4)), ((1, 2), (2, 2)), ((2, 2), (3, 2))])

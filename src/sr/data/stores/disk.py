@@ -74,6 +74,11 @@ class DiskPairs:
         assert self.packed
         return self.packed[index]
 
+    def pairs(self) -> Iterator[tuple[Source, Pair]]:
+        """All pairs with their sources, in order."""
+        assert self.packed
+        yield from zip(self.sources, self.packed, strict=True)
+
     def close(self) -> None:
         """Unmap the file."""
         self.packed = None

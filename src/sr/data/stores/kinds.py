@@ -11,7 +11,7 @@ from sr.data.sources import Source
 from sr.data.stores.packed import PackedPairs, Pair
 from sr.io.images import image_size
 from sr.io.pixel_formats import RGB8, PixelFormat
-from sr.machine.processes import in_worker
+from sr.machine.processes import workers_of_sweep
 
 # Shares that `auto` may use: of the free memory of the device, and of main memory.
 _DEVICE_SHARE = 0.4
@@ -53,21 +53,29 @@ class Backend(Protocol):
         ...
 
 
-def choose_kind(sources: Sequence[Source], scale: int, device: torch.device, pixels: PixelFormat = RGB8) -> CacheKind:
+def choose_kind(
+    sources: Sequence[Source],
+    scale: int,
+    device: torch.device,
+    pixels: PixelFormat = RGB8,
+    *,
+    is_shared: bool = False,
+) -> CacheKind:
     """Choose the first of device, memory and disk that has enough space.
 
-    Parallel workers of a sweep share a copy on disk instead of using main memory.
+    Processes that need the same images share a copy on disk instead of using main memory, and the parallel workers of a
+    sweep share what the pairs may take of the device.
     """
-    size = _decoded_bytes(sources, scale, pixels)
-    if device.type == "cuda" and size < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+    size = decoded_values(sources, scale, pixels) * pixels.bits // 8
+    if device.type == "cuda" and size < _DEVICE_SHARE / workers_of_sweep() * torch.cuda.mem_get_info(device)[0]:
         return CacheKind.DEVICE
-    if in_worker():
+    if is_shared:
         return CacheKind.DISK
     return CacheKind.MEMORY if size < _MEMORY_SHARE * _main_memory() else CacheKind.DISK
 
 
-def _decoded_bytes(sources: Sequence[Source], scale: int, pixels: PixelFormat) -> float:
-    """Size of all pairs, by the headers of the files."""
+def decoded_values(sources: Sequence[Source], scale: int, pixels: PixelFormat) -> int:
+    """Number of values of all pairs at most, by the headers of the files; those without a readable one do not count."""
     area = 0
     for source in sources:
         if source.box:
@@ -76,7 +84,7 @@ def _decoded_bytes(sources: Sequence[Source], scale: int, pixels: PixelFormat) -
         else:
             height, width = image_size(source.hr)
             area += height * width
-    return pixels.channels * pixels.bits // 8 * area * (1 + 1 / scale**2)
+    return pixels.channels * (area + area // scale**2 + 1)
 
 
 def _main_memory() -> int:

@@ -72,7 +72,9 @@ class PackedPairs(Sequence[Pair]):
         start += np.where(flip_rows, (height - 1) * rows, 0) + np.where(flip_columns, width - 1, 0)
         y, x = np.where(flip_rows, -rows, rows), np.where(flip_columns, -1, 1)
         y, x = np.where(swap, x, y), np.where(swap, y, x)
-        table = torch.from_numpy(np.stack([start, plane, y, x])).to(self.flat.device, non_blocking=True)
+        table = torch.from_numpy(np.stack([start, plane, y, x]))
+        if self.flat.is_cuda:  # from other memory, the copy would wait for the device
+            table = table.pin_memory().to(self.flat.device, non_blocking=True)
         first, planes, ys, xs = table.view(4, -1, 1, 1, 1)
         counts = int(self._shapes[images[0], part, 0]), height, width
         channel, row, column = (torch.arange(count, device=self.flat.device) for count in counts)

@@ -12,10 +12,11 @@ from sr.data.stores.backends import DevicePairs, MemoryPairs, UndecodedPairs
 from sr.data.stores.decode import decode_all
 from sr.data.stores.disk import FORMAT, DiskPairs
 from sr.data.stores.fingerprint import content_hash, digests_of, fingerprint_of, key_of
-from sr.data.stores.kinds import Backend, CacheKind, choose_kind
+from sr.data.stores.kinds import Backend, CacheKind, choose_kind, decoded_values
 from sr.data.stores.packed import PackedPairs, Pair
 from sr.errors import UserError, check_choice
 from sr.io.pixel_formats import RGB8, PixelFormat
+from sr.machine.processes import in_worker
 
 
 class PairStore:
@@ -40,8 +41,12 @@ class PairStore:
         on_bad_file: str = "error",
         device: torch.device | None = None,
         pixels: PixelFormat = RGB8,
+        ranks: int = 1,
     ) -> None:
         """Decode every source once, for all kinds, to find bad files before training.
+
+        Several processes that train one run, and parallel workers of a sweep, each have a store of the same pairs: one
+        of them decodes the pairs into a file, and the others read it, also for the kind ``device``.
 
         Args:
             sources: the pairs to hold.
@@ -52,6 +57,7 @@ class PairStore:
             on_bad_file: ``error`` raises at the first unreadable file, ``skip`` leaves it out with a warning.
             device: the training device.
             pixels: channels and bits of the pairs.
+            ranks: number of processes that train the run.
 
         Raises:
             UserError: for a bad option or a bad file, see `sr.data.pairs.load_pair`.
@@ -59,19 +65,29 @@ class PairStore:
         check_choice("data.cache", kind, list(CacheKind))
         check_choice("data.on_bad_file", on_bad_file, ("error", "skip"))
         device = device or torch.device("cpu")
-        self.kind = CacheKind(kind) if kind != CacheKind.AUTO else choose_kind(sources, scale, device, pixels)
+        is_shared = ranks > 1 or in_worker()
+        if kind == CacheKind.AUTO:
+            kind = choose_kind(sources, scale, device, pixels, is_shared=is_shared)
+        self.kind = CacheKind(kind)
         skip_bad = on_bad_file == "skip"
         load = partial(load_pair, scale=scale, shrink=shrink, pixels=pixels)
         decode = partial(decode_all, sources, load, skip_bad=skip_bad)
         digests = digests_of(sources)
+
+        def on_disk() -> DiskPairs:
+            key = key_of(sources, digests, FORMAT, scale, shrink, *pixels.settings)
+            path = (folder or Path.cwd()) / f"{key}.bin"
+            return DiskPairs(sources, decode, path, bits=pixels.bits, skip_bad=skip_bad)
+
         self._backend: Backend
         match self.kind:
             case CacheKind.DEVICE:
-                self._backend = DevicePairs(decode(), device)
+                expected = decoded_values(sources, scale, pixels)
+                dtype = torch.uint8 if pixels.bits == 8 else torch.uint16
+                pairs = on_disk().pairs() if is_shared else decode()
+                self._backend = DevicePairs(pairs, device, dtype, expected)
             case CacheKind.DISK:
-                key = key_of(sources, digests, FORMAT, scale, shrink, *pixels.settings)
-                path = (folder or Path.cwd()) / f"{key}.bin"
-                self._backend = DiskPairs(sources, decode, path, bits=pixels.bits, skip_bad=skip_bad)
+                self._backend = on_disk()
             case CacheKind.MEMORY:
                 self._backend = MemoryPairs(decode())
             case _:
