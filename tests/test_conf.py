@@ -13,7 +13,10 @@ from omegaconf import OmegaConf
 from sr.train import config_dir
 from tests.support.runs import Compose, config_names
 
-GROUPS = ["model", "loss", "optimizer", "scheduler", "data", "trainer", "callbacks", "logger", "experiment", "debug"]
+GROUPS = [
+    *("model", "loss", "optimizer", "scheduler", "data", "metrics", "trainer", "callbacks", "logger"),
+    *("experiment", "debug"),
+]
 
 
 def choices() -> list[str]:

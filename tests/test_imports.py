@@ -60,7 +60,20 @@ ALLOWED: dict[str, set[str]] = {
     },
     "report": {"errors", "io", "runs.identity", "runs.schema", "runs.scores", "runs.status", "terms"},
     "race": {"errors", "io", "launch.names", "machine.children", "report", "runs.schema"},
-    "api": {"benchmark", "data", "inference", "io", "launch", "report", "runs.best", "runs.schema", "terms", "weights"},
+    # `train`: knows where the config groups are, which name the metrics of `evaluate`.
+    "api": {
+        "benchmark",
+        "data",
+        "inference",
+        "io",
+        "launch",
+        "report",
+        "runs.best",
+        "runs.schema",
+        "terms",
+        "train",
+        "weights",
+    },
     "__init__": {"api", "version"},
     "demo": {
         "__init__",

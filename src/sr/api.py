@@ -80,6 +80,7 @@ def evaluate(
     data: "str | Path | Sequence[str | Path]",
     scale: int | None = None,
     protocol: str = "y",
+    metrics: "str | Sequence[str]" = (),
     baselines: bool = False,
     low_res: "str | Path | None" = None,
     low_res_name: str | None = None,
@@ -99,6 +100,7 @@ def evaluate(
         data: folders of high-resolution images.
         scale: factor of the sides; None: that of the models.
         protocol: ``y`` or ``rgb``, see `sr.metrics.score`.
+        metrics: to score besides PSNR and SSIM, by their names in ``conf/metrics``.
         baselines: score nearest-neighbour and Lanczos interpolation as well.
         low_res: folder of the low-resolution images; None: by the layout of ``data``, or derived.
         low_res_name: names of those files, if they are unusual: ``"{stem}_small"``.
@@ -120,11 +122,13 @@ def evaluate(
     from pathlib import Path
 
     from sr.benchmark.evaluate import evaluate as score_models
+    from sr.benchmark.named_metrics import named_metrics
     from sr.benchmark.named_models import common_scale, find_models
     from sr.benchmark.records import check_records
     from sr.benchmark.tables import ScoreTable, write_rows
     from sr.data.folders.named import FolderOptions
     from sr.terms import BASELINES
+    from sr.train import config_dir
     from sr.weights.onnx.formats import OnnxHints
     from sr.weights.trust import trust as trust_packages
 
@@ -139,6 +143,7 @@ def evaluate(
         [Path(folder) for folder in _listed(data)],
         scale=scale,
         protocol=protocol,
+        metrics=named_metrics(_listed(metrics), config_dir()),
         baselines=BASELINES if baselines else BASELINES[:1],
         progress=progress,
         options=FolderOptions(scale, Path(low_res) if low_res else None, low_res_name, recursive),
@@ -156,8 +161,8 @@ def compare(
 
     Args:
         folders: of sweeps or runs, at any depth, or what `fit` returned.
-        score: what to decide by, ``psnr`` or ``ssim``.
-        rope: differences up to this are practically equivalent; None: 0.05 dB, or 0.001 of SSIM.
+        score: the metric to decide by.
+        rope: differences up to this are practically equivalent; None: that of the metric, as 0.05 dB of PSNR.
         reference: what every configuration is compared with, besides the best one; None: the strongest baseline.
 
     Returns:

@@ -11,13 +11,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from sr.io.logs import LateLog
-from sr.terms import Batch, NetworkConfig, Part, StepOutput
+from sr.terms import BASELINES, Batch, NetworkConfig, Part, StepOutput
 
 # The order of the validation loaders, see `sr.datamodule.ISRDataModule.val_dataloader`.
 _PARTS = (Part.VAL, Part.TRAIN)
 
-# Scores that are logged as curves; those of the other baselines are in the image tables only.
-_LOGGED = ("psnr", "ssim", "input_psnr", "input_ssim", "gain")
+# Scores that are not logged as curves: those of baselines other than the input are in the image tables only.
+_NOT_LOGGED = tuple(f"{baseline.prefix}_" for baseline in BASELINES[1:])
 
 
 class LitSR(LightningModule):
@@ -25,8 +25,8 @@ class LitSR(LightningModule):
 
     Batches are ``lr`` ``(N, C, h, w)`` and ``hr`` ``(N, C, scale*h, scale*w)``, float32 in [0, 1], and ``name``.
     Steps log ``lr`` and ``train/loss_step``. Validation and test log the means over images of ``PART/loss``,
-    ``PART/psnr``, ``PART/ssim``, ``PART/input_psnr``, ``PART/input_ssim`` and ``PART/gain`` (dB), where PART is val,
-    test, or train for some whole training images (without their loss, which the steps log).
+    each metric, as ``PART/psnr``, of each metric of the input, as ``PART/input_psnr``, and ``PART/gain`` (dB), where
+    PART is val, test, or train for some whole training images (without their loss, which the steps log).
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class LitSR(LightningModule):
     def _score(self, batch: Batch, part: Part) -> StepOutput:
         sr = self.net(batch["lr"])
         scores = self.scorer(sr, batch["lr"], batch["hr"], batch["name"], batch.get("border"))
-        means = {f"{part}/{name}": scores[name].mean().float() for name in _LOGGED}
+        means = {f"{part}/{name}": scores[name].mean().float() for name in scores if not name.startswith(_NOT_LOGGED)}
         if part is not Part.TRAIN:
             means[f"{part}/loss"] = self.loss(sr, batch["hr"])
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=len(sr), add_dataloader_idx=False)

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 if TYPE_CHECKING:  # the report imports this module without torch
     from torch import Tensor
@@ -69,6 +69,75 @@ BASELINES = (
     Baseline("nearest", "nearest", "nearest"),
     Baseline("lanczos", "lanczos", "Lanczos"),
 )
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """How to show and rank the values of a metric, as recorded with them; see `sr.metrics.scoring.Metric`."""
+
+    label: str
+    unit: str = ""
+    digits: int = 4
+    higher_is_better: bool = True
+    rope: float = 0.0
+
+    @property
+    def heading(self) -> str:
+        """Of a column: the label and the unit.
+
+        >>> MetricInfo("PSNR", "dB").heading, MetricInfo("SSIM").heading
+        ('PSNR dB', 'SSIM')
+        """
+        return f"{self.label} {self.unit}".strip()
+
+    @property
+    def of(self) -> str:
+        """Behind an amount: the unit, or what it is an amount of.
+
+        >>> MetricInfo("PSNR", "dB").of, MetricInfo("SSIM").of
+        ('dB', 'of SSIM')
+        """
+        return self.unit or f"of {self.label}"
+
+    def text(self, value: float) -> str:
+        """A value with its unit.
+
+        >>> MetricInfo("PSNR", "dB", digits=2).text(30.124)
+        '30.12 dB'
+        """
+        return f"{value:.{self.digits}f} {self.unit}".strip()
+
+
+# Always scored; gains are differences of PSNR. The last number of each is what is practically equivalent.
+DEFAULT_METRICS = {"psnr": MetricInfo("PSNR", "dB", 2, True, 0.05), "ssim": MetricInfo("SSIM", "", 4, True, 0.001)}
+
+
+def metrics_of(config: Mapping[str, Any]) -> dict[str, MetricInfo]:
+    """The metrics that the config of a run names; PSNR and SSIM for one of an earlier version.
+
+    >>> list(metrics_of({"metrics": {"vif": {"label": "VIF", "function": {}}}}))
+    ['vif']
+    """
+    names = [entry.name for entry in fields(MetricInfo)]
+    return {
+        metric: MetricInfo(**{name: node[name] for name in names if name in node})
+        for metric, node in (config.get("metrics") or {}).items()
+    } or DEFAULT_METRICS
+
+
+def direction(monitor: str, metrics: Mapping[str, Any]) -> str:
+    """``max`` or ``min``: where a monitored score of the validation images is best.
+
+    Args:
+        monitor: as ``val/psnr``.
+        metrics: the config group, by name.
+
+    >>> direction("val/loss", {}), direction("val/lpips", {"lpips": {"higher_is_better": False}})
+    ('min', 'min')
+    """
+    name = monitor.removeprefix("val/")
+    is_higher_better = (metrics.get(name) or {}).get("higher_is_better", name != "loss")
+    return "max" if is_higher_better else "min"
 
 
 SHARPENS = "scale 1: sharpens, does not enlarge"  # said wherever a scale is announced

@@ -19,11 +19,13 @@ from sr.launch.folder import bracket_patterns, expand_home, quote_pattern, remov
 from sr.launch.messages import say_folder
 from sr.launch.refusals import hydras_tracebacks, refusals_in_one_line
 from sr.launch.sweep import note_failure
+from sr.terms import direction
 
 log = logging.getLogger(__name__)
 
 # In conf/: ``${times:24,${scale}}``, for sizes that follow the scale.
 OmegaConf.register_new_resolver("times", lambda first, second: first * second, replace=True)
+OmegaConf.register_new_resolver("direction", direction, replace=True)  # of the monitored score
 
 # Exit codes: 1 is a fault of ours with its traceback, the last two are the shell's for a signal.
 _BAD_INPUT, _DIVERGED, _CTRL_C, _TERMINATED = 2, 3, 130, 143

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from sr.benchmark.evaluate import evaluate
+from sr.benchmark.named_metrics import named_metrics
 from sr.benchmark.rows import ImageScore, Row
 from sr.benchmark.selftest import Check, check, fingerprint
 from sr.benchmark.selftest import render as render_checks
@@ -18,7 +19,7 @@ from sr.benchmark.tables import render, write_rows
 from sr.cli import main
 from sr.data.pairs import derive_lr
 from sr.errors import UserError
-from sr.image import resize, to_float
+from sr.image import resize, to_float, to_uint8
 from sr.inference.tiles import enlarge
 from sr.io.hashes import files_hash
 from sr.io.images import read_image
@@ -26,6 +27,7 @@ from sr.metrics import score
 from sr.nets.espcn import ESPCN
 from sr.runs.schema import Status
 from sr.terms import BASELINES, Protocol
+from sr.train import config_dir
 from sr.weights.checkpoint import network_config
 from sr.weights.find import Model, find_model
 from tests.support.images import photograph
@@ -49,7 +51,7 @@ def run(tmp_path: Path) -> Path:
 def test_the_bicubic_row_is_computed_from_the_rounded_input(make_folder: MakeFolder) -> None:
     folder = make_folder(count=2)
     (row,) = evaluate([], [folder], scale=2)
-    for number, (name, psnr, ssim, _) in enumerate(row.images):
+    for number, (name, psnr, ssim, *_) in enumerate(row.images):
         hr = read_image(folder / "high_res" / f"{number}.png")
         sr = resize(to_float(derive_lr(hr, 2, 2)).double()[None], 2)
         expected = score(sr, to_float(hr)[None], "y", 2)
@@ -62,7 +64,7 @@ def test_a_gray_image_is_scored_on_its_gray_values_not_on_luma(tmp_path: Path) -
     gray.save(tmp_path / "gray.png")
     Image.merge("RGB", [gray] * 3).save(tmp_path / "rgb.png")
     (row,) = evaluate([], [tmp_path], scale=2)
-    psnr = {name: value for name, value, _, _ in row.images}
+    psnr = {name: value for name, value, *_ in row.images}
     assert psnr["rgb"] - psnr["gray"] == pytest.approx(20 * math.log10(255 / 219), abs=0.1)  # luma spans 16..235
 
 
@@ -514,3 +516,31 @@ def test_a_run_that_is_not_done_is_scored_and_said_to_be_so(
     (run / "checkpoints").rename(begun / "checkpoints")
     main(["evaluate", str(begun), "--data", str(make_folder(count=1)), "--device", "cpu"])
     assert capsys.readouterr().err == f"{begun}: is interrupted: its best weights so far are used\n"
+
+
+def test_more_metrics_are_columns_of_every_table(make_folder: MakeFolder, tmp_path: Path) -> None:
+    folder = make_folder(count=2, size=(64, 64))
+    metrics = named_metrics(["vif", "lr_psnr"], config_dir())
+    rows = list(evaluate([], [folder], scale=2, metrics=metrics))
+    plain = list(evaluate([], [folder], scale=2))
+    assert (rows[0].psnr, rows[0].ssim) == (plain[0].psnr, plain[0].ssim)
+    hr = to_float(read_image(folder / "high_res" / "0.png"))[None]
+    lr = derive_lr(to_uint8(hr)[0], 2, 2)
+    sr = resize(to_float(lr).double()[None], 2)
+    expected = score(sr, hr, "y", 2, metrics=metrics, lr=to_float(lr)[None])
+    assert rows[0].images[0].more == {name: expected[name].item() for name in ("vif", "lr_psnr")}
+    write_rows(rows, tmp_path / "t.csv", tmp_path / "t.json")
+    with (tmp_path / "t.csv").open() as file:
+        assert float(next(csv.DictReader(file))["vif"]) == rows[0].mean("vif")
+    with (tmp_path / "t_images.csv").open() as file:
+        assert float(next(csv.DictReader(file))["lr_psnr"]) == expected["lr_psnr"].item()
+    heading = render(rows).splitlines()[0]
+    assert "VIF" in heading
+    assert "LR-PSNR dB" in heading
+    lines = render([*rows, *plain]).splitlines()
+    assert len(lines[2].split()) == len(lines[1].split()) - 2  # empty cells
+
+
+def test_an_unknown_metric_is_refused_with_what_there_is() -> None:
+    with pytest.raises(UserError, match=r"metrics: no 'viff' in all, default, .*vif.*did you mean vif"):
+        named_metrics(["viff"], config_dir())

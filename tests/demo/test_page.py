@@ -14,7 +14,7 @@ from PIL import Image
 from sr.demo import uploads
 from sr.demo.app import launch
 from sr.demo.choices import find_boards, find_models
-from sr.demo.page import BOARD_COLUMNS, Page
+from sr.demo.page import Page
 from sr.errors import UserError
 from sr.image import to_float
 from sr.inference.enlarger import Enlarger
@@ -189,8 +189,8 @@ def test_requests_that_cannot_be_served_are_refused_with_a_message(
 
 def test_curves_and_leaderboard_come_from_the_report(page: Page, runs: Path) -> None:
     assert page.curves(LABEL).startswith('<img alt="plot" src="data:image/svg+xml;base64,')
-    rows, plots = page.board(str(runs / "grid"))
-    assert [row[0] for row in rows if row[1] != "no model"] == ["mae", "mse"]
+    table, plots = page.board(str(runs / "grid"))
+    assert [row[0] for row in table["data"] if row[1] != "no model"] == ["mae", "mse"]
     assert plots.count("<img") == 1
 
 
@@ -232,10 +232,11 @@ def test_a_gray_target_is_compared_like_the_same_target_in_rgb(page: Page, pictu
 
 
 def test_the_leaderboard_agrees_with_the_report(page: Page, runs: Path) -> None:
-    rows, _ = page.board(str(runs / "grid"))
+    table, _ = page.board(str(runs / "grid"))
+    rows = table["data"]
     (comparison,) = find_comparisons([runs / "grid"]).comparisons
     expected = leaderboard(analyse(comparison))
-    assert len(BOARD_COLUMNS) == len(rows[0]) == 6
+    assert table["headers"] == ["configuration", "verdict", "PSNR dB", "SSIM", "gain dB", "95 % interval"]
     for cells, row in zip(rows, expected, strict=True):
         assert cells[:2] == [row.name, row.verdict]
         assert cells[2:5] == [f"{row.psnr.mean:.2f}", f"{row.ssim.mean:.4f}", f"{row.gain.mean:+.2f}"]

@@ -67,6 +67,8 @@ def trained(place: Path, run: Run) -> Path:
     options = (
         "name=mine",
         "data=listed",
+        "metrics=[default,edge_error]",
+        "monitor=val/edge_error",
         "data.root=list.txt",
         "data.patch=32",
         "data.repeat=8",
@@ -83,7 +85,12 @@ def trained(place: Path, run: Run) -> Path:
     assert code == 0, text
     assert json.loads((folder / "result.json").read_text())["status"] == "done"
     with (folder / "metrics.csv").open() as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == [str(epoch) for epoch in range(1, 7)]
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 7)]
+    errors = [float(row["val/edge_error"]) for row in rows]
+    with (folder / "images.csv").open() as file:
+        (best,) = {int(row["epoch"]) for row in csv.DictReader(file)}
+    assert errors[best - 1] == min(errors)  # less is better, as its file in conf/metrics says
     return folder
 
 
@@ -94,10 +101,11 @@ def test_its_own_tests_pass(run: Run) -> None:
 
 def test_an_installed_plugin_is_used_like_a_network_of_sr(trained: Path, place: Path, run: Run) -> None:
     del trained
-    code, text = run(*SR, "evaluate", "runs/mine", "--data", "photos", "--device", "cpu")
+    code, text = run(*SR, "evaluate", "runs/mine", "--data", "photos", "--device", "cpu", "--metrics", "edge_error")
     assert code == 0, text
+    assert "edge error" in text.splitlines()[0]
     assert (place / "runs/mine/evaluations/photos_x2_y.json").is_file()
-    code, text = run(*SR, "report", "runs/mine")
+    code, text = run(*SR, "report", "runs/mine", "--score", "edge_error")
     assert code == 0, text
     assert "recursive" in (place / "runs/mine/report.md").read_text()
     for tile in (0, 16):

@@ -207,7 +207,7 @@ def test_the_page_shows_the_plots_of_its_runs(report: Path) -> None:
     names = ["differences", "matrix", "heat_map", "effects", "curves", "cost"]
     assert [name for name, _, _ in plots] == names
     assert [caption.partition(";")[0].partition(",")[0] for _, _, caption in plots] == [
-        "Differences from the configuration with the highest mean",
+        "Differences from the configuration with the best mean",
         "The verdict on the configuration of each row beside that of each column",
         "Mean gain of each combination",
         "Effect of each choice",

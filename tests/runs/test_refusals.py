@@ -19,7 +19,7 @@ from tests.support.runs import Command, MakeFolder
         (["loss=vgg", "loss.weights=/nowhere.pth"], "no such file"),
         (["optimizer.lr=-1"], "Invalid learning rate"),
         (["monitor=val/pnsr"], "monitor must be one of val/psnr"),
-        (["monitor=val/loss"], "mode=min"),
+        (["monitor=val/loss", "mode=max"], "monitor=val/loss is best at its minimum: mode=min"),
         (["data.num_workers=-1"], "num_workers"),
         (["trainer.max_epochs=-1", "scheduler=cosine"], "trainer.max_epochs=-1"),
         (["data.fold=3"], "needs the number of folds"),

@@ -19,6 +19,13 @@ FINGERPRINT = "0123456789abcdef"
 TILE_SIDES = (8, 6)  # sides of the crops in samples.png, alternating
 INPUT_GRAY, TARGET_GRAY = 100, 120  # of the first crops in samples.png; the crops of image n are brighter by n
 
+# The group `metrics` of a run, as far as the report reads it.
+_WITH_LPIPS = {
+    "psnr": {"label": "PSNR", "unit": "dB", "digits": 2, "higher_is_better": True, "rope": 0.05},
+    "ssim": {"label": "SSIM", "digits": 4, "higher_is_better": True, "rope": 0.001},
+    "lpips": {"label": "LPIPS", "digits": 3, "higher_is_better": False, "rope": 0.002},
+}
+
 
 def config(fold: int | str = "all", seed: int = 23, **data: Any) -> dict[str, Any]:
     """The part of a run's config that the report reads."""
@@ -48,6 +55,7 @@ class RunFolders:
         baselines: Mapping[str, float] | None = None,
         curve: Sequence[Mapping[str, float]] | None = None,
         output_gray: int | None = None,
+        lpips: float | None = None,
         **changes: Any,
     ) -> Path:
         """Write a finished run.
@@ -62,6 +70,7 @@ class RunFolders:
             baselines: gain of further baselines by the prefix of their columns.
             curve: rows of ``metrics.csv``; by default two epochs that reach half and all of the mean gain.
             output_gray: gray value of the first output in ``samples.png``; None to leave the file out.
+            lpips: distance of each image, less 0.01 of its gain; the input has 0.5. None leaves the metric out.
             changes: fields of the record to replace.
         """
         folder = RunFolder(self.root / name)
@@ -73,13 +82,17 @@ class RunFolders:
             row |= {"input_psnr": base, "input_ssim": 0.8, "gain": gain, "epoch": 1}
             for prefix, difference in (baselines or {}).items():
                 row |= {f"{prefix}_psnr": base + difference, f"{prefix}_ssim": 0.7}
+            if lpips is not None:
+                row |= {"lpips": lpips - gain / 100, "input_lpips": 0.5}
+                row |= {f"{prefix}_lpips": 0.6 for prefix in baselines or {}}
             row |= {"group": groups[number]} if groups else {}
             images.append(row | ({"fold": folds[number]} if folds else {}))
         write_table(folder.images, images)
         mean = float(np.mean(gains))
         default_curve = [{"epoch": epoch, "val/gain": mean * epoch / 2} for epoch in (1, 2)]
         write_table(folder.metrics, default_curve if curve is None else curve)
-        result = _result(folder.path.name, images, config("all" if folds else 0, seed))
+        metrics = {"metrics": _WITH_LPIPS} if lpips is not None else {}
+        result = _result(folder.path.name, images, config("all" if folds else 0, seed) | metrics)
         write_result(folder.path, replace(result, **changes))
         if output_gray is not None:
             write_samples(folder.samples, _gray_samples([row["name"] for row in images], output_gray))

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from sr_example.data import listed_images
 from sr_example.loss import EdgeLoss
+from sr_example.metric import edge_error
 from sr_example.network import Recursive
 
 from sr.errors import UserError
@@ -33,6 +34,13 @@ def test_the_loss_is_zero_for_equal_images_and_counts_edges() -> None:
     assert EdgeLoss()(edge, edge) == 0
     # Half of the pixels differ, and a third of the differences between columns.
     assert EdgeLoss(0.5)(edge, flat) == pytest.approx(1 / 2 + 0.5 / 3)
+
+
+def test_the_metric_has_a_value_for_each_image() -> None:
+    flat, edge = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    edge[1, ..., 2:] = 1.0
+    # A third of the differences between columns, none between rows.
+    assert edge_error(edge, flat).tolist() == pytest.approx([0, 1 / 6])
 
 
 def test_a_list_names_its_images(tmp_path: Path) -> None:

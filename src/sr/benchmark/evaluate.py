@@ -1,7 +1,7 @@
 """Score models, and always the bicubic image, on folders of images under a named protocol."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from sr.inference.enlarger import Enlarger, common_channels
 from sr.io.bars import progress_bar
 from sr.io.pixel_formats import BITS, PixelFormat
 from sr.machine.hardware import PRECISIONS, find_device
+from sr.metrics import Metric
+from sr.metrics.scoring import DEFAULT, check_metrics
 from sr.terms import BASELINES, Baseline, Protocol
 from sr.weights.find import Model
 
@@ -44,6 +46,7 @@ def evaluate(
     contenders: Sequence[Contender] = (),
     bits: int = 8,
     options: FolderOptions | None = None,
+    metrics: Mapping[str, Metric] = DEFAULT,
     progress: bool = True,
 ) -> Iterator[Row]:
     """Score every model on every folder, the baselines first, and images side by side.
@@ -66,6 +69,7 @@ def evaluate(
         contenders: finished pictures of other programs, scored as they are; each is of one folder.
         bits: of a value, 8 or 16: images are read with as many, and outputs are rounded to as many.
         options: how to read the folders.
+        metrics: by name, PSNR and SSIM among them.
         progress: draw a bar where standard error is a terminal or a notebook.
 
     Yields:
@@ -77,6 +81,7 @@ def evaluate(
     """
     check_at_least("--scale", scale, 1)
     check_choice("--protocol", protocol, [*Protocol])
+    check_metrics(metrics, scale)
     pixels = _common_format(models, protocol, bits)
     shrink = _common_shrink(models) if scale == 1 else SHRINK
     check_choice("--precision", precision, PRECISIONS)
@@ -88,6 +93,7 @@ def evaluate(
         *((model, [Enlarger(replace(model, nets=[net]), **settings) for net in model.nets]) for model in models),
         *((Model(contender.name, scale), contender) for contender in contenders),
     ]
+    infos = {name: metric.info for name, metric in metrics.items()}
     for folder, label in zip(data, _labels(data), strict=True):
         sources = one_set(folder, replace(options or FolderOptions(), scale=scale))
         for contender in contenders:
@@ -96,8 +102,9 @@ def evaluate(
         warn_of_trained(models, sources, digests, label)
         rows = [_new_row(entry, label, scale, Protocol(protocol), place, bits) for entry in contestants]
         with progress_bar(hidden=not progress) as bar:
-            _score_folder(rows, contestants, sources, shrink, pixels, place, save, bar)
+            _score_folder(rows, contestants, sources, shrink, pixels, place, save, metrics, bar)
         for row in rows:
+            row.metrics = infos
             row.fingerprint = fingerprint_of(sources, digests, *pixels.settings)
         yield from rows
 
@@ -110,6 +117,7 @@ def _score_folder(
     pixels: PixelFormat,
     place: torch.device,
     save: Path | None,
+    metrics: Mapping[str, Metric],
     progress: Progress,
 ) -> None:
     """Score all contestants on the images of a folder."""
@@ -118,7 +126,7 @@ def _score_folder(
     def began(row: Row) -> None:
         progress.update(bar, description=f"{row.data}: {row.name}")
 
-    scorer = ImageScorer(rows, contestants, shrink, pixels, place, save, began, lambda: progress.advance(bar))
+    scorer = ImageScorer(rows, contestants, shrink, pixels, place, save, metrics, began, lambda: progress.advance(bar))
     hashed = []
     for image in scorer.score_all(sources):
         hashed.append(image.hashes)

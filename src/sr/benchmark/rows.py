@@ -2,12 +2,12 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from sr.terms import BASELINES, Baseline, Protocol
+from sr.terms import BASELINES, DEFAULT_METRICS, Baseline, MetricInfo, Protocol
 from sr.weights.find import Model
 
 
@@ -18,6 +18,11 @@ class ImageScore(NamedTuple):
     psnr: float  # dB
     ssim: float
     milliseconds: float | None  # unknown for finished pictures
+    more: Mapping[str, float] = {}  # other metrics
+
+    def score(self, metric: str) -> float | None:
+        """A score by its name; None if it was not computed."""
+        return _score(self, metric)
 
 
 class NetworkScore(NamedTuple):
@@ -25,6 +30,22 @@ class NetworkScore(NamedTuple):
 
     psnr: float  # dB
     ssim: float
+    more: Mapping[str, float] = {}  # other metrics
+
+    def score(self, metric: str) -> float | None:
+        """A score by its name; None if it was not computed."""
+        return _score(self, metric)
+
+
+def _score(scores: ImageScore | NetworkScore, metric: str) -> float | None:
+    return getattr(scores, metric) if metric in DEFAULT_METRICS else scores.more.get(metric)
+
+
+def mean_score(name: str, scores: Sequence[NetworkScore], milliseconds: float | None) -> ImageScore:
+    """The mean of the scores of an image by several networks."""
+    psnr, ssim = (statistics.fmean(getattr(score, metric) for score in scores) for metric in DEFAULT_METRICS)
+    more = {metric: statistics.fmean(score.more[metric] for score in scores) for metric in scores[0].more}
+    return ImageScore(name, psnr, ssim, milliseconds, more)
 
 
 @dataclass
@@ -45,6 +66,7 @@ class Row:
         groups: the photograph that each image shows: near-identical copies share it. Empty until the folder is done.
         fingerprint: hash of the names and contents of the images. Empty until the folder is done.
         outputs: folder of the finished pictures of another program.
+        metrics: how to show each metric, by its name.
     """
 
     model: Model
@@ -60,6 +82,13 @@ class Row:
     groups: Sequence[str] = ()
     fingerprint: str = ""
     outputs: Path | None = None
+    metrics: Mapping[str, MetricInfo] = field(default_factory=lambda: DEFAULT_METRICS)
+
+    def mean(self, metric: str) -> float | None:
+        """Mean of a metric over the images; None if an image lacks it."""
+        values = [image.score(metric) for image in self.images]
+        known = [value for value in values if value is not None]
+        return statistics.fmean(known) if known and len(known) == len(values) else None
 
     @property
     def psnr(self) -> float:
@@ -122,6 +151,7 @@ class Row:
             "psnr": self.psnr,
             "psnr_of_mean_error": self.psnr_of_mean_error,
             "ssim": self.ssim,
+            **{name: self.mean(name) for name in self.metrics if name not in DEFAULT_METRICS},
             "images": len(self.images),
             "ms_per_image": self.milliseconds,
             "precision": self.precision,

@@ -4,7 +4,7 @@ import logging
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sr.benchmark.contenders import Contender
-from sr.benchmark.rows import ImageScore, NetworkScore, Row, folder_name
+from sr.benchmark.rows import ImageScore, NetworkScore, Row, folder_name, mean_score
 from sr.data.duplicates import Hashes, hashes
 from sr.data.pairs import load_pair
 from sr.data.sources import Source
@@ -26,7 +26,7 @@ from sr.io.pictures import write_strips
 from sr.io.pixel_formats import PixelFormat
 from sr.machine.hardware import free_memory
 from sr.machine.side_by_side import side_by_side
-from sr.metrics import score
+from sr.metrics import Metric, score
 from sr.weights.find import Model
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class ImageScorer:
         pixels: what images are decoded to.
         place: the device that outputs are scored on.
         save: folder that gets the outputs of the first network of each contestant.
+        metrics: by name, PSNR and SSIM among them.
         began: called with the row whose scores are computed next.
         ended: called when they are.
     """
@@ -94,6 +95,7 @@ class ImageScorer:
     pixels: PixelFormat
     place: torch.device
     save: Path | None
+    metrics: Mapping[str, Metric]
     began: Callable[[Row], None]
     ended: Callable[[], None]
 
@@ -146,18 +148,28 @@ class ImageScorer:
         faults: list[str],
     ) -> ContestantScore:
         """Score the outputs of a contestant for an image, and save the first."""
-        scores = []
+        lr = to_float(image.lr[None]).to(self.place)
+        scores: list[NetworkScore] = []
         times = []
         for sr, milliseconds in outputs:
-            values = score(sr, target, row.protocol, row.scale, stored_gray=image.stored_gray, bits=row.bits)
-            scores.append(NetworkScore(float(values["psnr"]), float(values["ssim"])))
+            tensors = score(
+                sr,
+                target,
+                row.protocol,
+                row.scale,
+                stored_gray=image.stored_gray,
+                bits=row.bits,
+                metrics=self.metrics,
+                lr=lr,
+            )
+            values = {name: float(value) for name, value in tensors.items()}
+            scores.append(NetworkScore(values.pop("psnr"), values.pop("ssim"), values))
             times += [] if milliseconds is None else [milliseconds]
             if self.save and len(scores) == 1:
                 suffix = ".png" if target.shape[1] <= _MOST_IN_PNG else ".tif"
                 path = self.save / folder_name(row.name) / folder_name(row.data) / f"{image.name}{suffix}"
                 _write(path, to_levels(sr[0], row.bits))
-        psnr, ssim = map(statistics.fmean, zip(*scores, strict=True))
-        mean = ImageScore(image.name, psnr, ssim, statistics.fmean(times) if times else None)
+        mean = mean_score(image.name, scores, statistics.fmean(times) if times else None)
         return ContestantScore(mean, scores, faults)
 
     def _for_a_thread(self) -> "ImageScorer":

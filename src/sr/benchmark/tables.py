@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -78,6 +78,7 @@ def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
         "weights": row.model.weights_hash if row.model.run else "",
         "shrink": row.model.shrink if row.scale == 1 else None,
         "fingerprint": row.fingerprint,
+        "metrics": {name: asdict(info) for name, info in row.metrics.items()},
         "names": [image.name for image in row.images],
         "groups": list(row.groups),
         "trainings": {name: _by_score(row, number) for number, name in enumerate(row.model.trainings or ["."])},
@@ -88,15 +89,22 @@ def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
 def _by_score(row: Row, network: int) -> dict[str, list[float]]:
     """The scores of all images by one network of a row."""
     scores = [networks[network] for networks in row.by_network]
-    return {"psnr": [score.psnr for score in scores], "ssim": [score.ssim for score in scores]}
+    by_name = {name: [score.score(name) for score in scores] for name in row.metrics}
+    return {name: [v for v in values if v is not None] for name, values in by_name.items() if None not in values}
 
 
 def _image_rows(row: Row) -> list[dict[str, str | float | None]]:
     about = {name: value for name, value in row.as_dict().items() if name in ("model", "data", "scale", "protocol")}
     groups = row.groups or [image.name for image in row.images]
     return [
-        {**about, "name": name, "group": group, "psnr": psnr, "ssim": ssim, "ms": milliseconds}
-        for (name, psnr, ssim, milliseconds), group in zip(row.images, groups, strict=True)
+        {
+            **about,
+            "name": image.name,
+            "group": group,
+            **{metric: image.score(metric) for metric in row.metrics},
+            "ms": image.milliseconds,
+        }
+        for image, group in zip(row.images, groups, strict=True)
     ]
 
 
@@ -159,14 +167,18 @@ def _frame(rows: Sequence[Mapping[str, object]]) -> "DataFrame":
 
 def render(rows: Sequence[Row]) -> str:
     """The rows as a text table; models that lose to a baseline are marked."""
-    lines = [("model", "data", "scale", "protocol", "PSNR dB", "SSIM", "gain dB", "images", "ms/image", "")]
+    metrics = {name: info for row in rows for name, info in row.metrics.items()}
+    headings = (info.heading for info in metrics.values())
+    lines = [("model", "data", "scale", "protocol", *headings, "gain dB", "images", "ms/image", "")]
     for row in rows:
         same_data = [other for other in rows if other.data == row.data]
         gain = row.psnr - next(other for other in same_data if other.is_reference).psnr
         baselines = {other.baseline.prefix: other.psnr for other in same_data if other.baseline}
         lost_to = "" if row.baseline else loses_to(row.psnr, baselines, BASELINES[0].name_at(row.scale))
         time = "" if row.milliseconds is None else f"{row.milliseconds:.1f}"
-        numbers = (f"{row.psnr:.2f}", f"{row.ssim:.4f}", f"{gain:+.2f}", str(len(row.images)))
+        means = [(info, row.mean(name)) for name, info in metrics.items()]
+        cells = ("" if mean is None else f"{mean:.{info.digits}f}" for info, mean in means)
+        numbers = (*cells, f"{gain:+.2f}", str(len(row.images)))
         about = (str(row.as_dict()["model"]), row.data, f"x{row.scale}", row.protocol)
         lines.append((*about, *numbers, time, f"loses to {lost_to}" if lost_to else ""))
     return "\n".join(aligned(lines)) + "\n"

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -73,9 +73,8 @@ class EpochTable(Callback):
             "seconds": round(time.perf_counter() - self._started, 3),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
-        for name in self.COLUMNS[len(row) :]:
-            if name in metrics and self._validated:
-                row[name] = float(metrics[name])
+        known = [*self.COLUMNS[len(row) :], *_more_metrics(metrics, self.COLUMNS)]
+        row |= {name: float(metrics[name]) for name in known if name in metrics and self._validated}
         if self._loss_count:
             mean = torch.as_tensor(self._loss_sum, device=pl_module.device) / self._loss_count
             if trainer.world_size > 1:
@@ -83,7 +82,9 @@ class EpochTable(Callback):
             row["train/loss"] = float(mean)
             log_now(trainer, {"train/loss": row["train/loss"]}, trainer.global_step - 1)
         self.rows.append(row)
-        _write_table(RunFolder(Path(trainer.default_root_dir)).metrics, self.rows, self.COLUMNS)
+        found = dict.fromkeys(name for row in self.rows for name in row)
+        columns = (*self.COLUMNS, *_more_metrics(found, self.COLUMNS))
+        _write_table(RunFolder(Path(trainer.default_root_dir)).metrics, self.rows, columns)
         if trainer.is_global_zero:
             line = f"epoch {row['epoch']}/{trainer.max_epochs}  {row['seconds']:.1f} s  {_in_words(row)}"
             in_bar = getattr(trainer.progress_bar_callback, "shows_epochs", False)
@@ -188,6 +189,12 @@ def _rows(steps: Sequence[_ScoredStep]) -> list[ImageRow]:
             for position, (name, group) in enumerate(zip(names, groups, strict=True))
         ]
     return rows
+
+
+def _more_metrics(names: Iterable[str], known: Sequence[str]) -> list[str]:
+    """Means of metrics besides PSNR and SSIM; of training images without those of the input."""
+    kept = ("train/", "val/")
+    return [name for name in names if name.startswith(kept) and name not in known and "train/input_" not in name]
 
 
 def _in_words(row: Mapping[str, float]) -> str:

@@ -44,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol", default="y", help="y (default): luma, S border pixels cut; rgb: all channels, nothing cut"
     )
+    parser.add_argument(
+        "--metrics",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="A,B",
+        help="more scores than PSNR and SSIM, by their names in conf/metrics: ms_ssim,vif",
+    )
     parser.add_argument("--baselines", action="store_true", help="score nearest and Lanczos too; needs no model")
     parser.add_argument("--x8", action="store_true", help="average over the eight flips and rotations of the input")
     add_tile(parser)
@@ -80,10 +87,12 @@ def run(options: argparse.Namespace) -> None:
     Exit with code 1 if a run or a checkpoint among several could not be scored.
     """
     from sr.benchmark.evaluate import evaluate
+    from sr.benchmark.named_metrics import named_metrics
     from sr.benchmark.named_models import common_scale, find_models
     from sr.benchmark.records import check_records
     from sr.benchmark.tables import render, write_rows
     from sr.terms import BASELINES, SHARPENS
+    from sr.train import config_dir
 
     if not options.models and not options.baselines and not options.outputs:
         raise UserError("name a checkpoint or a run folder, or add --baselines or --outputs")
@@ -95,6 +104,7 @@ def run(options: argparse.Namespace) -> None:
         sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")
     folders = folder_options(options, options.data, scale)
     contenders = _contenders(options, folders, scale)
+    metrics = named_metrics(options.metrics, config_dir())
     if options.record:
         check_records(options.record, models, contenders)
     rows = [
@@ -112,6 +122,7 @@ def run(options: argparse.Namespace) -> None:
             contenders=contenders,
             bits=options.bits,
             options=folders,
+            metrics=metrics,
         )
     ]
     for line in (line for contender in contenders for line in contender.warnings()):

@@ -19,9 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", metavar="NAME", help="configuration or baseline to compare with (default: strongest baseline)"
     )
-    parser.add_argument("--score", default="psnr", choices=("psnr", "ssim"), help="what to decide by (default: psnr)")
+    parser.add_argument("--score", default="psnr", metavar="METRIC", help="what to decide by (default: psnr)")
     parser.add_argument(
-        "--rope", type=float, metavar="X", help="differences up to X do not matter (default: 0.05 dB, 0.001 of SSIM)"
+        "--rope",
+        type=float,
+        metavar="X",
+        help="differences up to X do not matter (default: that of the metric: 0.05 dB of PSNR, 0.001 of SSIM)",
     )
     parser.add_argument("--figures", type=Path, metavar="DIR", help="also write the plots to DIR, as SVG files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number of the page to FILE")

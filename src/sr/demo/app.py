@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.demo.guard import Guard
-from sr.demo.page import BOARD_COLUMNS, MAX_PIXELS, Page
+from sr.demo.page import MAX_PIXELS, Page
 from sr.demo.uploads import KEPT_SECONDS, MAX_UPLOAD
 from sr.errors import UserError
 from sr.machine.hardware import precision
@@ -78,7 +78,7 @@ def build(page: Page) -> Any:
         if page.boards:
             with gr.Tab("Leaderboard"):
                 folder = gr.Dropdown(list(page.boards), label="Folder", elem_id="folder", value=None)
-                table = gr.Dataframe(headers=list(BOARD_COLUMNS), interactive=False, elem_id="board")
+                table = gr.Dataframe(interactive=False, elem_id="board")
                 heat = gr.HTML(elem_id="heat")
                 folder.change(answered(page.board), folder, [table, heat], preprocess=False)
     return blocks.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)

@@ -27,8 +27,6 @@ from sr.weights import zoo
 from sr.weights.find import Model
 
 MAX_PIXELS = 4_000_000  # of an uploaded picture
-BOARD_COLUMNS = ("configuration", "verdict", "PSNR dB", "SSIM", "gain dB", "95 % interval")
-
 _BASELINE = BASELINES[0]
 
 
@@ -107,27 +105,28 @@ class Page:
             for comparison in find_comparisons([Path(name)]).comparisons
         )
 
-    def board(self, label: str) -> tuple[list[list[str]], str]:
-        """Rows of the leaderboards of a folder, and the heat maps of its gains as HTML."""
+    def board(self, label: str) -> tuple[dict[str, list[Any]], str]:
+        """The leaderboards of a folder as ``headers`` and ``data``, and the heat maps of its gains as HTML.
+
+        A metric that some of them lack is an empty cell there.
+        """
         if not isinstance(label, str) or label not in self.boards:
             raise UserError("there is no such folder in the list")
         rows, plots = [], []
-        for comparison in find_comparisons([self.boards[label]]).comparisons:
+        comparisons = find_comparisons([self.boards[label]]).comparisons
+        metrics = {name: info for comparison in comparisons for name, info in comparison.metrics.items()}
+        for comparison in comparisons:
             analysis = analyse(comparison)
-            rows += [
-                [
-                    row.name,
-                    row.verdict,
-                    f"{row.psnr.mean:.2f}",
-                    f"{row.ssim.mean:.4f}",
-                    f"{row.gain.mean:+.2f}",
-                    interval(row.gain.interval),
-                ]
-                for row in leaderboard(analysis)
-            ]
+            for row in leaderboard(analysis):
+                means = [(row.scores.get(name), info) for name, info in metrics.items()]
+                cells = [f"{summary.mean:.{info.digits}f}" if summary else "" for summary, info in means]
+                gain = (f"{row.gain.mean:+.2f}", interval(row.gain.interval))
+                rows.append([row.name, row.verdict, *cells, *gain])
             if len(comparison.configurations) > 1:
                 plots.append(_image(figures.heat_map(analysis)))
-        return rows, "".join(plots)
+        headings = [info.heading for info in metrics.values()]
+        headers = ["configuration", "verdict", *headings, "gain dB", "95 % interval"]
+        return {"headers": headers, "data": rows}, "".join(plots)
 
     def close(self) -> None:
         """Remove all uploads and results."""

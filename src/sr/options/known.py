@@ -37,6 +37,7 @@ class TopLevel:
     optimizer: Component
     scheduler: Component
     data: Component
+    metrics: Mapping[str, Component]
     scorer: Component
     trainer: Component
     callbacks: Mapping[str, Component | None]
@@ -77,6 +78,7 @@ FOLDERS = ("data.root", "data.val_root", "data.test_root", "data.high_res", "dat
 PASSED_FIRST = {"optimizer": 1, "scheduler": 2, "data.find": 1}
 PASSED_BY_NAME = {
     "data.find": ("on_bad_file", "scale", "high_res", "low_res", "low_res_name", "recursive"),
+    "scorer": ("metrics",),
     "trainer": ("callbacks", "logger", "plugins", "default_root_dir"),
 }
 

@@ -1,5 +1,7 @@
 """The analysis of a comparison: scores as arrays, variance components, and a verdict on every pair."""
 
+import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -10,13 +12,10 @@ from sr.errors import UserError
 from sr.report.comparison import Comparison
 from sr.report.components import Components, Values, components
 from sr.report.run import Configuration
-from sr.report.statistics import Estimates, Scope, contrasts
+from sr.report.statistics import Estimates, Interval, Scope, contrasts
 from sr.report.verdicts import Pair, Verdict, pairs_of, possible_bests
-from sr.runs.scores import MeanSd
-from sr.terms import BASELINES, Baseline
-
-# Differences up to these are practically equivalent.
-ROPES: Mapping[str, float] = {"psnr": 0.05, "ssim": 0.001}
+from sr.runs.scores import MeanSd, mean_and_sd
+from sr.terms import BASELINES, Baseline, MetricInfo
 
 _FOLDS_THAT_DO = 5  # folds of one training each, from which verdicts on configurations can be drawn
 
@@ -29,22 +28,26 @@ class Analysis:
         names: of the configurations, then of the baselines.
         configurations: in the order of their names.
         baselines: in the order of theirs.
-        parts: the variance components of each score.
+        metrics: how to show each metric that any configuration has, by its name.
+        parts: the variance components of each metric that all have, with the sign that makes more the better.
+        partial: means of each metric that some lack, for which they are None.
         decidable: numbers of the configurations that were trained often enough for verdicts.
         pairs: all pairs of configurations, and each configuration with the reference, in both orders.
-        order: numbers of the configurations from the highest mean score to the lowest.
+        order: numbers of the configurations from the best mean score to the worst.
         possible_bests: numbers of the configurations that may be the best, in that order; empty if fewer than two are
             decidable.
         reference: number of what the configurations are compared with besides the best one.
         rope: the region of practical equivalence.
-        score: ``psnr`` or ``ssim``.
+        score: the metric that decides.
         scope: what the verdicts are about.
     """
 
     names: Sequence[str]
     configurations: Sequence[Configuration]
     baselines: Sequence[Baseline]
+    metrics: Mapping[str, MetricInfo]
     parts: Mapping[str, Components]
+    partial: Mapping[str, Sequence[MeanSd | None]]
     decidable: frozenset[int]
     pairs: Mapping[tuple[int, int], Pair]
     order: Sequence[int]
@@ -55,13 +58,23 @@ class Analysis:
     scope: Scope
 
     @property
+    def metric(self) -> MetricInfo:
+        """The metric that decides."""
+        return self.metrics[self.score]
+
+    @property
+    def extreme(self) -> str:
+        """Where the best mean is, in a word."""
+        return "highest" if self.metric.higher_is_better else "lowest"
+
+    @property
     def best(self) -> int:
-        """Number of the configuration with the highest mean score; where there are verdicts, of those that have one."""
+        """Number of the configuration with the best mean score; where there are verdicts, of those that have one."""
         return next((number for number in self.order if number in self.possible_bests), self.order[0])
 
     @property
     def undecidable_above(self) -> list[int]:
-        """Numbers of the configurations with a higher mean than the best one that are without a verdict."""
+        """Numbers of the configurations with a better mean than the best one that are without a verdict."""
         return list(self.order[: self.order.index(self.best)])
 
     @property
@@ -97,17 +110,28 @@ class Analysis:
         return pair is not None and pair.verdict is Verdict.WORSE and self.decides(first, second)
 
     def mean(self, number: int) -> float:
-        """Mean of the compared score."""
+        """Mean of the compared score, with the sign that makes more the better."""
         return float(self.parts[self.score].means[number])
 
-    def means(self, score: str) -> list[MeanSd]:
-        """Means over photographs, with the standard deviation between trainings, None if no fold was trained twice."""
-        parts = self.parts[score]
+    def means(self, score: str) -> Sequence[MeanSd | None]:
+        """Means over photographs, with the standard deviation between trainings, None if no fold was trained twice.
+
+        Whoever was not scored has None.
+        """
+        if score in self.partial:
+            return self.partial[score]
+        parts, sign = self.parts[score], _sign(self.metrics[score])
         deviations = [None if np.isnan(own) else float(own) ** 0.5 for own in parts.own_training]
         deviations[len(self.configurations) :] = [None] * len(self.baselines)
         for number, entry in enumerate(self.configurations):
             deviations[number] = None if entry.is_fixed else deviations[number]
-        return [MeanSd(float(mean), sd) for mean, sd in zip(parts.means, deviations, strict=True)]
+        return [MeanSd(sign * float(mean), sd) for mean, sd in zip(parts.means, deviations, strict=True)]
+
+    def shown(self, estimates: Estimates) -> list[tuple[float, Interval]]:
+        """Estimates of the compared score and their intervals, with the sign of the score."""
+        if self.metric.higher_is_better:
+            return estimates.with_intervals()
+        return [(-mean, Interval(-interval.high, -interval.low)) for mean, interval in estimates.with_intervals()]
 
     def against(self, other: int, score: str) -> Estimates:
         """The differences of all configurations and baselines from one of them."""
@@ -127,37 +151,39 @@ def analyse(
 
     Args:
         comparison: the configurations.
-        score: what to compare, ``psnr`` (dB) or ``ssim``.
-        rope: differences up to this are practically equivalent; None: 0.05 dB, or 0.001 of SSIM.
+        score: the metric to compare, which all configurations have.
+        rope: differences up to this are practically equivalent; None: that of the metric, as 0.05 dB of PSNR.
         reference: name of a configuration or baseline; None: the strongest baseline.
         scope: what the verdicts are about.
 
     Raises:
-        UserError: if there is nothing of that name.
+        UserError: if there is nothing of that name, or not all have the score.
     """
     configurations = comparison.configurations
     baselines = [baseline for baseline in BASELINES if _baseline_scores(comparison, baseline, "psnr")]
     names = [configuration.name for configuration in configurations]
     names += [_label(baseline, comparison) for baseline in baselines]
     count = len(configurations)
-    arrays = {name: score_array(comparison, baselines, name) for name in ROPES}
-    is_baseline = [entry.is_fixed for entry in configurations] + [True] * len(baselines)
-    training_folds = [entry.training_folds for entry in configurations] + [1] * len(baselines)
+    metrics = comparison.metrics
     all_parts = {
-        name: components(scores, folds, is_baseline, training_folds) for name, (scores, folds) in arrays.items()
+        name: _components(comparison, baselines, name) for name in metrics if _all_have(name, comparison, baselines)
     }
+    if score not in all_parts:
+        raise UserError(f"--score: not all configurations have {score}: use {', '.join(all_parts)}")
     parts = all_parts[score]
     scores_alone = Analysis(
         names=names,
         configurations=configurations,
         baselines=baselines,
+        metrics=metrics,
         parts=all_parts,
+        partial={name: _partial(comparison, baselines, name) for name in metrics if name not in all_parts},
         decidable=frozenset(),
         pairs={},
         order=sorted(range(count), key=lambda number: (-parts.means[number], names[number])),
         possible_bests=[],
         reference=_reference(names, parts.means, count, reference),
-        rope=ROPES[score] if rope is None else rope,
+        rope=metrics[score].rope if rope is None else rope,
         score=score,
         scope=scope,
     )
@@ -187,6 +213,49 @@ def score_array(comparison: Comparison, baselines: Sequence[Baseline], score: st
         of_image = _baseline_scores(comparison, baseline, score)
         scores[number, 0] = _means([of_image[name] for name in images], unit_of_image, len(units))
     return scores, [fold for _, fold in units]
+
+
+def _sign(metric: MetricInfo) -> int:
+    return 1 if metric.higher_is_better else -1
+
+
+def _all_have(score: str, comparison: Comparison, baselines: Sequence[Baseline]) -> bool:
+    return all(score in entry.metrics for entry in comparison.configurations) and all(
+        _baseline_scores(comparison, baseline, score) for baseline in baselines
+    )
+
+
+def _components(comparison: Comparison, baselines: Sequence[Baseline], score: str) -> Components:
+    scores, folds = score_array(comparison, baselines, score)
+    configurations = comparison.configurations
+    is_baseline = [entry.is_fixed for entry in configurations] + [True] * len(baselines)
+    training_folds = [entry.training_folds for entry in configurations] + [1] * len(baselines)
+    return components(_sign(comparison.metrics[score]) * scores, folds, is_baseline, training_folds)
+
+
+def _partial(comparison: Comparison, baselines: Sequence[Baseline], score: str) -> list[MeanSd | None]:
+    """Means of a score that not all have, with the deviation between trainings of a seed's mean."""
+    means: list[MeanSd | None] = []
+    groups = comparison.groups
+    for entry in comparison.configurations:
+        if score not in entry.metrics:
+            means.append(None)
+            continue
+        of_runs = [{name: row[score] for name, row in run.images.items()} for run in entry.runs]
+        summary = mean_and_sd([_over_photographs(of_run, groups) for of_run in of_runs])
+        means.append(replace(summary, sd=None) if entry.is_fixed else summary)
+    for baseline in baselines:
+        of_image = _baseline_scores(comparison, baseline, score)
+        means.append(MeanSd(_over_photographs(of_image, groups)) if of_image else None)
+    return means
+
+
+def _over_photographs(scores: Mapping[str, float], groups: Mapping[str, str]) -> float:
+    """Mean over photographs, each the mean of its images."""
+    by_photograph: dict[str, list[float]] = defaultdict(list)
+    for name, value in scores.items():
+        by_photograph[groups[name]].append(value)
+    return statistics.fmean(statistics.fmean(values) for values in by_photograph.values())
 
 
 def _baseline_scores(comparison: Comparison, baseline: Baseline, score: str) -> dict[str, float]:

@@ -198,9 +198,9 @@ def _evaluations(configuration: Configuration, conditions: _Conditions) -> Itera
 
 def _training(run: Run, folder: Path, evaluation: Evaluation, scores: ImageScores) -> Run:
     """A training with its scores on the images of a set."""
-    columns = {"psnr": scores.psnr, "ssim": scores.ssim}
+    columns = dict(scores)
     for prefix, of_baseline in evaluation.baselines.items():
-        columns |= {f"{prefix}_psnr": of_baseline.psnr, f"{prefix}_ssim": of_baseline.ssim}
+        columns |= {f"{prefix}_{metric}": values for metric, values in of_baseline.items()}
     images = {
         name: {column: values[number] for column, values in columns.items()}
         for number, name in enumerate(evaluation.names)
@@ -212,6 +212,7 @@ def _training(run: Run, folder: Path, evaluation: Evaluation, scores: ImageScore
         folds=dict.fromkeys(images, 0),
         groups=dict(zip(evaluation.names, evaluation.groups, strict=True)),
         evaluations=(),
+        metrics=evaluation.metrics,
     )
 
 

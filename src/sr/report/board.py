@@ -1,5 +1,6 @@
 """The leaderboard of a comparison: a row per configuration, and a row per baseline."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,8 +41,7 @@ class Row:
         name: of the configuration or the baseline.
         configuration: None for a baseline.
         rank: by mean score among the configurations, from 1; None for a baseline.
-        psnr: dB.
-        ssim: mean structural similarity.
+        scores: each metric of the comparison, by its name; None where it was not scored.
         gain: PSNR minus that of the input, dB, with its interval.
         to_best: difference of the compared score from the best configuration; None for that one.
         to_reference: the same from the reference; None for that one.
@@ -54,8 +54,7 @@ class Row:
     name: str
     configuration: Configuration | None
     rank: int | None
-    psnr: MeanSd
-    ssim: MeanSd
+    scores: Mapping[str, MeanSd | None]
     gain: Difference
     to_best: Difference | None
     to_reference: Difference | None
@@ -64,19 +63,35 @@ class Row:
     loses_to: str
     kind: Kind
 
+    @property
+    def psnr(self) -> MeanSd:
+        """In dB; all have one."""
+        return self._of("psnr")
+
+    @property
+    def ssim(self) -> MeanSd:
+        """Mean structural similarity; all have one."""
+        return self._of("ssim")
+
+    def _of(self, metric: str) -> MeanSd:
+        summary = self.scores[metric]
+        assert summary is not None  # of every run and evaluation
+        return summary
+
 
 def leaderboard(analysis: Analysis) -> list[Row]:
-    """The rows, from the highest mean score to the lowest; a baseline is above a configuration with the same score."""
+    """The rows, from the best mean score to the worst; a baseline is above a configuration with the same score."""
     count = len(analysis.configurations)
-    psnr, ssim = (analysis.means(score) for score in ("psnr", "ssim"))
+    means = {score: analysis.means(score) for score in analysis.metrics}
     gains = _differences(analysis.against(count, "psnr"))
-    to_best = _differences(analysis.against(analysis.best, analysis.score))
-    to_reference = _differences(analysis.against(analysis.reference, analysis.score))
-    baselines = {baseline.prefix: psnr[analysis.number(baseline)].mean for baseline in analysis.baselines}
+    to_best = _shown(analysis, analysis.best)
+    to_reference = _shown(analysis, analysis.reference)
+    psnr = analysis.parts["psnr"].means
+    baselines = {baseline.prefix: float(psnr[analysis.number(baseline)]) for baseline in analysis.baselines}
     rows = []
     for number, name in enumerate(analysis.names):
         is_trained = number < count
-        lost_to = loses_to(psnr[number].mean, baselines) if is_trained else ""
+        lost_to = loses_to(float(psnr[number]), baselines) if is_trained else ""
         kind, verdict = _verdict(analysis, number, lost_to) if is_trained else (Kind.BASELINE, "no model")
         pair = analysis.pairs.get((number, analysis.best)) if is_trained else None
         rows.append(
@@ -84,8 +99,7 @@ def leaderboard(analysis: Analysis) -> list[Row]:
                 name=name,
                 configuration=analysis.configurations[number] if is_trained else None,
                 rank=analysis.order.index(number) + 1 if is_trained else None,
-                psnr=psnr[number],
-                ssim=ssim[number],
+                scores={score: of_score[number] for score, of_score in means.items()},
                 gain=gains[number],
                 to_best=None if number == analysis.best else to_best[number],
                 to_reference=None if number == analysis.reference else to_reference[number],
@@ -95,9 +109,15 @@ def leaderboard(analysis: Analysis) -> list[Row]:
                 kind=kind,
             )
         )
-    means = [row.psnr.mean if analysis.score == "psnr" else row.ssim.mean for row in rows]
-    order = sorted(range(len(rows)), key=lambda number: (-means[number], number < count, rows[number].rank or 0))
+    goodness = analysis.parts[analysis.score].means
+    order = sorted(range(len(rows)), key=lambda number: (-goodness[number], number < count, rows[number].rank or 0))
     return [rows[number] for number in order]
+
+
+def _shown(analysis: Analysis, other: int) -> list[Difference]:
+    """The differences of the compared score from a configuration or baseline."""
+    estimates = analysis.against(other, analysis.score)
+    return [Difference(mean, interval) for mean, interval in analysis.shown(estimates)]
 
 
 def _differences(estimates: Estimates) -> list[Difference]:
@@ -139,6 +159,6 @@ def _place_of_checkpoint(analysis: Analysis, number: int) -> tuple[Kind, str]:
     if analysis.parts[analysis.score].within_df < 1:
         return Kind.RUN, "no verdict: too few photographs"
     if number == analysis.best:
-        return Kind.RUN, "highest; no verdict"
+        return Kind.RUN, f"{analysis.extreme}; no verdict"
     differs = analysis.pairs[number, analysis.best].verdict is Verdict.WORSE
     return Kind.RUN, f"these checkpoints {'differ' if differs else 'do not clearly differ'}; no verdict"

@@ -9,6 +9,7 @@ from sr.report.configurations import find_configurations
 from sr.report.folders import FolderContents, read_runs
 from sr.report.run import Configuration, Contender, Run
 from sr.runs.status import Cell
+from sr.terms import DEFAULT_METRICS, MetricInfo
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Comparison:
     def runs(self) -> list[Run]:
         """The runs of all configurations."""
         return [run for configuration in self.configurations for run in configuration.runs]
+
+    @property
+    def metrics(self) -> dict[str, MetricInfo]:
+        """How to show the metrics that any of its configurations has, by name: PSNR and SSIM first."""
+        found = {name: info for entry in self.configurations for name, info in entry.metrics.items()}
+        return {name: found[name] for name in (*DEFAULT_METRICS, *found) if name in found}
 
     @property
     def groups(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from scipy import stats
 
 from sr.report.analysis import Analysis
 from sr.report.components import Components
-from sr.report.formats import DIGITS, UNITS, amount, interval
+from sr.report.formats import amount, interval
 from sr.report.statistics import ALPHA, Interval, Scope
 from sr.report.verdicts import Verdict
 
@@ -35,7 +35,8 @@ def headline(analysis: Analysis) -> str:
         text = f"{len(listed)} of {trained} configurations {claim} {analysis.scope}: {_listed(listed)}."
     if analysis.undecidable_above:
         above = "; ".join(names[number] for number in analysis.undecidable_above[:_LISTED])
-        text += f" A higher mean, but too few trainings for a verdict: {above}."
+        more = "higher" if analysis.metric.higher_is_better else "lower"
+        text += f" A {more} mean, but too few trainings for a verdict: {above}."
     strongest = analysis.number(max(analysis.baselines, key=lambda baseline: analysis.mean(analysis.number(baseline))))
     if analysis.mean(analysis.order[0]) <= analysis.mean(strongest):
         text += f" No configuration beats {names[strongest]}: using no model at all would be better."
@@ -82,15 +83,16 @@ def without_sets(joint: Analysis, without: Mapping[str, Analysis]) -> Iterator[s
         others = _winners(analysis)
         if others != winners:
             changed = True
-            claim = "may be the best" if analysis.possible_bests else "has the highest mean"
+            claim = "may be the best" if analysis.possible_bests else f"has the {joint.extreme} mean"
             yield f"Without {label}, {'; '.join(sorted(others)[:_LISTED])} {claim}."
     if not changed:
-        claim = "configurations may be the best" if joint.possible_bests else "configuration has the highest mean"
+        highest = f"configuration has the {joint.extreme} mean"
+        claim = "configurations may be the best" if joint.possible_bests else highest
         yield f"Leaving out any one set does not change which {claim}."
 
 
 def _winners(analysis: Analysis) -> set[str]:
-    """Names of the configurations that may be the best; without verdicts, of the one with the highest mean."""
+    """Names of the configurations that may be the best; without verdicts, of the one with the best mean."""
     return {analysis.names[number] for number in analysis.possible_bests or [analysis.best]}
 
 
@@ -98,11 +100,12 @@ def _only_one(analysis: Analysis) -> str:
     pair = analysis.pairs[0, analysis.reference] if analysis.reference else None
     if pair is None:
         return f"{analysis.names[0]} is the only configuration."
-    known = f" ({interval(Interval(pair.low, pair.high), analysis.score)})" if math.isfinite(pair.low) else ""
-    digits = DIGITS[analysis.score]
+    metric = analysis.metric
+    shown = pair if metric.higher_is_better else pair.reversed
+    known = f" ({interval(Interval(shown.low, shown.high), metric)})" if math.isfinite(pair.low) else ""
     scope = analysis.scope if analysis.decidable else "for this checkpoint: seeds=3 or more tells of others"
     return (
-        f"{analysis.names[0]} is the only configuration: {pair.difference:+.{digits}f} {UNITS[analysis.score]}{known} "
+        f"{analysis.names[0]} is the only configuration: {shown.difference:+.{metric.digits}f} {metric.of}{known} "
         f"against {analysis.names[analysis.reference]}, {scope}."
     )
 
@@ -110,8 +113,8 @@ def _only_one(analysis: Analysis) -> str:
 def _one_best(analysis: Analysis, best: int) -> str:
     others = [number for number in analysis.order if number != best and number in analysis.decidable]
     second = analysis.pairs[best, others[0]]
-    low, high = (amount(max(0.0, value), analysis.score) for value in (second.low, second.high))
-    unit = UNITS[analysis.score]
+    low, high = (amount(max(0.0, value), analysis.metric) for value in (second.low, second.high))
+    unit = analysis.metric.of
     gap = f"{low.removesuffix(f' {unit}')} to {high}"
     rest = "nothing else" if not analysis.undecidable_above else "no other that was trained repeatedly"
     text = (
@@ -119,7 +122,7 @@ def _one_best(analysis: Analysis, best: int) -> str:
         f"{analysis.names[others[0]]}; {rest} may be the best."
     )
     if max(abs(second.low), abs(second.high)) < analysis.rope:
-        text += f" The difference is smaller than {amount(analysis.rope, analysis.score)}: too small to matter."
+        text += f" The difference is smaller than {amount(analysis.rope, analysis.metric)}: too small to matter."
     return text
 
 
@@ -141,8 +144,8 @@ def _without_verdict(analysis: Analysis) -> str:
     kind = "pictures" if entry.is_pictures else "weights"
     subject = f"The {kind} of {best}" if entry.is_fixed else f"These checkpoints of {best}"
     return (
-        f"No verdict on configurations: {_too_few(analysis)}. {subject} have the highest mean and {seen} on these "
-        "images; whether the configurations do needs seeds=3 or more."
+        f"No verdict on configurations: {_too_few(analysis)}. {subject} have the {analysis.extreme} mean and {seen} on "
+        "these images; whether the configurations do needs seeds=3 or more."
     )
 
 
@@ -179,7 +182,7 @@ def limits(analysis: Analysis) -> Iterator[str]:
 
 
 def advice(analysis: Analysis) -> Iterator[str]:
-    """What would decide between the configurations that may be the best, and the one with the highest mean."""
+    """What would decide between the configurations that may be the best, and the one with the best mean."""
     for other in analysis.order:
         if other == analysis.best:
             continue

@@ -103,6 +103,7 @@ def _joined(runs: Sequence[Run]) -> Run:
         groups={name: group for run in runs for name, group in run.groups.items()},
         curve=over_trainings_by_epoch([run.curve for run in runs]),
         evaluations=[evaluation for run in runs for evaluation in run.evaluations],
+        metrics={name: info for run in runs for name, info in run.metrics.items()},
     )
 
 

@@ -85,5 +85,5 @@ def _estimated(analysis: Analysis, labels: Sequence[tuple[str, str]], weights: S
     estimates = contrasts(analysis.parts[analysis.score], padded, analysis.scope)
     return [
         FactorLevel(factor, level, mean, interval)
-        for (factor, level), (mean, interval) in zip(labels, estimates.with_intervals(), strict=True)
+        for (factor, level), (mean, interval) in zip(labels, analysis.shown(estimates), strict=True)
     ]

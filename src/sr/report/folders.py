@@ -16,7 +16,7 @@ from sr.io.tables import from_epoch_1, read_table
 from sr.report.run import Contender, Evaluation, Run
 from sr.runs.schema import RunResult, read_result
 from sr.runs.status import Cell, Standing, find_cells
-from sr.terms import Part
+from sr.terms import DEFAULT_METRICS, Part, metrics_of
 
 _NOT_SCORES = ("name", "group", "seed", "fold", "epoch")  # columns of an image table
 _REQUIRED_SCORES = ("psnr", "ssim", "gain", "input_psnr", "input_ssim")
@@ -127,7 +127,7 @@ def _read_run(name: str, path: Path, problems: list[str]) -> Run | None:
     folds: dict[str, int] = {}
     groups: dict[str, str] = {}
     for row in sorted(read_table(folder.images), key=lambda row: row["name"]):
-        scores = {column: float(value) for column, value in row.items() if column not in _NOT_SCORES}
+        scores = {column: float(value) for column, value in row.items() if column not in _NOT_SCORES and value != ""}
         missing = [score for score in _REQUIRED_SCORES if score not in scores]
         if missing:
             raise ValueError(f"{folder.images.name} has no column {missing[0]}")
@@ -141,7 +141,8 @@ def _read_run(name: str, path: Path, problems: list[str]) -> Run | None:
         {column: float(text) for column, text in row.items() if text != ""}
         for row in from_epoch_1(read_table(folder.metrics))
     ]
-    return Run(name, (path,), result, images, folds, groups, curve, _read_evaluations(folder, problems))
+    evaluations = _read_evaluations(folder, problems)
+    return Run(name, (path,), result, images, folds, groups, curve, evaluations, metrics_of(result.config))
 
 
 def _images_validated(result: RunResult) -> int | None:
@@ -178,7 +179,8 @@ def _evaluation(row: Mapping[str, Any], folder: Path) -> Evaluation:
     evaluation = replace(msgspec.convert(row, Evaluation, strict=False), folder=folder)
     count = len(evaluation.names)
     for scores in (*evaluation.trainings.values(), *evaluation.baselines.values()):
-        if not len(evaluation.groups) == len(scores.psnr) == len(scores.ssim) == count:
+        missing = [name for name in DEFAULT_METRICS if name not in scores]
+        if missing or not all(len(values) == count for values in (evaluation.groups, *scores.values())):
             raise ValueError("an image lacks a score")
     return evaluation
 

@@ -10,9 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sr.report.budgets import Budget
 from sr.report.statistics import Interval
 from sr.runs.scores import MeanSd
+from sr.terms import DEFAULT_METRICS, MetricInfo
 
-UNITS = {"psnr": "dB", "ssim": "of SSIM"}
-DIGITS = {"psnr": 2, "ssim": 4}
+PSNR = DEFAULT_METRICS["psnr"]
 
 
 class Estimate(Protocol):
@@ -56,41 +56,43 @@ def data_uri(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def mean_sd(summary: MeanSd, digits: int = 2, signed: bool = False) -> str:
-    """A mean, followed by its standard deviation if there is one.
+def mean_sd(summary: MeanSd | None, digits: int = 2, signed: bool = False) -> str:
+    """A mean, followed by its standard deviation if there is one; empty without a mean.
 
-    >>> mean_sd(MeanSd(29.25, 0.125)), mean_sd(MeanSd(0.5), 1, True)
-    ('29.25 ± 0.12', '+0.5')
+    >>> mean_sd(MeanSd(29.25, 0.125)), mean_sd(MeanSd(0.5), 1, True), mean_sd(None)
+    ('29.25 ± 0.12', '+0.5', '')
     """
+    if summary is None:
+        return ""
     text = f"{summary.mean:+.{digits}f}" if signed else f"{summary.mean:.{digits}f}"
     return text if summary.sd is None else f"{text} ± {summary.sd:.{digits}f}"
 
 
-def difference(estimate: Estimate, score: str = "psnr") -> str:
+def difference(estimate: Estimate, metric: MetricInfo = PSNR) -> str:
     """A difference and its interval, if that is finite.
 
     >>> from sr.report.board import Difference
     >>> difference(Difference(0.25, Interval(0.125, 0.38)))
     '+0.25 (+0.12 to +0.38)'
     """
-    mean = f"{estimate.mean:+.{DIGITS[score]}f}"
-    return f"{mean} ({interval(estimate.interval, score)})" if math.isfinite(estimate.interval.low) else mean
+    mean = f"{estimate.mean:+.{metric.digits}f}"
+    return f"{mean} ({interval(estimate.interval, metric)})" if math.isfinite(estimate.interval.low) else mean
 
 
-def interval(ends: Interval, score: str = "psnr") -> str:
+def interval(ends: Interval, metric: MetricInfo = PSNR) -> str:
     """The ends of an interval, with signs; "unknown" for an infinite one."""
     if not math.isfinite(ends.low):
         return "unknown"
-    return f"{ends.low:+.{DIGITS[score]}f} to {ends.high:+.{DIGITS[score]}f}"
+    return f"{ends.low:+.{metric.digits}f} to {ends.high:+.{metric.digits}f}"
 
 
-def amount(value: float, score: str) -> str:
+def amount(value: float, metric: MetricInfo) -> str:
     """A size with its unit.
 
-    >>> amount(0.1234, "psnr"), amount(0.1234, "ssim")
+    >>> amount(0.1234, PSNR), amount(0.1234, DEFAULT_METRICS["ssim"])
     ('0.12 dB', '0.1234 of SSIM')
     """
-    return f"{value:.{DIGITS[score]}f} {UNITS[score]}"
+    return f"{value:.{metric.digits}f} {metric.of}"
 
 
 def milliseconds(budget: Budget) -> str:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,19 +24,18 @@ from sr.io.atomic import whole_file, write_text
 from sr.report.analysis import Analysis, analyse
 from sr.report.configurations import options_of
 from sr.report.crops import Strip
-from sr.report.formats import DIGITS
 from sr.report.run import Configuration
 from sr.report.sections import BenchmarkSection, Board, Section, Settings
 from sr.report.verdicts import Verdict
+from sr.terms import MetricInfo
 
 _BEST, _EQUIVALENT, _POSSIBLE = r"\textbf{%s}", r"%s$^\dagger$", r"%s$^\ast$"
 _LEGEND = (
-    "Bold: the best. $^\\dagger$: among the best, and equivalent to the highest mean. $^\\ast$: may be the best. "
+    "Bold: the best. $^\\dagger$: among the best, and equivalent to the best mean. $^\\ast$: may be the best. "
     "Unmarked: worse than another one, not better than interpolation, or without a verdict. "
     "Verdicts count trainings and photographs and hold for "
     "all claims of a column together (Holm's method)."
 )
-_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
 _UNKNOWN = r"[^\x20-\x7e\xc0-\xff]"  # all but Latin-1
 _COMPARED = ("model", "loss", "optimizer", "scheduler", "callbacks")  # groups whose options make a row
 _INCHES = 1.3  # side of a crop
@@ -49,11 +49,24 @@ _ESCAPES = {
 
 @dataclass(frozen=True)
 class _Column:
-    """A score in a comparison, with the verdicts on that score; configurations are known by their `_identity`."""
+    """A score in a comparison, with the verdicts on that score; configurations are known by their `_identity`.
+
+    A score that some configurations lack has no verdicts.
+    """
 
     board: Board
     score: str
     analysis: Analysis
+
+    @property
+    def metric(self) -> MetricInfo:
+        """How to show it."""
+        return self.analysis.metrics[self.score]
+
+    @property
+    def heading(self) -> str:
+        """Its label, with an arrow where less is better."""
+        return escaped(self.metric.label) + ("" if self.metric.higher_is_better else r" $\downarrow$")
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -69,7 +82,12 @@ class _Column:
         number = self.numbers.get(key)
         if number is None:
             return "--"
-        text = f"{self.analysis.mean(number):.{DIGITS[self.score]}f}"
+        shown = self.analysis.means(self.score)[number]
+        if shown is None:
+            return "--"
+        text = f"{shown.mean:.{self.metric.digits}f}"
+        if self.score in self.analysis.partial:
+            return text
         bests, best = self.analysis.possible_bests, self.analysis.best
         if number not in bests or self._loses(number):
             return text
@@ -103,9 +121,8 @@ def write_latex(
 ) -> list[Path]:
     """Write ``table.tex``, ``document.tex`` and, where runs kept crops, ``crops.pdf``.
 
-    The table has a row for each configuration and baseline, and two columns, PSNR and SSIM, for each data set and
-    scale.
-    Verdicts on SSIM are tests of SSIM, whatever score the rest of the report decides by.
+    The table has a row for each configuration and baseline, and a column for each metric of each data set and scale.
+    Verdicts on a metric are tests of that metric, whatever the rest of the report decides by.
 
     Returns:
         The files.
@@ -115,11 +132,13 @@ def write_latex(
     """
     folder.mkdir(parents=True, exist_ok=True)
     boards = [*sections, *(board for entry in benchmarks for board in entry.boards)]
-    columns = [_Column(board, score, _analysed(board, score, settings)) for board in boards for score in _NAMES]
+    columns = [
+        _Column(board, score, _analysed(board, score, settings)) for board in boards for score in board.analysis.metrics
+    ]
     written = [folder / "table.tex", folder / "document.tex"]
     strips = [strip for section in sections for strip in section.strips]
     write_text(written[0], _table(columns))
-    write_text(written[1], _document(bool(strips)))
+    write_text(written[1], _document(columns, bool(strips)))
     if strips:
         written.append(folder / "crops.pdf")
         with whole_file(written[-1]) as file:
@@ -128,13 +147,14 @@ def write_latex(
 
 
 def _analysed(board: Board, score: str, settings: Settings) -> Analysis:
-    if score == settings.score:
+    if score == board.analysis.score or score in board.analysis.partial:
         return board.analysis
     return analyse(board.comparison, score=score, scope=board.analysis.scope)
 
 
 def _table(columns: Sequence[_Column]) -> str:
-    boards = [column.board.comparison for column in columns[::2]]
+    widths = [(board, len(list(group))) for board, group in groupby(columns, key=lambda column: column.board)]
+    boards = [board.comparison for board, _ in widths]
     names = [comparison.label or "validation images" for comparison in boards]
     same = Counter(zip(names, [comparison.scale for comparison in boards], strict=True))
     sets = [
@@ -142,15 +162,20 @@ def _table(columns: Sequence[_Column]) -> str:
         for name, entry in zip(names, boards, strict=True)
     ]
     conditions = [f"$\\times${comparison.scale}, {comparison.protocol}" for comparison in boards]
-    rules = "".join(f"\\cmidrule(lr){{{first}-{first + 1}}}" for first in range(2, 2 + len(columns), 2))
+    counts = [count for _, count in widths]
+    firsts = [2 + sum(counts[:number]) for number in range(len(counts))]
+    spans = [(first, first + count - 1) for first, count in zip(firsts, counts, strict=True)]
+    rules = "".join(f"\\cmidrule(lr){{{first}-{last}}}" for first, last in spans)
     baselines, configurations = _rows(columns)
     lines = [
         f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
-        _row("", [f"\\multicolumn{{2}}{{c}}{{{text}}}" for text in sets]),
-        _row("", [f"\\multicolumn{{2}}{{c}}{{{text}}}" for text in conditions]),
+        *(
+            _row("", [f"\\multicolumn{{{count}}}{{c}}{{{text}}}" for text, count in zip(texts, counts, strict=True)])
+            for texts in (sets, conditions)
+        ),
         rules,
-        _row("configuration", [_NAMES[column.score] for column in columns]),
+        _row("configuration", [column.heading for column in columns]),
         r"\midrule",
         *(_row(escaped(name), [column.cell(key) for column in columns]) for key, name in baselines.items()),
         r"\midrule",
@@ -195,7 +220,9 @@ def escaped(text: str) -> str:
     return "".join(_ESCAPES.get(character, character) for character in known)
 
 
-def _document(has_crops: bool) -> str:
+def _document(columns: Sequence[_Column], has_crops: bool) -> str:
+    metrics = {column.score: column.metric for column in columns}
+    named = [escaped(info.label) + (f" ({escaped(info.unit)})" if info.unit else "") for info in metrics.values()]
     crops = [
         r"\begin{figure}",
         r"\includegraphics[width=\linewidth]{crops.pdf}",
@@ -211,7 +238,7 @@ def _document(has_crops: bool) -> str:
         r"\usepackage{booktabs,graphicx}",
         r"\begin{document}",
         r"\begin{table}",
-        f"\\caption{{Mean PSNR (dB) and SSIM. {_LEGEND}}}",
+        f"\\caption{{Mean {', '.join(named[:-1])} and {named[-1]}. {_LEGEND}}}",
         r"\centering",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{\input{table.tex}}",
         r"\end{table}",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr.errors import UserError
+from sr.errors import UserError, check_choice
 from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.tables import write_table
 from sr.report.benchmarks import find_benchmarks
@@ -20,7 +20,7 @@ from sr.report.run import Evaluation
 from sr.report.sections import BenchmarkSection, Board, Section, Settings, benchmark_section, board_of, run_section
 from sr.report.statistics import Scope
 from sr.report.table import table
-from sr.terms import BASELINES
+from sr.terms import BASELINES, DEFAULT_METRICS
 
 FILES = ("report.html", "report.md", "leaderboard.csv")
 
@@ -82,6 +82,7 @@ def write_report(
     """
     contents = find_comparisons(folders)
     settings = settings or Settings()
+    _check_score(contents, settings)
     sections = [
         run_section(number, comparison, settings, contents.problems)
         for number, comparison in enumerate(contents.comparisons, 1)
@@ -128,8 +129,20 @@ def compared(folders: Sequence[Path], settings: Settings) -> list[Board]:
     contents = find_comparisons(folders)
     if contents.problems:
         raise UserError(contents.problems[0])
+    _check_score(contents, settings)
     boards = [board_of(comparison, settings, Scope.LIKE_THESE) for comparison in contents.comparisons]
     return [*boards, *(board for entry in _benchmarks(contents, settings) for board in entry.boards)]
+
+
+def _check_score(contents: Comparisons, settings: Settings) -> None:
+    evaluations = [entry for of_contender in contents.contenders for entry in of_contender.evaluations]
+    found = dict(DEFAULT_METRICS)
+    for comparison in contents.comparisons:
+        found |= comparison.metrics
+        evaluations += [entry for run in comparison.runs for entry in run.evaluations]
+    for evaluation in evaluations:
+        found |= evaluation.metrics
+    check_choice("--score", settings.score, list(found))
 
 
 def _benchmarks(contents: Comparisons, settings: Settings) -> list[BenchmarkSection]:
@@ -163,5 +176,5 @@ def _evaluations(comparisons: Sequence[Comparison]) -> dict[str, list[Evaluation
 
 def _mean_row(item: tuple[tuple[str, bool], Sequence[Evaluation]]) -> EvaluationRow:
     (name, without_model), scores = item
-    psnr, ssim = (statistics.fmean(getattr(entry, score) for entry in scores) for score in ("psnr", "ssim"))
+    psnr, ssim = (statistics.fmean(getattr(entry, score) for entry in scores) for score in DEFAULT_METRICS)
     return EvaluationRow(name, without_model, psnr, ssim, scores[0].images)

@@ -4,17 +4,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from sr.runs.schema import RunResult
-from sr.terms import BASELINES, DataSummary, pixel_format_name
+from sr.terms import BASELINES, DEFAULT_METRICS, DataSummary, MetricInfo, pixel_format_name
 
-
-@dataclass(frozen=True)
-class ImageScores:
-    """Scores of the images of a data set, in the order of their names."""
-
-    psnr: Sequence[float]
-    ssim: Sequence[float]
+# Scores of the images of a data set by metric, in the order of their names.
+ImageScores: TypeAlias = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,7 @@ class Evaluation:
         groups: the photograph that each image shows.
         trainings: scores of all images by the folder of each training, relative to the run.
         baselines: scores of all images by the prefix of each baseline.
+        metrics: how to show each metric, by its name.
         folder: the run that was scored.
     """
 
@@ -54,6 +51,7 @@ class Evaluation:
     groups: Sequence[str] = ()
     trainings: Mapping[str, ImageScores] = field(default_factory=dict)
     baselines: Mapping[str, ImageScores] = field(default_factory=dict)
+    metrics: Mapping[str, MetricInfo] = field(default_factory=lambda: DEFAULT_METRICS)
     folder: Path = Path()
 
     @property
@@ -80,6 +78,7 @@ class Run:
         groups: the photograph that each image belongs to.
         curve: rows of ``metrics.csv``, one per epoch.
         evaluations: scores on other data sets.
+        metrics: how to show each metric, by its name.
     """
 
     name: str
@@ -90,6 +89,7 @@ class Run:
     groups: Mapping[str, str]
     curve: Sequence[Mapping[str, float]]
     evaluations: Sequence[Evaluation] = ()
+    metrics: Mapping[str, MetricInfo] = field(default_factory=lambda: DEFAULT_METRICS)
 
     @property
     def seed(self) -> int:
@@ -164,6 +164,13 @@ class Configuration:
     def result(self) -> RunResult:
         """The record of its first run; they share all that does not depend on the seed."""
         return self.runs[0].result
+
+    @property
+    def metrics(self) -> dict[str, MetricInfo]:
+        """How to show the metrics that all of its runs have of all of their images, by name."""
+        known = {name: info for run in self.runs for name, info in run.metrics.items()}
+        scores = [of_image for run in self.runs for of_image in run.images.values()]
+        return {name: info for name, info in known.items() if all(name in of_image for of_image in scores)}
 
     @property
     def images(self) -> list[str]:

@@ -1,8 +1,10 @@
 """The sections of a report: all that it shows about a comparison of runs, and about a benchmark."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sr.errors import some_of
 from sr.report import conclusions, figures, verdict_figures
 from sr.report.analysis import Analysis, analyse
 from sr.report.benchmarks import Benchmark
@@ -11,13 +13,14 @@ from sr.report.budgets import Budget, budget
 from sr.report.comparison import Comparison
 from sr.report.crops import Strip, strips
 from sr.report.effects import FactorLevel, interactions, main_effects
-from sr.report.formats import UNITS
 from sr.report.notes import notes
 from sr.report.statistics import Scope
 from sr.terms import BASELINES
 
+log = logging.getLogger(__name__)
+
 _CAPTIONS = {
-    "differences": "Differences from the configuration with the highest mean, with 95 % intervals; blue: may be the "
+    "differences": "Differences from the configuration with the best mean, with 95 % intervals; blue: may be the "
     "best; bars join configurations of which none is worse than another",
     "matrix": "The verdict on the configuration of each row beside that of each column, by rank",
     "heat_map": "Mean gain of each combination",
@@ -34,8 +37,8 @@ class Settings:
     """What a report decides by.
 
     Attributes:
-        score: what verdicts are about, ``psnr`` or ``ssim``.
-        rope: differences up to this are practically equivalent; None: 0.05 dB, or 0.001 of SSIM.
+        score: the metric that verdicts are about; PSNR where a configuration lacks it.
+        rope: differences up to this are practically equivalent; None: that of the metric, as 0.05 dB of PSNR.
         reference: what every configuration is compared with, besides the best one; None: the strongest baseline.
     """
 
@@ -180,7 +183,7 @@ def _plots(
         plots.append(Plot("matrix", verdict_figures.matrix(analysis)))
         plots.append(Plot("heat_map", figures.heat_map(analysis)))
     if effects:
-        plots.append(Plot("effects", figures.main_effects(effects, UNITS[analysis.score])))
+        plots.append(Plot("effects", figures.main_effects(effects, analysis.metric.of)))
     plots.append(Plot("curves", figures.curves(configurations)))
     plots.append(Plot("cost", figures.cost(rows)))
     return plots
@@ -229,4 +232,9 @@ def _analysed(comparison: Comparison, settings: Settings, scope: Scope) -> Analy
             entry.label.lower() for entry in BASELINES
         }
         reference = reference if reference.lower() in known else None
-    return analyse(comparison, score=settings.score, rope=settings.rope, reference=reference, scope=scope)
+    score, rope = settings.score, settings.rope
+    lacking = [entry.name for entry in comparison.configurations if score not in entry.metrics]
+    if lacking:
+        log.warning("%s: decided by PSNR: %s has no %s", comparison.title, some_of(lacking), score)
+        score, rope = "psnr", None
+    return analyse(comparison, score=score, rope=rope, reference=reference, scope=scope)

@@ -40,9 +40,8 @@ def table(boards: Sequence[Board], unfinished: Sequence[Cell]) -> list[Cells]:
 
 def _scores(row: Row) -> Cells:
     columns: Cells = {"rank": row.rank, "name": row.name, "status": "done" if row.configuration else "baseline"}
-    for score in ("psnr", "ssim"):
-        summary = getattr(row, score)
-        columns |= {score: summary.mean, f"{score}_sd": summary.sd}
+    for score, summary in row.scores.items():
+        columns |= {score: summary and summary.mean, f"{score}_sd": summary and summary.sd}
     for name in ("gain", "to_best", "to_reference"):
         columns |= _difference(name, getattr(row, name))
     return columns | {"verdict": row.verdict, "kind": str(row.kind), "wins_against_best": row.wins}

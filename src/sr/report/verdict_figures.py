@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from sr.report.analysis import Analysis
 from sr.report.figures import STYLE, as_svg
-from sr.report.formats import UNITS
 from sr.report.verdicts import Verdict
 
 _COLOURS = {  # of Okabe & Ito, pale enough for black signs
@@ -23,8 +22,7 @@ _MAY_BE_BEST, _OTHER = "#0072B2", "#777777"
 def differences(analysis: Analysis) -> str:
     """Differences from the best configuration with 95 % intervals; bars join groups that cannot be told apart."""
     order = list(analysis.order)
-    estimates = analysis.against(analysis.best, analysis.score)
-    low, high = estimates.intervals()
+    shown = analysis.shown(analysis.against(analysis.best, analysis.score))
     groups = indistinct_groups(analysis)
     with mpl.rc_context(STYLE):
         figure = Figure((7.5 + 0.12 * len(groups), 0.9 + 0.27 * len(order)), layout="constrained")
@@ -33,11 +31,13 @@ def differences(analysis: Analysis) -> str:
         axes.axvline(0, color="black", linewidth=0.8)
         for height, number in enumerate(order):
             colour = _MAY_BE_BEST if number in analysis.possible_bests else _OTHER
-            axes.plot([low[number], high[number]], [height, height], color=colour, linewidth=2)
-            axes.plot(estimates.values[number], height, "o", color=colour, markersize=4)
+            mean, interval = shown[number]
+            axes.plot([*interval], [height, height], color=colour, linewidth=2)
+            axes.plot(mean, height, "o", color=colour, markersize=4)
         axes.set_yticks(range(len(order)), [analysis.names[number] for number in order])
         axes.set_ylim(len(order) - 0.5, -0.5)
-        axes.set_xlabel(f"difference from the highest mean ({UNITS[analysis.score]}); shaded: too small to matter")
+        unit = analysis.metric.of
+        axes.set_xlabel(f"difference from the {analysis.extreme} mean ({unit}); shaded: too small to matter")
         for column, (first, last) in enumerate(groups):
             side.plot([column, column], [first - 0.2, last + 0.2], color="black", linewidth=2, solid_capstyle="butt")
         side.set_xlim(-0.7, max(0.7, len(groups) - 0.3))

@@ -12,7 +12,7 @@ from sr.io.tables import read_table
 from sr.runs.schema import RunResult, read_result
 from sr.runs.scores import unbeaten
 from sr.runs.status import Standing, find_cells
-from sr.terms import Part
+from sr.terms import MetricInfo, Part, metrics_of
 
 log = logging.getLogger(__name__)
 
@@ -94,13 +94,21 @@ def best_cell(folder: Path) -> Best:
     sign = 1 if candidates[0].result.config.get("mode") == "min" else -1
     best = min(candidates, key=lambda cell: (sign * cell.value, cell.result.parameters))
     name = best.folder.relative_to(folder).as_posix()
-    score = f"{best.monitor} {best.value:.2f} dB" if "psnr" in best.monitor else f"{best.monitor} {best.value:.4f}"
+    score = f"{best.monitor} {_shown(best)}"
     return Best(
         best.folder,
         f"{folder}: its best cell, {name}, {score} (best of {len(candidates)}{others})",
         unbeaten(best.result.scores.get(Part.VAL, {})),
         problems,
     )
+
+
+def _shown(cell: _Candidate) -> str:
+    """The value of the monitored score, a metric, the gain in dB of PSNR, or the loss."""
+    metrics = metrics_of(cell.result.config)
+    name = cell.monitor.removeprefix("val/")
+    metric = metrics.get(name) or (metrics["psnr"] if name == "gain" else MetricInfo(name))
+    return metric.text(cell.value)
 
 
 def _read_cells(folder: Path) -> tuple[list[_Candidate], Counter[str], list[str]]:

@@ -102,7 +102,8 @@ def build(
             raise UserError(
                 "data.scales needs a network that takes the enlarged image: model=vdsr or model=autoencoder"
             )
-        scorer, loss = instantiate(config.scorer), instantiate(config.loss)
+        metrics = {str(name): instantiate(metric) for name, metric in config.metrics.items()}
+        scorer, loss = instantiate(config.scorer, metrics=metrics), instantiate(config.loss)
         optimizer, scheduler = instantiate(config.optimizer), instantiate(config.scheduler)
         _try_optimizer(optimizer, scheduler)
         callbacks: list[Callback] = [instantiate(callback) for callback in config.callbacks.values() if callback]

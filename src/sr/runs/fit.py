@@ -3,7 +3,7 @@
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,10 @@ from sr.runs.record import (
 from sr.runs.resume import cut_step_tables, find_checkpoint
 from sr.runs.schema import Monitor, RunResult, Status
 from sr.runs.scores import over_images
-from sr.terms import Part
+from sr.terms import DEFAULT_METRICS, Part, direction
 from sr.weights.folding import form_in_use
 
 log = logging.getLogger(__name__)
-
-_MONITORED = tuple(f"val/{name}" for name in ("psnr", "ssim", "gain", "loss"))
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def fit(config: DictConfig, member: Member | None = None) -> float | None:
             check_moved_data(config, config_dict, earlier, folder)
             if member:
                 member.on_start()
-            return announce_earlier(earlier, folder)
+            return announce_earlier(earlier, folder, config_dict["metrics"])
         with restored_threads():
             return _train(config, config_dict, folder, earlier, member)
 
@@ -125,9 +123,16 @@ def check_moved_data(config: DictConfig, config_dict: Mapping[str, Any], earlier
         datamodule.teardown("fit")
 
 
-def announce_earlier(result: RunResult, folder: Path) -> float | None:
-    """Announce a run that was complete before this command, and return its monitored score."""
+def announce_earlier(result: RunResult, folder: Path, metrics: Iterable[str]) -> float | None:
+    """Announce a run that was complete before this command, and return its monitored score.
+
+    Metrics that it was not scored with are named.
+    """
     log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
+    scored = result.scores.get(Part.VAL, {})
+    if missing := [name for name in metrics if scored and name not in scored]:
+        text = "%s: not scored with %s: retrain=true trains again, sr evaluate --metrics %s scores it on a data set"
+        log.warning(text, folder, ", ".join(missing), ",".join(missing))
     announce(result, folder)
     return result.monitor.value if result.monitor else None
 
@@ -271,8 +276,10 @@ def _test(trainer: Trainer, parts: Parts, folder: Path) -> None:
 
 def _check(config_dict: Mapping[str, Any]) -> None:
     """Refuse what no part of a run would notice by itself, or only after an epoch."""
-    check_choice("monitor", config_dict["monitor"], _MONITORED)
-    right = "min" if config_dict["monitor"] == "val/loss" else "max"
+    metrics = config_dict["metrics"]
+    known = dict.fromkeys((*DEFAULT_METRICS, *metrics, "gain", "loss"))
+    check_choice("monitor", config_dict["monitor"], [f"val/{name}" for name in known])
+    right = direction(config_dict["monitor"], metrics)
     if config_dict["mode"] != right:
         raise UserError(f"monitor={config_dict['monitor']} is best at its {right}imum: mode={right}")
 

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sr.errors import some_of
+from sr.terms import DEFAULT_METRICS
 
 _ABSENT = object()
 
 # Options of ``data`` that say where the images are and which files are pairs.
 PLACES = ("root", "high_res", "low_res", "low_res_name", "recursive", "val_root", "test_root")
 
-# Options that change where or how fast a run goes or what it logs, not what it computes; those whose value stands
-# elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback, in the data); and the folders of
-# the images, whose contents are compared instead.
+# Options that change where or how fast a run goes or what it scores and logs, not what it computes; those whose value
+# stands elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback, in the data); and the
+# folders of the images, whose contents are compared instead.
 _NOT_COMPARED = re.compile(
-    r"name|run_dir|retrain|test|trust|logger|objectives|vgg_weights|adam_lr"
+    r"name|run_dir|retrain|test|trust|logger|metrics|objectives|vgg_weights|adam_lr"
     rf"|data\.({'|'.join(PLACES)}|cache|cache_dir|num_workers)"
     r"|trainer\.(accelerator|benchmark|log_every_n_steps|threads)"
     r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"
@@ -32,7 +33,7 @@ def differences(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> list[
     >>> differences({"run_dir": "/a", "optimizer": {"lr": 1}}, {"run_dir": "/b", "optimizer": {"lr": 2}})
     ['optimizer.lr: 1 there, 2 here']
     """
-    there, here = (_flat(one, str(one.get("run_dir"))) for one in (recorded, config))
+    there, here = map(_compared, (recorded, config))
     return [
         f"{name}: {_shown(there, name)} there, {_shown(here, name)} here"
         for name in sorted((there.keys() | here.keys()) - _seeds_not_compared(recorded, config))
@@ -67,7 +68,7 @@ def configuration(config: Mapping[str, Any]) -> dict[str, Any]:
     >>> configuration({"run_dir": "/a", "seed": 1, "optimizer": {"lr": 2}, "data": {"fold": 0}})
     {'optimizer.lr': 2}
     """
-    flat = _flat(config, str(config.get("run_dir")))
+    flat = _compared(config)
     return {name: value for name, value in flat.items() if not _OF_ONE_TRAINING.fullmatch(name)}
 
 
@@ -96,6 +97,19 @@ def data_differences(
         ],
     }
     return ", ".join(f"{len(listed)} {kind} ({some_of(sorted(listed))})" for kind, listed in names.items() if listed)
+
+
+def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names and values of what a config computes; of its metrics the monitored one, which chooses the epoch.
+
+    >>> _compared({"monitor": "val/vif", "metrics": {"vif": {"label": "VIF", "function": {"_target_": "f"}}}})
+    {'monitor': 'val/vif', 'metrics.vif.function._target_': 'f'}
+    """
+    folder = str(config.get("run_dir"))
+    name = str(config.get("monitor")).removeprefix("val/")
+    function = (config.get("metrics") or {}).get(name, {}).get("function")
+    monitored = _flat(function, folder, f"metrics.{name}.function.") if function and name not in DEFAULT_METRICS else {}
+    return _flat(config, folder) | monitored
 
 
 def _flat(config: Mapping[str, Any], folder: str, prefix: str = "") -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _run(config: DictConfig, member: Member | None = None) -> float | None:
             check_moved_data(_of_first_fold(config), config_dict, earlier, files.trainings[0].path)
             if member:
                 member.on_start()
-            return announce_earlier(earlier, files.path)
+            return announce_earlier(earlier, files.path, config_dict["metrics"])
         return _train(config_dict, parts, member)
 
 

@@ -1,16 +1,20 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from sr import metrics
 from sr.errors import UserError
 from sr.image import luma, quantise, resize
-from sr.metrics import PSNR_CAP, Scorer, psnr, score, ssim
-from sr.terms import Protocol
+from sr.metrics import PSNR_CAP, Metric, Scorer, psnr, score, ssim
+from sr.metrics.scoring import DEFAULT
+from sr.terms import DEFAULT_METRICS, Protocol, metrics_of
+from tests.support.runs import Compose, config_names
 
 
 def pair(height: int = 40, width: int = 33, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -53,7 +57,7 @@ def test_protocol_y_scores_8_bit_luma_without_the_border(height: int) -> None:
 def test_scores_do_not_depend_on_how_many_rows_are_scored_at_a_time(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     sr, hr = pair(70, 25)
     expected = score(sr, hr, "y", 2)
-    monkeypatch.setattr(metrics, "_STRIP_ON_CPU", rows)
+    monkeypatch.setattr("sr.metrics.structure._STRIP_ON_CPU", rows)
     actual = score(sr, hr, "y", 2)
     assert torch.equal(actual["psnr"], expected["psnr"])
     torch.testing.assert_close(actual["ssim"], expected["ssim"], rtol=0, atol=1e-14)
@@ -245,3 +249,64 @@ def test_y_scores_gray_images_as_they_are() -> None:
     hr, sr = torch.rand(2, 1, 1, 20, 20)
     as_rgb = score(sr.expand(-1, 3, -1, -1), hr.expand(-1, 3, -1, -1), Protocol.Y, 2, stored_gray=True)
     assert score(sr, hr, Protocol.Y, 2)["psnr"].item() == pytest.approx(as_rgb["psnr"].item(), abs=1e-9)
+
+
+def test_the_config_group_describes_psnr_and_ssim_as_records_without_it_are_read(compose_config: Compose) -> None:
+    config: Any = OmegaConf.to_container(compose_config().metrics)
+    assert metrics_of({"metrics": config}) == DEFAULT_METRICS == metrics_of({})
+    assert {name: instantiate(node).info for name, node in config.items()} == DEFAULT_METRICS
+
+
+@pytest.mark.parametrize("name", config_names("metrics"))
+def test_every_metric_of_the_group_states_unit_digits_range_and_direction(compose_config: Compose, name: str) -> None:
+    others = "" if name in ("default", "all", "psnr", "ssim") else "default,"
+    metrics: Any = OmegaConf.to_container(compose_config([f"metrics=[{others}{name}]"]).metrics)
+    for node in metrics.values():
+        assert {"label", "digits", "range", "higher_is_better", "rope"} <= set(node)
+        low, high = node["range"]
+        assert low is None or high is None or low < high
+
+
+def test_a_scorer_computes_whatever_metrics_it_is_given() -> None:
+    sr, hr = pair(40, 32)
+    lr = quantise(resize(hr, 0.5))
+    error = Metric(lambda x, y: (x - y).abs().mean(dim=(1, 2, 3)), "error", higher_is_better=False)
+    scores = Scorer(2, metrics={**DEFAULT, "error": error})(sr, lr, hr, ["a", "b"])
+    assert scores["error"].tolist() == (sr - hr).abs().mean(dim=(1, 2, 3)).tolist()
+    assert scores["nearest_error"].tolist() == pytest.approx(
+        (lr.repeat_interleave(2, -1).repeat_interleave(2, -2) - hr).abs().mean(dim=(1, 2, 3)).tolist()
+    )
+    plain = Scorer(2)(sr, lr, hr, ["a", "b"])
+    assert all(torch.equal(scores[name], values) for name, values in plain.items())
+
+
+def test_psnr_and_ssim_cannot_be_left_out() -> None:
+    with pytest.raises(UserError, match=r"metrics: psnr and ssim cannot be left out: metrics=\[default,vif\]"):
+        Scorer(2, metrics={"vif": DEFAULT["psnr"]})
+
+
+def test_a_metric_may_compare_all_channels_under_protocol_y() -> None:
+    sr, hr = pair()
+    rgb = Metric(psnr, "PSNR of RGB", compares="rgb")
+    scores = score(sr, hr, "y", 3, metrics={"rgb": rgb})
+    expected = psnr(sr[..., 3:-3, 3:-3].float(), hr[..., 3:-3, 3:-3].float())
+    assert torch.equal(scores["rgb"], expected)
+    with pytest.raises(UserError, match="metrics: compares must be one of protocol, rgb, input"):
+        Metric(psnr, "PSNR", compares="target")
+
+
+def test_an_output_that_shrinks_to_its_input_has_the_capped_lr_psnr() -> None:
+    hr = torch.rand(1, 3, 48, 40, generator=torch.Generator().manual_seed(0))
+    lr = quantise(resize(quantise(hr), 0.5))
+    metrics = {"lr_psnr": Metric(psnr, "LR-PSNR", compares="input")}
+    for protocol in ("rgb", "y"):
+        assert score(hr, hr, protocol, 2, metrics=metrics, lr=lr)["lr_psnr"].item() == PSNR_CAP
+    off = score(hr, hr, metrics=metrics, lr=(lr * 255 + 1).clamp(0, 254) / 255)["lr_psnr"].item()
+    assert off == pytest.approx(20 * math.log10(255), abs=0.1)
+
+
+def test_lr_psnr_is_left_out_where_nothing_is_shrunk(caplog: pytest.LogCaptureFixture) -> None:
+    sr, hr = pair()
+    scorer = Scorer(1, metrics={**DEFAULT, "lr_psnr": Metric(psnr, "LR-PSNR", compares="input")})
+    assert "lr_psnr: left out at scale 1, where nothing is shrunk" in caplog.text
+    assert not [name for name in scorer(sr, sr, hr, ["a", "b"]) if "lr_psnr" in name]
