@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
         *("data.parts", "errors", "io", "machine.children", "machine.processes"),
         *("options", "runs.status", "runs.trained_on"),
     },
-    "train": {"errors", "launch", "runs"},
+    "train": {"errors", "launch", "runs", "terms"},
     "inference": {"errors", "image", "io", "machine", "terms", "weights"},
     # `runs.schema`: what `sr speed` measures completes the record of a run. `runs.trained_on`: `sr evaluate` warns of
     # scores on images that a model was trained on.
