@@ -1,6 +1,7 @@
 import hashlib
 import io
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -14,9 +15,20 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sr import losses
+from sr import vgg
 from sr.errors import UserError
-from sr.losses import CharbonnierLoss, VGGLoss, WeightedSum, _resized_by_matrices
+from sr.losses import (
+    CharbonnierLoss,
+    FocalFrequencyLoss,
+    GradientLoss,
+    LPIPSLoss,
+    MSSSIMLoss,
+    SSIMLoss,
+    VGGLoss,
+    WeightedSum,
+    _resized_by_matrices,
+)
+from sr.metrics.structure import ms_ssim, ssim
 from tests.support.runs import Compose, config_names
 
 _PLAN = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512)
@@ -217,7 +229,7 @@ def test_imagenet_weights_come_from_the_hub_cache_and_are_checked(
     content = vgg_file[0].read_bytes()
     name = f"vgg16-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(losses, "VGG16_URL", f"https://download.pytorch.org/models/{name}")
+    monkeypatch.setattr(vgg, "VGG16_URL", f"https://download.pytorch.org/models/{name}")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / name).write_bytes(content)
     sr, hr = images()
@@ -232,12 +244,12 @@ def test_without_network_the_error_names_url_cache_and_options(tmp_path: Path, m
         raise URLError("no network")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(losses, "urlopen", refuse)
+    monkeypatch.setattr(vgg, "urlopen", refuse)
     with pytest.raises(UserError) as caught:
         VGGLoss()
     message = str(caught.value)
     assert "\n" not in message
-    for part in (losses.VGG16_URL, str(tmp_path / "checkpoints"), "vgg_weights=PATH", "vgg_weights=random"):
+    for part in (vgg.VGG16_URL, str(tmp_path / "checkpoints"), "vgg_weights=PATH", "vgg_weights=random"):
         assert part in message
 
 
@@ -255,8 +267,8 @@ def test_a_download_is_kept_only_with_the_published_hash(
         return io.BytesIO(next(responses))
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(losses, "VGG16_URL", f"https://download.pytorch.org/models/{name}")
-    monkeypatch.setattr(losses, "urlopen", respond)
+    monkeypatch.setattr(vgg, "VGG16_URL", f"https://download.pytorch.org/models/{name}")
+    monkeypatch.setattr(vgg, "urlopen", respond)
     with pytest.raises(UserError, match="its hash differs: the download is damaged"):
         VGGLoss()
     assert list((tmp_path / "checkpoints").iterdir()) == []
@@ -307,8 +319,9 @@ def test_a_weighted_sum_is_labelled_with_the_features_of_its_terms() -> None:
 def test_every_loss_config_is_minimal_on_equal_images_and_has_a_gradient(compose_config: Compose, name: str) -> None:
     small = ["loss.resize=32"] if name == "vgg_origin" else []
     loss = instantiate(compose_config([f"loss={name}", "vgg_weights=random", *small]).loss)
-    sr, hr = images()
-    assert loss(hr, hr).item() == pytest.approx(getattr(loss, "eps", 0.0))  # Charbonnier's floor
+    sr, hr = (image.repeat(1, 1, 2, 3) for image in images())  # 48x60 pixels
+    assert loss(hr, hr).item() == pytest.approx(getattr(loss, "eps", 0.0), abs=1e-6)  # Charbonnier's floor
+    sr = (sr + hr) / 2  # the contrast of MS-SSIM has no gradient where it is negative
     sr.requires_grad_()
     loss(sr, hr).backward()
     assert sr.grad is not None
@@ -329,3 +342,94 @@ def test_charbonnier_is_the_square_root_of_squared_error_plus_squared_eps() -> N
     for eps in (0, -1e-3, float("nan")):
         with pytest.raises(UserError, match="eps must be positive"):
             CharbonnierLoss(eps=eps)
+
+
+def doubles(side: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    sr, hr = torch.rand(2, 1, 3, side, side, generator=generator, dtype=torch.float64)
+    return sr.requires_grad_(), hr
+
+
+@pytest.mark.parametrize(
+    ("loss", "side"),
+    [
+        (SSIMLoss(), 12),
+        (MSSSIMLoss(scales=1), 11),
+        (MSSSIMLoss(scales=2), 22),
+        (FocalFrequencyLoss(alpha=0), 6),
+        (GradientLoss(), 5),
+        (GradientLoss(pixels=0), 5),
+    ],
+)
+def test_the_gradient_of_a_loss_is_that_of_finite_differences(loss: nn.Module, side: int) -> None:
+    sr, hr = doubles(side)
+    assert torch.autograd.gradcheck(lambda image: loss(image, hr), sr)
+
+
+def test_the_gradient_of_the_focal_frequency_loss_is_that_with_its_weights_fixed() -> None:
+    sr, hr = doubles(6)
+    (gradient,) = torch.autograd.grad(FocalFrequencyLoss()(sr, hr), sr)
+    squares = torch.fft.fft2(sr - hr, norm="ortho").abs() ** 2
+    weights = squares.detach().sqrt()
+    weights = weights / weights.amax(dim=(-2, -1), keepdim=True)
+    (expected,) = torch.autograd.grad((weights * squares).mean(), sr)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_the_gradient_of_lpips_is_that_of_finite_differences() -> None:
+    loss = LPIPSLoss("random").double()
+    sr, hr = doubles(16)
+    (gradient,) = torch.autograd.grad(loss(sr, hr), sr)
+    direction = torch.randn(sr.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    step = 1e-6 * direction
+    with torch.no_grad():
+        slope = (loss(sr + step, hr) - loss(sr - step, hr)) / 2e-6
+    assert (gradient * direction).sum().item() == pytest.approx(slope.item(), rel=1e-4)
+
+
+def test_structural_losses_are_one_less_the_metric() -> None:
+    sr, hr = (image.repeat(1, 1, 2, 3) for image in images())
+    assert SSIMLoss()(sr, hr).item() == pytest.approx(1 - ssim(sr.double(), hr.double()).mean().item(), abs=1e-5)
+    assert MSSSIMLoss(scales=3)(sr, hr).item() == pytest.approx(1 - ms_ssim(sr, hr, 3).mean().item(), abs=1e-6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = SSIMLoss()(sr, hr).item()
+    assert loss == pytest.approx(1 - ssim(sr, hr).mean().item(), abs=1e-6)
+
+
+def test_without_weights_the_frequency_loss_is_the_mean_squared_error() -> None:
+    sr, hr = images()
+    assert FocalFrequencyLoss(alpha=0)(sr, hr).item() == pytest.approx(F.mse_loss(sr, hr).item(), rel=1e-5)
+
+
+def test_the_frequencies_of_a_single_wave_weigh_one() -> None:
+    wave = torch.cos(torch.arange(8) * torch.pi / 2).expand(1, 1, 8, 8)  # two frequencies of equal size
+    loss = FocalFrequencyLoss()(wave, torch.zeros_like(wave))
+    assert loss.item() == pytest.approx(wave.square().mean().item(), rel=1e-5)
+
+
+def test_the_gradient_loss_counts_edges_and_pixels() -> None:
+    hr, sr = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
+    sr[..., 2:] = 1.0
+    # A third of the differences between columns, none between rows; half of the pixels.
+    assert GradientLoss(pixels=0)(sr, hr).item() == pytest.approx(1 / 3)
+    assert GradientLoss(pixels=0.5)(sr, hr).item() == pytest.approx(1 / 3 + 0.25)
+    assert GradientLoss(pixels=0)(hr + 0.5, hr).item() == 0
+
+
+def test_lpips_on_random_features_is_labelled() -> None:
+    assert LPIPSLoss("random").label == "lpips (random features)"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SSIMLoss()(torch.zeros(1, 3, 10, 20), torch.zeros(1, 3, 10, 20)), "loss=ssim needs images of 11"),
+        (lambda: MSSSIMLoss()(torch.zeros(1, 3, 43, 99), torch.zeros(1, 3, 43, 99)), "needs images of 44x44 pixels"),
+        (lambda: MSSSIMLoss(6), "loss.scales must be one of 1, 2, 3, 4, 5, got 6"),
+        (lambda: FocalFrequencyLoss(-1), "loss.alpha must be 0 or more, got -1"),
+        (lambda: GradientLoss(-1), "loss.pixels must be 0 or more, got -1"),
+    ],
+)
+def test_losses_refuse_what_they_cannot_use(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make()

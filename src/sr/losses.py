@@ -1,41 +1,20 @@
-"""The losses that torch lacks: VGG perceptual, Charbonnier, and a weighted sum; plain MSE and L1 come from torch."""
+"""The losses that torch lacks, and a weighted sum; plain MSE and L1 come from torch."""
 
-import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import urlopen
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr.errors import UserError
-from sr.io.atomic import whole_file
-
-# torch's own published file; the hash in its name is checked on download.
-VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
-_DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
-_BLOCK = 2**20  # bytes read at a time
-
-# VGG16 (Simonyan & Zisserman 2015) up to relu4_3: widths of its layers, the index of each convolution in the published
-# file, and which of them produce a compared feature map (relu1_2, relu2_2, relu3_3, relu4_3; Johnson et al. 2016).
-_WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512)
-_SHAPES = [(out, width, 3, 3) for width, out in pairwise(_WIDTHS)]
-_FILE_INDEX = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21)
-_COMPARED = frozenset({1, 3, 6, 9})
-_POOLED_BEFORE = frozenset({2, 4, 7})
-_LEAST_SIDE = 8  # pixels; three poolings reduce it to one
-
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-
-_RANDOM_SEED = 0
+from sr.errors import UserError, check_choice
+from sr.metrics.perceptual import LPIPS
+from sr.metrics.structure import WINDOW, ms_ssim, ssim
+from sr.vgg import VGGFeatures
 
 
-class VGGLoss(nn.Module):
+class VGGLoss(VGGFeatures):
     """Perceptual loss: the sum over four layers of VGG16 of the mean absolute difference of features.
 
     After Johnson et al. 2016 (arXiv:1603.08155), with absolute instead of squared differences. VGG's weights are
@@ -57,24 +36,15 @@ class VGGLoss(nn.Module):
         Raises:
             UserError: if the weights cannot be loaded or are not VGG16's; there is no fallback.
         """
-        super().__init__()
+        super().__init__(weights, maps=4, used_by="loss=vgg")
         self.weights, self.resize, self.float32 = weights, resize, float32
-        for number, (weight, bias) in enumerate(_load_features(weights)):
-            in_order = weight.contiguous(memory_format=torch.channels_last)  # as images come: none is turned in a step
-            self.register_buffer(f"weight{number}", in_order, persistent=False)
-            self.register_buffer(f"bias{number}", bias, persistent=False)
-        self._in_bfloat16: list[
-            tuple[Tensor, Tensor]
-        ] = []  # the same, cast once: autocast keeps casts of parameters only
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     @property
     def label(self) -> str:
         """Name for tables and pages, including the source of the weights unless that is ImageNet."""
         return "vgg" if self.weights == "imagenet" else f"vgg ({Path(self.weights).name} features)"
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:  # type: ignore[override]
         """Return the scalar loss of two batches in [0, 1]; ``hr`` is constant.
 
         Both are ``(N, 3, H, W)``, or gray ``(N, 1, H, W)``, which is shown to VGG as RGB; sides are at least 8.
@@ -97,28 +67,7 @@ class VGGLoss(nn.Module):
         """Return the activations after relu1_2, relu2_2, relu3_3 and relu4_3."""
         if self.resize is not None:
             image = _resized(image, self.resize)
-        if min(image.shape[-2:]) < _LEAST_SIDE:
-            raise UserError(f"loss=vgg needs images of {_LEAST_SIDE} pixels a side or more: raise data.patch")
-        x = ((image - self.get_buffer("mean")) / self.get_buffer("std")).contiguous(memory_format=torch.channels_last)
-        compared = []
-        for number, (weight, bias) in enumerate(self._layers(image.device)):
-            if number in _POOLED_BEFORE:
-                x = F.max_pool2d(x, 2)
-            x = F.relu(F.conv2d(x, weight, bias, padding=1))
-            if number in _COMPARED:
-                compared.append(x)
-        return compared
-
-    def _layers(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-        """Weights and biases, in the precision of autocast."""
-        numbers = range(len(_FILE_INDEX))
-        layers = [(self.get_buffer(f"weight{number}"), self.get_buffer(f"bias{number}")) for number in numbers]
-        if not (torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.bfloat16):
-            return layers
-        if not self._in_bfloat16 or self._in_bfloat16[0][0].device != layers[0][0].device:
-            with torch.inference_mode(mode=False):  # the first call may be a validation's
-                self._in_bfloat16 = [(weight.bfloat16(), bias.bfloat16()) for weight, bias in layers]
-        return self._in_bfloat16
+        return super().forward(image)
 
 
 class CharbonnierLoss(nn.Module):
@@ -171,6 +120,129 @@ class WeightedSum(nn.Module):
         return torch.stack([self.weights[name] * term(sr, hr) for name, term in self.terms.items()]).sum()
 
 
+class SSIMLoss(nn.Module):
+    """One minus SSIM (Wang et al. 2004; as a loss: Zhao et al. 2017, arXiv:1511.08861), in float32."""
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Return the scalar loss of two ``(N, C, H, W)`` batches in [0, 1], with sides of at least 11 pixels.
+
+        Raises:
+            UserError: for smaller images.
+        """
+        if min(sr.shape[-2:]) < WINDOW:
+            raise UserError(f"loss=ssim needs images of {WINDOW} pixels a side or more: raise data.patch")
+        with torch.autocast(sr.device.type, enabled=False):
+            return 1 - ssim(_at_least_float32(sr), _at_least_float32(hr)).mean()
+
+
+class MSSSIMLoss(nn.Module):
+    """One minus multi-scale SSIM (Wang et al. 2003; as a loss: Zhao et al. 2017, arXiv:1511.08861), in float32."""
+
+    def __init__(self, scales: int = 3) -> None:
+        """Set the number of scales, 1 to 5; images need ``11 * 2 ** (scales - 1)`` pixels a side: 44 for 3.
+
+        With fewer than the five of the paper, the weights of those that remain are scaled to the same sum. An image
+        whose contrast correlates negatively with its target's has no gradient: add another loss if that can happen.
+
+        Raises:
+            UserError: for another number.
+        """
+        super().__init__()
+        check_choice("loss.scales", scales, range(1, 6))
+        self.scales = scales
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Return the scalar loss of two ``(N, C, H, W)`` batches in [0, 1].
+
+        Raises:
+            UserError: for images that are too small.
+        """
+        with torch.autocast(sr.device.type, enabled=False):
+            return 1 - ms_ssim(_at_least_float32(sr), _at_least_float32(hr), self.scales).mean()
+
+
+class LPIPSLoss(nn.Module):
+    """LPIPS (Zhang et al. 2018, arXiv:1801.03924) on VGG16, in float32; see `sr.metrics.perceptual.LPIPS`."""
+
+    def __init__(self, vgg: str = "imagenet", weights: str | None = None) -> None:
+        """Load VGG16 and the weights of its channels.
+
+        Args:
+            vgg: as ``weights`` of `VGGLoss`; with ``random`` features this is not LPIPS, and is labelled so.
+            weights: the authors' file ``vgg.pth``; None: the copy that torchmetrics brings.
+
+        Raises:
+            UserError: if they cannot be loaded.
+        """
+        super().__init__()
+        self.vgg = vgg
+        self.distance = LPIPS(vgg, weights, allow_random=True)
+
+    @property
+    def label(self) -> str:
+        """Name for tables and pages, including the source of the features unless that is ImageNet."""
+        return "lpips" if self.vgg == "imagenet" else f"lpips ({Path(self.vgg).name} features)"
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Return the scalar loss of two ``(N, 3, H, W)``, or gray ``(N, 1, H, W)``, batches in [0, 1]."""
+        with torch.autocast(sr.device.type, enabled=False):
+            distance: Tensor = self.distance(sr, hr)
+            mean: Tensor = distance.mean()
+            return mean
+
+
+class FocalFrequencyLoss(nn.Module):
+    """Squared differences of the spectra, weighted by how large they are (Jiang et al. 2021, arXiv:2012.12821).
+
+    The weights, ``|difference| ** alpha`` over its maximum in each channel of each image, have no gradient.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        """Set ``alpha``; with 0 all frequencies weigh the same, which is the mean squared error by Parseval's theorem.
+
+        Raises:
+            UserError: if ``alpha`` is negative.
+        """
+        super().__init__()
+        if not alpha >= 0:
+            raise UserError(f"loss.alpha must be 0 or more, got {alpha}")
+        self.alpha = alpha
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Return the scalar loss of two ``(N, C, H, W)`` batches."""
+        spectrum = torch.fft.fft2(_at_least_float32(sr) - _at_least_float32(hr), norm="ortho")
+        squares = spectrum.real.square() + spectrum.imag.square()
+        weights = squares.detach() ** (self.alpha / 2)
+        most = weights.amax(dim=(-2, -1), keepdim=True)
+        loss: Tensor = (squares * torch.where(most > 0, weights / most, 0.0)).mean()
+        return loss
+
+
+class GradientLoss(nn.Module):
+    """Mean absolute difference of image gradients, plus that of the pixels.
+
+    After the gradient difference loss of Mathieu et al. 2016 (arXiv:1511.05440), with signed differences to the next
+    row and column instead of their magnitudes.
+    """
+
+    def __init__(self, pixels: float = 1.0) -> None:
+        """Set the weight of the mean absolute error of the pixels; with 0 the brightness of the output is free.
+
+        Raises:
+            UserError: if it is negative.
+        """
+        super().__init__()
+        if not pixels >= 0:
+            raise UserError(f"loss.pixels must be 0 or more, got {pixels}")
+        self.pixels = pixels
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Return the scalar loss of two ``(N, C, H, W)`` batches."""
+        error = sr - hr
+        rows, columns = (error.diff(dim=dim).abs().mean() for dim in (-2, -1))
+        return rows + columns + self.pixels * error.abs().mean()
+
+
 def _resized(image: Tensor, side: int) -> Tensor:
     """Resize ``(N, C, H, W)`` to ``(N, C, side, side)``, bilinear and antialiased.
 
@@ -196,70 +268,5 @@ def _resizing_matrix(length: int, side: int) -> Tensor:
     return F.interpolate(pixels, (side, length), mode="bilinear", antialias=True)[0, 0]
 
 
-def _load_features(weights: str) -> list[tuple[Tensor, Tensor]]:
-    if weights == "random":
-        return _random_features()
-    state = _read(_imagenet_file() if weights == "imagenet" else Path(weights).expanduser())
-    try:
-        pairs = [(state[f"features.{index}.weight"], state[f"features.{index}.bias"]) for index in _FILE_INDEX]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"vgg_weights={weights}: not the weights of VGG16 (no entry {error})") from error
-    if [tuple(weight.shape) for weight, _ in pairs] != _SHAPES:
-        raise UserError(f"vgg_weights={weights}: not the weights of VGG16 (its layers have other shapes)")
-    return [(weight.detach().float().clone(), bias.detach().float().clone()) for weight, bias in pairs]
-
-
-def _random_features() -> list[tuple[Tensor, Tensor]]:
-    """Return He-initialised weights (He et al. 2015), the same in every run."""
-    generator = torch.Generator().manual_seed(_RANDOM_SEED)
-    return [
-        (torch.randn(shape, generator=generator) * (2 / (9 * shape[1])) ** 0.5, torch.zeros(shape[0]))
-        for shape in _SHAPES
-    ]
-
-
-def _imagenet_file() -> Path:
-    """Return the path of torch's published file in the hub cache, downloaded if missing, its hash checked."""
-    name = Path(urlparse(VGG16_URL).path).name
-    path = Path(torch.hub.get_dir(), "checkpoints", name)
-    fix = (
-        "put that file there by hand, or choose vgg_weights=PATH (VGG16's weights elsewhere) or vgg_weights=random "
-        "(seeded random features, a weaker loss)"
-    )
-    hash_prefix = name.removesuffix(".pth").split("-")[1]
-    if not path.is_file():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _download(path, hash_prefix)
-        except (OSError, ValueError) as error:  # no network, a full disk, or a wrong hash
-            raise UserError(f"loss=vgg: cannot fetch {VGG16_URL} to {path} ({error}): {fix}") from error
-        return path
-    with path.open("rb") as file:
-        if not hashlib.file_digest(file, "sha256").hexdigest().startswith(hash_prefix):
-            raise UserError(f"{path}: is not the file of {VGG16_URL} (its hash differs): delete it, then {fix}")
-    return path
-
-
-def _download(path: Path, hash_prefix: str) -> None:
-    """Download the published file to ``path``, whole or not at all.
-
-    Raises:
-        OSError: if the server cannot be reached or does not answer in time, or the disk is full.
-        ValueError: if the hash of the downloaded file is wrong.
-    """
-    digest = hashlib.sha256()
-    with urlopen(VGG16_URL, timeout=_DOWNLOAD_TIMEOUT) as response, whole_file(path) as file:
-        while block := response.read(_BLOCK):
-            digest.update(block)
-            file.write(block)
-        if not digest.hexdigest().startswith(hash_prefix):
-            raise ValueError("its hash differs: the download is damaged")
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a foreign or damaged file fails in many ways
-        reason = "no such file" if isinstance(error, FileNotFoundError) else "not a file of weights that torch can read"
-        raise UserError(f"vgg_weights: {path}: {reason} (other choices: imagenet, random)") from error
-    return state
+def _at_least_float32(image: Tensor) -> Tensor:
+    return image if image.dtype == torch.float64 else image.float()

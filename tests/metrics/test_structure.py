@@ -72,7 +72,7 @@ def test_ms_ssim_after_ssim_of_the_same_pair_does_not_change() -> None:
 
 def test_ms_ssim_of_small_images_is_refused_in_one_line() -> None:
     sr, hr = pair(1, 175, 400)
-    with pytest.raises(UserError, match="ms_ssim needs images of 176x176 pixels or more, got 400x175"):
+    with pytest.raises(UserError, match="ms_ssim of 5 scales needs images of 176x176 pixels or more, got 400x175"):
         ms_ssim(sr, hr)
 
 

@@ -49,5 +49,6 @@ def built(config: Mapping[str, object]) -> dict[str, Metric]:
         except InstantiationException as error:
             if not isinstance(error.__cause__, ValueError):
                 raise
-            raise UserError(f"{name}: {error.__cause__}") from error
+            is_ours = isinstance(error.__cause__, UserError)
+            raise UserError(str(error.__cause__) if is_ours else f"{name}: {error.__cause__}") from error
     return metrics

@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help="more scores than PSNR and SSIM, by their names in conf/metrics: ms_ssim,vif",
     )
+    parser.add_argument(
+        "--vgg-weights", metavar="FILE", help="of ImageNet's VGG16, for --metrics lpips,dists (default: downloaded)"
+    )
     parser.add_argument("--baselines", action="store_true", help="score nearest and Lanczos too; needs no model")
     parser.add_argument("--x8", action="store_true", help="average over the eight flips and rotations of the input")
     add_tile(parser)
@@ -91,6 +94,7 @@ def run(options: argparse.Namespace) -> None:
     from sr.benchmark.named_models import common_scale, find_models
     from sr.benchmark.records import check_records
     from sr.benchmark.tables import render, write_rows
+    from sr.launch.names import quoted
     from sr.terms import BASELINES, SHARPENS
     from sr.train import config_dir
 
@@ -104,7 +108,10 @@ def run(options: argparse.Namespace) -> None:
         sys.stderr.write(f"{SHARPENS}; the baseline is the input\n")
     folders = folder_options(options, options.data, scale)
     contenders = _contenders(options, folders, scale)
-    metrics = named_metrics(options.metrics, config_dir())
+    if options.vgg_weights and not {"lpips", "dists"} & set(options.metrics):
+        raise UserError("--vgg-weights is for --metrics lpips,dists: leave it out")
+    overrides = [f"vgg_weights={quoted(options.vgg_weights)}"] if options.vgg_weights else []
+    metrics = named_metrics(options.metrics, config_dir(), overrides)
     if options.record:
         check_records(options.record, models, contenders)
     rows = [

@@ -41,26 +41,29 @@ def ssim(sr: Tensor, hr: Tensor) -> Tensor:
     return _level(sr, hr).ssim
 
 
-def ms_ssim(sr: Tensor, hr: Tensor) -> Tensor:
+def ms_ssim(sr: Tensor, hr: Tensor, scales: int = len(_SCALE_WEIGHTS)) -> Tensor:
     """Multi-scale SSIM of each image: two ``(N, C, H, W)`` in [0, 1] to ``(N,)``.
 
     Wang, Simoncelli & Bovik 2003, doi:10.1109/ACSSC.2003.1292216: contrast and structure on five scales, brightness on
-    the last; means over channels at each scale. A negative mean counts as 0, since it has no real power.
+    the last; means over channels at each scale. A negative mean counts as 0, since it has no real power. With fewer
+    scales, the weights of the finest are scaled to the same sum.
 
     Raises:
-        UserError: if an image is smaller than 176x176 pixels, which leave one window on the last scale.
+        UserError: if an image is smaller than 176x176 pixels, which leave one window on the fifth scale.
     """
-    least = WINDOW * 2 ** (len(_SCALE_WEIGHTS) - 1)
+    least = WINDOW * 2 ** (scales - 1)
     if min(sr.shape[-2:]) < least:
         size = f"{sr.shape[-1]}x{sr.shape[-2]}"
-        raise UserError(f"ms_ssim needs images of {least}x{least} pixels or more, got {size}: leave it out")
+        raise UserError(f"ms_ssim of {scales} scales needs images of {least}x{least} pixels or more, got {size}")
+    weights = _SCALE_WEIGHTS[:scales]
     score = sr.new_ones(sr.shape[0])
-    for number, weight in enumerate(_SCALE_WEIGHTS):
+    for number, weight in enumerate(weights):
         if number:
             sr, hr = F.avg_pool2d(sr, 2), F.avg_pool2d(hr, 2)
         level = _level(sr, hr)
-        is_last = number == len(_SCALE_WEIGHTS) - 1
-        score = score * (level.ssim if is_last else level.structure).clamp(min=0) ** weight
+        mean = level.ssim if number == scales - 1 else level.structure
+        known = torch.where(mean > 0, mean, 1.0)  # the power of 0 has no gradient
+        score = score * torch.where(mean > 0, known ** (weight * sum(_SCALE_WEIGHTS) / sum(weights)), 0.0)
     return score
 
 

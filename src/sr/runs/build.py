@@ -42,7 +42,7 @@ T = TypeVar("T", bound=Callback)
 
 log = logging.getLogger(__name__)
 
-_LOSS_SIDE = 32  # pixels of the images that a loss is tried on
+_LOSS_SIDE = 64  # pixels of the images that a loss is tried on
 _TRIED_STEPS = 100  # of a schedule that is built once to see whether its options are accepted
 
 
