@@ -35,6 +35,17 @@ def test_it_says_which_model_enlarges_by_how_much_and_where(enlarger: Enlarger) 
     assert repr(enlarger) == "Enlarger('small', scale=2, device='cpu', precision='float32')"
 
 
+def test_a_texture_is_enlarged_without_a_seam_in_strips_and_in_memory() -> None:
+    enlarger = Enlarger(Model("small", 2, [network()]), device="cpu", precision="float32", wrap=True, tile=16)
+    mosaic = np.tile(enlarger(PIXELS), (2, 2, 1)).astype(int)
+    copies = Enlarger(enlarger.model, device="cpu", precision="float32")(np.tile(PIXELS, (2, 2, 1))).astype(int)
+    margin = 2 * int(network().halo)  # type: ignore[arg-type]
+    inside = slice(margin, -margin)
+    assert np.abs(mosaic - copies)[inside, inside].max() <= 1  # rounding
+    as_tensor = enlarger(torch.from_numpy(PIXELS.copy()).permute(2, 0, 1))
+    assert torch.equal(as_tensor.permute(1, 2, 0), torch.from_numpy(mosaic[: 2 * 40, : 2 * 57].astype(np.uint8)))
+
+
 class Recording(nn.Module):
     """Records whether its convolutions would be in TF32 on a GPU, and whether in bfloat16."""
 

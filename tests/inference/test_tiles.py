@@ -10,6 +10,7 @@ from sr.inference import tiles
 from sr.inference.enlarger import Enlarger
 from sr.inference.tiles import enlarge, enlarge_in_tiles
 from sr.nets.espcn import ESPCN
+from sr.weights.checkpoint import WHOLE_IMAGE
 from sr.weights.find import Model
 from tests.support.networks import randomise_output
 from tests.support.runs import Compose, config_names
@@ -118,6 +119,35 @@ def test_the_margin_is_aligned_to_the_strides() -> None:
 
     lr = torch.rand(1, 3, 32, 24)
     assert torch.allclose(assemble(enlarge_in_tiles(Blocks(), lr, 1, 8), lr.shape), Blocks()(lr), atol=1e-6)
+
+
+@pytest.mark.parametrize("tile", [0, 8, 20])
+@pytest.mark.parametrize("size", [(24, 33), (5, 7)])  # the second is smaller than the margin
+def test_copies_of_a_wrapped_texture_side_by_side_are_the_enlarged_copies(tile: int, size: tuple[int, int]) -> None:
+    net = ESPCN(scale=3).eval()
+    net.tail.weight.data.normal_(std=0.1)
+    texture = torch.rand(1, 3, *size)
+    enlarged_size = torch.Size((1, 3, 3 * size[0], 3 * size[1]))
+    wrapped = assemble(enlarge_in_tiles(net, texture, 3, tile, wrap=True), enlarged_size)
+    copies = enlarge(net, texture.repeat(1, 1, 5, 5))
+    middle = copies[..., 2 * wrapped.shape[-2] : 3 * wrapped.shape[-2], 2 * wrapped.shape[-1] : 3 * wrapped.shape[-1]]
+    assert torch.allclose(wrapped, middle, atol=1e-5)
+    assert not torch.allclose(enlarge(net, texture), middle, atol=1e-2)
+
+
+def test_a_network_that_sees_the_whole_image_is_shown_64_pixels_beyond_the_edges_of_a_texture() -> None:
+    class Mean(nn.Module):
+        """Takes the mean of all it sees from every pixel."""
+
+        halo = WHOLE_IMAGE
+
+        def forward(self, lr: Tensor) -> Tensor:
+            assert lr.shape[-2:] == (10 + 2 * 64, 12 + 2 * 64)
+            return lr - lr.mean()
+
+    assert assemble(
+        enlarge_in_tiles(Mean(), torch.rand(1, 3, 10, 12), 1, 0, wrap=True), torch.Size((1, 3, 10, 12))
+    ).any()
 
 
 def test_tiles_are_yielded_row_by_row_from_the_top_left() -> None:

@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tile(parser)
     parser.add_argument("--x8", action="store_true", help="average over eight flips and rotations: slower, better")
     parser.add_argument(
+        "--wrap", action="store_true", help="for textures: the picture goes on at its opposite edge, so no seam appears"
+    )
+    parser.add_argument(
         "--compare",
         action="store_true",
         help="also write the bicubic image, as NAME_bicubic, at scale 1 the input, as NAME_input",
@@ -63,6 +66,7 @@ def run(options: argparse.Namespace) -> None:
         model,
         tile=options.tile,
         ensemble=options.x8,
+        wrap=options.wrap,
         device=options.device,
         precision=options.precision,
     )

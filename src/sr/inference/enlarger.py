@@ -45,6 +45,7 @@ class Enlarger:
         *,
         tile: int | None = None,
         ensemble: bool = False,
+        wrap: bool = False,
         device: str | torch.device | None = None,
         precision: str = "auto",
     ) -> None:
@@ -55,6 +56,7 @@ class Enlarger:
             tile: side of a tile in input pixels, 0 for the whole picture; None chooses it by the free memory
                 and, on a CPU, by its cache, see `sr.inference.tile_size.fastest_tile`.
             ensemble: see `sr.inference.tiles.enlarge`.
+            wrap: enlarge a texture, which goes on at its opposite edge: copies of the output side by side show no seam.
             device: a GPU if there is one, by default.
             precision: of all layers but the last: ``float32``, without TF32 on a GPU; ``bfloat16``; or ``auto``:
                 bfloat16 where it is faster and the picture has 8 bits, of which it moves some values by one.
@@ -65,7 +67,7 @@ class Enlarger:
         if tile is not None:
             check_at_least("--tile", tile, 0)
         check_choice("--precision", precision, PRECISIONS)
-        self.model, self.scale, self.ensemble = model, model.scale, ensemble
+        self.model, self.scale, self.ensemble, self.wrap = model, model.scale, ensemble, wrap
         self.channels = common_channels(model.nets, model.label)
         self.device = find_device(device)
         self._net = _AnyChannels(model.nets, model.scale).to(self.device).eval()
@@ -133,7 +135,8 @@ class Enlarger:
         tile = self.tile_of(lr)
         if self._most_tile and tile == round_up(self._most_tile, self._net.align) != self.tile:
             log.warning("tiles of %d pixels: larger ones have more values than the GPU can count", tile)
-        return enlarge_in_tiles(net, lr, self.scale, tile, ensemble=self.ensemble, device=self.device)
+        settings: dict[str, Any] = {"ensemble": self.ensemble, "wrap": self.wrap, "device": self.device}
+        return enlarge_in_tiles(net, lr, self.scale, tile, **settings)
 
     def _check_channels(self, channels: int) -> None:
         expected = range(1, 5) if self.channels in (1, 3) else (self.channels,)

@@ -70,7 +70,7 @@ def predict(
             raise UserError("--compare writes a second file: name one, or a folder, with -o")
         baseline = BASELINES[0]
         suffix = f"_{baseline.name_at(enlarger.scale)}"
-        enlargers[suffix] = Enlarger(Model(baseline.kernel, enlarger.scale), device=enlarger.device)
+        enlargers[suffix] = Enlarger(Model(baseline.kernel, enlarger.scale), device=enlarger.device, wrap=enlarger.wrap)
     guard = _OverwriteGuard({job.source.resolve() for job in jobs if job.source}, force)
     failures = 0
     verb = "enlarging"

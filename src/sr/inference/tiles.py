@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from sr.image import DIHEDRAL_CODES, dihedral, to_float, undo_dihedral
+from sr.weights.checkpoint import WHOLE_IMAGE
 
 log = logging.getLogger(__name__)
 
 LEAST_TILE = 32  # low-resolution pixels
+_WRAPPED = 64  # low-resolution pixels beyond an edge that a network is shown that sees the whole image
 
 # Parts of the messages of torch and CUDA.
 _OUT_OF_MEMORY = ("allocate memory", "out of memory")
@@ -41,6 +43,7 @@ def enlarge_in_tiles(
     tile: int,
     *,
     ensemble: bool = False,
+    wrap: bool = False,
     device: torch.device | None = None,
 ) -> Iterator[tuple[int, int, Tensor]]:
     """Enlarge one image tile by tile, each with a margin as wide as the network sees, which is cut off again.
@@ -55,6 +58,8 @@ def enlarge_in_tiles(
         scale: of the network.
         tile: side of a tile in low-resolution pixels, margin not counted; 0 for the whole image.
         ensemble: see `enlarge`.
+        wrap: whether the image goes on at its opposite edge, as a texture does. A network that sees the whole image is
+            shown 64 pixels beyond each edge.
         device: to compute on; None: that of the network's parameters, or of the image if there are none.
 
     Yields:
@@ -63,15 +68,22 @@ def enlarge_in_tiles(
     device = device or next((parameter.device for parameter in net.parameters()), lr.device)
     height, width = lr.shape[-2:]
     align = int(getattr(net, "align", 1))
-    margin = round_up(int(getattr(net, "halo", 0)), align)
+    halo = int(getattr(net, "halo", 0))
+    margin = round_up(_WRAPPED if wrap and halo >= WHOLE_IMAGE else halo, align)
     side = round_up(tile, align) if tile else max(height, width)
     waiting = [(top, left, side) for top in range(0, height, side) for left in range(0, width, side)]
     waiting.reverse()
     while waiting:
         top, left, side = waiting.pop()
         bottom, right = min(top + side, height), min(left + side, width)
-        first_row, first_column = max(0, top - margin), max(0, left - margin)
-        part = lr[..., first_row : min(height, bottom + margin), first_column : min(width, right + margin)]
+        if wrap:
+            first_row, first_column = top - margin, left - margin
+            rows_seen = torch.arange(first_row, bottom + margin, device=lr.device) % height
+            columns_seen = torch.arange(first_column, right + margin, device=lr.device) % width
+            part = lr.index_select(-2, rows_seen).index_select(-1, columns_seen)
+        else:
+            first_row, first_column = max(0, top - margin), max(0, left - margin)
+            part = lr[..., first_row : min(height, bottom + margin), first_column : min(width, right + margin)]
         try:
             part = to_float(part.to(device)).contiguous(memory_format=torch.channels_last)
             out = enlarge(net, part, ensemble=ensemble)
