@@ -14,7 +14,7 @@ from sr.errors import DivergedError, PrunedError, UserError
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
 from sr.runs.announce import announce, log_final_scores
-from sr.runs.fit import is_complete
+from sr.runs.finished import is_complete
 from sr.runs.migration import with_added_options
 from sr.runs.objectives import objective
 from sr.runs.record import clear, earlier_run, held_folder, status_of

@@ -3,12 +3,11 @@
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
@@ -29,7 +28,7 @@ from sr.machine.threads import choose_threads, restored_threads
 from sr.options.check import check_options
 from sr.runs.announce import announce, described_in_trackers, introduce, log_final_scores
 from sr.runs.build import Parts, build
-from sr.runs.identity import PLACES
+from sr.runs.finished import announce_earlier, check_moved_data, is_complete
 from sr.runs.initial import check_held_out, start_weights
 from sr.runs.record import (
     check_same_images,
@@ -96,45 +95,6 @@ def fit(config: DictConfig, member: Member | None = None) -> float | None:
             return announce_earlier(earlier, folder, config_dict["metrics"])
         with restored_threads():
             return _train(config, config_dict, folder, earlier, member)
-
-
-def is_complete(result: RunResult, *, test: bool) -> bool:
-    """Whether nothing is left to do, test scores included where they are asked for.
-
-    Raises:
-        UserError: if they are asked for, and the finished run held no test images out.
-    """
-    if test and result.is_done and result.data and not result.data.images.get(Part.TEST):
-        raise UserError("test=true: this run held no test images out (data.test_share): leave test=true out")
-    return result.is_done and (result.is_tested or not test)
-
-
-def check_moved_data(config: DictConfig, config_dict: Mapping[str, Any], earlier: RunResult, folder: Path) -> None:
-    """Read the images of a run that is complete if their folders have other names by now.
-
-    Raises:
-        UserError: if they are others.
-    """
-    before, now = (values["data"] for values in (earlier.config, config_dict))
-    if any((before.get(name) or None) != (now.get(name) or None) for name in PLACES):
-        datamodule = instantiate(config.data)
-        datamodule.setup("fit")
-        check_same_images(folder, datamodule.image_list(), datamodule.describe(), is_resumed=True)
-        datamodule.teardown("fit")
-
-
-def announce_earlier(result: RunResult, folder: Path, metrics: Iterable[str]) -> float | None:
-    """Announce a run that was complete before this command, and return its monitored score.
-
-    Metrics that it was not scored with are named.
-    """
-    log.info("%s: done before, nothing to train (retrain=true trains again)", folder)
-    scored = result.scores.get(Part.VAL, {})
-    if missing := [name for name in metrics if scored and name not in scored]:
-        text = "%s: not scored with %s: retrain=true trains again, sr evaluate --metrics %s scores it on a data set"
-        log.warning(text, folder, ", ".join(missing), ",".join(missing))
-    announce(result, folder)
-    return result.monitor.value if result.monitor else None
 
 
 def _train(

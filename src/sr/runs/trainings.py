@@ -14,7 +14,8 @@ from sr.errors import UserError
 from sr.io.run_folder import RunFolder
 from sr.options.check import check_options
 from sr.runs.announce import announce
-from sr.runs.fit import Member, announce_earlier, check_moved_data, fit, is_complete
+from sr.runs.finished import announce_earlier, check_moved_data, is_complete
+from sr.runs.fit import Member, fit
 from sr.runs.joined import joined
 from sr.runs.objectives import objective
 from sr.runs.record import clear, earlier_run, held_folder, new_result, record, status_of
