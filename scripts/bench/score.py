@@ -2,6 +2,7 @@
 
 python -m scripts.bench.score                  # about a minute on one core; writes benchmarks/score.json
 python -m scripts.bench.score --threads 1 2    # two threads need two idle cores
+python -m scripts.bench.score --metrics        # the other metrics, too; writes benchmarks/metrics.json
 
 Milliseconds, medians of interleaved rounds, for random images of the sizes of benchmark sets.
 """
@@ -18,8 +19,11 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from scripts.bench.timing import interleaved, save
-from sr.image import luma, quantise
+from sr.benchmark.named_metrics import named_metrics
+from sr.image import luma, quantise, resize
 from sr.metrics import score, ssim
+from sr.metrics.scoring import DEFAULT
+from sr.train import config_dir
 
 SIZES = {"Set5": (256, 256), "BSD100": (321, 481), "Urban100": (704, 1024), "DIV2K": (1404, 2040)}  # height, width
 STRIP = 256  # rows that are convolved at a time, as sr did before it used matrix products
@@ -81,13 +85,32 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
     return row | {"from scikit-image": difference}
 
 
+def measure_metrics(name: str, rounds: int) -> dict[str, Any]:
+    """A row: milliseconds of PSNR and SSIM, and of these with each metric that needs no VGG, and with all of them."""
+    sr, hr = images(*SIZES[name])
+    lr, metrics = resize(hr, 0.5), named_metrics(["all"], config_dir())
+    chosen = {"PSNR and SSIM": DEFAULT}
+    chosen |= {f"and {more}": {**DEFAULT, more: metrics[more]} for more in metrics if more not in DEFAULT}
+    chosen["and all of these"] = metrics
+    calls = {way: partial(score, sr, hr, "y", 2, metrics=some, lr=lr) for way, some in chosen.items()}
+    medians = interleaved({way: partial(milliseconds, call) for way, call in calls.items()}, rounds)
+    row: dict[str, Any] = {"size": name, "threads": torch.get_num_threads(), **medians}
+    return row | {"all / PSNR and SSIM": medians["and all of these"] / medians["PSNR and SSIM"]}
+
+
 def main() -> None:
     """Measure, print a table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--metrics", action="store_true", help="time all metrics that need no VGG; metrics.json")
     options = parser.parse_args()
     rows = []
+    if options.metrics:
+        torch.set_num_threads(options.threads[0])
+        rows = [measure_metrics(name, options.rounds) for name in list(SIZES)[:3]]
+        save("metrics", rows, rounds=options.rounds)
+        return
     for threads in options.threads:
         torch.set_num_threads(threads)
         rows += [measure(name, options.rounds) for name in SIZES]
