@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from sr.train import config_dir
-from tests.support.runs import Compose, config_names
+from tests.support.runs import NEEDED, Compose, config_names, model_names
 
 GROUPS = [
     *("model", "loss", "optimizer", "scheduler", "data", "metrics", "trainer", "callbacks", "logger"),
@@ -101,12 +101,14 @@ def test_the_slurm_launcher_composes() -> None:
 
 @pytest.mark.parametrize("choice", choices())
 def test_every_choice_composes_without_missing_values(compose_config: Compose, choice: str) -> None:
-    config_dict: Any = OmegaConf.to_container(compose_config([choice]), resolve=True, throw_on_missing=True)
+    config_dict: Any = OmegaConf.to_container(
+        compose_config([choice, *NEEDED.get(choice, [])]), resolve=True, throw_on_missing=True
+    )
     assert config_dict["model"]["_target_"].startswith("sr.nets.")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", config_names("model"))
+@pytest.mark.parametrize("model", model_names())
 @pytest.mark.parametrize("loss", config_names("loss"))
 @pytest.mark.parametrize("optimizer", config_names("optimizer"))
 def test_every_combination_trains_a_step(compose_config: Compose, model: str, loss: str, optimizer: str) -> None:

@@ -18,7 +18,8 @@ ALLOWED: dict[str, set[str]] = {
     "terms": set(),
     "image": set(),
     "schedules": {"errors"},
-    "nets": {"errors", "image"},
+    "architectures": {"errors"},
+    "nets": {"architectures", "errors", "image", "terms"},
     "io": {"errors", "image", "terms"},
     "vgg": {"errors", "io"},
     "metrics": {"errors", "image", "terms", "vgg"},
@@ -30,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "datamodule": {"data", "errors", "image", "io", "terms"},
     "trackers": {"errors", "io"},
     "callbacks": {"errors", "image", "io", "metrics", "terms", "trackers"},
-    "weights": {"errors", "io", "terms"},
+    "weights": {"architectures", "errors", "io", "terms"},
     "options": {"errors"},
     "runs": {
         *("callbacks", "datamodule", "errors", "io", "lit_module", "machine", "options", "terms", "trackers"),

@@ -27,8 +27,8 @@ from PIL import Image
 from rich.progress import Progress
 
 from scripts.bench.timing import save
+from sr.architectures import import_spandrel
 from sr.cli import main as sr_main
-from sr.weights.community import import_spandrel
 from tests.support.hostile.checkpoints import weights
 from tests.support.hostile.files import MAKERS, hostile_files
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 if TYPE_CHECKING:  # the report imports this module without torch
     from torch import Tensor
 
+WHOLE_IMAGE = 4096  # halo of a network whose output depends on the whole image
+
 
 class Protocol(StrEnum):
     """How an output is scored; a table never mixes scores of two protocols."""

@@ -13,7 +13,7 @@ from sr.nets.espcn import ESPCN
 from sr.weights.checkpoint import WHOLE_IMAGE
 from sr.weights.find import Model
 from tests.support.networks import randomise_output
-from tests.support.runs import Compose, config_names
+from tests.support.runs import Compose, model_names
 
 
 def test_the_ensemble_is_the_mean_over_eight_transforms() -> None:
@@ -51,7 +51,7 @@ def assemble(parts: Iterable[tuple[int, int, Tensor]], size: torch.Size) -> Tens
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", config_names("model"))
+@pytest.mark.parametrize("name", model_names())
 def test_assembled_tiles_equal_the_untiled_output(compose_config: Compose, name: str, scale: int) -> None:
     torch.manual_seed(0)
     small_options = {
@@ -71,7 +71,7 @@ def test_assembled_tiles_equal_the_untiled_output(compose_config: Compose, name:
     assert torch.allclose(assemble(enlarge_in_tiles(net, lr, scale, 0), full_image.shape), full_image, atol=atol)
 
 
-@pytest.mark.parametrize("name", config_names("model"))
+@pytest.mark.parametrize("name", model_names())
 def test_the_margin_is_not_much_wider_than_necessary(compose_config: Compose, name: str) -> None:
     torch.manual_seed(0)
     net = instantiate(compose_config([f"model={name}", "scale=2"]).model).eval()

@@ -20,9 +20,9 @@ from sr.nets.span import SPAN
 from sr.nets.vdsr import VDSR
 from tests.support.images import photograph
 from tests.support.networks import randomise_output
-from tests.support.runs import Compose, config_names
+from tests.support.runs import Compose, model_names
 
-MODELS = config_names("model")
+MODELS = model_names()
 RESIDUAL = [name for name in MODELS if not name.endswith("_origin")]  # the original models end in a sigmoid
 NEAREST = {"compact"}  # added to the nearest image, as by its authors; all others to the bicubic one
 

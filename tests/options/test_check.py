@@ -16,7 +16,7 @@ from sr.options.check import check_options
 from sr.options.known import TopLevel
 from sr.train import config_dir
 from tests.support import targets
-from tests.support.runs import Command, Compose, config_names
+from tests.support.runs import NEEDED, Command, Compose, config_names
 
 GROUPS = ["model", "loss", "optimizer", "scheduler", "data", "trainer", "callbacks", "logger", "experiment", "debug"]
 ESPCN_OPTIONS = "scale, num_blocks, channels, activation, head, image_channels"
@@ -122,7 +122,8 @@ def test_wrong_options_can_still_be_printed(command: Command) -> None:
 
 @pytest.mark.parametrize("choice", [f"{group}={name}" for group in GROUPS for name in config_names(group)])
 def test_every_choice_passes(compose_config: Compose, choice: str) -> None:
-    check_options(compose_config([choice, *(["trainer.accelerator=cpu"] if choice == "trainer=gpu" else [])]))
+    also = {"trainer=gpu": ["trainer.accelerator=cpu"], **NEEDED}
+    check_options(compose_config([choice, *also.get(choice, [])]))
 
 
 @pytest.mark.parametrize(

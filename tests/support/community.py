@@ -44,7 +44,7 @@ def built(name: str) -> nn.Module:
 
 def spandrel() -> Any:
     """The package spandrel, imported as sr does."""
-    from sr.weights.community import import_spandrel
+    from sr.architectures import import_spandrel
 
     return import_spandrel()
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from sr.train import config_dir
 
+NEEDED = {"model=community": ["model.arch=Compact"]}  # options that a choice has no default for
 SMALL = ["data.patch=32", "data.repeat=1", "data.batch_size=4", "trainer.precision=32-true", "trainer.accelerator=cpu"]
 Command = Callable[..., tuple[int, str]]
 Compose = Callable[..., DictConfig]
@@ -46,3 +47,8 @@ class StopAt(Callback):
     ) -> None:
         if trainer.global_step == self.step:
             signal.raise_signal(self.number)
+
+
+def model_names() -> list[str]:
+    """All choices of a network but ``community``, which needs spandrel and the name of an architecture."""
+    return [name for name in config_names("model") if name != "community"]

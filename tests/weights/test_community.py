@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 import sr
+from sr import architectures
 from sr.cli import main
 from sr.errors import UserError
 from sr.inference.tiles import enlarge_in_tiles
 from sr.machine.cost import count_parameters, multiply_adds
 from sr.nets.espcn import ESPCN
-from sr.weights import community
-from sr.weights.checkpoint import WHOLE_IMAGE
+from sr.terms import WHOLE_IMAGE
 from sr.weights.community import CommunityNetwork, open_network
 from sr.weights.find import find_model
 from sr.weights.onnx.exported import export
@@ -227,11 +227,11 @@ def test_models_for_other_uses_are_refused_before_they_are_built(tmp_path: Path)
 
 def test_without_spandrel_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(built("compact").state_dict(), tmp_path / "a.pth")
-    community.import_spandrel.cache_clear()
+    architectures.import_spandrel.cache_clear()
     monkeypatch.setitem(sys.modules, "spandrel", None)
     with pytest.raises(UserError, match=r"sr-compare\[community\].*pip install --no-deps spandrel einops$"):
         open_network(path)
-    community.import_spandrel.cache_clear()
+    architectures.import_spandrel.cache_clear()
 
 
 _LOAD = """

@@ -15,11 +15,12 @@ from sr.nets.autoencoder import Autoencoder
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
-from sr.weights.checkpoint import WHOLE_IMAGE, load_network, network_config, save_network
+from sr.terms import WHOLE_IMAGE
+from sr.weights.checkpoint import load_network, network_config, save_network
 from sr.weights.contract import check_network, measured_tiles
 from sr.weights.find import Model
 from sr.weights.trust import trust
-from tests.support.runs import Compose, config_names
+from tests.support.runs import Compose, model_names
 
 HERE = __name__
 
@@ -248,7 +249,7 @@ def test_checking_changes_neither_the_network_nor_the_random_state() -> None:
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
-@pytest.mark.parametrize("name", config_names("model"))
+@pytest.mark.parametrize("name", model_names())
 def test_every_network_of_sr_keeps_the_contract_at_its_full_size(compose_config: Compose, name: str) -> None:
     config: Any = OmegaConf.to_container(compose_config([f"model={name}", "scale=2"]).model, resolve=True)
     for seed in (0, 1):

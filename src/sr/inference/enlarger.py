@@ -21,8 +21,7 @@ from sr.io.pictures import Picture, pixels_of, write_strips
 from sr.machine.float32 import float32_as_in
 from sr.machine.hardware import PRECISIONS, cache_bytes, find_device, free_memory
 from sr.machine.hardware import precision as best_precision
-from sr.terms import image_channels
-from sr.weights.checkpoint import WHOLE_IMAGE
+from sr.terms import WHOLE_IMAGE, image_channels
 from sr.weights.find import Model
 
 log = logging.getLogger(__name__)

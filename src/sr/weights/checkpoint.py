@@ -6,6 +6,7 @@ A network without training state is a safetensors file with its config in the me
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import safetensors.torch
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, line_of
 from sr.io.atomic import whole_file
-from sr.terms import NetworkConfig
-from sr.weights.reading.limits import no_larger_than
+from sr.terms import WHOLE_IMAGE, NetworkConfig
+from sr.weights.reading.limits import NoLargerTensors, no_larger_than
 from sr.weights.reading.stored import CONFIG, PREFIX, Stored, check_values, printable, read_checkpoint, steps_of
 from sr.weights.trust import network_class
 
 MOST_SCALE = 64  # of a network; the file may be untrusted
+_OF_SPANDREL = "sr.nets.community.Community"  # derives tables from numbers in its config
 _MAX_NUMBER = 1024  # of any other number in a config: layers, channels
-WHOLE_IMAGE = 4096  # halo of a network whose output depends on the whole image
 _MAX_LENGTH = 100  # characters of a string in a config
 
 
@@ -116,7 +117,8 @@ def build_network(config: NetworkConfig, weights: Mapping[str, object], scale: i
         arguments["scale"] = scale  # does not affect the parameters of a network for several scales
         config["scale"] = scale
     chosen_class = network_class(config["model"]["_target_"])
-    with no_larger_than(weights):
+    is_of_spandrel = config["model"]["_target_"] == _OF_SPANDREL
+    with no_larger_than(weights), NoLargerTensors(weights) if is_of_spandrel else nullcontext():
         net = chosen_class(**arguments)
     _check_weights(net, weights)
     net.load_state_dict(weights)

@@ -4,23 +4,19 @@ Spandrel gets named tensors that were checked, never a file.
 """
 
 import re
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from functools import cache
-from importlib.machinery import ModuleSpec
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from sr.architectures import OTHER_USES, MissingSpandrelError, import_spandrel
 from sr.errors import UserError, line_of, shortened
 from sr.io.atomic import whole_file
-from sr.terms import NetworkConfig
-from sr.weights.checkpoint import MOST_SCALE, WHOLE_IMAGE, rebuilt
+from sr.terms import WHOLE_IMAGE, NetworkConfig
+from sr.weights.checkpoint import MOST_SCALE, rebuilt
 from sr.weights.folding import folded
 from sr.weights.margins import Margin, measured_margin
 from sr.weights.reading.limits import NoLargerTensors, no_larger_than
@@ -28,8 +24,6 @@ from sr.weights.reading.stored import Stored, check_values, printable, read_chec
 
 TARGET = "spandrel"  # what the config of such a network names instead of a class
 
-_INSTALL = "pip install 'sr-compare[community]', or beside a CPU build of torch: pip install --no-deps spandrel einops"
-_OTHER_USES = {"GFPGAN": "faces", "RestoreFormer": "faces", "LaMa": "filling holes"}  # by spandrel's names
 _MOST_WEIGHTS = 20_000  # tensors of a file; the largest known have a quarter
 _MAX_DIMENSIONS = 8
 _NAME = re.compile(r"[!-~]{1,200}")
@@ -191,11 +185,14 @@ def architecture_of(weights: Mapping[str, object]) -> str | None:
 
 def _network(contents: Stored) -> CommunityNetwork:
     state = _checked(contents.weights)
-    support = _recognised(state)
+    try:
+        support = _recognised(state)
+    except MissingSpandrelError as error:
+        raise UserError(f"is not a checkpoint of sr (no config); models of others need {error}") from error
     if support is None:
         raise UserError("is not a checkpoint of sr (no config), and spandrel knows no architecture with its weights")
     name = str(support.architecture.name)
-    if use := _OTHER_USES.get(str(support.architecture.id)):
+    if use := OTHER_USES.get(str(support.architecture.id)):
         raise UserError(f"is a model of {name}, which is for {use}, not for enlarging images")
     with torch.random.fork_rng(devices=[]), no_larger_than(state), NoLargerTensors(state):
         try:
@@ -238,47 +235,3 @@ def _recognised(state: dict[str, Tensor]) -> Any:
     """Spandrel's entry for the architecture of some weights, or None."""
     supports = import_spandrel().MAIN_REGISTRY.architectures("detection")
     return next((support for support in supports if support.detect(state)), None)
-
-
-@cache
-def import_spandrel() -> Any:
-    """The package; beside a stand-in for torchvision where that is missing, or does not fit the installed torch.
-
-    Raises:
-        UserError: if it is not installed.
-    """
-    with nullcontext() if _has_torchvision() else _stand_in_for_torchvision():
-        try:
-            import spandrel
-        except ImportError as error:
-            raise UserError(
-                f"is not a checkpoint of sr (no config); models of others need the package {error.name}: {_INSTALL}"
-            ) from error
-    return spandrel
-
-
-def _has_torchvision() -> bool:
-    before = set(sys.modules)
-    try:
-        import torchvision.transforms.functional  # noqa: F401
-    except Exception:  # not only ImportError: RuntimeError if it was built for another torch
-        for name in {name for name in sys.modules if name.partition(".")[0] == "torchvision"} - before:
-            del sys.modules[name]
-        return False
-    return True
-
-
-@contextmanager
-def _stand_in_for_torchvision() -> Iterator[None]:
-    """Let spandrel import the names of torchvision that two of its architectures use, which are refused anyway."""
-    names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
-    for name in names:
-        sys.modules[name] = module = ModuleType(name)
-        module.__spec__ = ModuleSpec(name, None, is_package=True)
-    for name in ("InterpolationMode", "normalize", "rotate"):
-        setattr(sys.modules[names[-1]], name, None)
-    try:
-        yield
-    finally:
-        for name in names:
-            del sys.modules[name]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError, line_of
-from sr.terms import NetworkConfig, image_channels
-from sr.weights.checkpoint import WHOLE_IMAGE, build_network
+from sr.terms import WHOLE_IMAGE, NetworkConfig, image_channels
+from sr.weights.checkpoint import build_network
 from sr.weights.folding import folded, form_in_use
 
 _SIZES = ((24, 24), (17, 13), (16, 31))  # the first is harmless, so that faults in code show there
@@ -114,7 +114,9 @@ def measured_tiles(net: nn.Module, scale: int) -> tuple[int, int]:
     probes = [_reweighted(net, kind) for kind in (_positive, _small, _normal)]
     own = getattr(net, "align", None)
     try:
-        halo = max(_reach(probe, scale) for probe in probes)
+        halo = 0
+        for probe in probes:
+            halo = max(halo, _reach(probe, scale) if halo < WHOLE_IMAGE else 0)
         if halo < WHOLE_IMAGE:
             for times in (1, 2):
                 for align in _ALIGNMENTS if own is None else (int(own),):

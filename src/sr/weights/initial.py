@@ -88,6 +88,9 @@ def _ours(stored: Stored, own: Mapping[str, Tensor]) -> tuple[Mapping[str, objec
     weights = stored.weights
     if stored.config is not None or weights.keys() <= own.keys():
         return weights, ""
+    prefixed = {f"model.{name}": value for name, value in weights.items()}
+    if prefixed.keys() <= own.keys():  # of model=community, which has the names of spandrel behind a prefix
+        return prefixed, ""
     if is_edsr(weights):
         converted = as_ours(weights)
         if converted is None:
@@ -100,7 +103,7 @@ def _ours(stored: Stored, own: Mapping[str, Tensor]) -> tuple[Mapping[str, objec
     if architecture := architecture_of(weights):
         raise UserError(
             f"is a model of {architecture} by other names than those of this network: it can be used, but not trained "
-            "further here (Compact goes into model=compact, EDSR into model=edsr)"
+            "further by it (model=community has the same names; Compact goes into model=compact, EDSR into model=edsr)"
         )
     return weights, ""
 

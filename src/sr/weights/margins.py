@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sr.weights.checkpoint import WHOLE_IMAGE
+from sr.terms import WHOLE_IMAGE
 
 _CANDIDATES = (4, 8, 12, 16, 24, 32, 48, 64)  # low-resolution pixels
 _TILE, _ODD = 8, 3  # pixels: the part that is compared, and those that end an image off the grid of tiles

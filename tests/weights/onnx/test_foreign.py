@@ -12,7 +12,7 @@ import sr
 from sr.cli import main
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
-from sr.weights.checkpoint import WHOLE_IMAGE
+from sr.terms import WHOLE_IMAGE
 from sr.weights.find import Model, find_model
 from sr.weights.onnx.formats import OnnxHints
 

@@ -66,10 +66,11 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
     except UserError:
         raise
     except Exception as error:
-        if not isinstance(net, CommunityNetwork):
+        architecture = getattr(net, "architecture", None)  # of spandrel
+        if architecture is None:
             raise  # a fault of ours, or of the user's own network
         reason = str(error.__cause__ or error)
-        raise UserError(f"{source}: {net.architecture} cannot be exported ({line_of(ValueError(reason))})") from error
+        raise UserError(f"{source}: {architecture} cannot be exported ({line_of(ValueError(reason))})") from error
     if difference > _TOLERANCE:
         raise UserError(f"{source}: ONNX Runtime's result differs from torch's by {difference:.2g}: not exported")
     with whole_file(target) as file:

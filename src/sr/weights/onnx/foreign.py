@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError, line_of
-from sr.weights.checkpoint import MOST_SCALE, WHOLE_IMAGE
+from sr.terms import WHOLE_IMAGE
+from sr.weights.checkpoint import MOST_SCALE
 from sr.weights.margins import Margin, measured_margin
 from sr.weights.onnx.formats import TYPES, Array, OnnxFormat, OnnxHints, found_format
 from sr.weights.onnx.session import new_session, read_onnx, run_session
