@@ -10,7 +10,7 @@ from sr.inference import tiles
 from sr.inference.enlarger import Enlarger
 from sr.inference.tiles import enlarge, enlarge_in_tiles
 from sr.nets.espcn import ESPCN
-from sr.weights.checkpoint import WHOLE_IMAGE
+from sr.terms import WHOLE_IMAGE
 from sr.weights.find import Model
 from tests.support.networks import randomise_output
 from tests.support.runs import Compose, model_names

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.image import DIHEDRAL_CODES, dihedral, to_float, undo_dihedral
-from sr.weights.checkpoint import WHOLE_IMAGE
+from sr.terms import WHOLE_IMAGE
 
 log = logging.getLogger(__name__)
 
