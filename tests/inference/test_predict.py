@@ -15,7 +15,7 @@ from sr.image import resize, to_uint8
 from sr.inference.enlarger import Enlarger
 from sr.inference.predict import plan
 from sr.inference.predict import predict as predict_files
-from sr.io.decoders import Pixels
+from sr.io.bounded import Pixels
 from sr.io.images import from_pil, to_pil
 from sr.nets.espcn import ESPCN
 from sr.weights.checkpoint import network_config, save_network

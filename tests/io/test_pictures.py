@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sr.io.decoders import Pixels
+from sr.io.bounded import Pixels
 from sr.io.images import ImageFileError
 from sr.io.pictures import pixels_of, read_picture, write_strips
 

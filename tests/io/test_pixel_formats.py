@@ -93,7 +93,10 @@ def test_a_wrong_number_of_channels_is_refused_with_the_option_that_helps(tmp_pa
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        (np.zeros((4, 4, 4), np.float32), "holds float32 values: save it with 8 or 16 bits"),
+        (
+            np.zeros((4, 4, 4), np.float32),
+            "holds float32 floating-point values of unknown range: save it",
+        ),
         (np.zeros((4, 4, 70), np.uint8), "of 70 channels, more than"),
     ],
 )

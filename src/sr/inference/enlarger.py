@@ -16,7 +16,7 @@ from sr.errors import UserError, check_at_least, check_choice
 from sr.image import gray, resize
 from sr.inference.tile_size import bytes_of_layers, countable_side, fastest_tile, largest_tile
 from sr.inference.tiles import enlarge_in_tiles, round_up
-from sr.io.decoders import Pixels
+from sr.io.bounded import Pixels
 from sr.io.pictures import Picture, pixels_of, write_strips
 from sr.machine.float32 import float32_as_in
 from sr.machine.hardware import PRECISIONS, cache_bytes, find_device, free_memory

@@ -12,7 +12,7 @@ from av.error import FFmpegError
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.io.atomic import whole_file
-from sr.io.decoders import Pixels
+from sr.io.bounded import Pixels
 from sr.io.pictures import FORMATS
 
 _CODECS = {"webm": ("libvpx-vp9", {"crf": "24", "b:v": "0", "row-mt": "1"})}

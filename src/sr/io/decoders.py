@@ -6,14 +6,11 @@ pixels, may read its file a few times over and no more. Decoders are chosen by c
 Pillow would start Ghostscript for a PostScript file named .png. The caller limits the number of pixels.
 """
 
-import os
 import re
 import struct
 from collections.abc import Callable
-from typing import IO, Any, TypeAlias
+from typing import IO
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -22,7 +19,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]  # uint8 or uint16
+from sr.io.bounded import BoundedReader, Pixels
+from sr.io.tiffs import TiffImage, is_for_pillow
 
 _ORIENTATION = 0x0112  # EXIF tag
 _NUMBER_OF_IMAGES = 0xB001  # tag of the multi-picture format (CIPA DC-007)
@@ -49,6 +47,8 @@ def remaining_orientation(image: Image.Image) -> int:
 
     PNG may store it behind the pixels: known once they are decoded.
     """
+    if isinstance(image, TiffImage):
+        return _orientation(image.stored_orientation, image)
     if isinstance(image, _Tiff):
         return image.stored_orientation if image.tile else 1  # once they are decoded there are no tiles
     exif = image.info.get("exif")
@@ -113,7 +113,7 @@ class _Jpeg(JpegImageFile):
 
 class _Tiff(TiffImageFile):
     def __init__(self, file: IO[bytes]) -> None:
-        bounded = _BoundedReader(file)
+        bounded = BoundedReader(file)
         super().__init__(bounded)
         bounded.lift()  # of many small strips each reads a whole block: only tags are bounded
         self.stored_orientation = _orientation(self.tag_v2.get(_ORIENTATION), self)
@@ -129,26 +129,12 @@ class _Tiff(TiffImageFile):
         super().load_prepare()
 
 
-class _BoundedReader:
-    """A file that fails once twice as much was read from it as it is long."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._left: float = 2 * file.seek(0, os.SEEK_END)
+def _tiff(file: IO[bytes]) -> ImageFile.ImageFile:
+    """By tifffile, but for the compressions that only Pillow unpacks."""
+    if is_for_pillow(file):
         file.seek(0)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def lift(self) -> None:
-        self._left = float("inf")
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise OSError("its tags claim more than the file holds")
-        return data
+        return _Tiff(file)
+    return TiffImage(file)
 
 
 _TIFF_HEADS = (b"MM\0\x2a", b"II\x2a\0", b"MM\x2a\0", b"II\0\x2a", b"MM\0\x2b", b"II\x2b\0")
@@ -157,6 +143,6 @@ _DECODERS: tuple[tuple[Callable[[bytes], bool], Callable[[IO[bytes]], ImageFile.
     (lambda head: head.startswith(b"\xff\xd8\xff"), _Jpeg),
     (lambda head: head[:4] == b"RIFF" and head[8:15] == b"WEBPVP8", WebPImageFile),
     (lambda head: head.startswith(b"BM"), BmpImageFile),
-    (lambda head: head.startswith(_TIFF_HEADS), _Tiff),
+    (lambda head: head.startswith(_TIFF_HEADS), _tiff),
     (lambda head: head.startswith((b"GIF87a", b"GIF89a")), GifImageFile),
 )

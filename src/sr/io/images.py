@@ -15,7 +15,9 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from sr.errors import UserError, line_of
-from sr.io.decoders import Pixels, has_several_frames, open_decoder, remaining_orientation, upright
+from sr.io.bounded import Pixels, UnreadKindError
+from sr.io.decoders import has_several_frames, open_decoder, remaining_orientation, upright
+from sr.io.tiffs import TiffImage
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 200_000_000  # 600 MB once decoded; a file of a few kilobytes may claim to have more
@@ -63,34 +65,29 @@ def read_with_traits(path: Path) -> tuple[Tensor, list[str]]:
     return _read(path, _traits)
 
 
-def _read(path: Path, find_traits: Callable[[Image.Image, str, bool], list[str]]) -> tuple[Tensor, list[str]]:
+def _read(path: Path, find_traits: "Callable[[Image.Image, Header, bool], list[str]]") -> tuple[Tensor, list[str]]:
     if path.suffix.lower() not in SUFFIXES:
         raise ImageFileError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))}): move it elsewhere")
     with opened(path, str(path)) as file:
-        tiles = str(file.tile)  # loading clears it, and the orientation of TIFF
+        header = header_of(file)  # loading changes it, and the orientation of TIFF
         applied = remaining_orientation(file)
         file.load()
         orientation = remaining_orientation(file)
-        traits = find_traits(file, tiles, max(applied, orientation) > 1)
+        traits = find_traits(file, header, max(applied, orientation) > 1)
         pixels = upright(_to_rgb(file, path), orientation)
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), traits
 
 
-def _traits(file: Image.Image, tiles: str, turned: bool) -> list[str]:
+def _traits(file: Image.Image, header: "Header", turned: bool) -> list[str]:
     is_present = {
         TRANSPARENT: file.has_transparency_data and np.asarray(file.convert("RGBA"))[..., 3].min() < 255,
-        PALETTE: file.mode in ("P", "PA"),
-        COLOUR_SPACE: file.mode in ("CMYK", "LAB", "YCbCr", "HSV"),
-        SIXTEEN_BITS: _is_deep(file.mode, tiles),
+        PALETTE: header.mode in ("P", "PA"),
+        COLOUR_SPACE: header.mode in ("CMYK", "LAB", "YCbCr", "HSV"),
+        SIXTEEN_BITS: header.is_deep,
         TURNED: turned,
-        FRAMES: has_several_frames(file),
+        FRAMES: header.has_frames,
     }
     return [trait for trait in TRAITS if is_present[trait]]
-
-
-def _is_deep(mode: str, tiles: str) -> bool:
-    """Whether values have 16 bits; Pillow's mode tells this of gray alone, the description of its tiles of colours."""
-    return mode in SIXTEEN_BIT_MODES or ";16" in tiles
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -103,18 +100,29 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 class Header(NamedTuple):
-    """What the header of a file says: whether it has a single channel, 16 bits, and several frames or pages."""
+    """What the header of a file says: Pillow's mode, whether it has 16 bits, and several frames or pages."""
 
-    is_gray: bool
+    mode: str
     is_deep: bool
     has_frames: bool
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether it has a single channel, apart from alpha."""
+        return self.mode in _GRAY_MODES
+
+
+def header_of(file: ImageFile.ImageFile) -> Header:
+    """The header of an opened file; Pillow's mode tells the depth of gray alone, its tiles that of colours."""
+    is_deep = file.is_deep if isinstance(file, TiffImage) else file.mode in SIXTEEN_BIT_MODES or ";16" in str(file.tile)
+    return Header(file.mode, is_deep, has_several_frames(file))
 
 
 def read_header(path: Path) -> Header | None:
     """The header of a file; None if it cannot be read."""
     try:
         with opened(path, str(path)) as file:
-            return Header(file.mode in _GRAY_MODES, _is_deep(file.mode, str(file.tile)), has_several_frames(file))
+            return header_of(file)
     except ImageFileError:  # `read_image` reports the reason
         return None
 
@@ -152,6 +160,8 @@ def opened(
                 yield file
         except UserError:
             raise
+        except UnreadKindError as error:
+            raise ImageFileError(f"{name}: {error}") from error
         except Exception as error:  # decoders raise all kinds of errors on damaged files
             raise ImageFileError(f"{name}: cannot be read as an image ({line_of(error)}): replace the file") from error
 

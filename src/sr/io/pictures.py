@@ -12,8 +12,10 @@ import numpy as np
 from PIL import Image
 
 from sr.errors import UserError
-from sr.io.decoders import Pixels, has_several_frames, remaining_orientation, upright
+from sr.io.bounded import Pixels
+from sr.io.decoders import has_several_frames, remaining_orientation, upright
 from sr.io.images import MAX_PIXELS, SIXTEEN_BIT_MODES, SUFFIXES, ImageFileError, opened, regular_file
+from sr.io.tiffs import TiffImage, check_same
 
 READABLE = SUFFIXES | {".gif"}
 WRITABLE = {
@@ -100,7 +102,7 @@ def read_picture(
         profile = image.info.get("icc_profile")
         if image.mode in ("CMYK", "LAB"):
             profile, note = None, f"{image.mode}: converted to RGB without its profile"
-        pixels = _read_sixteen_bits(source, image)
+        pixels = image.pixels() if isinstance(image, TiffImage) else _read_sixteen_bits(source, image)
         if pixels is None:
             image.load()
             pixels = pixels_of(image, name)
@@ -114,8 +116,6 @@ def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
     """Pixels of a colour image with 16 bits, of which Pillow would keep 8; None for other images."""
     if file.format == "PNG" and content[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
         demuxer = "png_pipe"
-    elif file.format == "TIFF" and file.mode in ("RGB", "RGBA") and set(file.tag_v2.get(258, ())) == {16}:  # type: ignore[attr-defined]
-        demuxer = "tiff_pipe"
     else:
         return None
     import av  # slow to import
@@ -129,6 +129,8 @@ def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
     if pixels.dtype != np.uint16 or sorted(pixels.shape[:2]) != sorted(file.size):
         raise ValueError("its headers contradict each other")
     colour_pixels: Pixels = pixels[..., 2:] if gray_alpha else pixels
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as other:
+        check_same(colour_pixels, other)
     return colour_pixels
 
 

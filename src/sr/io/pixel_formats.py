@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +12,13 @@ from torch import Tensor
 
 from sr.errors import UserError, check_at_least, check_choice, line_of
 from sr.image import gray, to_float
-from sr.io.decoders import Pixels, upright
+from sr.io.bounded import BoundedReader, Pixels, UnreadKindError
+from sr.io.decoders import upright
 from sr.io.images import MAX_PIXELS, ImageFileError, read_header, read_image, regular_file
 from sr.io.pictures import Picture, read_picture
+from sr.io.tiffs import MOST_CHANNELS, check_kind, read_page
 from sr.terms import pixel_format_name
 
-MOST_CHANNELS = 64
 BITS = (8, 16)
 
 _TIFF = frozenset({".tif", ".tiff"})
@@ -179,8 +181,9 @@ def _read_tiff(path: Path, max_pixels: int = MAX_PIXELS, advice: str = "", pages
 
     with regular_file(path, str(path)) as file:
         try:
-            with tifffile.TiffFile(file) as tiff:
-                page = tiff.pages.first
+            bounded = BoundedReader(file)
+            with tifffile.TiffFile(bounded) as tiff:
+                page: Any = tiff.pages.first
                 width, height, samples = page.imagewidth, page.imagelength, page.samplesperpixel
                 if not 0 < width * height <= max_pixels or samples > MOST_CHANNELS:
                     raise ImageFileError(
@@ -188,21 +191,20 @@ def _read_tiff(path: Path, max_pixels: int = MAX_PIXELS, advice: str = "", pages
                         f"of {MOST_CHANNELS} channels allowed{advice}"
                     )
                 has_page_per_band = samples == 1 and pages > 1 and len(tiff.pages) == pages
-                if has_page_per_band and len({other.shape for other in tiff.pages}) > 1:
+                read: list[Any] = list(tiff.pages) if has_page_per_band else [page]
+                if len({other.shape for other in read}) > 1:
                     raise ImageFileError(f"{path}: its {pages} pages have different sizes: save the bands in one page")
-                bands = np.stack([other.asarray() for other in tiff.pages], -1) if has_page_per_band else page.asarray()
-                is_planar = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
+                bounded.lift()
+                for other in read:
+                    check_kind(other, bands=True)
+                bands = np.concatenate([read_page(other) for other in read], axis=2)
                 orientation = page.tags.valueof(_ORIENTATION, 1)
         except ImageFileError:
             raise
+        except UnreadKindError as error:
+            raise ImageFileError(f"{path}: {error}") from error
         except Exception as error:  # decoders raise all kinds of errors on damaged files
             raise ImageFileError(
                 f"{path}: cannot be read as a TIFF image ({line_of(error)}): save it uncompressed or with deflate"
             ) from error
-    if bands.dtype not in (np.uint8, np.uint16) or bands.ndim not in (2, 3):
-        raise ImageFileError(f"{path}: holds {bands.dtype} values: save it with 8 or 16 bits a value")
-    if bands.ndim == 2:
-        bands = bands[..., None]
-    elif is_planar:
-        bands = bands.transpose(1, 2, 0)
     return upright(bands, orientation if orientation in range(1, 9) else 1)

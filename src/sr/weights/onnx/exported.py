@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, line_of
 from sr.io.atomic import whole_file
-from sr.io.pixel_formats import MOST_CHANNELS
+from sr.io.tiffs import MOST_CHANNELS
 from sr.terms import image_channels
 from sr.weights.checkpoint import MOST_SCALE, save_network
 from sr.weights.community import CommunityNetwork, open_network, save_community
