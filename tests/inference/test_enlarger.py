@@ -109,7 +109,7 @@ def test_alpha_has_no_seams_even_if_the_network_has_no_halo() -> None:
         def forward(self, lr: torch.Tensor) -> torch.Tensor:
             return nn.functional.interpolate(lr, scale_factor=2, mode="nearest")
 
-    pixels = np.concatenate([PIXELS, PIXELS[..., :1]], axis=2)
+    pixels = np.concatenate([PIXELS, PIXELS[..., :1].clip(1)], axis=2)  # nothing is hidden
     untiled, tiled = (enlarge_pixels(Enlarger(Model("nearest", 2, [Nearest()]), tile=tile), pixels) for tile in (0, 16))
     assert np.array_equal(tiled[..., :3], PIXELS.repeat(2, 0).repeat(2, 1))
     assert np.abs(tiled[..., 3].astype(int) - untiled[..., 3]).max() <= 1
@@ -156,18 +156,19 @@ def test_the_tile_fits_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gray_stays_gray_and_alpha_is_enlarged_bicubically(enlarger: Enlarger) -> None:
     net = enlarger.model.nets[0]
-    tensor = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)[None] / 255
-    gray_pixels = PIXELS[..., :1]
+    pixels = PIXELS.clip(1)  # nothing is hidden
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    gray_pixels = pixels[..., :1]
     with torch.inference_mode():
         gray_output = gray(net(tensor[:, :1].expand(-1, 3, -1, -1)))
         alpha = resize(tensor[:, 2:], 2)
     expected = [gray_output.clamp(0, 1).mul(255).round(), alpha.clamp(0, 1).mul(255).round()]
-    gray_alpha_output = enlarge_pixels(enlarger, np.concatenate([gray_pixels, PIXELS[..., 2:]], axis=2))
+    gray_alpha_output = enlarge_pixels(enlarger, np.concatenate([gray_pixels, pixels[..., 2:]], axis=2))
     assert np.array_equal(gray_alpha_output[..., 0], expected[0][0, 0].numpy())
     assert np.array_equal(gray_alpha_output[..., 1], expected[1][0, 0].numpy())
     assert np.array_equal(enlarge_pixels(enlarger, gray_pixels)[..., 0], gray_alpha_output[..., 0])
-    rgba_output = enlarge_pixels(enlarger, np.concatenate([PIXELS, PIXELS[..., 2:]], axis=2))
-    assert np.array_equal(rgba_output[..., :3], enlarge_pixels(enlarger, PIXELS))
+    rgba_output = enlarge_pixels(enlarger, np.concatenate([pixels, pixels[..., 2:]], axis=2))
+    assert np.array_equal(rgba_output[..., :3], enlarge_pixels(enlarger, pixels))
     assert np.array_equal(rgba_output[..., 3], gray_alpha_output[..., 1])
 
 

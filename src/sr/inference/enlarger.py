@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import gray, resize
+from sr.inference.alpha import fill_hidden
 from sr.inference.tile_size import bytes_of_layers, countable_side, fastest_tile, largest_tile
 from sr.inference.tiles import enlarge_in_tiles, round_up
 from sr.io.bounded import Pixels
@@ -142,6 +143,10 @@ class Enlarger:
         if self.model.nets and channels not in expected:
             raise UserError(f"{self.model.label}: enlarges images of {self.channels} channels, not of {channels}")
 
+    def _has_alpha(self, channels: int) -> bool:
+        """Whether the last of so many channels is transparency."""
+        return channels in (2, 4) and self.channels in (1, 3)
+
     def precision_for(self, dtype: torch.dtype) -> str:
         """What images of this type are computed in: ``float32`` or ``bfloat16``."""
         if self.precision != "auto":
@@ -159,6 +164,8 @@ class Enlarger:
             UserError: for a number of channels that the model does not take.
         """
         height, width, channels = (int(side) for side in pixels.shape)
+        if self._has_alpha(channels):
+            pixels = fill_hidden(pixels)
         lr = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
         most = int(np.iinfo(pixels.dtype).max)
         strip: Pixels | None = None
@@ -187,7 +194,16 @@ class Enlarger:
                 advance(len(strip) / shape[0])
 
         deep = picture.pixels.itemsize == 2
-        return write_strips(file, suffix, strips(), shape, deep=deep, bands=picture.has_bands, profile=picture.profile)
+        return write_strips(
+            file,
+            suffix,
+            strips(),
+            shape,
+            deep=deep,
+            bands=picture.has_bands,
+            profile=picture.profile,
+            metadata=picture.metadata,
+        )
 
     def __call__(self, image: T) -> T:
         """Enlarge an image, and return the same type.
@@ -231,6 +247,9 @@ class Enlarger:
             )
         outs = []
         for single in batch.split(1):
+            if self._has_alpha(single.shape[1]):
+                filled = fill_hidden(single[0].permute(1, 2, 0).cpu().numpy())
+                single = torch.from_numpy(filled).permute(2, 0, 1)[None].to(single.device)
             outs.append(self.enlarge(single, torch.device("cpu")))
         result = torch.cat(outs)
         result = result.to(image.dtype) if floating else result.mul(255).round().to(torch.uint8)

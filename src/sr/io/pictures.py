@@ -15,8 +15,10 @@ from sr.errors import UserError
 from sr.io.bounded import Pixels
 from sr.io.decoders import has_several_frames, remaining_orientation, upright
 from sr.io.images import MAX_PIXELS, SIXTEEN_BIT_MODES, SUFFIXES, ImageFileError, opened, regular_file
+from sr.io.metadata import Metadata, metadata_of
 from sr.io.tiffs import TiffImage, check_same
 
+_NOTHING = Metadata()
 READABLE = SUFFIXES | {".gif"}
 WRITABLE = {
     ".png": "PNG",
@@ -54,12 +56,14 @@ class Picture:
         profile: ICC colour profile, unchanged.
         note: what was lost in reading the file, in a few words; empty if nothing.
         has_bands: whether no channel is transparency.
+        metadata: what else the file says.
     """
 
     pixels: Pixels
     profile: bytes | None = None
     note: str = ""
     has_bands: bool = False
+    metadata: Metadata = _NOTHING
 
     @property
     def gray(self) -> bool:
@@ -109,7 +113,8 @@ def read_picture(
         elif image.format == "PNG" and "exif" not in image.info:
             image.load()  # it may lie behind the pixels
         pixels = upright(pixels, remaining_orientation(image))
-    return Picture(pixels, profile, note)
+        metadata = metadata_of(image, source)
+    return Picture(pixels, profile, note, metadata=metadata)
 
 
 def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
@@ -161,6 +166,7 @@ def write_strips(
     deep: bool = False,
     bands: bool = False,
     profile: bytes | None = None,
+    metadata: Metadata = _NOTHING,
 ) -> str:
     """Encode an image from strips of rows; for PNG, only one strip is in memory at a time.
 
@@ -172,6 +178,7 @@ def write_strips(
         deep: whether the strips are uint16 instead of uint8.
         bands: whether no channel is transparency, although there are two or four.
         profile: ICC colour profile.
+        metadata: what else to store.
 
     Returns:
         What the format cannot store and was left out, in a few words; empty if nothing.
@@ -183,10 +190,11 @@ def write_strips(
     if (shape[2] > 4 and kind != "TIFF") or (bands and kind not in _SIXTEEN_BIT):
         raise UserError(f"a picture of {shape[2]} channels cannot be written as {kind}: use .tif")
     if kind == "PNG":
-        _write_png(file, strips, shape, deep=deep, profile=profile)
+        _write_png(file, strips, shape, deep=deep, profile=profile, metadata=metadata)
         return ""
     pixels = np.concatenate(list(strips))
-    lost = []
+    saved_metadata, lost_metadata = metadata.options(kind)
+    lost = [f"{name} ({kind} cannot hold it)" for name in lost_metadata]
     if shape[2] in (2, 4) and kind in _NO_ALPHA:
         pixels = pixels[..., :-1]
         lost.append(f"transparency ({kind} has none)")
@@ -194,18 +202,20 @@ def write_strips(
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         lost.append(f"16 bits ({kind} has 8)")
     if pixels.dtype == np.uint16 or bands or shape[2] > 4:
-        _write_tiff(file, pixels, profile, bands=bands or shape[2] > 4)
+        _write_tiff(file, pixels, profile, metadata.dpi, bands=bands or shape[2] > 4)
     else:
         flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
         icc = {"icc_profile": profile} if profile else {}
         try:
-            Image.fromarray(flat).save(file, kind, **_OPTIONS.get(kind, {}), **icc)
+            Image.fromarray(flat).save(file, kind, **_OPTIONS.get(kind, {}), **icc, **saved_metadata)
         except (ValueError, OverflowError, struct.error) as error:
             raise UserError(f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: use .png") from error
     return ", ".join(lost)
 
 
-def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None, *, bands: bool) -> None:
+def _write_tiff(
+    file: IO[bytes], pixels: Pixels, profile: bytes | None, dpi: tuple[float, float] | None, *, bands: bool
+) -> None:
     import tifffile
 
     if pixels.shape[2] == 2 and not bands:  # few programs read 16-bit gray with alpha
@@ -221,11 +231,19 @@ def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None, *, bands
         planarconfig="contig",
         compression="zlib",
         iccprofile=profile,
+        resolution=dpi,
+        resolutionunit="INCH" if dpi else None,
     )
 
 
 def _write_png(
-    file: IO[bytes], strips: Iterable[Pixels], shape: tuple[int, int, int], *, deep: bool, profile: bytes | None
+    file: IO[bytes],
+    strips: Iterable[Pixels],
+    shape: tuple[int, int, int],
+    *,
+    deep: bool,
+    profile: bytes | None,
+    metadata: Metadata,
 ) -> None:
     """Write PNG (W3C specification, third edition), each row as its difference from the one above."""
 
@@ -237,6 +255,8 @@ def _write_png(
     chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16 if deep else 8, _PNG_COLOUR_TYPE[channels], 0, 0, 0))
     if profile:
         chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
+    for name, data in metadata.png_chunks(profile=bool(profile)):
+        chunk(name, data)
     compressor = zlib.compressobj(6)
     row_above = np.zeros((1, width * channels * (2 if deep else 1)), np.uint8)
     for strip in strips:

@@ -31,7 +31,8 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3
 _COLOUR_CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # values of ExtraSamples
 _DIFFERENCES = 2  # predictor
-_ORIENTATION, _XMP, _PROFILE = 274, 700, 34675  # tags
+_ORIENTATION, _UNIT, _XMP, _PROFILE = 274, 296, 700, 34675  # tags
+_INCH = 2  # unit of the resolution
 _REVERSED_BITS = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
@@ -62,6 +63,10 @@ class TiffImage(ImageFile.ImageFile):
             value = page.tags.valueof(code)
             if isinstance(value, bytes) and value:
                 self.info[name] = value
+        if page.tags.valueof(_UNIT, _INCH) == _INCH and {282, 283} <= set(page.tags.keys()):
+            across, down = page.tags.valueof(282), page.tags.valueof(283)
+            if isinstance(across, tuple) and isinstance(down, tuple) and across[1] and down[1]:
+                self.info["dpi"] = (across[0] / across[1], down[0] / down[1])
         check_kind(page)
         alpha = _alpha(page) is not None
         gray = {(False, False): "L", (True, False): "LA", (False, True): "I;16", (True, True): "LA"}[
@@ -196,11 +201,13 @@ def _segment(page: Any, packed: bytes, shape: tuple[int, int, int]) -> Pixels:
     data = np.frombuffer(_unpacked(packed, int(page.compression), shape[0], row_bytes), np.uint8)
     if bits < 8:
         fields = np.unpackbits(data).reshape(shape[0], -1, bits)
-        values = np.packbits(fields, axis=2)[..., 0] >> (8 - bits)
-        return values[:, : shape[1] * shape[2]].reshape(shape)
+        values: Any = np.packbits(fields, axis=2)[..., 0] >> (8 - bits)
+        small: Pixels = values[:, : shape[1] * shape[2]].reshape(shape)
+        return small
     samples: Pixels = data.view(f"{page.parent.byteorder}u{bits // 8}").reshape(shape)
     if int(page.predictor) == _DIFFERENCES:
-        return np.cumsum(samples, axis=1, dtype=np.uint16) if bits == 16 else np.cumsum(samples, axis=1, dtype=np.uint8)
+        sums: Any = np.cumsum(samples, axis=1, dtype=np.uint16 if bits == 16 else np.uint8)
+        samples = sums
     return samples
 
 

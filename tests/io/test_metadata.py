@@ -1,0 +1,102 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from sr.inference.enlarger import Enlarger
+from sr.io.pictures import read_picture
+from sr.weights.find import Model
+from tests.support.images import photograph
+
+XMP = b'<x tiff:Orientation="6"/>'
+LARGER = Enlarger(Model("bicubic", 2), device="cpu")
+
+
+def exif() -> Image.Exif:
+    data = Image.Exif()
+    data[0x0112], data[0x010E] = 6, "a description"
+    return data
+
+
+def saved(kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    photograph(12, 20).save(file, kind, **options)
+    return file.getvalue()
+
+
+def enlarged(content: bytes, suffix: str) -> tuple[Image.Image, str]:
+    file = io.BytesIO()
+    lost = LARGER.write(read_picture(content), file, suffix)
+    image = Image.open(io.BytesIO(file.getvalue()))
+    image.load()
+    return image, lost
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_and_xmp_are_kept_and_their_orientation_is_reset(kind: str, suffix: str) -> None:
+    image, lost = enlarged(saved(kind, exif=exif()), suffix)
+    assert lost == ""
+    assert image.size == (24, 40)  # upright
+    assert dict(image.getexif()) == {0x0112: 1, 0x010E: "a description"}
+    image, lost = enlarged(saved("JPEG", xmp=XMP), suffix)
+    assert (lost, image.size) == ("", (24, 40))
+    assert XMP.replace(b"6", b"1") in image.info["xmp"]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_the_resolution_is_kept(kind: str, suffix: str) -> None:
+    image, lost = enlarged(saved(kind, dpi=(300, 150)), suffix)
+    assert lost == ""
+    assert np.allclose([float(value) for value in image.info["dpi"]], (300, 150), atol=0.1)
+
+
+def test_a_tiff_of_sixteen_bits_keeps_its_resolution() -> None:
+    file = io.BytesIO()
+    pixels = np.zeros((4, 5, 3), np.uint16)
+    tifffile.imwrite(file, pixels, photometric="rgb", resolution=(200, 100), resolutionunit="INCH")
+    image, lost = enlarged(file.getvalue(), ".tif")
+    assert (lost, image.info["dpi"]) == ("", (200, 100))
+
+
+def test_colour_tags_of_png_are_kept_in_png_and_said_elsewhere() -> None:
+    content = saved("PNG")
+    tags = png_chunk(b"gAMA", struct.pack(">I", 45455)) + png_chunk(b"cICP", bytes((9, 16, 0, 1)))
+    content = content[:33] + tags + content[33:]
+    file = io.BytesIO()
+    assert LARGER.write(read_picture(content), file, ".png") == ""
+    assert tags in file.getvalue()
+    assert enlarged(content, ".jpg")[1] == "gamma (JPEG cannot hold it), cICP (JPEG cannot hold it)"
+
+
+def test_what_a_format_cannot_hold_is_said() -> None:
+    content = saved("JPEG", exif=exif(), xmp=XMP, dpi=(300, 300))
+    assert enlarged(content, ".webp")[1] == "dpi (WEBP cannot hold it)"
+    assert enlarged(content, ".bmp")[1] == "EXIF (BMP cannot hold it), XMP (BMP cannot hold it)"
+
+
+@pytest.mark.parametrize("data", [b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"nonsense" * 10])
+def test_damaged_exif_is_left_out(data: bytes) -> None:
+    chunk = png_chunk(b"eXIf", data)
+    content = saved("PNG")
+    assert read_picture(content[:33] + chunk + content[33:]).metadata.exif == b""
+
+
+def test_a_thumbnail_of_the_picture_before_is_not_kept(tmp_path: Path) -> None:
+    data = exif().tobytes().removeprefix(b"Exif\0\0")
+    (directory,) = struct.unpack_from(">L" if data[:2] == b"MM" else "<L", data, 4)
+    linked = bytearray(data)
+    struct.pack_into(">L" if data[:2] == b"MM" else "<L", linked, directory + 2 + 24, directory)
+    content = saved("JPEG", exif=b"Exif\0\0" + bytes(linked))
+    kept = read_picture(content).metadata.exif
+    assert kept[directory + 26 : directory + 30] == bytes(4)
