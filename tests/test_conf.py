@@ -14,7 +14,7 @@ from sr.train import config_dir
 from tests.support.runs import NEEDED, Compose, config_names, model_names
 
 GROUPS = [
-    *("model", "loss", "optimizer", "scheduler", "data", "metrics", "trainer", "callbacks", "logger"),
+    *("model", "loss", "optimizer", "scheduler", "data", "degrade", "metrics", "trainer", "callbacks", "logger"),
     *("experiment", "debug"),
 ]
 

@@ -9,9 +9,11 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sr.data.batches import Augment, EpochDraws, TrainingPairs, WholePairs
+from sr.data.degrade.base import Degradation
+from sr.data.degrade.bicubic import BICUBIC
 from sr.data.duplicates import describe
 from sr.data.image_set import ImageSet, shared_pool
-from sr.data.pairs import describe_degradation
+from sr.data.pairs import check_is_degraded, describe_degradation
 from sr.data.parts import find_groups, find_parts, split_parts
 from sr.data.sizes import check_crops_fit, check_whole_images_fit, smaller_than_patch
 from sr.data.sources import Source
@@ -48,6 +50,7 @@ class ISRDataModule(LightningDataModule):
         scale: int = 1,
         scales: Sequence[int] | None = None,
         shrink: int = 2,
+        degrade: Degradation | None = None,
         channels: int = 3,
         bits: int = 8,
         patch: int | None = 96,
@@ -84,6 +87,8 @@ class ISRDataModule(LightningDataModule):
             scales: only with scale 1: factors to train for together, as VDSR does; each image appears once per factor,
                 downscaled and upscaled again.
             shrink: for scale 1 without low_res/: the input is downscaled by this factor and upscaled again.
+            degrade: makes the low resolution that is not in files; bicubic by default. What is drawn for validation and
+                test images depends on ``split_seed`` and their names alone.
             channels: of the images, see `sr.io.pixel_formats.read_pixels`.
             bits: of a value, 8 or 16.
             patch: side of training crops in HR pixels, a multiple of scale; None for whole images.
@@ -123,6 +128,7 @@ class ISRDataModule(LightningDataModule):
         _check_scales(scales, scale)
         self.find, self.root, self.on_bad_file, self.on_small_image = find, root, on_bad_file, on_small_image
         self.scale, self.scales, self.shrink, self.patch = scale, list(scales or []), shrink, patch
+        self.degrade = degrade or BICUBIC
         self.batch_size, self.repeat, self.same_every_epoch = batch_size, repeat, same_every_epoch
         self.augment, self.seed, self.train_scored = augment or Augment(), seed, train_scored
         self.split_seed = split_seed
@@ -150,6 +156,8 @@ class ISRDataModule(LightningDataModule):
             device=self._device(),
             pixels=self.pixels,
             ranks=self.trainer.world_size if self.trainer else 1,
+            degradation=self.degrade,
+            degrade_seed=self.split_seed,
         )
         self.store = self.images.store
         groups = find_groups(self.store, self.images.near_identical if self.group_near_identical else [])
@@ -174,6 +182,7 @@ class ISRDataModule(LightningDataModule):
         sources = find_parts(
             self.find, self.root, scale=self.scale, on_bad_file=self.on_bad_file, folds=self.folds, **self.folders
         )
+        check_is_degraded(sources, self.degrade)
         if self.scales:
             sources = with_factors(sources, self.scales)
         return with_rotated(sources) if self.augment.rotate45 else sources
@@ -219,7 +228,7 @@ class ISRDataModule(LightningDataModule):
 
     def degradation(self) -> str:
         """How the low-resolution images are made, and their scale, in words."""
-        return describe_degradation(self.store.sources, self.scale, self.scales, self.shrink, self.pixels)
+        return describe_degradation(self.store.sources, self.scale, self.scales, self.shrink, self.pixels, self.degrade)
 
     def image_list(self) -> list[dict[str, str]]:
         """Name, photograph, part of the split and content hash of each image, and the hash of its sharp side.

@@ -284,7 +284,8 @@ class NetworkConfig(TypedDict):
 
     ``model`` holds its ``_target_`` and arguments; ``scale`` is the one it was built with, ``scales`` are those it was
     trained for; ``protocol`` is the one it was scored with, if that is known. For networks of scale 1 ``shrink`` is how
-    far their input was shrunk before it was enlarged again. ``steps`` are the optimizer steps behind the weights, those
+    far their input was shrunk before it was enlarged again. ``degrade`` is the config of the degradation that made
+    their input, unless it was the default. ``steps`` are the optimizer steps behind the weights, those
     of the weights they started from included; None if these are unknown. ``halo`` is the measured one of a network that
     does not state it: how many low-resolution pixels around a pixel its output depends on. ``align`` is the grid of
     low-resolution pixels that its tiles begin on.
@@ -295,6 +296,7 @@ class NetworkConfig(TypedDict):
     scales: list[int]
     protocol: str | None
     shrink: NotRequired[int]
+    degrade: NotRequired[dict[str, object]]
     steps: NotRequired[int | None]
     halo: NotRequired[int]
     align: NotRequired[int]

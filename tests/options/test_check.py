@@ -18,7 +18,19 @@ from sr.train import config_dir
 from tests.support import targets
 from tests.support.runs import NEEDED, Command, Compose, config_names
 
-GROUPS = ["model", "loss", "optimizer", "scheduler", "data", "trainer", "callbacks", "logger", "experiment", "debug"]
+GROUPS = [
+    "model",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "data",
+    "degrade",
+    "trainer",
+    "callbacks",
+    "logger",
+    "experiment",
+    "debug",
+]
 ESPCN_OPTIONS = "scale, num_blocks, channels, activation, head, image_channels"
 
 LINES = {

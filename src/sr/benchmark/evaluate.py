@@ -10,14 +10,17 @@ import torch
 from rich.progress import Progress
 
 from sr.benchmark.contenders import SHRINK, Contender
+from sr.benchmark.degradations import degraded_as, unpaired
 from sr.benchmark.rows import Row
 from sr.benchmark.scoring import Contestant, ImageScorer
 from sr.benchmark.trained import warn_of_trained
+from sr.data.degrade.base import Degradation
 from sr.data.duplicates import group, join_groups
 from sr.data.folders.layouts import set_name
 from sr.data.folders.named import FolderOptions
+from sr.data.pairs import DEGRADED_BY
 from sr.data.sources import Source, one_set
-from sr.data.stores.fingerprint import digests_of, fingerprint_of
+from sr.data.stores.fingerprint import degradation_settings, digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
 from sr.inference.enlarger import Enlarger, common_channels
 from sr.io.bars import progress_bar
@@ -47,6 +50,7 @@ def evaluate(
     bits: int = 8,
     options: FolderOptions | None = None,
     metrics: Mapping[str, Metric] = DEFAULT,
+    degradations: Mapping[str, Degradation] | None = None,
     progress: bool = True,
 ) -> Iterator[Row]:
     """Score every model on every folder, the baselines first, and images side by side.
@@ -70,6 +74,8 @@ def evaluate(
         bits: of a value, 8 or 16: images are read with as many, and outputs are rounded to as many.
         options: how to read the folders.
         metrics: by name, PSNR and SSIM among them.
+        degradations: by name, each makes the low resolution of every image, that of files included; None for the one
+            that the models were trained on, for images without files of low resolution.
         progress: draw a bar where standard error is a terminal or a notebook.
 
     Yields:
@@ -94,18 +100,25 @@ def evaluate(
         *((Model(contender.name, scale), contender) for contender in contenders),
     ]
     infos = {name: metric.info for name, metric in metrics.items()}
-    for folder, label in zip(data, _labels(data), strict=True):
+    if degradations and contenders:
+        raise UserError("--outputs with --degrade: finished pictures were made from other inputs: leave one out")
+    cases = [*degradations.items()] if degradations else [(None, degraded_as(models))]
+    every = [(folder, label, *case) for folder, label in zip(data, _labels(data), strict=True) for case in cases]
+    for folder, set_label, name, degradation in every:
         sources = one_set(folder, replace(options or FolderOptions(), scale=scale))
+        sources, label = unpaired(sources, set_label, name, degradation)
         for contender in contenders:
             contender.find([source.name for source in sources])
         digests = digests_of(sources)
         warn_of_trained(models, sources, digests, label)
         rows = [_new_row(entry, label, scale, Protocol(protocol), place, bits) for entry in contestants]
         with progress_bar(hidden=not progress) as bar:
-            _score_folder(rows, contestants, sources, shrink, pixels, place, save, metrics, bar)
+            _score_folder(rows, contestants, sources, shrink, pixels, degradation, place, save, metrics, bar)
         for row in rows:
             row.metrics = infos
-            row.fingerprint = fingerprint_of(sources, digests, *pixels.settings)
+            derived = any(source.lr is None for source in sources)
+            made = degradation_settings(degradation, DEGRADED_BY) if derived else ()
+            row.fingerprint = fingerprint_of(sources, digests, *pixels.settings, *made)
         yield from rows
 
 
@@ -115,6 +128,7 @@ def _score_folder(
     sources: Sequence[Source],
     shrink: int,
     pixels: PixelFormat,
+    degradation: Degradation,
     place: torch.device,
     save: Path | None,
     metrics: Mapping[str, Metric],
@@ -126,7 +140,9 @@ def _score_folder(
     def began(row: Row) -> None:
         progress.update(bar, description=f"{row.data}: {row.name}")
 
-    scorer = ImageScorer(rows, contestants, shrink, pixels, place, save, metrics, began, lambda: progress.advance(bar))
+    scorer = ImageScorer(
+        rows, contestants, shrink, pixels, place, save, metrics, began, lambda: progress.advance(bar), degradation
+    )
     hashed = []
     for image in scorer.score_all(sources):
         hashed.append(image.hashes)

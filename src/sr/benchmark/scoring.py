@@ -14,6 +14,8 @@ from torch import Tensor
 
 from sr.benchmark.contenders import Contender
 from sr.benchmark.rows import ImageScore, NetworkScore, Row, folder_name, mean_score
+from sr.data.degrade.base import Degradation
+from sr.data.degrade.bicubic import BICUBIC
 from sr.data.duplicates import Hashes, hashes
 from sr.data.pairs import load_pair
 from sr.data.sources import Source
@@ -87,6 +89,7 @@ class ImageScorer:
         metrics: by name, PSNR and SSIM among them.
         began: called with the row whose scores are computed next.
         ended: called when they are.
+        degradation: makes the low resolution that the sources lack.
     """
 
     rows: Sequence[Row]
@@ -98,6 +101,7 @@ class ImageScorer:
     metrics: Mapping[str, Metric]
     began: Callable[[Row], None]
     ended: Callable[[], None]
+    degradation: Degradation = BICUBIC
 
     def score_all(self, sources: Sequence[Source]) -> Iterator[Scored]:
         """Score images in their order; on a CPU side by side, each by a single thread, as memory permits.
@@ -116,7 +120,7 @@ class ImageScorer:
 
     def load(self, source: Source) -> Loaded:
         """Decode an image, and derive its low resolution."""
-        lr, hr = load_pair(source, self.rows[0].scale, self.shrink, self.pixels)
+        lr, hr = load_pair(source, self.rows[0].scale, self.shrink, self.pixels, self.degradation)
         return Loaded(source.name, lr, hr, hashes(hr), is_gray(source.hr))
 
     def load_and_score(self, source: Source) -> Scored:

@@ -23,6 +23,7 @@ from sr.errors import UserError
 
 if TYPE_CHECKING:
     from sr.benchmark.contenders import Contender
+    from sr.data.degrade.base import Degradation
     from sr.data.folders.named import FolderOptions
 
 HELP = "score models, next to bicubic interpolation, on folders of images"
@@ -67,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the outputs as DIR/MODEL/DATA/NAME.png")
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="keep the scores of what is no run in DIR/NAME, for sr report"
+    )
+    parser.add_argument(
+        "--degrade",
+        metavar="NAMES",
+        help="degrade the images by each of these choices of conf/degrade, such as bicubic,blur,jpeg, and score "
+        "them one after the other (default: as in the training of the models)",
     )
     add_trust(parser)
     add_onnx(parser)
@@ -130,6 +137,7 @@ def run(options: argparse.Namespace) -> None:
             bits=options.bits,
             options=folders,
             metrics=metrics,
+            degradations=_degradations(options.degrade),
         )
     ]
     for line in (line for contender in contenders for line in contender.warnings()):
@@ -139,6 +147,16 @@ def run(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{path}\n")
     if failures:
         sys.exit(1)
+
+
+def _degradations(names: str | None) -> "dict[str, Degradation] | None":
+    """The degradations of ``--degrade``, by name."""
+    from sr.data.degrade.configured import named
+    from sr.train import config_dir
+
+    if names is None:
+        return None
+    return {name: named(name, config_dir() / "degrade") for name in map(str.strip, names.split(","))}
 
 
 def _contenders(options: argparse.Namespace, folders: "FolderOptions", scale: int) -> "list[Contender]":

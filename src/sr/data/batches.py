@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from sr.data.degraded_crops import DegradedCrops
 from sr.data.stores.packed import PackedPairs
 from sr.data.stores.store import PairStore
 from sr.image import DIHEDRAL_CODES, ROTATIONS, SWAP_SIDES, dihedral_view
@@ -54,7 +55,11 @@ class Draw(NamedTuple):
 
 
 class TrainingPairs(Dataset[Batch]):
-    """Batches of aligned crops; each is a pure function of (seed, epoch, repeat, image name)."""
+    """Batches of aligned crops; each is a pure function of (seed, epoch, repeat, image name).
+
+    If the degradation of the store is random, the low resolution of a crop is made anew whenever it is drawn, from the
+    crop and a margin; see `DegradedCrops`.
+    """
 
     def __init__(
         self, store: PairStore, indices: Sequence[int], *, scale: int, patch: int | None, augment: Augment, seed: int
@@ -62,14 +67,15 @@ class TrainingPairs(Dataset[Batch]):
         """Crop squares of ``patch`` HR pixels (None: whole images) from the images of the store at ``indices``."""
         self.store, self.indices = store, indices
         self.scale, self.patch, self.augment, self.seed = scale, patch, augment, seed
+        self.degraded = DegradedCrops(store, scale) if store.degradation.is_random else None
 
     def __getitem__(self, draws: list[Draw]) -> Batch:
         """Return ``lr`` ``(N, C, p/scale, p/scale)``, ``hr`` ``(N, C, p, p)`` and ``name``."""
         crops = [self._crop_of(draw) for draw in draws]
-        if packed := self.store.packed:
+        if (packed := self.store.packed) and not self.degraded:
             lr, hr = (self._cut_batch(packed, crops, part) for part in (0, 1))
         else:
-            pairs = [self._cut(crop) for crop in crops]
+            pairs = [self._cut(crop, draw) for crop, draw in zip(crops, draws, strict=True)]
             lr, hr = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
         return {"lr": lr, "hr": hr, "name": [self.store.sources[crop.image].name for crop in crops]}
 
@@ -85,12 +91,16 @@ class TrainingPairs(Dataset[Batch]):
             top = left = 0
         return _Crop(index, top, left, height, width, self.augment.code(number, square=height == width))
 
-    def _cut(self, crop: "_Crop") -> list[np.ndarray]:
+    def _cut(self, crop: "_Crop", draw: Draw) -> list[np.ndarray]:
         """Cut a crop out of lr and hr."""
+        if self.degraded and self.degraded.are_made_for(crop.image):
+            box = (crop.top, crop.left, crop.height, crop.width)
+            images = self.degraded.cut(crop.image, box, (self.seed, draw.epoch, draw.repeat))
+            return [dihedral_view(image.numpy(), crop.code) for image in images]
         pair = []
         for scale, image in zip((1, self.scale), self.store[crop.image], strict=True):
             top, left, height, width = (scale * pixels for pixels in (crop.top, crop.left, crop.height, crop.width))
-            pair.append(dihedral_view(image[:, top : top + height, left : left + width].numpy(), crop.code))
+            pair.append(dihedral_view(image[:, top : top + height, left : left + width].cpu().numpy(), crop.code))
         return pair
 
     def _cut_batch(self, packed: PackedPairs, crops: "list[_Crop]", part: int) -> Tensor:

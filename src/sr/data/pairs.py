@@ -7,6 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sr.data.degrade.base import Degradation, generator
+from sr.data.degrade.bicubic import BICUBIC
+from sr.data.degrade.pillow import Pillow
 from sr.data.sources import Source
 from sr.errors import UserError
 from sr.image import crop_to_multiple, resize, to_float, to_levels
@@ -17,24 +20,34 @@ from sr.terms import SHARPENS
 _NAMED = 2  # folders in a line
 
 MIN_SIDE = 11  # the window of SSIM
+DEGRADED_BY = 23  # default seed of images that are degraded once
 
 
 def describe_degradation(
-    sources: Sequence[Source], scale: int, factors: Sequence[int], shrink: int, pixels: PixelFormat = RGB8
+    sources: Sequence[Source],
+    scale: int,
+    factors: Sequence[int],
+    shrink: int,
+    pixels: PixelFormat = RGB8,
+    degradation: Degradation = BICUBIC,
 ) -> str:
     """Say how the low-resolution images are made, their scale, and their format unless it is RGB of 8 bits.
 
     >>> describe_degradation([], 2, (), 2)
     "x2, low resolution by MATLAB's bicubic"
     """
-    text = _describe_degradation(sources, scale, factors, shrink)
+    text = _describe_degradation(sources, scale, factors, shrink, degradation)
     return f"{text}; {pixels}" if str(pixels) else text
 
 
-def _describe_degradation(sources: Sequence[Source], scale: int, factors: Sequence[int], shrink: int) -> str:
+def _describe_degradation(
+    sources: Sequence[Source], scale: int, factors: Sequence[int], shrink: int, degradation: Degradation
+) -> str:
+    is_default = degradation == BICUBIC
+    by = "by MATLAB's bicubic" if is_default else f"by {degradation.key()}"
     if factors:
-        return f"{', '.join(f'x{factor}' for factor in factors)} in one network, low resolution by MATLAB's bicubic"
-    derived = "by MATLAB's bicubic" if scale > 1 else f"shrunk and enlarged by {shrink}"
+        return f"{', '.join(f'x{factor}' for factor in factors)} in one network, low resolution {by}"
+    derived = by if scale > 1 else f"shrunk and enlarged by {shrink}" + ("" if is_default else f", {by}")
     folders = {_low_folder(source) for source in sources if source.lr}
     if folders:
         place = f"from {' and '.join(f'{folder}/' for folder in sorted(folders))}"
@@ -52,11 +65,31 @@ def _low_folder(source: Source) -> str:
     return low.relative_to(base).as_posix() if low.is_relative_to(base) else low.as_posix()
 
 
-def load_pair(source: Source, scale: int, shrink: int, pixels: PixelFormat = RGB8) -> tuple[Tensor, Tensor]:
+def check_is_degraded(sources: Sequence[Source], degradation: Degradation) -> None:
+    """Refuse a degradation that would be ignored, since every image has a file of low resolution.
+
+    Raises:
+        UserError: for any but the default.
+    """
+    if degradation != BICUBIC and sources and all(source.lr for source in sources):
+        raise UserError(
+            f"{sources[0].lr}: degrade={degradation.key().partition('(')[0]} would be ignored, since every image has a "
+            "file of low resolution: name the high resolution alone, data.high_res=DIR data.root=null"
+        )
+
+
+def load_pair(
+    source: Source,
+    scale: int,
+    shrink: int,
+    pixels: PixelFormat = RGB8,
+    degradation: Degradation = BICUBIC,
+    seed: int = DEGRADED_BY,
+) -> tuple[Tensor, Tensor]:
     """Decode a source to ``lr`` ``(C, h, w)`` and ``hr`` ``(C, scale*h, scale*w)``, uint8 or uint16 as ``pixels`` says.
 
-    Without a low-resolution file, ``lr`` is derived from the whole image and rounded as well: by MATLAB's bicubic for
-    scales of 2 or more, and for scale 1 by downscaling by ``shrink`` and upscaling again with Pillow's bicubic.
+    Without a low-resolution file, ``lr`` is derived from the whole image, once, by a degradation whose random numbers
+    depend on ``seed`` and the name of the image, and rounded as well: see `derive_lr`.
 
     Raises:
         ImageFileError: for a file that cannot be read.
@@ -74,11 +107,10 @@ def load_pair(source: Source, scale: int, shrink: int, pixels: PixelFormat = RGB
         raise UserError(f"{source.hr}: {width}x{height} pixels are too few to rotate: set data.augment.rotate45=false")
     if source.factor:
         hr = rotate45(hr, source.factor) if source.rotated else hr
-        small = to_float(derive_lr(hr, source.factor, shrink)).double()
-        return to_levels(resize(small[None], source.factor)[0], pixels.bits), hr
+        return derive_lr(hr, scale, source.factor, degradation, generator(seed, source.name), enlarge=True), hr
     if source.lr is None:
         hr = rotate45(hr, scale) if source.rotated else hr
-        return derive_lr(hr, scale, shrink), hr
+        return derive_lr(hr, scale, shrink, degradation, generator(seed, source.name)), hr
     lr = read_pixels(source.lr, pixels)
     if (lr.shape[1] * scale, lr.shape[2] * scale) != hr.shape[1:]:
         raise UserError(
@@ -88,16 +120,47 @@ def load_pair(source: Source, scale: int, shrink: int, pixels: PixelFormat = RGB
     return (rotate45(lr, 1), rotate45(hr, scale)) if source.rotated else (lr, hr)
 
 
-def derive_lr(hr: Tensor, scale: int, shrink: int) -> Tensor:
-    """Degrade a uint8 or uint16 image ``(C, H, W)`` whose sides are multiples of ``scale``; see `load_pair`."""
+def derive_lr(
+    hr: Tensor,
+    scale: int,
+    shrink: int,
+    degradation: Degradation = BICUBIC,
+    random: np.random.Generator | None = None,
+    *,
+    enlarge: bool = False,
+) -> Tensor:
+    """Degrade an image whose sides are multiples of ``scale``, and round the result.
+
+    At scale 1 it is degraded by ``shrink`` and enlarged again by MATLAB's bicubic; but for ``bicubic``, the default,
+    and ``pillow``, Pillow does both, as in the origin project, unless ``enlarge`` is set (``data.scales``).
+
+    Args:
+        hr: uint8 or uint16 ``(C, H, W)``.
+        scale: factor between the sides of hr and lr.
+        shrink: for scale 1, by how much to degrade.
+        degradation: makes the low resolution.
+        random: what it draws from.
+        enlarge: whether to use the degradation and MATLAB's bicubic at scale 1 in any case.
+
+    Returns:
+        ``(C, H / scale, W / scale)`` of the same type.
+    """
+    bits = 8 * hr.element_size()
+    random = random or generator(DEGRADED_BY)
     if scale > 1:
-        return to_levels(resize(to_float(hr).double()[None], 1 / scale)[0], 8 * hr.element_size())
+        return to_levels(degradation(to_float(hr).double(), scale, random), bits)
+    if not enlarge and (degradation == BICUBIC or isinstance(degradation, Pillow)):
+        return _by_pillow(hr, lambda image: _shrunk_and_enlarged(image, shrink))
+    height, width = hr.shape[1:]
+    padded = np.pad(hr.numpy(), ((0, 0), (0, -height % shrink), (0, -width % shrink)), mode="symmetric")
+    small = to_levels(degradation(to_float(torch.from_numpy(padded)).double(), shrink, random), bits)
+    enlarged = resize(to_float(small).double()[None], shrink)[0, :, :height, :width]
+    return to_levels(enlarged, bits)
 
-    def blur(image: Image.Image) -> Image.Image:
-        small = (max(1, image.width // shrink), max(1, image.height // shrink))
-        return image.resize(small, Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
 
-    return _by_pillow(hr, blur)
+def _shrunk_and_enlarged(image: Image.Image, shrink: int) -> Image.Image:
+    small = (max(1, image.width // shrink), max(1, image.height // shrink))
+    return image.resize(small, Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
 
 
 def _by_pillow(image: Tensor, change: Callable[[Image.Image], Image.Image]) -> Tensor:

@@ -115,6 +115,7 @@ def build(
         scorer.protocol,
         config_dict["data"].get("scales"),
         config_dict["data"].get("shrink"),
+        config_dict["data"].get("degrade"),
     )
     channels = datamodule.pixels.channels
     check_network(net, described, channels)

@@ -13,6 +13,7 @@ _ADDED_OPTIONS = {
     "seeds": None,
     "data.channels": 3,
     "data.bits": 8,
+    "data.degrade": {"_target_": "sr.data.degrade.bicubic.Bicubic"},
     "trainer.threads": "auto",
 }
 
@@ -73,7 +74,7 @@ def with_added_options(config: dict[str, Any]) -> dict[str, Any]:
     """A recorded config with the options that it lacks, where it has the section that they belong to.
 
     >>> with_added_options({"data": {"bits": 16}})["data"]
-    {'bits': 16, 'channels': 3}
+    {'degrade': {'_target_': 'sr.data.degrade.bicubic.Bicubic'}, 'bits': 16, 'channels': 3}
     """
     config = {**{name: value for name, value in _ADDED_OPTIONS.items() if "." not in name}, **config}
     for name, value in _ADDED_OPTIONS.items():

@@ -22,6 +22,7 @@ from sr.weights.trust import network_class
 MOST_SCALE = 64  # of a network; the file may be untrusted
 _OF_SPANDREL = "sr.nets.community.Community"  # derives tables from numbers in its config
 _MAX_NUMBER = 1024  # of any other number in a config: layers, channels
+DEFAULT_DEGRADATION = {"_target_": "sr.data.degrade.bicubic.Bicubic"}  # not recorded, as before there were others
 _MAX_LENGTH = 100  # characters of a string in a config
 
 
@@ -31,8 +32,11 @@ def network_config(
     protocol: str,
     scales: Sequence[int] | None = None,
     shrink: int | None = None,
+    degrade: dict[str, object] | None = None,
 ) -> NetworkConfig:
-    """Describe a network for its checkpoint; ``shrink`` is kept at scale 1 only, where it says what was degraded.
+    """Describe a network for its checkpoint.
+
+    ``shrink`` is kept at scale 1 only, where it says what was degraded, and ``degrade`` unless it is the default.
 
     Raises:
         UserError: for a scale that `load_network` would refuse.
@@ -45,6 +49,8 @@ def network_config(
         if not 1 <= shrink <= MOST_SCALE:
             raise UserError(f"data.shrink must be an integer from 1 to {MOST_SCALE}, got {shrink}")
         config["shrink"] = shrink
+    if degrade and degrade != DEFAULT_DEGRADATION:
+        config["degrade"] = degrade
     return config
 
 
@@ -79,6 +85,8 @@ def rebuilt(path: Path, contents: Stored, scale: int | None = None) -> tuple[nn.
         )
         if "shrink" in stored:
             config["shrink"] = stored["shrink"]
+        if isinstance(stored.get("degrade"), dict):
+            config["degrade"] = stored["degrade"]
         if "halo" in stored:
             config["halo"] = stored["halo"]
             config["align"] = stored.get("align", 1)

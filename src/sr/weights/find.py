@@ -33,6 +33,7 @@ class Model:
         run: the run folder it comes from, if any.
         weights_hash: hash of its checkpoints, for a run folder.
         shrink: at scale 1, how far its input was shrunk in training before it was enlarged again, if that is recorded.
+        degrade: config of the degradation that made its input in training; None for the default.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Model:
     shrink: int | None = None
     weights_hash: str = ""
     trainings: Sequence[str] = ()
+    degrade: dict[str, object] | None = None
 
     @property
     def is_foreign_onnx(self) -> bool:
@@ -77,7 +79,14 @@ def _onnx_model(path: Path, scale: int | None, hints: OnnxHints) -> Model:
     if scale not in (None, net.scale):
         raise UserError(f"{path}: is a network for scale {net.scale}, not {scale}")
     if isinstance(net, OnnxNetwork):
-        return Model(str(path), net.scale, [net], shrink=net.shrink, weights_hash=weights_hash)
+        return Model(
+            str(path),
+            net.scale,
+            [net],
+            shrink=net.shrink,
+            weights_hash=weights_hash,
+            degrade=getattr(net, "degrade", None),
+        )
     log.warning("%s: %s", path, net.about())
     return Model(path.stem, net.scale, [net], weights_hash=weights_hash)
 
@@ -112,4 +121,5 @@ def find_model(name: str, scale: int | None = None, hints: OnnxHints = UNKNOWN) 
         label = path.stem
         log.warning("%s: %s", path, nets[0].about())
     trainings = [file.parent.parent.relative_to(run).as_posix() for file in checkpoints] if run else []
-    return Model(label, scale or config["scale"], nets, run, config.get("shrink"), weights_hash, trainings)
+    degrade = config.get("degrade")
+    return Model(label, scale or config["scale"], nets, run, config.get("shrink"), weights_hash, trainings, degrade)

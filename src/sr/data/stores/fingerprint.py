@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sr.data.degrade.base import Degradation
+from sr.data.degrade.bicubic import BICUBIC
 from sr.data.sources import Source
 from sr.io.hashes import file_hash
 
@@ -24,13 +26,13 @@ def digests_of(sources: Sequence[Source]) -> dict[Path, str]:
         return dict(zip(paths, pool.map(digest, paths), strict=True))
 
 
-def key_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: int) -> str:
+def key_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: int | str) -> str:
     """Hash of everything that decoded pairs depend on: names, file contents and settings.
 
     Args:
         sources: the pairs, in order.
         digests: content hash of each of their files.
-        settings: other numbers that the pairs depend on.
+        settings: other values that the pairs depend on.
     """
     rows = [
         (
@@ -53,9 +55,20 @@ def content_hash(source: Source, digests: Mapping[Path, str], *, hr_only: bool =
     return key_of([hashed], digests)[:16]
 
 
-def fingerprint_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: int) -> str:
+def fingerprint_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: int | str) -> str:
     """Hash of the names and file contents of a data set, without rotated copies, which are augmentation.
 
-    ``settings`` are those of `sr.io.pixel_formats.PixelFormat`: the same files decoded otherwise are other data.
+    ``settings`` are those of `sr.io.pixel_formats.PixelFormat` and of `degradation_settings`: the same files decoded or
+    degraded otherwise are other data.
     """
     return key_of([source for source in sources if not source.rotated], digests, *settings)[:16]
+
+
+def degradation_settings(degradation: Degradation, seed: int) -> tuple[str, ...]:
+    """What distinguishes degraded images from those of MATLAB's bicubic; empty for the latter, as in earlier versions.
+
+    The seed counts where something is drawn.
+    """
+    if degradation == BICUBIC:
+        return ()
+    return (degradation.key(), f"seed={seed}") if degradation.is_random else (degradation.key(),)

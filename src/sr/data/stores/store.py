@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 
-from sr.data.pairs import load_pair
+from sr.data.degrade.base import Degradation
+from sr.data.degrade.bicubic import BICUBIC
+from sr.data.pairs import DEGRADED_BY, load_pair
 from sr.data.sources import Source
 from sr.data.stores.backends import DevicePairs, MemoryPairs, UndecodedPairs
 from sr.data.stores.decode import decode_all
 from sr.data.stores.disk import FORMAT, DiskPairs
-from sr.data.stores.fingerprint import content_hash, digests_of, fingerprint_of, key_of
+from sr.data.stores.fingerprint import content_hash, degradation_settings, digests_of, fingerprint_of, key_of
 from sr.data.stores.kinds import Backend, CacheKind, choose_kind, decoded_values
 from sr.data.stores.packed import PackedPairs, Pair
 from sr.errors import UserError, check_choice
@@ -26,7 +28,9 @@ class PairStore:
         sources: the source of each pair, without skipped files.
         fingerprint: hash of names and file contents, equal for equal data.
         sizes: (height, width) of each ``hr``.
+        shrink: for scale 1, by how much they are degraded.
         kind: where the pairs are held; never ``auto``.
+        degradation: how low-resolution images are derived.
         closed: whether the pairs were released.
     """
 
@@ -42,6 +46,8 @@ class PairStore:
         device: torch.device | None = None,
         pixels: PixelFormat = RGB8,
         ranks: int = 1,
+        degradation: Degradation = BICUBIC,
+        degrade_seed: int = DEGRADED_BY,
     ) -> None:
         """Decode every source once, for all kinds, to find bad files before training.
 
@@ -58,6 +64,8 @@ class PairStore:
             device: the training device.
             pixels: channels and bits of the pairs.
             ranks: number of processes that train the run.
+            degradation: makes the low resolution that the sources lack.
+            degrade_seed: of its random numbers, see `sr.data.pairs.load_pair`.
 
         Raises:
             UserError: for a bad option or a bad file, see `sr.data.pairs.load_pair`.
@@ -66,16 +74,19 @@ class PairStore:
         check_choice("data.on_bad_file", on_bad_file, ("error", "skip"))
         device = device or torch.device("cpu")
         is_shared = ranks > 1 or in_worker()
-        if kind == CacheKind.AUTO:
-            kind = choose_kind(sources, scale, device, pixels, is_shared=is_shared)
+        if kind == CacheKind.AUTO:  # what is degraded anew in every epoch is needed on the host
+            near = torch.device("cpu") if degradation.is_random else device
+            kind = choose_kind(sources, scale, near, pixels, is_shared=is_shared)
         self.kind = CacheKind(kind)
         skip_bad = on_bad_file == "skip"
-        load = partial(load_pair, scale=scale, shrink=shrink, pixels=pixels)
+        load = partial(load_pair, scale=scale, shrink=shrink, pixels=pixels, degradation=degradation, seed=degrade_seed)
+        self.degradation, self.shrink = degradation, shrink
+        settings: tuple[int | str, ...] = (*pixels.settings, *degradation_settings(degradation, degrade_seed))
         decode = partial(decode_all, sources, load, skip_bad=skip_bad)
         digests = digests_of(sources)
 
         def on_disk() -> DiskPairs:
-            key = key_of(sources, digests, FORMAT, scale, shrink, *pixels.settings)
+            key = key_of(sources, digests, FORMAT, scale, shrink, *settings)
             path = (folder or Path.cwd()) / f"{key}.bin"
             return DiskPairs(sources, decode, path, bits=pixels.bits, skip_bad=skip_bad)
 
@@ -95,7 +106,7 @@ class PairStore:
         if not self._backend.sources and sources:
             raise UserError("none of the images could be read: see the warnings above")
         self.sources, self.sizes = self._backend.sources, self._backend.sizes
-        self.fingerprint = fingerprint_of(self.sources, digests, *pixels.settings)
+        self.fingerprint = fingerprint_of(self.sources, digests, *settings)
         self._digests = digests
         self.closed = False
 

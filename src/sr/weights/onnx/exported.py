@@ -135,6 +135,9 @@ def usage_of(metadata: str) -> dict[str, int]:
     shrink = usage["config"].get("shrink") if isinstance(usage.get("config"), dict) else None
     if type(shrink) is int and 1 <= shrink <= MOST_SCALE:
         properties["shrink"] = shrink
+    degrade = usage["config"].get("degrade") if isinstance(usage.get("config"), dict) else None
+    if isinstance(degrade, dict):  # checked where it is built
+        properties["degrade"] = degrade
     return properties
 
 
@@ -157,7 +160,7 @@ class OnnxNetwork(nn.Module):
                 raise ValueError("it does not map one image to one image")
             self.scale, self.halo, self.align = (properties[name] for name in ("scale", "halo", "align"))
             self.image_channels = properties["channels"]
-            self.shrink = properties.get("shrink")
+            self.shrink, self.degrade = properties.get("shrink"), properties.get("degrade")
             self.session = new_session(content)
             if not self(torch.rand(1, self.image_channels, *_CHECKED_SIZES[0])).isfinite().all():
                 raise ValueError("its output is not finite")

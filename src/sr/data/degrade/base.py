@@ -1,0 +1,106 @@
+"""The contract of a degradation, its random numbers, and the key that identifies it."""
+
+import hashlib
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from torch import Tensor
+
+from sr.errors import UserError
+
+Interval: TypeAlias = tuple[float, float]
+
+
+class Degradation(Protocol):
+    """A pure function of an image, a factor and random numbers.
+
+    An instance is a frozen dataclass of plain values, so that it can be compared, sent to loading processes and kept in
+    checkpoints. It runs on the CPU: the same numbers give the same pixels, whatever device trains.
+
+    Attributes:
+        resizes: whether it only changes the size. In a `Chain`, such a step is given the factor.
+        is_random: whether it draws numbers; if so, training images are degraded anew in every epoch.
+    """
+
+    resizes: ClassVar[bool]
+
+    @property
+    def is_random(self) -> bool:
+        """See the class."""
+        ...
+
+    def __call__(self, image: Tensor, scale: int, random: np.random.Generator) -> Tensor:
+        """Degrade an image.
+
+        Args:
+            image: ``(C, H, W)``, float64 in [0, 1]; the sides are multiples of ``scale``.
+            scale: factor to shrink the sides by; with 1 the size stays.
+            random: the only source of random numbers.
+
+        Returns:
+            ``(C, H / scale, W / scale)``, float64; the caller clamps and rounds it.
+        """
+        ...
+
+    def margin(self, scale: int) -> int:
+        """How many pixels of ``image`` beyond the border of a crop change the crop, at most."""
+        ...
+
+    def key(self) -> str:
+        """What it is, with every setting: equal for degradations that do the same."""
+        ...
+
+
+def generator(*parts: object) -> np.random.Generator:
+    """Random numbers that depend on some values alone, such as a seed, an epoch and the name of an image.
+
+    >>> float(generator(1, "a").random()) == float(generator(1, "a").random()) != float(generator(1, "b").random())
+    True
+    """
+    digest = hashlib.blake2b("/".join(["degrade", *map(str, parts)]).encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=[int.from_bytes(digest[:8]), int.from_bytes(digest[8:])]))
+
+
+def key_of(degradation: Any) -> str:
+    """The name of the class and the values of its fields: ``jpeg(quality=[30, 95])``."""
+    name = type(degradation).__name__.lower()
+    values = ", ".join(f"{field.name}={_value(getattr(degradation, field.name))}" for field in fields(degradation))
+    return f"{name}({values})" if values else name
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if is_dataclass(value):
+        return key_of(value)
+    return json.dumps(value)
+
+
+def interval(owner: str, name: str, values: Any, least: float, most: float) -> Interval:
+    """A range that was configured as two numbers, or as one for both.
+
+    Raises:
+        UserError: unless ``least <= low <= high <= most``.
+    """
+    ends = [values, values] if isinstance(values, int | float) else list(values)
+    if len(ends) != 2 or not least <= ends[0] <= ends[1] <= most:
+        raise UserError(f"degrade={owner}: {name} must be two numbers from {least} to {most}, the lower first: {ends}")
+    return ends[0], ends[1]
+
+
+def uniform(random: np.random.Generator, ends: Interval) -> float:
+    """A number from a range."""
+    return float(random.uniform(*ends))
+
+
+def chance(owner: str, name: str, value: float) -> float:
+    """A probability that was configured.
+
+    Raises:
+        UserError: unless it lies in [0, 1].
+    """
+    if not 0 <= value <= 1:
+        raise UserError(f"degrade={owner}: {name} must be a number from 0 to 1, got {value}")
+    return value

@@ -1,0 +1,83 @@
+"""Build a degradation from plain values: those of a checkpoint, or of a file of the config group."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sr.data.degrade.base import Degradation
+from sr.errors import UserError, close_names, did_you_mean
+
+_OURS = "sr.data.degrade."
+_DEEPEST = 6  # lists and nodes inside each other
+_LONGEST = 100  # items of a list or node, characters of a string
+
+
+def build(config: object, is_allowed: Callable[[str], bool] = lambda target: False) -> Degradation:
+    """Build a degradation from an untrusted config.
+
+    Args:
+        config: a mapping with ``_target_`` and the fields of that class, where lists may hold further ones.
+        is_allowed: whether the class of a name may be used that is not one of ours.
+
+    Raises:
+        UserError: for a class that is not allowed, or values that it refuses.
+    """
+    degradation = _built(config, is_allowed, _DEEPEST)
+    if not callable(degradation) or not hasattr(degradation, "margin"):
+        raise UserError("its config names no degradation")
+    return degradation  # type: ignore[return-value]
+
+
+def _built(value: object, is_allowed: Callable[[str], bool], depth: int) -> object:
+    if isinstance(value, list | dict) and (depth == 0 or len(value) > _LONGEST):
+        raise UserError("its config of the degradation is too large")
+    if isinstance(value, list):
+        return [_built(item, is_allowed, depth - 1) for item in value]
+    if isinstance(value, dict):
+        target = value.get("_target_")
+        if not isinstance(target, str) or len(target) > _LONGEST:
+            raise UserError("its config of the degradation has a node without _target_")
+        arguments = {
+            str(name): _built(item, is_allowed, depth - 1)
+            for name, item in value.items()
+            if name not in ("_target_", "_convert_")
+        }
+        try:
+            return _class(target, is_allowed)(**arguments)
+        except (TypeError, ValueError, AttributeError, ImportError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"its degradation {target} cannot be built: {error}") from error
+    return value
+
+
+def _class(target: str, is_allowed: Callable[[str], bool]) -> Any:
+    module, _, name = target.rpartition(".")
+    if not module.startswith(_OURS) and not is_allowed(target):
+        raise UserError(f"its config names the degradation {target!r}: if you trust its code, add --trust PACKAGE")
+    found = getattr(importlib.import_module(module), name)
+    if not isinstance(found, type) or not hasattr(found, "is_random"):
+        raise UserError(f"its config names {target!r}, which is not a degradation")
+    return found
+
+
+def named(name: str, group: Path) -> Degradation:
+    """The degradation of a file of the config group ``degrade``, with the values in that file.
+
+    Args:
+        name: of the file, without suffix.
+        group: the folder ``conf/degrade``.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    from omegaconf import OmegaConf
+
+    known = sorted(path.stem for path in group.glob("*.yaml"))
+    if name not in known:
+        similar = close_names(name, known)
+        hint = did_you_mean(similar) if similar else f": choose from {', '.join(known)}"
+        raise UserError(f"--degrade {name}: no such degradation{hint}")
+    config: Mapping[Any, Any] | Any = OmegaConf.to_container(OmegaConf.load(group / f"{name}.yaml"))
+    return build(config)

@@ -1,0 +1,51 @@
+"""Crops of training images, degraded anew whenever they are drawn."""
+
+from torch import Tensor
+
+from sr.data.degrade.base import generator
+from sr.data.pairs import derive_lr
+from sr.data.stores.store import PairStore
+
+
+class DegradedCrops:
+    """Pairs of crops whose low resolution is a pure function of (seed, epoch, repeat, image name).
+
+    Degrading a whole image for one crop of it would cost as many times more as the image is larger. What is degraded is
+    the crop with the margin that the degradation states, as far as the image reaches; the margin is then cut off.
+    """
+
+    def __init__(self, store: PairStore, scale: int) -> None:
+        """Cut crops out of the images of a store."""
+        self.store, self.scale = store, scale
+
+    def are_made_for(self, index: int) -> bool:
+        """Whether the low resolution of an image is derived; that of a file stays as it is."""
+        source = self.store.sources[index]
+        return source.lr is None or source.factor is not None
+
+    def cut(self, index: int, box: tuple[int, int, int, int], draw: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """Cut a crop and degrade it.
+
+        Args:
+            index: of the image in the store.
+            box: top, left, height and width in pixels of the low resolution.
+            draw: seed, epoch, and how many times the image was drawn before in this epoch.
+
+        Returns:
+            lr ``(C, height, width)`` and hr ``(C, scale * height, scale * width)`` of the store's type, on the CPU.
+        """
+        scale, source = self.scale, self.store.sources[index]
+        hr = self.store[index][1]
+        by = scale if scale > 1 else source.factor or self.store.shrink
+        # In blocks of `by` pixels, so that a crop of the degraded cut is made of whole low-resolution pixels.
+        margin = -(-self.store.degradation.margin(by) // by) * by
+        top, left, height, width = (scale * pixels for pixels in box)
+        above, before = (min(margin, start) // scale * scale for start in (top, left))
+        rows = slice(top - above, top + height + margin)
+        columns = slice(left - before, left + width + margin)
+        cut = hr[:, rows, columns].cpu()
+        random = generator(*draw, source.name)
+        lr = derive_lr(cut, scale, by, self.store.degradation, random, enlarge=source.factor is not None)
+        lr_top, lr_left = above // scale, before // scale
+        small = lr[:, lr_top : lr_top + box[2], lr_left : lr_left + box[3]]
+        return small, cut[:, above : above + height, before : before + width]
