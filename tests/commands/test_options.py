@@ -114,10 +114,22 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
     folders = [options.pop("options") for _, options in evaluate_calls]
     assert folders == [FolderOptions(2), FolderOptions(3, None, "{stem}_s", recursive=True)]
     defaults = {"scale": 2, "protocol": "y", "ensemble": False, "save": None, "bits": 8}
-    assert first_call[1] == defaults | {"tile": None, "device": None, "precision": "float32", "contenders": []}
+    assert first_call[1] == defaults | {
+        "tile": None,
+        "device": None,
+        "precision": "float32",
+        "contenders": [],
+        "degradations": None,
+    }
     assert second_call[0] == ([Model("m", 3), Model("n", 3)], [Path("d"), Path("e")])  # their labels were the same
     chosen = {"scale": 3, "protocol": "rgb", "ensemble": True, "save": Path("s"), "bits": 16}
-    assert second_call[1] == chosen | {"tile": 48, "device": "cpu", "precision": "auto", "contenders": []}
+    assert second_call[1] == chosen | {
+        "tile": 48,
+        "device": "cpu",
+        "precision": "auto",
+        "contenders": [],
+        "degradations": None,
+    }
     written = [arguments for arguments, _ in write_calls]
     assert written == [([], None, None, None), ([], Path("t.csv"), Path("t.json"), None)]
 
