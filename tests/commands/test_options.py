@@ -112,6 +112,7 @@ def test_evaluate_passes_every_option_on(record: Record) -> None:
     baselines = [options.pop("baselines") for _, options in evaluate_calls]
     assert [len(kernels) for kernels in baselines] == [1, 3]
     folders = [options.pop("options") for _, options in evaluate_calls]
+    assert [[*options.pop("metrics")] for _, options in evaluate_calls] == [["psnr", "ssim"]] * 2
     assert folders == [FolderOptions(2), FolderOptions(3, None, "{stem}_s", recursive=True)]
     defaults = {"scale": 2, "protocol": "y", "ensemble": False, "save": None, "bits": 8}
     assert first_call[1] == defaults | {
