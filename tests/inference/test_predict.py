@@ -281,3 +281,16 @@ def test_videos_are_recognised_by_their_suffix(predict: Predict) -> None:
     assert code == 2
     assert "-o big.png: cannot write bad.mp4 there, only to .mp4" in text
     assert predict("bad.mp4", "-o", "-")[0] == 2
+
+
+def test_hidden_files_of_a_folder_are_ignored(predict: Predict) -> None:
+    Path("in/._a.png").write_bytes(b"\0\5\x16\7")
+    assert predict("in", "-o", "out") == (0, "")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
+
+
+def test_two_stars_go_through_subfolders(predict: Predict) -> None:
+    Path("in/deep").mkdir(exist_ok=True)
+    photograph(16, 16).save("in/deep/c.png")
+    assert predict("in/**/*.png", "-o", "out") == (0, "")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "c.png"]

@@ -149,12 +149,13 @@ def _sources(text: str) -> list[Path | None]:
     if text == STREAM:
         return [None]
     if path.is_dir():
-        pictures = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in READABLE and entry.is_file())
+        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+        pictures = [entry for entry in entries if entry.suffix.lower() in READABLE and entry.is_file()]
         if not pictures:
             raise UserError(f"{path}: contains no pictures ({', '.join(sorted(READABLE))})")
         return [*pictures]
     if not path.exists() and glob.has_magic(text):
-        matches = sorted(Path(match) for match in glob.glob(text))  # noqa: PTH207 - a pattern may begin anywhere
+        matches = sorted(Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - a pattern may begin anywhere
         if not matches:
             raise UserError(f"{text}: matches no file")
         return [*matches]
