@@ -244,3 +244,13 @@ def test_pages_profile_and_orientation_are_found() -> None:
     picture = read_picture(file.getvalue())
     assert np.array_equal(picture.pixels, np.rot90(pixels, -1))
     assert (picture.profile, picture.note) == (b"p" * 50, "animation: its first frame")
+
+
+def test_a_damaged_tiff_is_refused_without_the_reader_s_own_lines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = written(values(3, np.uint8), photometric="rgb")
+    (tmp_path / "a.tif").write_bytes(content[:8] + b"\x09\0" + bytes(range(200, 250)) + content[60:])
+    with pytest.raises(ImageFileError, match=r"^[^\n]*$"):
+        read_picture(tmp_path / "a.tif")
+    assert caplog.text == ""

@@ -25,7 +25,8 @@ MAX_PIXELS = 200_000_000  # 600 MB once decoded; a file of a few kilobytes may c
 # Pillow warns of oddities in a file, but all that matters is whether it can be decoded. Set once for Pillow's modules,
 # since `warnings.catch_warnings` is not thread-safe: used in decoding threads, it can silence the whole process.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it also raises what it logs
+for _name in ("PIL.TiffImagePlugin", "tifffile"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)  # they also raise what they log
 
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
