@@ -76,7 +76,7 @@ def test_vgg_weights_applies_to_every_loss_with_vgg_features(compose_config: Com
 @pytest.mark.parametrize(
     ("recipe", "side"),
     [
-        *(("espcn", 24), ("fsrcnn", 24), ("resblock", 32), ("autoencoder", 32)),
+        *(("espcn", 24), ("fsrcnn", 24), ("resblock", 48), ("autoencoder", 32)),
         *((name, 48) for name in ("edsr", "rlfn", "span", "compact")),
     ],
 )
@@ -86,9 +86,9 @@ def test_a_recipe_supports_every_scale(compose_config: Compose, recipe: str, sid
     assert (config.scale, config.model.scale, config.data.patch) == (scale, scale, side * scale)
 
 
-def test_an_epoch_of_resblock_on_the_291_images_has_36096_crops(compose_config: Compose) -> None:
+def test_an_epoch_of_resblock_on_the_291_images_has_18048_crops(compose_config: Compose) -> None:
     data = compose_config(["experiment=resblock"]).data
-    assert data.repeat * (291 - round(data.val_share * 291)) == 36_096
+    assert data.repeat * (291 - round(data.val_share * 291)) == 18_048
 
 
 def test_the_slurm_launcher_composes() -> None:

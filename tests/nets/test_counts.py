@@ -64,7 +64,7 @@ def test_span_is_trained_with_wider_factors() -> None:
     assert count(SPAN(2)) == expected
 
 
-@pytest.mark.parametrize(("num_blocks", "channels", "total"), [(4, 32, 124_588), (6, 48, 401_436)])
+@pytest.mark.parametrize(("num_blocks", "channels", "total"), [(4, 32, 124_588), (6, 32, 180_076), (6, 48, 401_436)])
 def test_resblock_has_three_convolutions_in_a_block(num_blocks: int, channels: int, total: int) -> None:
     expected = conv(3, channels) + (3 * num_blocks + 1) * conv(channels, channels) + conv(channels, 12)
     assert count(ResBlockNet(2, num_blocks, channels)) == expected == total
