@@ -16,7 +16,8 @@ from sr.io.bounded import Pixels
 from sr.io.decoders import has_several_frames, remaining_orientation, upright
 from sr.io.images import MAX_PIXELS, SIXTEEN_BIT_MODES, SUFFIXES, ImageFileError, opened, regular_file
 from sr.io.metadata import Metadata, metadata_of
-from sr.io.tiffs import TiffImage, check_same
+from sr.io.second_reader import check_same
+from sr.io.tiffs import TiffImage
 
 _NOTHING = Metadata()
 READABLE = SUFFIXES | {".gif"}

@@ -10,17 +10,15 @@ import zlib
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from sr.io.bounded import BoundedReader, Pixels, UnreadKindError
+from sr.io.second_reader import ORIENTATION, check_same
 
 MOST_CHANNELS = 64
 
 _MAX_TILE = 1 << 24  # pixels; larger tiles are refused unless the image is as large
-_GRID = 64  # samples a side that two readers must agree on
-_TOLERANCE = 2  # levels of 255 by which they may differ
 _ADVICE = "save it with 8 or 16 bits a value"
 _FLOATS = "floating-point values"
 _FORMATS = {2: "signed integers", 3: _FLOATS, 5: "complex integers", 6: "complex values"}
@@ -31,7 +29,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3
 _COLOUR_CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # values of ExtraSamples
 _DIFFERENCES = 2  # predictor
-_ORIENTATION, _UNIT, _XMP, _PROFILE = 274, 296, 700, 34675  # tags
+_UNIT, _XMP, _PROFILE = 296, 700, 34675  # tags
 _INCH = 2  # unit of the resolution
 _REVERSED_BITS = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
@@ -57,7 +55,7 @@ class TiffImage(ImageFile.ImageFile):
         page = self._page
         self._size = (int(page.imagewidth), int(page.imagelength))
         self.is_deep = page.bitspersample == 16
-        tag = page.tags.valueof(_ORIENTATION)
+        tag = page.tags.valueof(ORIENTATION)
         self.stored_orientation = tag if isinstance(tag, int) and tag in range(1, 9) else None
         for name, code in (("icc_profile", _PROFILE), ("xmp", _XMP)):
             value = page.tags.valueof(code)
@@ -290,48 +288,3 @@ def _check_agreement(pixels: Pixels, file: IO[bytes], white_is_zero: bool) -> No
     except Exception:  # a kind that Pillow does not know
         return
     check_same(pixels, other, inverted=white_is_zero and other.mode.startswith("I;16"))
-
-
-def check_same(pixels: Pixels, other: Image.Image, *, inverted: bool = False) -> None:
-    """Check that another reader sees the same picture: its size, and a coarse grid of its pixels.
-
-    Args:
-        pixels: ``(H, W, C)``, gray or RGB, with or without alpha.
-        other: what the other reader sees, which is decoded here.
-        inverted: whether the other reader takes black for white.
-
-    Raises:
-        ValueError: if it sees another picture.
-    """
-    height, width, channels = pixels.shape
-    place = np.ix_(*(np.linspace(0, side - 1, min(side, _GRID)).astype(int) for side in (height, width)))
-    other_pixels = _view(other, channels)
-    if other_pixels.shape[:2] != (height, width):  # Pillow has applied the orientation
-        raise ValueError("two readers see different sizes in it")
-    seen, also = _opaque(_eight(pixels[place])), _opaque(other_pixels[place])
-    if seen.shape[2] != also.shape[2] or np.abs(seen - (255 - also if inverted else also)).max() > _TOLERANCE:
-        raise ValueError("two readers see different pictures in it")
-
-
-def _view(image: Image.Image, channels: int) -> npt.NDArray[np.uint8]:
-    """The other reader's picture, as stored, with as many channels and 8 bits."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        image.tag_v2.pop(_ORIENTATION, None)  # else Pillow turns it while it decodes
-        image.info.pop("xmp", None)
-        image.getexif().pop(_ORIENTATION, None)
-    if image.mode.startswith("I"):
-        return _eight(np.asarray(image).astype(np.uint16)[..., None])
-    seen = np.asarray(image.convert({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]))
-    return seen if seen.ndim == 3 else seen[..., None]
-
-
-def _eight(pixels: Pixels) -> npt.NDArray[np.uint8]:
-    return (pixels >> 8).astype(np.uint8) if pixels.itemsize == 2 else pixels.astype(np.uint8)
-
-
-def _opaque(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Colours times alpha, and alpha: colours under alpha 0 say nothing."""
-    values = pixels.astype(np.float32)
-    if values.shape[2] in (2, 4):
-        values[..., :-1] *= values[..., -1:] / 255
-    return values
