@@ -49,14 +49,14 @@ def test_predict_passes_every_option_on(record: Record) -> None:
     load_calls = record("sr.inference.enlarger.Enlarger", "an enlarger")
     predict_calls = record("sr.inference.predict.predict", 0)
     main(["predict", "a", "b", "-m", "m", "-o", "out"])
-    settings = ["--scale", "3", "--tile", "48", "--x8", "--device", "cpu", "--precision", "float32"]
+    settings = ["--scale", "3", "--tile", "48", "--x8", "--wrap", "--device", "cpu", "--precision", "float32"]
     main(["predict", "-", "-m", "m", "-o", "-", *settings, "--compare", "--force", "--max-pixels", "7"])
     main(["predict", "a", "-m", "m", "-o", "out", "--tile", "auto"])
-    load_defaults = {"tile": None, "ensemble": False, "device": None, "precision": "auto"}
+    load_defaults = {"tile": None, "ensemble": False, "wrap": False, "device": None, "precision": "auto"}
     assert [arguments for arguments, _ in find_calls] == [("m", scale, UNKNOWN) for scale in (None, 3, None)]
     assert load_calls == [
         (("a model",), load_defaults),
-        (("a model",), {"tile": 48, "ensemble": True, "device": "cpu", "precision": "float32"}),
+        (("a model",), {"tile": 48, "ensemble": True, "wrap": True, "device": "cpu", "precision": "float32"}),
         (("a model",), load_defaults),
     ]
     predict_defaults = {"compare": False, "force": False, "max_pixels": 200_000_000}
