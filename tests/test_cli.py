@@ -87,7 +87,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         ("sr pre", {"predict "}),
         ("sr predict --ti", {"--tile "}),
         ("sr predict a.png -m espcn_x", {"espcn_x2", "espcn_x3", "espcn_x4"}),
-        ("sr train loss=m", {"loss=mae", "loss=mse"}),
+        ("sr train loss=m", {"loss=mae", "loss=ms_ssim", "loss=mse"}),
         ("sr train vgg_", {"vgg_weights="}),
     ],
 )
