@@ -67,7 +67,7 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
         "network": str(config["model"]["_target_"]).rpartition(".")[2],
         "scales": config["scales"],
         "parameters": count_parameters(net),
-        "command": re.sub(r"data\.root=\S+", "data.root=DIR", str(result.command)),
+        "command": _without_paths(str(result.command)),
         "trained_on": trained_on,
         "steps": result.total_steps,
         "train_seconds": result.train_seconds,
@@ -80,6 +80,17 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
     zoo.FOLDER.mkdir(exist_ok=True)
     save_network(zoo.FOLDER / f"{name}.safetensors", net, config)
     write_text(zoo.FOLDER / f"{name}.json", json.dumps(description, indent=2) + "\n")
+
+
+def _without_paths(command: str) -> str:
+    """A command without the places of one machine: where images and weights were, and the run folder.
+
+    >>> _without_paths("python -m sr.train init=runs/a/checkpoints/best.ckpt data.root=/x hydra.run.dir=/y scale=2")
+    'python -m sr.train init=best.ckpt data.root=DIR scale=2'
+    """
+    command = re.sub(r" hydra\.run\.dir=\S+", "", command)
+    command = re.sub(r"\binit=\S*/", "init=", command)
+    return re.sub(r"\bdata\.root=\S+", "data.root=DIR", command)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def add_checkpoint(run: Path, modified: float = 0) -> None:
 def test_shipped_networks_come_first_then_runs_from_the_newest_to_the_oldest(write_run: RunFolders) -> None:
     zoo.FOLDER.mkdir()
     (zoo.FOLDER / "espcn.safetensors").touch()
-    (zoo.FOLDER / "espcn.json").write_text(json.dumps({"scales": [4]}))
+    (zoo.FOLDER / "espcn.json").write_text(json.dumps({"scales": [4], "scores": []}))
     for age, name in enumerate(("c_mse_adam", "a_mse_adam", "b_mse_adam")):
         add_checkpoint(write_run(name, [0.5]), 1000 - age)
     add_checkpoint(write_run("grid/d_mse_adam", [0.5]), 2000)
@@ -38,10 +38,19 @@ def test_shipped_networks_come_first_then_runs_from_the_newest_to_the_oldest(wri
     assert models["grid/d_mse_adam"] == (str(write_run.root / "grid" / "d_mse_adam"), 1)
 
 
+def test_of_the_shipped_networks_the_one_that_gains_most_comes_first(write_run: RunFolders) -> None:
+    zoo.FOLDER.mkdir()
+    for name, psnr in (("a", 34.0), ("b", 36.0), ("c", 35.0)):
+        (zoo.FOLDER / f"{name}.safetensors").touch()
+        about = {"scales": [2], "scores": [{"psnr": psnr, "bicubic_psnr": 33.0}]}
+        (zoo.FOLDER / f"{name}.json").write_text(json.dumps(about))
+    assert list(find_models(write_run.root)) == ["b", "c", "a"]
+
+
 def test_a_network_for_several_scales_is_listed_once_per_scale(write_run: RunFolders) -> None:
     zoo.FOLDER.mkdir()
     (zoo.FOLDER / "vdsr.safetensors").touch()
-    (zoo.FOLDER / "vdsr.json").write_text(json.dumps({"scales": [2, 3]}))
+    (zoo.FOLDER / "vdsr.json").write_text(json.dumps({"scales": [2, 3], "scores": []}))
     run = write_run("vdsr_mse_adam", [0.5], config=config(scales=[3, 4]) | {"scale": 1})
     add_checkpoint(run)
     assert find_models(write_run.root) == {

@@ -18,15 +18,15 @@ Choices = dict[str, tuple[str, int]]  # label: name for `sr.load`, scale
 
 
 def find_models(runs: Path, names: Sequence[str] = ()) -> Choices:
-    """Models by name, the networks that ship with sr, then the trained runs below a folder, the newest first.
+    """Models by name, the networks that ship with sr, then the trained runs below a folder.
 
-    The best cell of a sweep comes before its other cells, and its label says so.
+    Of the former the one that gains most comes first, of the latter the newest. The best cell of a sweep comes before its other cells, and its label says so.
     """
     choices: Choices = {}
     for name in names:
         model = find_model(model_path(name))
         choices[model.label if model.label not in choices else name] = name, model.scale
-    for entry in zoo.entries():
+    for entry in sorted(zoo.entries(), key=lambda entry: -entry.gain):
         choices |= _choices(entry.name, entry.name, entry.about["scales"])
     checkpoints = sorted(runs.rglob(f"{RunFolder(Path()).best}"), key=lambda path: path.stat().st_mtime, reverse=True)
     records = {run.path for run in RunFolder.below(runs)}

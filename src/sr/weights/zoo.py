@@ -61,6 +61,11 @@ class Entry:
     weights: Path
     about: Description
 
+    @property
+    def gain(self) -> float:
+        """Its largest gain over bicubic, in dB; 0 without scores."""
+        return max((row["psnr"] - row["bicubic_psnr"] for row in self.about["scores"]), default=0.0)
+
 
 def entries() -> list[Entry]:
     """List all shipped networks, sorted by name.
