@@ -20,8 +20,8 @@ Choices = dict[str, tuple[str, int]]  # label: name for `sr.load`, scale
 def find_models(runs: Path, names: Sequence[str] = ()) -> Choices:
     """Models by name, the networks that ship with sr, then the trained runs below a folder.
 
-    Of the former the one that gains most comes first, of the latter the newest. The best cell of a sweep comes before its
-    other cells, and its label says so.
+    Of the former the one that gains most comes first, of the latter the newest. The best cell of a sweep comes before
+    its other cells, and its label says so.
     """
     choices: Choices = {}
     for name in names:
