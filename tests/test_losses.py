@@ -390,7 +390,13 @@ def test_the_gradient_of_lpips_is_that_of_finite_differences() -> None:
 def test_structural_losses_are_one_less_the_metric() -> None:
     sr, hr = (image.repeat(1, 1, 2, 3) for image in images())
     assert SSIMLoss()(sr, hr).item() == pytest.approx(1 - ssim(sr.double(), hr.double()).mean().item(), abs=1e-5)
-    assert MSSSIMLoss(scales=3)(sr, hr).item() == pytest.approx(1 - ms_ssim(sr, hr, 3).mean().item(), abs=1e-6)
+    unlike = (1 - hr).requires_grad_()  # its contrast correlates negatively, which has no real power
+    MSSSIMLoss(scales=3)(unlike, hr).backward()
+    assert unlike.grad is not None
+    assert unlike.grad.isfinite().all()
+    assert unlike.grad.any()
+    near = 0.8 * hr + 0.2 * sr
+    assert MSSSIMLoss(scales=3)(near, hr).item() == pytest.approx(1 - ms_ssim(near, hr, 3).mean().item(), abs=1e-6)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = SSIMLoss()(sr, hr).item()
     assert loss == pytest.approx(1 - ssim(sr, hr).mean().item(), abs=1e-6)

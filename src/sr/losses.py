@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, check_choice
 from sr.metrics.perceptual import LPIPS
-from sr.metrics.structure import WINDOW, ms_ssim, ssim
+from sr.metrics.structure import WINDOW, ms_ssim_factors, ssim
 from sr.vgg import VGGFeatures
+
+_LEAST_MEAN = 0.05  # of a scale of MS-SSIM, below which the loss goes on as an exponential function
 
 
 class VGGLoss(VGGFeatures):
@@ -141,8 +143,9 @@ class MSSSIMLoss(nn.Module):
     def __init__(self, scales: int = 3) -> None:
         """Set the number of scales, 1 to 5; images need ``11 * 2 ** (scales - 1)`` pixels a side: 44 for 3.
 
-        With fewer than the five of the paper, the weights of those that remain are scaled to the same sum. An image
-        whose contrast correlates negatively with its target's has no gradient: add another loss if that can happen.
+        With fewer than the five of the paper, the weights of those that remain are scaled to the same sum. Means
+        below 0.05, of images that hardly resemble their targets, count as ``0.05 exp(mean / 0.05 - 1)``: positive, so
+        that they have a real power, and with a gradient, which an untrained network needs.
 
         Raises:
             UserError: for another number.
@@ -158,7 +161,11 @@ class MSSSIMLoss(nn.Module):
             UserError: for images that are too small.
         """
         with torch.autocast(sr.device.type, enabled=False):
-            return 1 - ms_ssim(_at_least_float32(sr), _at_least_float32(hr), self.scales).mean()
+            score = sr.new_ones(len(sr), dtype=_at_least_float32(sr).dtype)
+            for mean, weight in ms_ssim_factors(_at_least_float32(sr), _at_least_float32(hr), self.scales):
+                small = _LEAST_MEAN * torch.exp(mean.clamp(max=_LEAST_MEAN) / _LEAST_MEAN - 1)
+                score = score * torch.where(mean > _LEAST_MEAN, mean, small) ** weight
+            return 1 - score.mean()
 
 
 class LPIPSLoss(nn.Module):

@@ -105,6 +105,18 @@ def test_images_are_scored_one_by_one_by_a_network_that_cannot_be_copied(data: P
     assert row.by_network == score_with(1, [Model("normed", 2, [net.eval()])], data)[-1].by_network
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_network_that_refuses_to_be_copied_is_scored_with_any_number_of_threads(data: Path, threads: int) -> None:
+    class Session(Remembering):
+        """Cannot be copied, as what ONNX Runtime has loaded."""
+
+        def __deepcopy__(self, memo: object) -> "Session":
+            raise TypeError("cannot pickle 'InferenceSession' object")
+
+    _, _, _, row = score_with(threads, [Model("session", 2, [Session().eval()])], data)
+    assert len(row.images) == 7
+
+
 def test_a_damaged_image_ends_the_scoring_with_its_name(data: Path) -> None:
     (data / "2.png").write_bytes(b"no image")
     (data / "5.png").write_bytes((data / "5.png").read_bytes()[:-300])

@@ -115,7 +115,8 @@ class ImageScorer:
         if self.place.type != "cpu" or any(enlarger.device.type != "cpu" for enlarger in enlargers):
             loaded = side_by_side(sources, sizes, lambda: self.load, workers=workers, most=most)
             return map(self.score, loaded)
-        workers = workers if _can_be_copied(enlargers) else 1
+        if not _can_be_copied(enlargers):
+            return map(self.load_and_score, sources)
         return side_by_side(sources, sizes, lambda: self._for_a_thread().load_and_score, workers=workers, most=most)
 
     def load(self, source: Source) -> Loaded:

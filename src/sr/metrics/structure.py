@@ -1,6 +1,7 @@
 """SSIM and multi-scale SSIM of Wang et al., computed as fast as torch allows in float64."""
 
 import weakref
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -51,20 +52,29 @@ def ms_ssim(sr: Tensor, hr: Tensor, scales: int = len(_SCALE_WEIGHTS)) -> Tensor
     Raises:
         UserError: if an image is smaller than 176x176 pixels, which leave one window on the fifth scale.
     """
+    score = sr.new_ones(sr.shape[0])
+    for mean, weight in ms_ssim_factors(sr, hr, scales):
+        known = torch.where(mean > 0, mean, 1.0)  # the power of 0 has no gradient
+        score = score * torch.where(mean > 0, known**weight, 0.0)
+    return score
+
+
+def ms_ssim_factors(sr: Tensor, hr: Tensor, scales: int) -> Iterator[tuple[Tensor, float]]:
+    """The means ``(N,)`` of `ms_ssim` on each scale, and the powers they are raised to.
+
+    Raises:
+        UserError: if an image is too small.
+    """
     least = WINDOW * 2 ** (scales - 1)
     if min(sr.shape[-2:]) < least:
         size = f"{sr.shape[-1]}x{sr.shape[-2]}"
         raise UserError(f"ms_ssim of {scales} scales needs images of {least}x{least} pixels or more, got {size}")
     weights = _SCALE_WEIGHTS[:scales]
-    score = sr.new_ones(sr.shape[0])
     for number, weight in enumerate(weights):
         if number:
             sr, hr = F.avg_pool2d(sr, 2), F.avg_pool2d(hr, 2)
         level = _level(sr, hr)
-        mean = level.ssim if number == scales - 1 else level.structure
-        known = torch.where(mean > 0, mean, 1.0)  # the power of 0 has no gradient
-        score = score * torch.where(mean > 0, known ** (weight * sum(_SCALE_WEIGHTS) / sum(weights)), 0.0)
-    return score
+        yield level.ssim if number == scales - 1 else level.structure, weight * sum(_SCALE_WEIGHTS) / sum(weights)
 
 
 class _Level(NamedTuple):
