@@ -249,7 +249,7 @@ def test_a_shipped_model_shows_its_training_command_instead_of_curves(
 ) -> None:
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "small.safetensors").touch()
-    (tmp_path / "none" / "small.json").write_text('{"scales": [2], "command": "python -m sr.train a<b"}')
+    (tmp_path / "none" / "small.json").write_text('{"scales": [2], "scores": [], "command": "python -m sr.train a<b"}')
     page = Page(runs, device="cpu")
     assert "<code>python -m sr.train a&lt;b</code>" in page.curves("small")
     page.close()

@@ -4,13 +4,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import Tensor
 
 from sr.errors import UserError
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
+from sr.runs.announce import described_in_trackers
+from sr.runs.schema import RunResult, Status
 from sr.trackers.common import keep_id, known_id, need
 
 COMMAND = (
@@ -55,6 +60,57 @@ def test_every_tracker_holds_curves_pictures_options_and_scores_of_a_run_that_wa
     check_mlflow(tmp_path, ids["mlflow"], curve, final)
     check_trackio(tmp_path, ids["trackio"], curve, final)
     check_wandb(tmp_path, ids["wandb"], curve, final)
+
+
+@pytest.mark.slow
+def test_a_tracker_that_cannot_be_reached_costs_no_finished_run(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    command = [sys.executable, "-m", "sr.train", "debug=tiny", "hydra.run.dir=run"]
+    subprocess.run([*command, "logger=none"], cwd=tmp_path, check=True, capture_output=True)
+    before = {path: path.read_bytes() for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    again = subprocess.run(
+        [*command, "retrain=true", "logger=mlflow", "logger.mlflow.tracking_uri=http://127.0.0.1:9"],
+        cwd=tmp_path,
+        env={**os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 2
+    assert "error: logger: MLflow cannot be used (" in again.stdout + again.stderr
+    assert {path: path.read_bytes() for path in (tmp_path / "run" / "checkpoints").iterdir()} == before
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "done"
+
+
+class Failing:
+    """A tracker that cannot be closed."""
+
+    label = "failing"
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def show(self, name: str, picture: Tensor, step: int) -> None:
+        """Do nothing."""
+
+    def describe(self, options: Mapping[str, object]) -> None:
+        """Do nothing."""
+
+    def conclude(self, scores: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        self.closed += 1
+        raise OSError("no answer")
+
+
+def test_every_tracker_is_closed_and_the_error_of_the_run_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    trackers: Any = [Failing(), Failing()]
+    result = RunResult(Status.RUNNING, {"seed": 1, "model": {}, "optimizer": {}})
+    with pytest.raises(ValueError, match="of the run"), described_in_trackers(trackers, result):
+        raise ValueError("of the run")
+    assert [tracker.closed for tracker in trackers] == [1, 1]
+    assert caplog.messages == ["logger: failing was not closed (no answer)"] * 2
 
 
 def check_mlflow(folder: Path, number: str, curve: dict[int, float], final: float) -> None:

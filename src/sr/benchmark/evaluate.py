@@ -102,6 +102,10 @@ def evaluate(
     infos = {name: metric.info for name, metric in metrics.items()}
     if degradations and contenders:
         raise UserError("--outputs with --degrade: finished pictures were made from other inputs: leave one out")
+    if contenders and degradation_settings(degraded_as(models), DEGRADED_BY):
+        raise UserError(
+            "--outputs beside a model that was trained on degraded images: their inputs differ: leave one out"
+        )
     cases = [*degradations.items()] if degradations else [(None, degraded_as(models))]
     every = [(folder, label, *case) for folder, label in zip(data, _labels(data), strict=True) for case in cases]
     for folder, set_label, name, degradation in every:

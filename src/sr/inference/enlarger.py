@@ -114,6 +114,8 @@ class Enlarger:
     def tile_of(self, lr: Tensor) -> int:
         """Side of the tiles for one image ``(1, C, h, w)``; 0 for all of it."""
         align = self._net.align
+        if self.wrap and self._net.halo >= WHOLE_IMAGE:
+            return 0  # a tile sees 64 pixels of its surroundings, which are not enough for such a network
         if not self._layers:
             is_countable = not self._most_tile or (self.tile or max(lr.shape[-2:])) <= self._most_tile
             return round_up(self.tile if is_countable else self._most_tile, align)

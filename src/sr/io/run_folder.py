@@ -160,7 +160,7 @@ class RunFolder:
 
     def written_by_training(self) -> Iterator[Path]:
         """The files that ``retrain=true`` deletes: of training and evaluation, but no seeds, folds and text logs."""
-        names = (self.result.name, self.samples.name, self.trackers.name, f"{self.evaluations.name}/*.json")
+        names = (self.result.name, self.samples.name, f"{self.evaluations.name}/*.json")
         for pattern in (*names, "*.csv", "events.out.tfevents.*", "checkpoints/*.ckpt"):
             yield from self.path.glob(pattern)
 

@@ -176,7 +176,10 @@ def described_in_trackers(loggers: Sequence[Logger], result: RunResult) -> Itera
         yield
     finally:
         for tracker in trackers:
-            tracker.close()
+            try:
+                tracker.close()
+            except Exception as error:  # the run has ended, and the other trackers have to as well
+                log.warning("logger: %s was not closed (%s)", tracker.label, line_of(error))
 
 
 @rank_zero_only

@@ -107,22 +107,22 @@ def _train(
     """Build, train and score; whatever happens, the record tells how it ended."""
     checkpoint = find_checkpoint(folder) if earlier else None
     parts, result, images = _prepared(config, config_dict, folder, earlier, member, checkpoint)
-    if config_dict["retrain"]:
-        clear(folder)
-    if earlier:
-        cut_step_tables(folder, checkpoint[1] if checkpoint else 0)
-    if member:
-        member.on_start()
-    if earlier:
-        result.extensions = earlier.extensions if checkpoint else []
-        result.peak_memory_bytes = earlier.peak_memory_bytes
-        remove_test_scores(folder)
-    seconds_before = earlier.seconds if earlier else 0.0
-    result.seconds = seconds_before
-    record(folder, result, images)
-    introduce(parts, result, images, folder, member.said if member else set())
-    begun = time.perf_counter()
-    with described_in_trackers(parts.loggers, result), float32_as_in(result.precision):
+    with described_in_trackers(parts.loggers, result), float32_as_in(result.precision):  # before anything is deleted
+        if config_dict["retrain"]:
+            clear(folder)
+        if earlier:
+            cut_step_tables(folder, checkpoint[1] if checkpoint else 0)
+        if member:
+            member.on_start()
+        if earlier:
+            result.extensions = earlier.extensions if checkpoint else []
+            result.peak_memory_bytes = earlier.peak_memory_bytes
+            remove_test_scores(folder)
+        seconds_before = earlier.seconds if earlier else 0.0
+        result.seconds = seconds_before
+        record(folder, result, images)
+        introduce(parts, result, images, folder, member.said if member else set())
+        begun = time.perf_counter()
         try:
             if checkpoint:
                 log.info("resuming from %s", checkpoint[0])
