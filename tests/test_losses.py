@@ -30,27 +30,13 @@ from sr.losses import (
 )
 from sr.metrics.structure import ms_ssim, ssim
 from tests.support.runs import Compose, config_names
-
-_PLAN = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512)
-
-
-def reference_vgg() -> nn.Sequential:
-    """VGG16's features as torchvision lays them out, up to relu4_3."""
-    layers: list[nn.Module] = []
-    width = 3
-    for out in _PLAN:
-        if isinstance(out, int):
-            layers += [nn.Conv2d(width, out, 3, padding=1), nn.ReLU()]
-            width = out
-        else:
-            layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers)
+from tests.support.vgg import UP_TO_RELU4_3, vgg_features
 
 
 @pytest.fixture(scope="module")
 def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Sequential]:
     torch.manual_seed(3)
-    net = reference_vgg()
+    net = vgg_features(UP_TO_RELU4_3)
     path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
     state = {f"features.{name}": value for name, value in net.state_dict().items()}
     torch.save({**state, "classifier.0.weight": torch.zeros(2, 2)}, path)
@@ -112,7 +98,7 @@ def test_features_are_kept_out_of_checkpoints_and_unused_layers_out_of_memory() 
     loss = VGGLoss(weights="random")
     assert loss.state_dict() == {}
     value_count = sum(buffer.numel() for buffer in loss.buffers())
-    assert value_count == sum(parameter.numel() for parameter in reference_vgg().parameters()) + 6
+    assert value_count == sum(parameter.numel() for parameter in vgg_features(UP_TO_RELU4_3).parameters()) + 6
 
 
 def test_random_features_are_the_same_every_time_and_labelled() -> None:

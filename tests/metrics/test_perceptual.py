@@ -14,23 +14,18 @@ from sr.benchmark.named_metrics import named_metrics
 from sr.errors import UserError
 from sr.metrics.perceptual import DISTS, LPIPS
 from sr.train import config_dir
+from tests.support.vgg import vgg_features
 
-_PLAN = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
 _CHANNELS = (64, 128, 256, 512, 512)
 
 
 def seeded_vgg() -> nn.Sequential:
-    """VGG16's features as torchvision lays them out, with activations of about the same size in each layer."""
-    layers: list[nn.Module] = []
-    width = 3
-    for out in _PLAN:
-        if isinstance(out, int):
-            layers += [nn.Conv2d(width, out, 3, padding=1), nn.ReLU()]
-            nn.init.kaiming_normal_(layers[-2].weight, generator=torch.Generator().manual_seed(len(layers)))  # type: ignore[arg-type]
-            width = out
-        else:
-            layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers)
+    """VGG16's features, with activations of about the same size in each layer."""
+    net = vgg_features()
+    for number, layer in enumerate(net):
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, generator=torch.Generator().manual_seed(number + 2))
+    return net
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sr.data.degrade.base import Degradation
+from sr.data.degrade.base import Degradation, name_of
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.degrade.configured import build
 from sr.data.sources import Source
@@ -54,7 +54,7 @@ def unpaired(
         return [replace(source, lr=None) for source in sources], f"{label} ({name})"
     if degradation == BICUBIC:
         return list(sources), label
-    name = degradation.key().partition("(")[0]
+    name = name_of(degradation)
     if paired:
         log.warning("%s: %d of %d images have files of low resolution, not %s", label, paired, len(sources), name)
     return list(sources), label if paired == len(sources) else f"{label} ({name})"

@@ -15,6 +15,7 @@ from sr.benchmark.rows import Row
 from sr.benchmark.scoring import Contestant, ImageScorer
 from sr.benchmark.trained import warn_of_trained
 from sr.data.degrade.base import Degradation
+from sr.data.degrade.bicubic import BICUBIC
 from sr.data.duplicates import group, join_groups
 from sr.data.folders.layouts import set_name
 from sr.data.folders.named import FolderOptions
@@ -102,11 +103,12 @@ def evaluate(
     infos = {name: metric.info for name, metric in metrics.items()}
     if degradations and contenders:
         raise UserError("--outputs with --degrade: finished pictures were made from other inputs: leave one out")
-    if contenders and degradation_settings(degraded_as(models), DEGRADED_BY):
+    of_models = BICUBIC if degradations else degraded_as(models)
+    if contenders and of_models != BICUBIC:
         raise UserError(
             "--outputs beside a model that was trained on degraded images: their inputs differ: leave one out"
         )
-    cases = [*degradations.items()] if degradations else [(None, degraded_as(models))]
+    cases = [*degradations.items()] if degradations else [(None, of_models)]
     every = [(folder, label, *case) for folder, label in zip(data, _labels(data), strict=True) for case in cases]
     for folder, set_label, name, degradation in every:
         sources = one_set(folder, replace(options or FolderOptions(), scale=scale))

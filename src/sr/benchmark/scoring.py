@@ -130,7 +130,7 @@ class ImageScorer:
 
     def score(self, image: Loaded) -> Scored:
         """Score an image."""
-        target = to_float(image.hr[None]).to(self.place)
+        lr, target = (to_float(values[None]).to(self.place) for values in (image.lr, image.hr))
         scores = []
         for row, (model, maker) in zip(self.rows, self.contestants, strict=True):
             self.began(row)
@@ -140,7 +140,7 @@ class ImageScorer:
                 outputs = _finished(output, self.place)
             else:
                 outputs = _outputs(model, maker, image.lr[None], self.place)
-            scores.append(self._scores(row, outputs, image, target, faults))
+            scores.append(self._scores(row, outputs, image, lr, target, faults))
             self.ended()
         return Scored(image.hashes, scores)
 
@@ -149,11 +149,11 @@ class ImageScorer:
         row: Row,
         outputs: Iterable[tuple[Tensor, float | None]],
         image: Loaded,
+        lr: Tensor,
         target: Tensor,
         faults: list[str],
     ) -> ContestantScore:
         """Score the outputs of a contestant for an image, and save the first."""
-        lr = to_float(image.lr[None]).to(self.place)
         scores: list[NetworkScore] = []
         times = []
         for sr, milliseconds in outputs:

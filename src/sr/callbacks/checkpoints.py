@@ -193,13 +193,16 @@ def _exception_of(number: int | None) -> BaseException:
 
 def epoch_is_best(trainer: Trainer) -> bool:
     """Whether the current epoch has the best score so far, for callbacks that save something of the best epoch."""
-    return any(callback.epoch_is_best for callback in trainer.callbacks if isinstance(callback, RunCheckpoints))  # type: ignore[attr-defined]
+    return any(callback.epoch_is_best for callback in _checkpoints_of(trainer))
 
 
 def seconds_saving(trainer: Trainer) -> float:
     """Seconds that were spent on checkpoints within epochs."""
-    checkpoints = [callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoints)]  # type: ignore[attr-defined]
-    return sum(callback.saving_seconds for callback in checkpoints)
+    return sum(callback.saving_seconds for callback in _checkpoints_of(trainer))
+
+
+def _checkpoints_of(trainer: Trainer) -> list[RunCheckpoints]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, RunCheckpoints)]  # type: ignore[attr-defined]
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

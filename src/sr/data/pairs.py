@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sr.data.degrade.base import Degradation, generator
+from sr.data.degrade.base import Degradation, generator, name_of
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.degrade.pillow import Pillow
 from sr.data.sources import Source
@@ -73,7 +73,7 @@ def check_is_degraded(sources: Sequence[Source], degradation: Degradation) -> No
     """
     if degradation != BICUBIC and sources and all(source.lr for source in sources):
         raise UserError(
-            f"{sources[0].lr}: degrade={degradation.key().partition('(')[0]} would be ignored, since every image has a "
+            f"{sources[0].lr}: degrade={name_of(degradation)} would be ignored, since every image has a "
             "file of low resolution: name the high resolution alone, data.high_res=DIR data.root=null"
         )
 

@@ -111,8 +111,6 @@ def read_picture(
         if pixels is None:
             image.load()
             pixels = pixels_of(image, name)
-        elif image.format == "PNG" and "exif" not in image.info:
-            image.load()  # it may lie behind the pixels
         pixels = upright(pixels, remaining_orientation(image))
         metadata = metadata_of(image, source)
     return Picture(pixels, profile, note, metadata=metadata)
@@ -135,8 +133,7 @@ def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
     if pixels.dtype != np.uint16 or sorted(pixels.shape[:2]) != sorted(file.size):
         raise ValueError("its headers contradict each other")
     colour_pixels: Pixels = pixels[..., 2:] if gray_alpha else pixels
-    with Image.open(io.BytesIO(content), formats=["PNG"]) as other:
-        check_same(colour_pixels, other)
+    check_same(colour_pixels, file)
     return colour_pixels
 
 

@@ -6,11 +6,11 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from sr.data.degrade.base import key_of
+from sr.data.degrade.base import Keyed
 
 
 @dataclass(frozen=True)
-class Area:
+class Area(Keyed):
     """Means of ``scale`` x ``scale`` pixels."""
 
     resizes: ClassVar[bool] = True
@@ -23,7 +23,3 @@ class Area:
     def margin(self, scale: int) -> int:
         """Nothing beyond the covered pixels counts."""
         return 0
-
-    def key(self) -> str:
-        """See `Degradation`."""
-        return key_of(self)

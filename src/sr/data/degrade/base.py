@@ -63,8 +63,25 @@ def generator(*parts: object) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[int.from_bytes(digest[:8]), int.from_bytes(digest[8:])]))
 
 
-def key_of(degradation: Any) -> str:
-    """The name of the class and the values of its fields: ``jpeg(quality=[30, 95])``."""
+class Keyed:
+    """The key of a dataclass: its name and the values of its fields, as ``jpeg(quality=[30, 95])``."""
+
+    def key(self) -> str:
+        """See `Degradation`."""
+        return _key_of(self)
+
+
+def name_of(degradation: Degradation) -> str:
+    """Its key without the settings: ``jpeg``."""
+    return degradation.key().partition("(")[0]
+
+
+def is_degradation(value: object) -> bool:
+    """Whether a configured value can be called like a degradation."""
+    return callable(value) and hasattr(value, "margin")
+
+
+def _key_of(degradation: Any) -> str:
     name = type(degradation).__name__.lower()
     values = ", ".join(f"{field.name}={_value(getattr(degradation, field.name))}" for field in fields(degradation))
     return f"{name}({values})" if values else name
@@ -74,7 +91,7 @@ def _value(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_value, value))}]"
     if is_dataclass(value):
-        return key_of(value)
+        return _key_of(value)
     return json.dumps(value)
 
 

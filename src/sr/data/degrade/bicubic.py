@@ -6,12 +6,12 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from sr.data.degrade.base import key_of
+from sr.data.degrade.base import Keyed
 from sr.image import resize
 
 
 @dataclass(frozen=True)
-class Bicubic:
+class Bicubic(Keyed):
     """MATLAB's ``imresize(image, 1/scale)`` (Keys 1981, a = -0.5, stretched by the factor)."""
 
     resizes: ClassVar[bool] = True
@@ -24,10 +24,6 @@ class Bicubic:
     def margin(self, scale: int) -> int:
         """The kernel spans four low-resolution pixels."""
         return 2 * scale
-
-    def key(self) -> str:
-        """See `Degradation`."""
-        return key_of(self)
 
 
 BICUBIC = Bicubic()

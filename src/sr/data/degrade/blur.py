@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from sr.data.degrade.base import Interval, chance, interval, key_of, uniform
+from sr.data.degrade.base import Interval, Keyed, chance, interval, uniform
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.degrade.filters import convolve, gaussian
 
@@ -16,7 +16,7 @@ _MOST = 20.0  # pixels
 
 
 @dataclass(frozen=True)
-class Blur:
+class Blur(Keyed):
     """A Gaussian kernel with random width and shape (Real-ESRGAN, Wang et al. 2021, arXiv 2107.10833, section 3.2).
 
     Attributes:
@@ -49,7 +49,3 @@ class Blur:
     def margin(self, scale: int) -> int:
         """The widest kernel, and that of the resize."""
         return math.ceil(_WIDTH * self.sigma[1]) + BICUBIC.margin(scale)
-
-    def key(self) -> str:
-        """See `Degradation`."""
-        return key_of(self)

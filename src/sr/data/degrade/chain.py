@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from sr.data.degrade.base import Degradation, key_of
+from sr.data.degrade.base import Degradation, Keyed, is_degradation
 from sr.errors import UserError
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Keyed):
     """Degradations in the order of a list.
 
     The first that only resizes (``bicubic``, ``pillow``, ``nearest``, ``area``, ``lanczos``) shrinks the image; without
@@ -51,10 +51,6 @@ class Chain:
         ]
         return sum(margins)
 
-    def key(self) -> str:
-        """See `Degradation`."""
-        return key_of(self)
-
 
 def checked_list(owner: str, name: str, values: Any) -> tuple[Degradation, ...]:
     """Degradations that were configured as a list.
@@ -63,7 +59,7 @@ def checked_list(owner: str, name: str, values: Any) -> tuple[Degradation, ...]:
         UserError: if there are none, or one is something else.
     """
     items = tuple(values)
-    if not items or not all(callable(item) and hasattr(item, "margin") for item in items):
+    if not items or not all(map(is_degradation, items)):
         raise UserError(
             f"degrade={owner}: {name} must be a list of degradations, each a node with _target_, and "
             "its file needs _convert_: all"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sr.data.degrade.base import Degradation
+from sr.data.degrade.base import Degradation, is_degradation
 from sr.errors import UserError, close_names, did_you_mean
 
 _OURS = "sr.data.degrade."
@@ -24,7 +24,7 @@ def build(config: object, is_allowed: Callable[[str], bool] = lambda target: Fal
         UserError: for a class that is not allowed, or values that it refuses.
     """
     degradation = _built(config, is_allowed, _DEEPEST)
-    if not callable(degradation) or not hasattr(degradation, "margin"):
+    if not is_degradation(degradation):
         raise UserError("its config names no degradation")
     return degradation  # type: ignore[return-value]
 

@@ -1,13 +1,56 @@
-"""Save an image as a lossy file in memory, and read it again."""
+"""Degradations by an encoder: MATLAB's bicubic, then a lossy file in memory."""
 
 import io
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from sr.data.degrade.base import Interval, Keyed, interval
+from sr.data.degrade.bicubic import BICUBIC
 from sr.image import to_uint8
+
+
+@dataclass(frozen=True)
+class Encoded(Keyed, ABC):
+    """A file of a random quality, by Pillow's encoder of a format.
+
+    A crop is compressed from its own top left corner, margin included: its blocks are not those of the whole image.
+
+    Attributes:
+        quality: range of the encoder's quality, whole numbers from 1 to 100.
+    """
+
+    resizes: ClassVar[bool] = False
+    quality: Interval = (30, 95)
+
+    @property
+    @abstractmethod
+    def file_format(self) -> str:
+        """As Pillow calls it."""
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        low, high = interval(type(self).__name__.lower(), "quality", self.quality, 1, 100)
+        object.__setattr__(self, "quality", (round(low), round(high)))
+
+    @property
+    def is_random(self) -> bool:
+        """A single quality leaves nothing to draw."""
+        return self.quality[0] < self.quality[1]
+
+    def __call__(self, image: Tensor, scale: int, random: np.random.Generator) -> Tensor:
+        """See `Degradation`."""
+        quality = int(random.integers(int(self.quality[0]), int(self.quality[1]), endpoint=True))
+        return recoded(BICUBIC(image, scale, random), self.file_format, quality)
+
+    def margin(self, scale: int) -> int:
+        """That of the resize."""
+        return BICUBIC.margin(scale)
 
 
 def recoded(image: Tensor, file_format: str, quality: int) -> Tensor:

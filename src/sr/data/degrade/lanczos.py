@@ -6,12 +6,12 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from sr.data.degrade.base import key_of
+from sr.data.degrade.base import Keyed
 from sr.image import resize
 
 
 @dataclass(frozen=True)
-class Lanczos:
+class Lanczos(Keyed):
     """MATLAB's ``imresize(image, 1/scale, 'lanczos3')`` (Duchon 1979, three lobes, stretched by the factor)."""
 
     resizes: ClassVar[bool] = True
@@ -24,7 +24,3 @@ class Lanczos:
     def margin(self, scale: int) -> int:
         """The kernel spans six low-resolution pixels."""
         return 3 * scale
-
-    def key(self) -> str:
-        """See `Degradation`."""
-        return key_of(self)

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from sr.data.degrade.base import key_of
+from sr.data.degrade.base import Keyed
 from sr.data.degrade.chain import checked_list
 from sr.errors import UserError
 
 
 @dataclass(frozen=True)
-class Mixed:
+class Mixed(Keyed):
     """A degradation drawn for each image, by weights.
 
     Attributes:
@@ -48,7 +48,3 @@ class Mixed:
     def margin(self, scale: int) -> int:
         """The largest of all."""
         return max(int(choice.margin(scale)) for choice in self.choices)
-
-    def key(self) -> str:
-        """See `Degradation`."""
-        return key_of(self)

@@ -6,11 +6,11 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from sr.data.degrade.base import key_of
+from sr.data.degrade.base import Keyed
 
 
 @dataclass(frozen=True)
-class Nearest:
+class Nearest(Keyed):
     """The pixel in the middle of each ``scale`` x ``scale`` block; for even factors the one below and right of it."""
 
     resizes: ClassVar[bool] = True
@@ -23,7 +23,3 @@ class Nearest:
     def margin(self, scale: int) -> int:
         """Nothing beyond the covered pixels counts."""
         return 0
-
-    def key(self) -> str:
-        """See `Degradation`."""
-        return key_of(self)

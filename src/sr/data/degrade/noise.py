@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.data.degrade.base import Interval, chance, interval, key_of, uniform
+from sr.data.degrade.base import Interval, Keyed, chance, interval, uniform
 from sr.data.degrade.bicubic import BICUBIC
 from sr.errors import UserError
 
@@ -15,7 +15,7 @@ KINDS = ("gaussian", "poisson", "camera")
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Keyed):
     """One of several kinds of noise, each as likely.
 
     Gaussian and Poisson noise are those of Real-ESRGAN (Wang et al. 2021, arXiv 2107.10833, section 3.2), the camera's
@@ -67,10 +67,6 @@ class Noise:
     def margin(self, scale: int) -> int:
         """That of the resize."""
         return BICUBIC.margin(scale)
-
-    def key(self) -> str:
-        """See `Degradation`."""
-        return key_of(self)
 
 
 def gaussian_noise(shape: tuple[int, ...], sigma: float, is_gray: bool, random: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sr.data.degrade.base import key_of
+from sr.data.degrade.base import Keyed
 from sr.image import to_uint8
 from sr.io.images import from_pil, to_pil
 
@@ -16,7 +16,7 @@ _HALF_A_LEVEL_OF_16_BITS = 0.5 / 257  # in levels of 8 bits
 
 
 @dataclass(frozen=True)
-class Pillow:
+class Pillow(Keyed):
     """``Image.resize`` with ``BICUBIC``: RGB that holds 8-bit levels as such an image, others a channel at a time."""
 
     resizes: ClassVar[bool] = True
@@ -36,7 +36,3 @@ class Pillow:
     def margin(self, scale: int) -> int:
         """The kernel spans four low-resolution pixels."""
         return 2 * scale
-
-    def key(self) -> str:
-        """See `Degradation`."""
-        return key_of(self)
