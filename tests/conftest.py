@@ -41,8 +41,10 @@ def home_of_this_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 
 @pytest.fixture(autouse=True)
-def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time a network by 3 repeats at the end of a run; tests of the measurement itself override this fixture."""
+def short_measurements(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time a network by 3 repeats at the end of a run, except in tests of the measurement itself."""
+    if "whole_measurements" in request.fixturenames:
+        return
     monkeypatch.setattr(speed, "LEAST_REPEATS", 3)
     monkeypatch.setattr(speed, "_LEAST_SECONDS", 0.0)
     monkeypatch.setattr(speed, "_BATCH_SECONDS", 0.0)
