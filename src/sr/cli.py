@@ -29,6 +29,7 @@ from sr.version import __version__
 
 _BAD_INPUT = 2
 _BROKEN_PIPE = 128 + 13  # as if ended by SIGPIPE
+_INTERRUPTED = 128 + 2  # as if ended by SIGINT
 _EPILOG = """Example: sr predict photo.jpg -m espcn_x2 -o big.png
 Completion with TAB: eval "$(register-python-argcomplete sr)" in ~/.bashrc or, after compinit, in ~/.zshrc;
 in fish: register-python-argcomplete --shell fish sr | source"""
@@ -62,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_BAD_INPUT)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(_INTERRUPTED)
     except BrokenPipeError:  # what reads the output, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_BROKEN_PIPE)

@@ -186,6 +186,37 @@ def test_check_data_passes_every_option_on_and_exits_with_the_code_of_the_report
     assert exit_info.value.code == 3
 
 
+def test_check_data_repairs_instead_and_exits_with_1_if_something_is_left_out(
+    record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = record("sr.data.repair.folder.repair", True)
+    main(["check-data", "a", "--repair", "out", "--scale", "2", "--recursive"])
+    (folder, out, options, _), _ = calls[0]
+    assert (folder, out, options) == (Path("a"), Path("out"), FolderOptions(2, recursive=True))
+    record("sr.data.repair.folder.repair", False)
+    with pytest.raises(SystemExit) as exit_info:
+        main(["check-data", "a", "--repair", "out"])
+    assert exit_info.value.code == 1
+    for words, reason in ((["b"], "2 are named"), (["--json", "f"], "--json lists findings")):
+        with pytest.raises(SystemExit) as exit_info:
+            main(["check-data", "a", *words, "--repair", "out"])
+        assert exit_info.value.code == 2
+        assert reason in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_command_with_one_line_and_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sr.data.repair.folder.repair", interrupt)
+    with pytest.raises(SystemExit) as exit_info:
+        main(["check-data", "a", "--repair", "out"])
+    assert exit_info.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_report_passes_its_folders_on_and_exits_with_1_if_a_run_cannot_be_read(
     record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:

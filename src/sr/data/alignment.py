@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -97,7 +98,7 @@ def fault(lr: Tensor, hr: Tensor) -> Fault | None:
         return Fault(TURNED, f"shows {{}} {turn}")
     if similarity < _SAME_PICTURE:
         return Fault(OTHER, "does not show the picture of {}")
-    shift = _shift(low, _blur(derived, sigma) if sigma else derived, down, right)
+    shift = _significant_shift(low, _blur(derived, sigma) if sigma else derived, down, right)
     ratio = _aliasing(low, high, derived, scale) if scale > 1 else 0.0
     if ratio > (_ALIASING_RATIO_IF_SHIFTED if shift else _ALIASING_RATIO):
         return Fault(ALIASED, "was downscaled from {} without antialiasing")
@@ -111,6 +112,30 @@ def fault(lr: Tensor, hr: Tensor) -> Fault | None:
         )
         return Fault(COLOURS, f"differs from {{}} in its mean colour: {channels} (of 255)")
     return None
+
+
+def displacement(lr: Tensor, hr: Tensor) -> tuple[float, float] | None:
+    """How far ``lr`` is shifted against ``hr`` at its centre: down and right, in low-resolution pixels.
+
+    Shifts by up to 8 pixels, or a quarter of a side, are found.
+
+    Args:
+        lr: ``(C, h, w)`` of uint8 or uint16.
+        hr: ``(C, scale*h, scale*w)``.
+
+    Returns:
+        The two lengths; None if the images are too small or too flat to tell, or show different pictures.
+    """
+    scale = hr.shape[1] // lr.shape[1]
+    if min(lr.shape[1:]) < _MIN_SIDE:
+        return None
+    low = _window(preview(lr), 1)
+    derived = resize(_window(preview(hr), scale), 1 / scale)
+    similarity, (down, right), sigma = _similarity(low, derived)
+    if similarity is None or similarity < _SAME_PICTURE:
+        return None
+    measured = _shift(low, _blur(derived, sigma) if sigma else derived, down, right)
+    return None if measured is None else measured.lengths[:2]
 
 
 def _window(image: Tensor, scale: int) -> Tensor:
@@ -167,14 +192,34 @@ def _turn(low: Tensor, derived: Tensor, similarity: float) -> str | None:
     return best if scores[best] > max(similarity + _CLEARLY_MORE, _SAME_PICTURE) else None
 
 
-def _shift(low: Tensor, derived: Tensor, down: int, right: int) -> tuple[float, float, float, float] | None:
-    """Measure how far ``low`` is shifted at its centre (down, right) and, beyond that, at its edges (outward).
+class _Shift(NamedTuple):
+    """How far an image is shifted at its centre (down, right) and, beyond that, at its edges (outward).
+
+    Attributes:
+        lengths: the four, in pixels.
+        errors: their standard errors.
+    """
+
+    lengths: tuple[float, float, float, float]
+    errors: tuple[float, float, float, float]
+
+
+def _significant_shift(low: Tensor, derived: Tensor, down: int, right: int) -> tuple[float, float, float, float] | None:
+    """The lengths of `_shift`, or None if ``low`` is aligned."""
+    measured = _shift(low, derived, down, right)
+    if measured and any(
+        abs(length) > max(_MIN_SHIFT, _MIN_ERRORS * error)
+        for length, error in zip(measured.lengths, measured.errors, strict=True)
+    ):
+        return measured.lengths
+    return None
+
+
+def _shift(low: Tensor, derived: Tensor, down: int, right: int) -> _Shift | None:
+    """Measure how far ``low`` is shifted; None if too few pixels are left to compare.
 
     One step of Lucas and Kanade (1981) from the best integer shift: ``low`` is regressed on the derived image, on its
     Laplacian (for blur), and on its gradients, both constant and growing from the centre to the edges.
-
-    Returns:
-        The four lengths in pixels, or None if ``low`` is aligned.
     """
     height, width = low.shape
     low, derived = _blur(low, _FINE), _blur(derived, _FINE).roll((down, right), (0, 1))
@@ -197,10 +242,7 @@ def _shift(low: Tensor, derived: Tensor, down: int, right: int) -> tuple[float, 
     )  # the blur correlates neighbouring pixels
     errors = (torch.linalg.inv(normal).diagonal() * noise)[:4].sqrt() / solution[4].abs()
     lengths = -solution[:4] / solution[4] + torch.tensor([down, right, 0, 0])
-    if not bool(((lengths.abs() > _MIN_SHIFT) & (lengths.abs() > _MIN_ERRORS * errors)).any()):
-        return None
-    first, second, third, fourth = lengths.tolist()
-    return first, second, third, fourth
+    return _Shift(tuple(lengths.tolist()), tuple(errors.tolist()))
 
 
 def _blur(plane: Tensor, sigma: float) -> Tensor:

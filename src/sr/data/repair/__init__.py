@@ -1,0 +1,1 @@
+"""Mend misaligned pairs of high and low resolution into a new folder."""
