@@ -10,9 +10,9 @@ from sr.cli import main
 from sr.data.check import check
 from sr.data.folders.named import FolderOptions
 from sr.data.pairs import derive_lr
-from sr.data.repair import folder as repairing
 from sr.data.repair.folder import repair
 from sr.data.repair.journal import FILE
+from sr.data.repair.mend import mend
 from sr.data.sources import demo_photographs
 from sr.errors import UserError
 from sr.io.images import read_image, to_pil
@@ -105,13 +105,12 @@ def test_an_interrupted_repair_is_continued(damaged: Path, tmp_path: Path, monke
     with (out / FILE).open("a") as file:
         file.write('{"pair": "od')  # as a kill may leave it
     seen: list[str] = []
-    mend = repairing.mend
 
     def counted(hr: np.ndarray, lr: np.ndarray, scale: int) -> object:
         seen.append("")
         return mend(hr, lr, scale)
 
-    monkeypatch.setattr(repairing, "mend", counted)
+    monkeypatch.setattr("sr.data.repair.folder.mend", counted)
     complete, rest = repaired(damaged, out)
     assert (complete, len(seen)) == (False, 2)
     assert rest[1] == f"{out}: 3 pairs were done before"
