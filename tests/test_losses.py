@@ -22,6 +22,7 @@ from sr.losses import (
     FocalFrequencyLoss,
     GradientLoss,
     LPIPSLoss,
+    LumaLoss,
     MSSSIMLoss,
     SSIMLoss,
     VGGLoss,
@@ -328,6 +329,15 @@ def test_charbonnier_is_the_square_root_of_squared_error_plus_squared_eps() -> N
     for eps in (0, -1e-3, float("nan")):
         with pytest.raises(UserError, match="eps must be positive"):
             CharbonnierLoss(eps=eps)
+
+
+def test_the_luma_loss_sees_brightness_and_no_colours() -> None:
+    hr = torch.full((1, 3, 2, 2), 0.5)
+    colour = torch.tensor([128.553, -65.481, 0.0]).view(1, 3, 1, 1) / 1000  # red up and green down: the same luma
+    loss = LumaLoss(nn.L1Loss())
+    assert loss(hr + colour, hr).item() == pytest.approx(0, abs=1e-6)
+    assert loss(hr + 0.1, hr).item() == pytest.approx(0.1 * 219 / 255)
+    assert loss(hr[:, :1] + 0.1, hr[:, :1]).item() == pytest.approx(0.1 * 219 / 255)  # gray
 
 
 def doubles(side: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr.errors import UserError, check_choice
+from sr.image import luma
 from sr.metrics.perceptual import LPIPS
 from sr.metrics.structure import WINDOW, ms_ssim_factors, ssim
 from sr.vgg import VGGFeatures
@@ -120,6 +121,24 @@ class WeightedSum(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Return the scalar loss of two ``(N, C, H, W)`` batches."""
         return torch.stack([self.weights[name] * term(sr, hr) for name, term in self.terms.items()]).sum()
+
+
+class LumaLoss(nn.Module):
+    """Another loss, of the luma of both images: what PSNR and SSIM by protocol ``y`` look at.
+
+    A loss of RGB spends a part of the network on colours, which those scores ignore. Alone, this leaves them without
+    a target: add a loss of RGB of a small weight.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        """Apply ``loss`` to luma."""
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Return the scalar loss of two ``(N, 3, H, W)`` batches in [0, 1]."""
+        loss: Tensor = self.loss(luma(sr), luma(hr))
+        return loss
 
 
 class SSIMLoss(nn.Module):

@@ -21,7 +21,7 @@ from tests.support.runs import Command
         ("colour=red", "colour: no such option"),
         (
             "loss=charbonier",
-            "loss=charbonier: no such choice: charbonnier, fft, gradient, lpips, mae, ms_ssim, mse, ssim, vgg, "
+            "loss=charbonier: no such choice: charbonnier, fft, gradient, lpips, luma, mae, ms_ssim, mse, ssim, vgg, "
             "vgg_origin, weighted; did you mean charbonnier?",
         ),
         ("+scale=3", "Could not append to config. An item is already at 'scale'."),
