@@ -21,6 +21,8 @@ from sr.benchmark.rows import Row
 from sr.errors import UserError
 from sr.image import resize
 from sr.machine.side_by_side import side_by_side
+from sr.metrics import Metric
+from sr.metrics.scoring import DEFAULT
 from sr.terms import BASELINES
 from sr.weights.find import Model, find_model
 from tests.support.images import photograph
@@ -71,6 +73,18 @@ def test_faults_of_finished_pictures_are_listed_in_the_order_of_the_images(data:
     contender = Contender("copies", data)
     score_with(3, [], data, contenders=[contender])
     assert list(contender.faults.values()) == [list("0123456")]
+
+
+def test_metrics_that_are_networks_compute_in_float32_on_a_gpu(data: Path) -> None:
+    in_tf32: list[bool] = []
+
+    def watching(sr: Tensor, hr: Tensor) -> Tensor:
+        in_tf32.append(torch.backends.cudnn.allow_tf32)
+        return torch.zeros(len(sr))
+
+    score_with(1, [], data, metrics={**DEFAULT, "watching": Metric(watching, "watching")})
+    assert set(in_tf32) == {False}
+    assert torch.backends.cudnn.allow_tf32
 
 
 class Remembering(nn.Module):

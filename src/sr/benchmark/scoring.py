@@ -26,6 +26,7 @@ from sr.io.atomic import whole_file
 from sr.io.images import image_size, is_gray
 from sr.io.pictures import write_strips
 from sr.io.pixel_formats import PixelFormat
+from sr.machine.float32 import float32_as_in
 from sr.machine.hardware import free_memory
 from sr.machine.side_by_side import side_by_side
 from sr.metrics import Metric, score
@@ -157,16 +158,17 @@ class ImageScorer:
         scores: list[NetworkScore] = []
         times = []
         for sr, milliseconds in outputs:
-            tensors = score(
-                sr,
-                target,
-                row.protocol,
-                row.scale,
-                stored_gray=image.stored_gray,
-                bits=row.bits,
-                metrics=self.metrics,
-                lr=lr,
-            )
+            with float32_as_in("float32"):  # LPIPS and DISTS are networks, too
+                tensors = score(
+                    sr,
+                    target,
+                    row.protocol,
+                    row.scale,
+                    stored_gray=image.stored_gray,
+                    bits=row.bits,
+                    metrics=self.metrics,
+                    lr=lr,
+                )
             values = {name: float(value) for name, value in tensors.items()}
             scores.append(NetworkScore(values.pop("psnr"), values.pop("ssim"), values))
             times += [] if milliseconds is None else [milliseconds]
