@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 if TYPE_CHECKING:  # the report imports this module without torch
     from torch import Tensor
 
+_ROUNDING = 1e-6  # of a metric in float32, beyond the ends of its range
+
 WHOLE_IMAGE = 4096  # halo of a network whose output depends on the whole image
 
 
@@ -82,6 +84,28 @@ class MetricInfo:
     digits: int = 4
     higher_is_better: bool = True
     rope: float = 0.0
+    range: tuple[float | None, float | None] = (None, None)
+
+    def outside(self, value: float) -> bool:
+        """Whether a value lies outside the range, by more than rounding; not a number does.
+
+        >>> DEFAULT_METRICS["ssim"].outside(1.5), DEFAULT_METRICS["ssim"].outside(1.0)
+        (True, False)
+        """
+        low, high = (-math.inf if self.range[0] is None else self.range[0], self.range[1])
+        return not low - _ROUNDING <= value <= (math.inf if high is None else high) + _ROUNDING
+
+    @property
+    def range_text(self) -> str:
+        """The range in words.
+
+        >>> MetricInfo("VIF", range=(0, None)).range_text, MetricInfo("SSIM", range=(-1, 1)).range_text
+        ('0 and above', '-1 to 1')
+        """
+        low, high = self.range
+        if low is None or high is None:
+            return "any" if low is high else f"{low:g} and above" if high is None else f"up to {high:g}"
+        return f"{low:g} to {high:g}"
 
     @property
     def heading(self) -> str:
@@ -111,7 +135,10 @@ class MetricInfo:
 
 
 # Always scored; gains are differences of PSNR. The last number of each is what is practically equivalent.
-DEFAULT_METRICS = {"psnr": MetricInfo("PSNR", "dB", 2, True, 0.05), "ssim": MetricInfo("SSIM", "", 4, True, 0.001)}
+DEFAULT_METRICS = {
+    "psnr": MetricInfo("PSNR", "dB", 2, True, 0.05, (0, 130)),
+    "ssim": MetricInfo("SSIM", "", 4, True, 0.001, (-1, 1)),
+}
 
 
 def metrics_of(config: Mapping[str, Any]) -> dict[str, MetricInfo]:
@@ -122,9 +149,13 @@ def metrics_of(config: Mapping[str, Any]) -> dict[str, MetricInfo]:
     """
     names = [entry.name for entry in fields(MetricInfo)]
     return {
-        metric: MetricInfo(**{name: node[name] for name in names if name in node})
+        metric: MetricInfo(**{name: _value(node[name]) for name in names if name in node})
         for metric, node in (config.get("metrics") or {}).items()
     } or DEFAULT_METRICS
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def direction(monitor: str, metrics: Mapping[str, Any]) -> str:

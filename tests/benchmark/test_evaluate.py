@@ -23,7 +23,8 @@ from sr.image import resize, to_float, to_uint8
 from sr.inference.tiles import enlarge
 from sr.io.hashes import files_hash
 from sr.io.images import read_image
-from sr.metrics import score
+from sr.metrics import Metric, score
+from sr.metrics.scoring import DEFAULT
 from sr.nets.espcn import ESPCN
 from sr.runs.schema import Status
 from sr.terms import BASELINES, Protocol
@@ -544,3 +545,13 @@ def test_more_metrics_are_columns_of_every_table(make_folder: MakeFolder, tmp_pa
 def test_an_unknown_metric_is_refused_with_what_there_is() -> None:
     with pytest.raises(UserError, match=r"metrics: no 'viff' in all, default, .*vif.*did you mean vif"):
         named_metrics(["viff"], config_dir())
+
+
+def test_a_score_outside_the_range_of_its_metric_is_named(
+    make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make_folder(count=2, size=(32, 32))
+    metrics = {**DEFAULT, "mine": Metric(lambda sr, hr: sr.mean(dim=(1, 2, 3)) + 2, "mine", range=[0, 1])}
+    list(evaluate([], [folder], scale=2, metrics=metrics))
+    (line,) = [record.getMessage() for record in caplog.records if "range" in record.getMessage()]
+    assert "bicubic: mine of 2 of 2 images is outside its range, 0 to 1, such as 2." in line

@@ -310,3 +310,23 @@ def test_lr_psnr_is_left_out_where_nothing_is_shrunk(caplog: pytest.LogCaptureFi
     scorer = Scorer(1, metrics={**DEFAULT, "lr_psnr": Metric(psnr, "LR-PSNR", compares="input")})
     assert "lr_psnr: left out at scale 1, where nothing is shrunk" in caplog.text
     assert not [name for name in scorer(sr, sr, hr, ["a", "b"]) if "lr_psnr" in name]
+
+
+@pytest.mark.parametrize("name", ["gain", "loss", "group", "ms_per_image", "input_psnr", "nearest_mine", "ssim_sd"])
+def test_a_metric_cannot_have_the_name_of_another_column(name: str) -> None:
+    metrics = {**DEFAULT, name: Metric(psnr, "mine")}
+    with pytest.raises(UserError, match=f"^metrics: '{name}' is a column of the tables already"):
+        Scorer(scale=2, metrics=metrics)
+
+
+@pytest.mark.parametrize("ends", [(1, 0), (0,), (0, 1, 2), (1, 1)])
+def test_a_range_is_two_numbers_the_lower_first(ends: tuple[float, ...]) -> None:
+    with pytest.raises(UserError, match=r"^metrics: mine: range must be \[least, greatest\]"):
+        Metric(psnr, "mine", range=ends)
+
+
+def test_the_range_is_recorded_with_the_scores() -> None:
+    assert Metric(psnr, "mine", range=[0, None]).info.range == (0, None)
+    assert metrics_of({"metrics": {"mine": {"label": "mine", "range": [0, 1]}}})["mine"].outside(1.1)
+    assert not metrics_of({"metrics": {"mine": {"label": "mine", "range": [0, 1]}}})["mine"].outside(1.0)
+    assert metrics_of({"metrics": {"mine": {"label": "mine"}}})["mine"].range == (None, None)

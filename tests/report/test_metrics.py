@@ -8,6 +8,10 @@ import pytest
 
 import sr
 from sr.errors import UserError
+from sr.report.analysis import analyse
+from sr.report.board import leaderboard
+from sr.report.comparison import find_comparisons
+from sr.report.notes import notes
 from sr.report.page import write_report
 from sr.report.sections import Settings
 from tests.support.run_folders import RunFolders
@@ -82,3 +86,11 @@ def test_a_metric_that_nothing_has_is_refused(run_folders: RunFolders, tmp_path:
     write_three(run_folders)
     with pytest.raises(UserError, match="--score must be one of psnr, ssim, lpips, got 'vif'"):
         write_report([run_folders.root], tmp_path, settings=Settings("vif"))
+
+
+def test_scores_outside_the_range_of_their_metric_are_named(run_folders: RunFolders) -> None:
+    run_folders("vdsr_mse_adam", [0.5, 21.0], names="ab", folds=None)  # SSIM is 0.8 and a hundredth of the gain
+    comparison = find_comparisons([run_folders.root]).comparisons[0]
+    analysis = analyse(comparison)
+    lines = notes(comparison, analysis, leaderboard(analysis))
+    assert "SSIM is outside its range, -1 to 1, in 1 of 2 scores, such as 1.01: that or the metric is wrong." in lines

@@ -125,6 +125,7 @@ def evaluate(
             derived = any(source.lr is None for source in sources)
             made = degradation_settings(degradation, DEGRADED_BY) if derived else ()
             row.fingerprint = fingerprint_of(sources, digests, *pixels.settings, *made)
+            _warn_of_range(row)
         yield from rows
 
 
@@ -160,6 +161,18 @@ def _score_folder(
     groups = join_groups([source.group for source in sources], group(hashed))
     for row in rows:
         row.groups = groups
+
+
+def _warn_of_range(row: Row) -> None:
+    """Name scores that lie outside the range that their metric states."""
+    for name, info in row.metrics.items():
+        values = {image.name: value for image in row.images if (value := image.score(name)) is not None}
+        if outside := [image for image, value in values.items() if info.outside(value)]:
+            log.warning(
+                "%s: %s of %d of %d images is outside its range, %s, such as %g (%s): that or the metric is wrong",
+                *(f"{row.data}: {row.name}", info.label, len(outside), len(values), info.range_text),
+                *(values[outside[0]], outside[0]),
+            )
 
 
 def _new_row(contestant: Contestant, data: str, scale: int, protocol: Protocol, place: torch.device, bits: int) -> Row:

@@ -1,7 +1,7 @@
 """Score images against their targets with any metrics, under a named protocol."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -16,6 +16,15 @@ from sr.metrics.structure import rows_at_a_time, ssim
 from sr.terms import BASELINES, DEFAULT_METRICS, MetricInfo, Protocol
 
 log = logging.getLogger(__name__)
+
+# Columns of the tables of runs, of `sr evaluate` and of `sr report` that are no metrics.
+_RESERVED = frozenset(
+    {
+        *("name", "group", "seed", "fold", "epoch", "step", "seconds", "lr", "loss", "gain"),
+        *("model", "data", "scale", "protocol", "psnr_of_mean_error", "images", "ms", "ms_per_image", "precision"),
+        *("device", "per_image", "table", "rank", "status", "reason", "verdict", "kind", "score", "rope", "reference"),
+    }
+)
 
 
 class Compares(StrEnum):
@@ -35,7 +44,7 @@ class Metric:
         label: in tables.
         unit: behind values; empty for none.
         digits: behind the decimal point.
-        range: least and greatest value; None where there is no bound.
+        range: least and greatest value; None where there is no bound. Reports name values outside.
         higher_is_better: the direction.
         rope: differences up to this are practically equivalent.
         compares: see `Compares`.
@@ -51,23 +60,26 @@ class Metric:
     compares: str = Compares.PROTOCOL
 
     def __post_init__(self) -> None:
-        """Check what is compared.
+        """Check what is compared, and the range.
 
         Raises:
-            UserError: if it is unknown.
+            UserError: if what is compared is unknown, or the range is not two numbers, the lower first.
         """
         check_choice("metrics: compares", self.compares, [*Compares])
+        ends = list(self.range)
+        if len(ends) != 2 or (None not in ends and not ends[0] < ends[1]):  # type: ignore[operator]
+            raise UserError(f"metrics: {self.label}: range must be [least, greatest], null for no bound: {ends}")
 
     @property
     def info(self) -> MetricInfo:
         """What a table has to know of it."""
-        return MetricInfo(self.label, self.unit, self.digits, self.higher_is_better, self.rope)
+        low, high = self.range
+        return MetricInfo(self.label, self.unit, self.digits, self.higher_is_better, self.rope, (low, high))
 
 
 def _described(name: str, function: Callable[[Tensor, Tensor], Tensor]) -> Metric:
     info = DEFAULT_METRICS[name]
-    bounds = (0.0, None) if name == "psnr" else (-1.0, 1.0)
-    return Metric(function, info.label, info.unit, info.digits, bounds, info.higher_is_better, info.rope)
+    return Metric(function, info.label, info.unit, info.digits, info.range, info.higher_is_better, info.rope)
 
 
 # What is scored unless other metrics are named.
@@ -230,8 +242,11 @@ def check_metrics(metrics: Mapping[str, Metric], scale: int) -> None:
     """Say which metrics cannot be computed at a scale.
 
     Raises:
-        UserError: unless PSNR and SSIM, which gains and verdicts need, are among them.
+        UserError: unless PSNR and SSIM, which gains and verdicts need, are among them, and for a name that tables use
+            for something else.
     """
+    for name in metrics:
+        _check_name(name, metrics)
     missing = [name for name in DEFAULT if name not in metrics]
     if missing:
         chosen = ",".join(name for name in metrics if name not in DEFAULT)
@@ -239,3 +254,11 @@ def check_metrics(metrics: Mapping[str, Metric], scale: int) -> None:
     left_out = [name for name, metric in metrics.items() if metric.compares == Compares.INPUT]
     if scale == 1 and left_out:
         log.warning("%s: left out at scale 1, where nothing is shrunk", ", ".join(left_out))
+
+
+def _check_name(name: str, names: Collection[str]) -> None:
+    """Refuse a name whose scores another column of a table would overwrite."""
+    stem = name.removesuffix("_sd")
+    is_deviation = stem != name and stem in names
+    if name in _RESERVED or is_deviation or name.startswith(tuple(f"{baseline.prefix}_" for baseline in BASELINES)):
+        raise UserError(f"metrics: {name!r} is a column of the tables already: give the metric another name")

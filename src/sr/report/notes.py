@@ -28,10 +28,19 @@ def _on_scores(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
     count = len(comparison.configurations)
     if comparison.scale == 1:
         yield "At scale 1 nothing is enlarged: nearest, bicubic and Lanczos all return the input unchanged."
+    yield from _outside_ranges(comparison)
     if losers := sum(row.loses_to == ITS_INPUT for row in rows):
         yield f"{losers} of {count} configurations do not beat their input: using no model at all would be better."
     if others := sum(bool(row.loses_to) for row in rows) - losers:
         yield f"{others} of {count} configurations beat their input, but not every other interpolation."
+
+
+def _outside_ranges(comparison: Comparison) -> Iterator[str]:
+    for name, info in comparison.metrics.items():
+        values = [row[name] for run in comparison.runs for row in run.images.values() if name in row]
+        if outside := [value for value in values if info.outside(value)]:
+            share = f"{len(outside)} of {len(values)} scores, such as {outside[0]:g}"
+            yield f"{info.label} is outside its range, {info.range_text}, in {share}: that or the metric is wrong."
 
 
 def _on_budgets(analysis: Analysis, rows: Sequence[Row]) -> Iterator[str]:
