@@ -9,6 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sr.io.run_folder import RunFolder
+from sr.io.samples import Crops, Square, write_samples
 from sr.report.analysis import analyse
 from sr.report.board import leaderboard
 from sr.report.comparison import find_comparisons
@@ -21,12 +22,16 @@ def strips_of(root: Path, problems: list[str] | None = None) -> list[Strip]:
     return strips(leaderboard(analyse(comparison)), [] if problems is None else problems)
 
 
+def pixels_of(uri: str) -> np.ndarray:
+    head, _, content = uri.partition(",")
+    assert head == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
+
+
 def gray_and_side(uri: str | None) -> tuple[int, int]:
     """The gray value and side of a single-colour square image in a data URI."""
     assert uri is not None
-    head, _, content = uri.partition(",")
-    assert head == "data:image/png;base64"
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
+    pixels = pixels_of(uri)
     assert pixels.shape[0] == pixels.shape[1]
     assert pixels.shape[2] == 3
     (gray,) = np.unique(pixels)
@@ -91,8 +96,47 @@ def test_images_without_a_crop_of_every_shown_run_are_left_out(run_folders: RunF
     (strip,) = strips_of(run_folders.root)
     assert strip.name == "b"
     # Input and target come from the best run, which is first; errors are against the target of the same run.
-    assert [gray_and_side(tile.picture) for tile in strip.tiles] == [(101, 6), (111, 6), (50, 8), (121, 6)]
-    assert [gray_and_side(tile.error) for tile in strip.tiles[:-1]] == [(80, 6), (40, 6), (0, 8)]
+    assert [gray_and_side(tile.picture) for tile in strip.tiles] == [(101, 6), (111, 6), (50, 6), (121, 6)]
+    assert [gray_and_side(tile.error) for tile in strip.tiles[:-1]] == [(80, 6), (40, 6), (0, 6)]
+
+
+def write_square(path: Path, top: int, left: int, side: int) -> None:
+    """The sample of image b alone: crops whose pixels say their place in the image."""
+    places = np.add.outer(10 * np.arange(top, top + side), np.arange(left, left + side)).astype(np.uint8)
+    crop = np.repeat(places[..., None], 3, axis=2)
+    write_samples(path, [(Square("b", top, left, side), Crops(crop, crop, crop))])
+
+
+def test_all_contestants_show_the_same_place(run_folders: RunFolders) -> None:
+    squares = {"vdsr_mse_adam": (2, 3, 8), "espcn_mse_adam": (4, 1, 9)}
+    for number, (name, square) in enumerate(squares.items()):
+        write_square(RunFolder(run_folders(name, [1.0 - number] * 4)).samples, *square)
+    (strip,) = strips_of(run_folders.root)
+    # Rows 4 to 10 and columns 3 to 10 are in both.
+    expected = np.add.outer(10 * np.arange(4, 10), np.arange(3, 10))
+    for tile in strip.tiles:
+        assert pixels_of(tile.picture)[..., 0].tolist() == expected.tolist()
+    assert "The crop of 7x6 pixels at x 3, y 4" in strip.reason
+
+
+def test_crops_of_different_places_are_named_and_left_out(
+    run_folders: RunFolders, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, name in enumerate(("vdsr_mse_adam", "espcn_mse_adam")):
+        write_square(RunFolder(run_folders(name, [1.0 - number] * 4)).samples, 10 * number, 0, 4)
+    assert strips_of(run_folders.root) == []
+    assert "no crops of b: those of the runs show different places of it" in caplog.text
+
+
+def test_each_image_says_why_it_is_shown(run_folders: RunFolders) -> None:
+    run_folders("vdsr_mse_adam", [1.0, 1.2, 1.4, 1.6], output_gray=115)
+    run_folders("espcn_mse_adam", [0.9, 1.0, 1.1, 1.2], output_gray=126)
+    first, second, *_ = [strip.reason for strip in strips_of(run_folders.root)]
+    assert first == (
+        "Chosen for the largest difference among 4 images: 0.40 dB between the best and the worst configuration. "
+        "The crop of 6x6 pixels at x 0, y 0 is where the input differs most from the target."
+    )
+    assert second.startswith("Chosen for the second largest difference among 4 images: 0.30 dB")
 
 
 def test_crops_of_folds_belong_to_their_run(run_folders: RunFolders) -> None:

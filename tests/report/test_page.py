@@ -1,4 +1,3 @@
-import base64
 import csv
 import html
 import json
@@ -21,6 +20,7 @@ from sr.report.comparison import find_comparisons
 from sr.report.effects import main_effects
 from sr.report.page import FILES, write_report
 from sr.report.statistics import Scope
+from sr.report.svgs import inline_svg
 from sr.runs.schema import Status
 from tests.support.browser import Browser
 from tests.support.run_folders import FINGERPRINT, RunFolders
@@ -95,6 +95,7 @@ HEADLINE = (
 def test_html_and_markdown_show_the_same_leaderboard(report: Path) -> None:
     header, *html_table = [texts for _, texts in html_rows((report / HTML).read_text())][:9]
     columns = [header.index(name) for name in ("rank", "configuration", "verdict", "PSNR dB", "SSIM", "gain dB")]
+    assert header[:4] == ["rank", "configuration", "gain dB", "verdict"]  # what a phone shows without scrolling
     shown = [[row[column] for column in columns] for row in html_table]
     assert [[*row[:5], row[5].partition(" ")[0]] for row in shown] == BOARD
     assert [row[header.index("trainings")] for row in html_table] == ["3"] * 5 + ["", "3", "3"]
@@ -119,11 +120,11 @@ def test_rows_are_marked_and_sorted_by_exact_values(report: Path) -> None:
     assert [name for name, _ in html_rows(page)[1:9]] == kinds
     (first, *_) = re.findall(r"<tr class=\"\w+\">.*?</tr>", page, re.DOTALL)[:8]
     numbers = [float(value) for value in re.findall(r"data-value=\"(.*?)\"", first)]
-    assert numbers == pytest.approx([28.8, 0.8105, 1.05, 0, 1.05, -1])
+    assert numbers == pytest.approx([1.05, 28.8, 0.8105, 0, 1.05, -1])
 
 
 def test_budgets_have_a_table_of_their_own(report: Path) -> None:
-    budgets = html_rows((report / HTML).read_text().partition("Budgets and costs")[2])
+    budgets = html_rows((report / HTML).read_text().partition('id="s1-costs"')[2])
     header, first = budgets[0][1], budgets[1][1]
     row = dict(zip(header, first, strict=True))
     assert row["configuration"] == "vdsr, mse, adam"
@@ -149,7 +150,7 @@ def test_notes_unfinished_runs_and_commands_are_in_both_pages(report: Path) -> N
     assert "<li>vdsr_mae_sgd_seed0: <strong>diverged</strong>: the loss is not finite at step 7</li>" in page
     assert "torch 2.13.0, lightning 2.6.6, Python 3.11.2" in page
     assert page.startswith("<!doctype html>")
-    assert "<h2>4 images, scale 1, protocol rgb, data 01234567</h2>" in page
+    assert ">4 images, scale 1, protocol rgb, data 01234567</h2>" in page
     assert "separate tables" not in page
 
 
@@ -197,27 +198,28 @@ def test_all_rows_of_a_markdown_table_have_the_same_number_of_cells(report: Path
 
 def test_the_page_is_self_contained(report: Path) -> None:
     page = (report / HTML).read_text()
-    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
-    assert "url(" not in page
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
+    assert not re.findall(r"url\((?!#)", page)
 
 
 def test_the_page_shows_the_plots_of_its_runs(report: Path) -> None:
     page = (report / HTML).read_text()
-    plots = re.findall(r"<img alt=\"(\w+)\" src=\"data:image/svg\+xml;base64,(.*?)\">\s*<figcaption>(.*?)<", page)
+    plots = re.findall(
+        r"<figure class=\"plot[ \w]*\" id=\"s1-(\w+)\">.*?(<svg.*?</svg>).*?<strong>(.*?)</strong>", page, re.DOTALL
+    )
     names = ["differences", "matrix", "heat_map", "effects", "curves", "cost"]
     assert [name for name, _, _ in plots] == names
-    assert [caption.partition(";")[0].partition(",")[0] for _, _, caption in plots] == [
-        "Differences from the configuration with the best mean",
-        "The verdict on the configuration of each row beside that of each column",
-        "Mean gain of each combination",
-        "Effect of each choice",
-        "Validation gain over epochs",
-        "Gain against cost",
+    assert [title for _, _, title in plots] == [
+        "Distance from the best mean.",
+        "Who beats whom.",
+        "Gain of each combination.",
+        "What each choice is worth.",
+        "Learning curves.",
+        "What a gain costs.",
     ]
-    svgs = [base64.b64decode(content).decode() for _, content, _ in plots]
     (comparison,) = find_comparisons([report]).comparisons
     analysis = analyse(comparison)
-    assert svgs == [
+    svgs = [
         verdict_figures.differences(analysis),
         verdict_figures.matrix(analysis),
         figures.heat_map(analysis),
@@ -225,15 +227,17 @@ def test_the_page_shows_the_plots_of_its_runs(report: Path) -> None:
         figures.curves(comparison.configurations),
         figures.cost(leaderboard(analysis)),
     ]
+    for (name, element, title), svg in zip(plots, svgs, strict=True):
+        assert element == inline_svg(svg, f"s1-{name}", title.removesuffix(".")).strip()
     files = {path.name: path.read_text() for path in (report / "figures").iterdir()}
     assert files == {f"1_{name}.svg": svg for name, svg in zip(names, svgs, strict=True)}
 
 
 def test_crops_are_shown_with_their_error_and_psnr(report: Path) -> None:
     page = (report / HTML).read_text()
-    titles = re.findall(r"<p>(\w): ([\d.]+) dB between the best and the worst configuration</p>", page)
-    assert sorted(titles) == [(name, "1.21") for name in "abcd"]
-    strip = page[page.index("<p>a: 1.21") :].partition("</div>")[0]
+    reasons = re.findall(r"<h4>(\w)</h4>\s*<p>.*?([\d.]+) dB between the best and the worst configuration", page)
+    assert sorted(reasons) == [(name, "1.21") for name in "abcd"]
+    strip = page[page.index("<h4>a</h4>") :].partition("</article>")[0]
     tiles = re.findall(r"<figure>(.*?)<figcaption>(.*?)</figcaption>", strip)
     assert [caption for _, caption in tiles] == [
         "input<br>26.00 dB",
@@ -245,6 +249,7 @@ def test_crops_are_shown_with_their_error_and_psnr(report: Path) -> None:
     assert [images.count("data:image/png") for images, _ in tiles] == [2, 2, 2, 2, 1]
     assert 'alt="error of vdsr, mse, adam"' in tiles[1][0]
     assert "amplified 4x" in page
+    assert [*re.findall(r'<dialog class="(\w+)"', page)] == ["enlarged"]
 
 
 def test_reports_are_reproducible(grid: Path) -> None:
@@ -262,7 +267,9 @@ def test_each_data_set_has_a_section_and_sweeps_share_it(run_folders: RunFolders
     write_report([run_folders.root], figure_folder=figure_folder)
     names = ["1_cost", "1_curves", "1_differences", "1_effects", "1_heat_map", "1_matrix", "2_cost", "2_curves"]
     assert sorted(path.stem for path in figure_folder.iterdir()) == names
-    assert "compared in separate tables" in (run_folders.root / HTML).read_text()
+    page = (run_folders.root / HTML).read_text()
+    assert "compared in separate tables" in page
+    assert page.count('<p class="headline">') == 2  # the first stands at the head of the page
 
 
 def test_several_folders_are_reported_where_all_of_them_lie_or_where_asked(
@@ -325,7 +332,7 @@ def test_scores_on_other_data_sets_have_a_table_each(run_folders: RunFolders) ->
         ["bicubic", "33.70", "0.9000", "5"],
     ]
     assert markdown_rows(text.partition("Other data sets: Set5, scale 2, protocol y")[2])[2:6] == expected
-    html_table = html_rows(page.partition("Other data sets: Set5, scale 2, protocol y")[2])[1:5]
+    html_table = html_rows(page.partition('id="e2"')[2])[1:5]
     assert [texts for _, texts in html_table] == expected
     assert [name for name, _ in html_table] == ["run", "baseline", "run", "baseline"]
 
@@ -395,8 +402,10 @@ def test_chromium_shows_the_page_without_requests_and_sorts_the_table(report: Pa
     page, page_uri = browser.page, (report / HTML).as_uri()
     page.goto(page_uri)
     page.wait_for_load_state("networkidle")
-    loaded = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)")
-    assert len(loaded) == 6 + 4 * 9
+    loaded = page.evaluate(
+        "[...document.querySelectorAll('main img')].map(image => image.complete && image.naturalWidth > 0)"
+    )
+    assert len(loaded) == 4 * (9 + 2)  # crops, errors, and the pair that is compared
     assert all(loaded)
     rows = page.locator("table.leaderboard").first.locator("tbody tr")
 

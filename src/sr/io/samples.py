@@ -50,8 +50,8 @@ def write_samples(path: Path, rows: Sequence[tuple[Square, Crops]]) -> None:
         Image.fromarray(sheet).save(file, "PNG", pnginfo=text)
 
 
-def read_samples(path: Path) -> dict[str, Crops]:
-    """Read the crops by the names of their images.
+def read_samples(path: Path) -> dict[str, tuple[Square, Crops]]:
+    """Read the squares and the crops by the names of their images.
 
     Raises:
         OSError, ValueError, KeyError or TypeError: if the file is missing or damaged.
@@ -59,9 +59,11 @@ def read_samples(path: Path) -> dict[str, Crops]:
     with Image.open(path, formats=("PNG",)) as picture:
         layout = json.loads(picture.info["sr"])
         sheet = np.asarray(picture.convert("RGB"))
-    crops = {}
-    for number, square in enumerate(layout["rows"]):
-        top, side = number * layout["side"], square["side"]
+    samples = {}
+    for number, entry in enumerate(layout["rows"]):
+        square = Square(entry["name"], entry["top"], entry["left"], entry["side"])
+        top, side = number * layout["side"], square.side
         row = sheet[top : top + side]
-        crops[square["name"]] = Crops(*(row[:, column * side : (column + 1) * side] for column in range(3)))
-    return crops
+        crops = Crops(*(row[:, column * side : (column + 1) * side] for column in range(3)))
+        samples[square.name] = (square, crops)
+    return samples

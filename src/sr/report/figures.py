@@ -10,19 +10,25 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from sr.report.analysis import Analysis
 from sr.report.board import Row
 from sr.report.budgets import budget
 from sr.report.effects import FACTORS, FactorLevel
+from sr.report.labels import Point, label_points, wrapped
 from sr.report.run import Configuration
 from sr.report.statistics import pareto_front
 from sr.runs.scores import over_trainings_by_epoch
 
 # The palette of Okabe & Ito, whose colours colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+_ABOVE, _BELOW = "#0072B2", "#D55E00"
 _GAIN = "gain over the input (dB)"
+_MOST_COLUMNS = 6  # of a heat map on half of a page
+_STRONGEST = 0.6  # opacity of the colour of the largest gain
+HALF, WHOLE = 6.4, 12.9  # inches: half of a page, and all of it, whose scale is 96 CSS pixels an inch
 STYLE: Any = {  # Any: matplotlib types its parameters by name
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "sr",  # the same numbers give the same file
@@ -39,37 +45,50 @@ def heat_map(analysis: Analysis) -> str:
     """Mean gain of each configuration: one panel per model, losses as rows, optimizers as columns."""
     gains = _gains(analysis)
     models, losses, optimizers = _levels(analysis.configurations)
-    reach = max(0.05, *(abs(value) for value in gains.values()))
+    # As for the cost: what is further below the input than the best is above it does not pale the rest.
+    reach = (
+        max(0.05, *gains.values()) if max(gains.values()) > 0 else max(0.05, *(abs(value) for value in gains.values()))
+    )
+    is_wide = len(models) * len(optimizers) > _MOST_COLUMNS
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure((2.2 + 0.8 * len(models) * len(optimizers), 1.1 + 0.55 * len(losses)), layout="constrained")
-        panels = figure.subplots(1, len(models), squeeze=False)[0]
+        figure = Figure((WHOLE if is_wide else HALF, 1.3 + 0.45 * len(losses)), layout="constrained")
+        panels = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
         for panel, model in zip(panels, models, strict=True):
             grid = [[gains.get((model, loss, optimizer), math.nan) for optimizer in optimizers] for loss in losses]
-            image = panel.imshow(grid, cmap="RdBu", vmin=-reach, vmax=reach, aspect="auto")
-            panel.set_title(model)
-            panel.set_xticks(range(len(optimizers)), optimizers)
-            panel.set_yticks(range(len(losses)), losses if panel is panels[0] else [""] * len(losses))
+            panel.set_title(wrapped(model), fontsize=9)
+            panel.set_xticks(range(len(optimizers)), [wrapped(name, 14) for name in optimizers])
+            panel.set_yticks(range(len(losses)), [wrapped(name) for name in losses])
+            panel.set_xlim(-0.5, len(optimizers) - 0.5)
+            panel.set_ylim(len(losses) - 0.5, -0.5)
+            panel.tick_params(length=0)
             panel.spines[:].set_visible(False)
             for row, values in enumerate(grid):
                 for column, value in enumerate(values):
-                    text = "–" if math.isnan(value) else f"{value:+.2f}"  # noqa: RUF001
-                    colour = "white" if abs(value) > 0.6 * reach else "black"
-                    panel.text(column, row, text, ha="center", va="center", color=colour)
-        figure.colorbar(image, ax=panels, label=_GAIN, shrink=0.9)
+                    _heat_cell(panel, column, row, value, reach)
+        figure.supxlabel(_GAIN, fontsize=9)
         return as_svg(figure)
+
+
+def _heat_cell(panel: Axes, column: int, row: int, value: float, reach: float) -> None:
+    """Draw a gain and its colour, which is pale enough for ink on any paper; a dash for none."""
+    if not math.isnan(value):
+        colour, strength = _ABOVE if value >= 0 else _BELOW, _STRONGEST * min(1.0, abs(value) / reach)
+        panel.add_patch(Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, color=colour, alpha=strength, linewidth=0))
+    text = "–" if math.isnan(value) else f"{value:+.2f}"  # noqa: RUF001
+    panel.text(column, row, text, ha="center", va="center", color="black")
 
 
 def main_effects(effects: Sequence[FactorLevel], unit: str) -> str:
     """Main effects of model, loss and optimizer with 95 % intervals."""
     lines = list(reversed(effects))  # the first one goes to the top
     with mpl.rc_context(STYLE):
-        figure = Figure((6.4, 0.6 + 0.28 * len(lines)), layout="constrained")
+        figure = Figure((HALF, 0.6 + 0.28 * len(lines)), layout="constrained")
         axes = figure.subplots()
         for height, effect in enumerate(lines):
             colour = _COLOURS[FACTORS.index(effect.factor)]
             axes.plot(effect.interval, [height, height], color=colour, linewidth=2)
             axes.plot(effect.mean, height, "o", color=colour)
-        axes.set_yticks(range(len(lines)), [f"{effect.factor}: {effect.level}" for effect in lines])
+        axes.set_yticks(range(len(lines)), [wrapped(f"{effect.factor}: {effect.level}") for effect in lines])
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_xlabel(f"difference from the mean of all choices ({unit})")
         return as_svg(figure)
@@ -82,7 +101,7 @@ def curves(configurations: Sequence[Configuration]) -> str:
     """
     models, losses, optimizers = _levels(configurations)
     with mpl.rc_context(STYLE):
-        figure = Figure((1 + 2.5 * len(models), 0.7 + 1.7 * len(losses)), layout="constrained")
+        figure = Figure((WHOLE, 0.9 + 1.9 * len(losses)), layout="constrained")
         panels = figure.subplots(len(losses), len(models), squeeze=False, sharex=True, sharey=True)
         lines: list[list[float]] = []
         for configuration in configurations:
@@ -93,11 +112,12 @@ def curves(configurations: Sequence[Configuration]) -> str:
         # Early epochs may lie far below the input; the comparison is about where the curves end.
         low = min([0.0, *(line[-1] for line in lines if line)])
         high = max([0.0, *(max(line) for line in lines if line)])
+        panels[0][0].xaxis.set_major_locator(MaxNLocator(integer=True))
         panels[0][0].set_ylim(low - max(0.1, 0.25 * (high - low)), high + max(0.05, 0.1 * (high - low)))
         for row, loss in enumerate(losses):
             for column, model in enumerate(models):
                 panels[row][column].axhline(0, color="black", linewidth=0.8, linestyle="--")
-                panels[row][column].set_title(f"{model}, {loss}", fontsize=9)
+                panels[row][column].set_title(wrapped(f"{model}, {loss}"), fontsize=9)
         handles = {str(line.get_label()): line for row in panels for axes in row for line in axes.get_lines()}
         legend = {label: line for label, line in handles.items() if not label.startswith("_")}
         figure.legend(list(legend.values()), list(legend), loc="outside upper center", ncols=len(legend), frameon=False)
@@ -128,10 +148,12 @@ def cost(rows: Sequence[Row]) -> str:
     speeds = [_Point(row, of_row.ms_per_image, of_row.is_quiet) for of_row, row in points]
     trainings = [_Point(row, of_row.train_seconds) for of_row, row in points]
     with mpl.rc_context(STYLE):
-        figure = Figure((9.5, 3.4), layout="constrained")
+        figure = Figure((WHOLE, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        _cost_panel(left, speeds, "milliseconds per 256x256 image")
-        _cost_panel(right, trainings, "training seconds")
+        fronts = [
+            _cost_panel(left, speeds, "milliseconds per 256x256 image"),
+            _cost_panel(right, trainings, "training seconds"),
+        ]
         means = [row.gain.mean for _, row in points]
         reach = max(0.2, *means)
         left.set_ylim(max(min(0.0, *means), -reach) - 0.1 * reach, 1.1 * reach)
@@ -142,6 +164,8 @@ def cost(rows: Sequence[Row]) -> str:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(list(labels.values()), list(labels), loc="outside upper center", ncols=7, frameon=False)
+        for axes, front in zip((left, right), fronts, strict=True):
+            label_points(figure, axes, front)
         return as_svg(figure)
 
 
@@ -159,8 +183,8 @@ class _Point:
         return self.row.configuration.cell[0]
 
 
-def _cost_panel(axes: Axes, points: Sequence[_Point], label: str) -> None:
-    """Draw gains against one cost; configurations whose cost is unknown are left out."""
+def _cost_panel(axes: Axes, points: Sequence[_Point], label: str) -> list[Point]:
+    """Draw gains against one cost, and return the Pareto front; configurations of unknown cost are left out."""
     known = [(point.cost, point.row.gain.mean, point) for point in points if point.cost]
     models = list(dict.fromkeys(point.model for point in points))
     for number, model in enumerate(models):
@@ -175,10 +199,8 @@ def _cost_panel(axes: Axes, points: Sequence[_Point], label: str) -> None:
     reliable_points = [entry for entry in known if entry[2].is_reliable]
     on_front = pareto_front([c for c, *_ in reliable_points], [gain for _, gain, _ in reliable_points])
     chosen_front = [entry for entry, best in zip(reliable_points, on_front, strict=True) if best]
-    front = sorted((c, gain, point.row.name) for c, gain, point in chosen_front)
-    axes.plot([c for c, *_ in front], [gain for _, gain, _ in front], color="black", linewidth=0.8)
-    for value, gain, name in front:
-        axes.annotate(name, (value, gain), fontsize=7, xytext=(4, 4), textcoords="offset points")
+    front = sorted(Point(c, gain, (point.row.name, f"#{point.row.rank}")) for c, gain, point in chosen_front)
+    axes.plot([point.x for point in front], [point.y for point in front], color="black", linewidth=0.8)
     values = [c for c, *_ in known]
     if values and max(values) > 10 * min(values):
         axes.set_xscale("log")
@@ -187,6 +209,7 @@ def _cost_panel(axes: Axes, points: Sequence[_Point], label: str) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
     axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
+    return front
 
 
 def _gains(analysis: Analysis) -> dict[tuple[str, ...], float]:

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sr.report.budgets import Budget
 from sr.report.statistics import Interval
+from sr.report.svgs import inline_svg
 from sr.runs.scores import MeanSd
 from sr.terms import DEFAULT_METRICS, MetricInfo
 
@@ -36,6 +37,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["psnr"] = PSNR
     environment.filters |= {
         "mean_sd": mean_sd,
         "signed": lambda value, digits=2: f"{value:+.{digits}f}",
@@ -44,6 +46,9 @@ def templates() -> Environment:
         "cell": lambda text: str(text).replace("|", "\\|"),
         "data_uri": data_uri,
         "difference": difference,
+        "inline_svg": inline_svg,
+        "interval_only": interval_only,
+        "mean_only": mean_only,
         "interval": interval,
         "milliseconds": milliseconds,
         "amount": amount,
@@ -68,6 +73,17 @@ def mean_sd(summary: MeanSd | None, digits: int = 2, signed: bool = False) -> st
     return text if summary.sd is None else f"{text} ± {summary.sd:.{digits}f}"
 
 
+def mean_only(estimate: Estimate, metric: MetricInfo = PSNR) -> str:
+    """A difference without its interval."""
+    return f"{estimate.mean:+.{metric.digits}f}"
+
+
+def interval_only(estimate: Estimate, metric: MetricInfo = PSNR) -> str:
+    """The interval of a difference; empty if it is infinite, or if nothing varies, as from itself."""
+    low, high = estimate.interval
+    return interval(estimate.interval, metric) if math.isfinite(low) and low < high else ""
+
+
 def difference(estimate: Estimate, metric: MetricInfo = PSNR) -> str:
     """A difference and its interval, if that is finite.
 
@@ -75,8 +91,8 @@ def difference(estimate: Estimate, metric: MetricInfo = PSNR) -> str:
     >>> difference(Difference(0.25, Interval(0.125, 0.38)))
     '+0.25 (+0.12 to +0.38)'
     """
-    mean = f"{estimate.mean:+.{metric.digits}f}"
-    return f"{mean} ({interval(estimate.interval, metric)})" if math.isfinite(estimate.interval.low) else mean
+    mean, ends = mean_only(estimate, metric), interval_only(estimate, metric)
+    return f"{mean} ({ends})" if ends else mean
 
 
 def interval(ends: Interval, metric: MetricInfo = PSNR) -> str:

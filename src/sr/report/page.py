@@ -12,10 +12,11 @@ from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.tables import write_table
 from sr.report.benchmarks import find_benchmarks
 from sr.report.comparison import Comparison, Comparisons, find_comparisons
-from sr.report.crops import ERROR_GAIN
+from sr.report.crops import HOW_TO_LOOK
 from sr.report.formats import templates
 from sr.report.latex import write_latex
 from sr.report.numbers import numbers_of
+from sr.report.outline import Outline, facts
 from sr.report.run import Evaluation
 from sr.report.sections import BenchmarkSection, Board, Section, Settings, benchmark_section, board_of, run_section
 from sr.report.statistics import Scope
@@ -97,7 +98,9 @@ def write_report(
         "unfinished": contents.unfinished,
         "evaluations": evaluations,
         "problems": [*contents.problems, *contents.repeats],
-        "error_gain": ERROR_GAIN,
+        "crops_text": HOW_TO_LOOK,
+        "lead": [*sections, *(board for entry in benchmarks for board in entry.boards)][0],
+        "about": facts(sections, benchmarks, len(contents.unfinished)),
     }
     rows = table([*sections, *(board for entry in benchmarks for board in entry.boards)], contents.unfinished)
     environment = templates()
@@ -106,7 +109,7 @@ def write_report(
         for path in (out, *([json_file.parent] if json_file else [])):
             path.mkdir(parents=True, exist_ok=True)
         for path in written[:2]:
-            write_text(path, environment.get_template(path.name).render(values))
+            write_text(path, environment.get_template(path.name).render(values, outline=Outline()))
         write_table(written[2], rows)
         if json_file:
             numbers = numbers_of(sections, benchmarks, contents)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sr.errors import some_of
-from sr.report import conclusions, figures, verdict_figures
+from sr.report import captions, conclusions, figures, verdict_figures
 from sr.report.analysis import Analysis, analyse
 from sr.report.benchmarks import Benchmark
 from sr.report.board import Row, leaderboard
@@ -15,21 +15,12 @@ from sr.report.crops import Strip, strips
 from sr.report.effects import FactorLevel, interactions, main_effects
 from sr.report.notes import notes
 from sr.report.statistics import Scope
+from sr.report.svgs import width_of
 from sr.terms import BASELINES
 
-log = logging.getLogger(__name__)
+_HALF = 720  # CSS pixels; plots are half as wide as the page, or as wide
 
-_CAPTIONS = {
-    "differences": "Differences from the configuration with the best mean, with 95 % intervals; blue: may be the "
-    "best; bars join configurations of which none is worse than another",
-    "matrix": "The verdict on the configuration of each row beside that of each column, by rank",
-    "heat_map": "Mean gain of each combination",
-    "effects": "Effect of each choice, averaged over the others, with 95 % intervals",
-    "curves": "Validation gain over epochs; the band is one standard deviation over trainings, or over the folds of a "
-    "single one; the axis is cut off below where the curves end",
-    "cost": "Gain against cost; the line joins the configurations on the Pareto front; times measured on a busy "
-    "machine are hollow and not on it; configurations far below the input are cut off",
-}
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,15 +40,24 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot of a section: its kind, which is a key of the captions, and its image."""
+    """A plot of a section.
+
+    Attributes:
+        kind: name of its file and its place in the page.
+        svg: text of its file.
+        title: what it shows, in a few words.
+        caption: what to see in it, in one or two sentences.
+    """
 
     kind: str
     svg: str
+    title: str
+    caption: str
 
     @property
-    def caption(self) -> str:
-        """What it shows, in one line."""
-        return _CAPTIONS[self.kind]
+    def is_wide(self) -> bool:
+        """Whether it takes the whole width of a page, rather than half of it."""
+        return width_of(self.svg) > _HALF
 
 
 @dataclass(frozen=True, repr=False)
@@ -179,13 +179,14 @@ def _plots(
     configurations = comparison.configurations
     plots = []
     if len(configurations) > 1:
-        plots.append(Plot("differences", verdict_figures.differences(analysis)))
-        plots.append(Plot("matrix", verdict_figures.matrix(analysis)))
-        plots.append(Plot("heat_map", figures.heat_map(analysis)))
+        plots.append(Plot("differences", verdict_figures.differences(analysis), *captions.differences(analysis)))
+        plots.append(Plot("matrix", verdict_figures.matrix(analysis), *captions.matrix(analysis)))
+        plots.append(Plot("heat_map", figures.heat_map(analysis), *captions.heat_map(rows)))
     if effects:
-        plots.append(Plot("effects", figures.main_effects(effects, analysis.metric.of)))
-    plots.append(Plot("curves", figures.curves(configurations)))
-    plots.append(Plot("cost", figures.cost(rows)))
+        svg = figures.main_effects(effects, analysis.metric.of)
+        plots.append(Plot("effects", svg, *captions.effects(effects, analysis.metric)))
+    plots.append(Plot("curves", figures.curves(configurations), *captions.curves(configurations)))
+    plots.append(Plot("cost", figures.cost(rows), *captions.cost(rows)))
     return plots
 
 

@@ -1,12 +1,14 @@
 """Pictures of verdicts: differences from the best with groups that cannot be told apart, and a matrix of all pairs."""
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
-import numpy as np
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from sr.report.analysis import Analysis
-from sr.report.figures import STYLE, as_svg
+from sr.report.figures import HALF, STYLE, as_svg
+from sr.report.labels import wrapped
 from sr.report.verdicts import Verdict
 
 _COLOURS = {  # of Okabe & Ito, pale enough for black signs
@@ -25,7 +27,8 @@ def differences(analysis: Analysis) -> str:
     shown = analysis.shown(analysis.against(analysis.best, analysis.score))
     groups = indistinct_groups(analysis)
     with mpl.rc_context(STYLE):
-        figure = Figure((7.5 + 0.12 * len(groups), 0.9 + 0.27 * len(order)), layout="constrained")
+        names = [wrapped(analysis.names[number]) for number in order]
+        figure = Figure((HALF, 0.9 + _height(names)), layout="constrained")
         axes, side = figure.subplots(1, 2, sharey=True, width_ratios=(6, 0.35 + 0.12 * len(groups)))
         axes.axvspan(-analysis.rope, analysis.rope, color="#0072B2", alpha=0.10, linewidth=0)
         axes.axvline(0, color="black", linewidth=0.8)
@@ -34,10 +37,10 @@ def differences(analysis: Analysis) -> str:
             mean, interval = shown[number]
             axes.plot([*interval], [height, height], color=colour, linewidth=2)
             axes.plot(mean, height, "o", color=colour, markersize=4)
-        axes.set_yticks(range(len(order)), [analysis.names[number] for number in order])
+        axes.set_yticks(range(len(order)), names)
         axes.set_ylim(len(order) - 0.5, -0.5)
         unit = analysis.metric.of
-        axes.set_xlabel(f"difference from the {analysis.extreme} mean ({unit}); shaded: too small to matter")
+        axes.set_xlabel(f"difference from the {analysis.extreme} mean ({unit})\nshaded: too small to matter")
         for column, (first, last) in enumerate(groups):
             side.plot([column, column], [first - 0.2, last + 0.2], color="black", linewidth=2, solid_capstyle="butt")
         side.set_xlim(-0.7, max(0.7, len(groups) - 0.3))
@@ -66,24 +69,30 @@ def _is_told_apart(analysis: Analysis, first: int, second: int) -> bool:
 
 def matrix(analysis: Analysis) -> str:
     """The verdict on the configuration of each row beside that of each column."""
-    order, kinds = list(analysis.order), list(_COLOURS)
+    order = list(analysis.order)
     size = len(order)
-    grid = np.full((size, size), np.nan)
-    for row, first in enumerate(order):
-        for column, second in enumerate(order):
-            if first != second:
-                grid[row, column] = kinds.index(analysis.pairs[first, second].verdict)
+    names = [wrapped(f"{rank}  {analysis.names[number]}") for rank, number in enumerate(order, 1)]
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure((3.2 + 0.27 * size, 1.0 + 0.27 * size), layout="constrained")
+        figure = Figure((HALF, 0.9 + _height(names)), layout="constrained")
         axes = figure.subplots()
-        axes.imshow(grid, cmap=ListedColormap([_COLOURS[kind] for kind in kinds]), vmin=-0.5, vmax=len(kinds) - 0.5)
-        for row in range(size):
-            for column in range(size):
-                if row != column:
-                    axes.text(column, row, _SIGNS[kinds[int(grid[row, column])]], ha="center", va="center", fontsize=8)
+        for row, first in enumerate(order):
+            for column, second in enumerate(order):
+                if first == second:
+                    continue
+                verdict = analysis.pairs[first, second].verdict
+                cell = Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, color=_COLOURS[verdict], linewidth=0)
+                axes.add_patch(cell)
+                axes.text(column, row, _SIGNS[verdict], ha="center", va="center", fontsize=9)
+        axes.set_xlim(-0.5, size - 0.5)
+        axes.set_ylim(size - 0.5, -0.5)
         axes.set_xticks(range(size), [str(rank) for rank in range(1, size + 1)])
-        axes.set_yticks(range(size), [f"{analysis.names[number]}  {rank}" for rank, number in enumerate(order, 1)])
+        axes.set_yticks(range(size), names)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        axes.set_xlabel("  ".join(f"{_SIGNS[kind]} {kind}" for kind in kinds), labelpad=8)
+        axes.set_xlabel("    ".join(f"{_SIGNS[kind]} {kind}" for kind in _COLOURS), labelpad=8)
         return as_svg(figure)
+
+
+def _height(names: Sequence[str]) -> float:
+    """Inches for a row of each name."""
+    return len(names) * max(0.27, 0.17 * max(name.count("\n") + 1 for name in names))
