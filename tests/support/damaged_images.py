@@ -6,12 +6,14 @@ import struct
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+import av
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, features
 
 SIDES = (23, 37)  # height and width: odd, more than two JPEG blocks
 _VALUES = (0, 1, 2, 7, 8, 15, 16, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
@@ -77,10 +79,64 @@ def intact_images() -> dict[str, bytes]:
         "tiff other order": encode_tiff(np.asarray(rgb), photometric="rgb", byteorder=">"),
         "tiff float": encode_tiff(np.asarray(gray, np.float32)),
     }
+    intact |= {
+        "ppm": encode(rgb, "PPM"),
+        "ppm 16-bit": b"P6 37 23 1000\n" + (pixels_16_bit // 66).astype(">u2").tobytes(),
+        "ppm plain": b"P3\n# a comment\n37 23 255\n" + " ".join(map(str, np.asarray(rgb).ravel())).encode(),
+        "pgm 16-bit": b"P5\n37 23\n65535\n" + pixels_16_bit[..., 0].astype(">u2").tobytes(),
+        "pbm": encode(gray.convert("1"), "PPM"),
+        "tga": encode(rgba, "TGA"),
+        "tga palette": encode(palette, "TGA"),
+        "tga packed": encode(rgb, "TGA", compression="tga_rle"),
+        "jpeg 2000": encode(rgba, "JPEG2000"),
+        "jpeg 2000 16-bit gray": encode(Image.fromarray(pixels_16_bit[..., 0]), "JPEG2000"),
+        "jpeg 2000 16-bit": jpeg_2000_by_ffmpeg(pixels_16_bit, "rgb48le"),
+    }
+    intact |= _of_extras(rgb, rgba, pixels_16_bit, exif)
     for compression in ("tiff_lzw", "tiff_deflate", "packbits", "jpeg"):
         intact[f"tiff {compression}"] = encode(rgb, "TIFF", compression=compression)
     intact["tiff fax"] = encode(gray.convert("1"), "TIFF", compression="group4")
     return intact
+
+
+def jpeg_2000_by_ffmpeg(pixels: np.ndarray[Any, Any], pixel_format: str) -> bytes:
+    """A lossless file of these pixels, in a pixel format of FFmpeg."""
+    encoder: Any = av.CodecContext.create("jpeg2000", "w")
+    encoder.height, encoder.width = pixels.shape[:2]
+    encoder.pix_fmt, encoder.time_base, encoder.options = pixel_format, Fraction(1), {"pred": "dwt53"}
+    frame = av.VideoFrame.from_ndarray(pixels, format=pixel_format)
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+
+
+def _of_extras(rgb: Image.Image, rgba: Image.Image, deep: np.ndarray[Any, Any], exif: Image.Exif) -> dict[str, bytes]:
+    """Files in the formats for which more has to be installed, as far as it is."""
+    files: dict[str, bytes] = {}
+
+    def add(name: str, save: Callable[[io.BytesIO], object]) -> None:
+        file = io.BytesIO()
+        save(file)
+        files[name] = file.getvalue()
+
+    if features.check("avif"):
+        add("avif", lambda file: rgba.save(file, "AVIF", exif=exif))
+        frames = [rgb.transpose(Image.Transpose.ROTATE_180)]
+        add("avif animated", lambda file: rgb.save(file, "AVIF", save_all=True, append_images=frames))
+    with suppress(ImportError):
+        import pillow_heif
+
+        add("heic", lambda file: pillow_heif.from_pillow(rgba).save(file, exif=exif.tobytes()))
+        heic = pillow_heif.from_bytes("RGB;16", rgb.size, deep.tobytes())
+        add("heic 10-bit", lambda file: heic.save(file, quality=-1, chroma=444, matrix_coefficients=0))
+    with suppress(ImportError):
+        import imagecodecs
+
+        files["jxl"] = bytes(imagecodecs.jpegxl_encode(np.asarray(rgba), lossless=True))
+        files["jxl lossy"] = bytes(imagecodecs.jpegxl_encode(np.asarray(rgb), distance=2.0))
+        files["jxl 16-bit"] = bytes(imagecodecs.jpegxl_encode(deep, lossless=True))
+        files["jxl animated"] = bytes(imagecodecs.jpegxl_encode(np.stack([deep, deep[::-1]]), lossless=True))
+        if imagecodecs.AVIF.available:
+            files["avif 10-bit"] = bytes(imagecodecs.avif_encode(deep >> 6, bitspersample=10))
+    return files
 
 
 def _png_16_bit(pixels: np.ndarray[Any, Any]) -> bytes:

@@ -43,7 +43,8 @@ _TRAITS = {
     images.TRANSPARENT: (WARNING, "is partly transparent, and alpha is dropped", "flatten it onto a background"),
     images.PALETTE: (NOTE, "has a palette of at most 256 colours", "use the original if there is one"),
     images.COLOUR_SPACE: (WARNING, "is not RGB, and is converted without its colour profile", "save it as sRGB"),
-    images.SIXTEEN_BITS: (NOTE, "has 16 bits, of which 8 are kept", "nothing if 8 bits are enough"),
+    images.SIXTEEN_BITS: (NOTE, "has more than 8 bits, of which 8 are kept", "nothing if 8 bits are enough"),
+    images.LEFT_OUT: (NOTE, "has more bits, or a profile, that is not read", "save it as TIFF or PNG if that matters"),
     images.TURNED: (NOTE, "is rotated by its EXIF orientation", "save it upright if other programs read it too"),
     images.FRAMES: (NOTE, "has several frames, of which only the first is used", "save the others as separate files"),
 }

@@ -11,7 +11,8 @@ from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.io.atomic import whole_file
 from sr.io.bars import progress_bar
-from sr.io.pictures import FORMATS, READABLE, WRITABLE, read_picture
+from sr.io.images import SUFFIXES
+from sr.io.pictures import FORMATS, WRITABLE, read_picture
 from sr.io.pixel_formats import number_of_bands_said, read_bands
 from sr.terms import BASELINES, SHARPENS
 from sr.weights.find import Model
@@ -150,9 +151,9 @@ def _sources(text: str) -> list[Path | None]:
         return [None]
     if path.is_dir():
         entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-        pictures = [entry for entry in entries if entry.suffix.lower() in READABLE and entry.is_file()]
+        pictures = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
         if not pictures:
-            raise UserError(f"{path}: contains no pictures ({', '.join(sorted(READABLE))})")
+            raise UserError(f"{path}: contains no pictures ({', '.join(sorted(SUFFIXES))})")
         return [*pictures]
     if not path.exists() and glob.has_magic(text):
         matches = sorted(Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - a pattern may begin anywhere

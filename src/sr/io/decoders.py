@@ -16,12 +16,20 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TgaImagePlugin import TgaImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from sr.io.bounded import BoundedReader, Pixels
+from sr.io.formats.arrays import ArrayImage
+from sr.io.formats.heif import is_heif, open_heif
+from sr.io.formats.jpeg_2000 import HEADS as JPEG_2000_HEADS
+from sr.io.formats.jpeg_2000 import open_jpeg_2000
+from sr.io.formats.jpeg_xl import JpegXlImage, is_jpeg_xl
+from sr.io.formats.netpbm import NetpbmImage, is_netpbm
 from sr.io.tiffs import TiffImage, is_for_pillow
 
+_HEAD = 256  # bytes by which a format is recognised
 _ORIENTATION = 0x0112  # EXIF tag
 _NUMBER_OF_IMAGES = 0xB001  # tag of the multi-picture format (CIPA DC-007)
 _TAG_FORMATS = {1: "B", 3: "H", 4: "L"}  # of the types whose value lies in the tag itself
@@ -34,7 +42,7 @@ def open_decoder(file: IO[bytes]) -> ImageFile.ImageFile:
     Raises:
         SyntaxError: if it is none of the formats that are read; decoders raise other exceptions on damaged files.
     """
-    head = file.read(16)
+    head = file.read(_HEAD)
     file.seek(0)
     for matches, decoder in _DECODERS:
         if matches(head):
@@ -47,8 +55,8 @@ def remaining_orientation(image: Image.Image) -> int:
 
     PNG may store it behind the pixels: known once they are decoded.
     """
-    if isinstance(image, TiffImage):
-        return _orientation(image.stored_orientation, image)
+    if isinstance(image, ArrayImage) or image.format == "AVIF":
+        return _orientation(getattr(image, "stored_orientation", None), image)
     if isinstance(image, _Tiff):
         return image.stored_orientation if image.tile else 1  # once they are decoded there are no tiles
     exif = image.info.get("exif")
@@ -129,6 +137,32 @@ class _Tiff(TiffImageFile):
         super().load_prepare()
 
 
+class _Tga(TgaImageFile):
+    """Without an alpha channel that says nothing: one of zeros, where the header counts no bits of it."""
+
+    def _open(self) -> None:
+        super()._open()
+        assert self.fp is not None
+        place = self.fp.tell()
+        self.fp.seek(17)
+        self._has_alpha = bool(self.fp.read(1)[0] & 15)
+        self.fp.seek(place)
+
+    def load_end(self) -> None:
+        super().load_end()
+        if self.mode == "RGBA" and not self._has_alpha and self.im.getband(3).getextrema() == (0, 0):
+            self.im.fillband(3, 255)
+
+
+def _is_tga(head: bytes) -> bool:
+    """Whether a file may be TGA, which has no signature: every field of its header has to make sense."""
+    if len(head) < 18 or head[1] > 1 or 0 in (head[12] + head[13], head[14] + head[15]) or head[17] & 0xC0:
+        return False
+    if (head[1] == 0 and any(head[3:8])) or (head[1] == 1 and head[7] not in (16, 24, 32)):
+        return False
+    return head[16] in {1: (8,) * head[1], 2: (16, 24, 32), 3: (8, 16)}.get(head[2] & 7, ()) and head[2] in _TGA_KINDS
+
+
 def _tiff(file: IO[bytes]) -> ImageFile.ImageFile:
     """By tifffile, but for the compressions that only Pillow unpacks."""
     if is_for_pillow(file):
@@ -137,6 +171,7 @@ def _tiff(file: IO[bytes]) -> ImageFile.ImageFile:
     return TiffImage(file)
 
 
+_TGA_KINDS = (1, 2, 3, 9, 10, 11)
 _TIFF_HEADS = (b"MM\0\x2a", b"II\x2a\0", b"MM\x2a\0", b"II\0\x2a", b"MM\0\x2b", b"II\x2b\0")
 _DECODERS: tuple[tuple[Callable[[bytes], bool], Callable[[IO[bytes]], ImageFile.ImageFile]], ...] = (
     (lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), PngImageFile),
@@ -145,4 +180,9 @@ _DECODERS: tuple[tuple[Callable[[bytes], bool], Callable[[IO[bytes]], ImageFile.
     (lambda head: head.startswith(b"BM"), BmpImageFile),
     (lambda head: head.startswith(_TIFF_HEADS), _tiff),
     (lambda head: head.startswith((b"GIF87a", b"GIF89a")), GifImageFile),
+    (is_heif, open_heif),
+    (is_jpeg_xl, JpegXlImage),
+    (lambda head: head.startswith(JPEG_2000_HEADS), open_jpeg_2000),
+    (is_netpbm, NetpbmImage),
+    (_is_tga, _Tga),
 )

@@ -17,9 +17,14 @@ from torch import Tensor
 from sr.errors import UserError, line_of
 from sr.io.bounded import Pixels, UnreadKindError
 from sr.io.decoders import has_several_frames, open_decoder, remaining_orientation, upright
-from sr.io.tiffs import TiffImage
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset(
+    {
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".tga"),
+        *(".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpf", ".jpx"),
+        *(".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
 MAX_PIXELS = 200_000_000  # 600 MB once decoded; a file of a few kilobytes may claim to have more
 
 # Pillow warns of oddities in a file, but all that matters is whether it can be decoded. Set once for Pillow's modules,
@@ -33,11 +38,12 @@ _GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255
 
 # Properties of a file that are lost or converted in its tensor.
-TRAITS = TRANSPARENT, PALETTE, COLOUR_SPACE, SIXTEEN_BITS, TURNED, FRAMES = (
+TRAITS = TRANSPARENT, PALETTE, COLOUR_SPACE, SIXTEEN_BITS, LEFT_OUT, TURNED, FRAMES = (
     "transparent",
     "palette",
     "colour space",
     "16 bits",
+    "left out",
     "EXIF orientation",
     "several frames",
 )
@@ -85,6 +91,7 @@ def _traits(file: Image.Image, header: "Header", turned: bool) -> list[str]:
         PALETTE: header.mode in ("P", "PA"),
         COLOUR_SPACE: header.mode in ("CMYK", "LAB", "YCbCr", "HSV"),
         SIXTEEN_BITS: header.is_deep,
+        LEFT_OUT: bool(note_of(file)),
         TURNED: turned,
         FRAMES: header.has_frames,
     }
@@ -115,8 +122,13 @@ class Header(NamedTuple):
 
 def header_of(file: ImageFile.ImageFile) -> Header:
     """The header of an opened file; Pillow's mode tells the depth of gray alone, its tiles that of colours."""
-    is_deep = file.is_deep if isinstance(file, TiffImage) else file.mode in SIXTEEN_BIT_MODES or ";16" in str(file.tile)
-    return Header(file.mode, is_deep, has_several_frames(file))
+    is_deep = file.mode in SIXTEEN_BIT_MODES or ";16" in str(file.tile)
+    return Header(file.mode, getattr(file, "is_deep", is_deep), has_several_frames(file))
+
+
+def note_of(file: Image.Image) -> str:
+    """What is lost in reading a file of a format that is not read completely; empty if nothing."""
+    return str(getattr(file, "note", ""))
 
 
 def read_header(path: Path) -> Header | None:

@@ -1,5 +1,6 @@
 """What a picture file says beside its pixels: EXIF, XMP, resolution, and the colour tags of PNG."""
 
+import math
 import re
 import struct
 from collections.abc import Iterator
@@ -48,15 +49,16 @@ class Metadata:
         """How Pillow saves it, and what a format other than PNG cannot hold."""
         options: dict[str, Any] = {}
         lost = []
-        if self.exif and kind in ("JPEG", "WEBP") and (kind == "WEBP" or len(self.exif) < _LONGEST_IN_JPEG):
+        room = {"JPEG": _LONGEST_IN_JPEG, "WEBP": math.inf, "AVIF": math.inf}.get(kind, 0)
+        if 0 < len(self.exif) < room:
             options["exif"] = _PREFIX + self.exif if kind == "JPEG" else self.exif
         elif self.exif:
             lost.append("EXIF")
-        if self.xmp and kind in ("JPEG", "WEBP") and (kind == "WEBP" or len(self.xmp) < _LONGEST_IN_JPEG):
+        if 0 < len(self.xmp) < room:
             options["xmp"] = self.xmp
         elif self.xmp:
             lost.append("XMP")
-        if self.dpi and kind != "WEBP":
+        if self.dpi and kind not in ("WEBP", "AVIF"):
             options["dpi"] = self.dpi if kind == "TIFF" else tuple(round(dpi) for dpi in self.dpi)
         elif self.dpi:
             lost.append("dpi")

@@ -1,6 +1,5 @@
 """Read and write images with 16 bits, alpha, gray and colour profiles."""
 
-import io
 import struct
 import zlib
 from collections.abc import Iterable
@@ -9,23 +8,26 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from sr.errors import UserError
 from sr.io.bounded import Pixels
 from sr.io.decoders import has_several_frames, remaining_orientation, upright
-from sr.io.images import MAX_PIXELS, SIXTEEN_BIT_MODES, SUFFIXES, ImageFileError, opened, regular_file
+from sr.io.formats.arrays import ArrayImage
+from sr.io.formats.ffmpeg import decode_deep
+from sr.io.images import MAX_PIXELS, SIXTEEN_BIT_MODES, ImageFileError, note_of, opened, regular_file
 from sr.io.metadata import Metadata, metadata_of
 from sr.io.second_reader import check_same
-from sr.io.tiffs import TiffImage
 
 _NOTHING = Metadata()
-READABLE = SUFFIXES | {".gif"}
 WRITABLE = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
     ".webp": "WEBP",
+    **({".avif": "AVIF"} if features.check("avif") else {}),  # Pillow 11.3 or later
     ".bmp": "BMP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
@@ -38,10 +40,10 @@ _SIXTEEN_BIT = frozenset({"PNG", "TIFF"})
 _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
     "TIFF": {"compression": "tiff_lzw"},
 }
 
-_PADDING = 128  # pixels that FFmpeg may add to each side length
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of channels
 _PNG_UP = 2  # filter type: difference from the row above
@@ -103,38 +105,27 @@ def read_picture(
         with regular_file(source, name) as file:
             source = file.read()
     with opened(source, name, max_pixels, advice) as image:
-        note = "animation: its first frame" if has_several_frames(image) else ""
+        notes = ["animation: its first frame"] if has_several_frames(image) else []
+        notes += [note_of(image)] if note_of(image) else []
         profile = image.info.get("icc_profile")
         if image.mode in ("CMYK", "LAB"):
-            profile, note = None, f"{image.mode}: converted to RGB without its profile"
-        pixels = image.pixels() if isinstance(image, TiffImage) else _read_sixteen_bits(source, image)
+            profile, notes = None, [f"{image.mode}: converted to RGB without its profile"]
+        pixels = image.pixels() if isinstance(image, ArrayImage) else _read_sixteen_bits(source, image)
         if pixels is None:
             image.load()
             pixels = pixels_of(image, name)
         pixels = upright(pixels, remaining_orientation(image))
         metadata = metadata_of(image, source)
-    return Picture(pixels, profile, note, metadata=metadata)
+    return Picture(pixels, profile, ", ".join(notes), metadata=metadata)
 
 
 def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
-    """Pixels of a colour image with 16 bits, of which Pillow would keep 8; None for other images."""
-    if file.format == "PNG" and content[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
-        demuxer = "png_pipe"
-    else:
+    """Pixels of a colour PNG with 16 bits, of which Pillow would keep 8; None for other images."""
+    if file.format != "PNG" or content[24:26] not in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
         return None
-    import av  # slow to import
-
-    with av.open(io.BytesIO(content), format=demuxer) as container:
-        max_pixels = (file.width + _PADDING) * (file.height + _PADDING)
-        container.streams.video[0].codec_context.options = {"max_pixels": str(max_pixels)}
-        frame = next(container.decode(video=0))  # type: ignore[union-attr]
-    gray_alpha = frame.format.name.startswith("ya")
-    pixels: Any = (frame.reformat(format="rgba64be") if gray_alpha else frame).to_ndarray()
-    if pixels.dtype != np.uint16 or sorted(pixels.shape[:2]) != sorted(file.size):
-        raise ValueError("its headers contradict each other")
-    colour_pixels: Pixels = pixels[..., 2:] if gray_alpha else pixels
-    check_same(colour_pixels, file)
-    return colour_pixels
+    pixels = decode_deep(content, "png_pipe", file.size)
+    check_same(pixels, file)
+    return pixels
 
 
 def pixels_of(image: Image.Image, name: str = "the image") -> Pixels:

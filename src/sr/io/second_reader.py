@@ -12,13 +12,14 @@ _GRID = 64  # samples a side that two readers must agree on
 _TOLERANCE = 2  # levels of 255 by which they may differ
 
 
-def check_same(pixels: Pixels, other: Image.Image, *, inverted: bool = False) -> None:
+def check_same(pixels: Pixels, other: Image.Image, *, inverted: bool = False, wraps: bool = False) -> None:
     """Check that another reader sees the same picture: its size, and a coarse grid of its pixels.
 
     Args:
         pixels: ``(H, W, C)``, gray or RGB, with or without alpha.
         other: what the other reader sees, which is decoded here.
         inverted: whether the other reader takes black for white.
+        wraps: whether the other reader may see black where values are highest.
 
     Raises:
         ValueError: if it sees another picture.
@@ -28,8 +29,11 @@ def check_same(pixels: Pixels, other: Image.Image, *, inverted: bool = False) ->
     other_pixels = _view(other, channels)
     if other_pixels.shape[:2] != (height, width):  # Pillow has applied the orientation
         raise ValueError("two readers see different sizes in it")
-    seen, also = _opaque(_eight(pixels[place])), _opaque(other_pixels[place])
-    if seen.shape[2] != also.shape[2] or np.abs(seen - (255 - also if inverted else also)).max() > _TOLERANCE:
+    seen, also = _eight(pixels[place]).astype(np.float32), other_pixels[place].astype(np.float32)
+    if not wraps:
+        seen, also = _opaque(seen), _opaque(also)
+    difference = np.abs(seen - (255 - also if inverted else also)) if seen.shape == also.shape else np.array(255)
+    if (np.minimum(difference, 256 - difference) if wraps else difference).max() > _TOLERANCE:
         raise ValueError("two readers see different pictures in it")
 
 
@@ -49,9 +53,8 @@ def _eight(pixels: Pixels) -> npt.NDArray[np.uint8]:
     return (pixels >> 8).astype(np.uint8) if pixels.itemsize == 2 else pixels.astype(np.uint8)
 
 
-def _opaque(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _opaque(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Colours times alpha, and alpha: colours under alpha 0 say nothing."""
-    values = pixels.astype(np.float32)
     if values.shape[2] in (2, 4):
         values[..., :-1] *= values[..., -1:] / 255
     return values

@@ -11,9 +11,10 @@ from typing import IO, Any
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from sr.io.bounded import BoundedReader, Pixels, UnreadKindError
+from sr.io.formats.arrays import ArrayImage, divided_by_alpha
 from sr.io.second_reader import ORIENTATION, check_same
 
 MOST_CHANNELS = 64
@@ -34,14 +35,8 @@ _INCH = 2  # unit of the resolution
 _REVERSED_BITS = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
-class TiffImage(ImageFile.ImageFile):
-    """The first page of a TIFF file, as an image of Pillow: of 8 bits, the mode of its header until it is decoded.
-
-    Attributes:
-        is_animated: whether there are more pages.
-        is_deep: whether values have 16 bits.
-        stored_orientation: that of its tag.
-    """
+class TiffImage(ArrayImage):
+    """The first page of a TIFF file."""
 
     format = "TIFF"
 
@@ -73,16 +68,6 @@ class TiffImage(ImageFile.ImageFile):
         colour = {_RGB: "RGBA" if alpha else "RGB", _PALETTE: "P", _CMYK: "CMYK"}
         self._mode = colour.get(int(page.photometric), "1" if page.bitspersample == 1 else gray)
 
-    def load(self) -> Any:
-        """Decode to 8 bits, or 16 for gray without alpha."""
-        if self._im is None:
-            pixels = self.pixels()
-            if pixels.itemsize == 2 and pixels.shape[2] > 1:
-                pixels = (pixels >> 8).astype(np.uint8)
-            image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-            self.im, self._mode = image.im, image.mode
-        return Image.Image.load(self)
-
     def pixels(self) -> Pixels:
         """``(H, W, C)``: gray or RGB, with alpha if there is any; uint8, or uint16 for 16 bits; not turned upright."""
         page = self._page
@@ -100,7 +85,7 @@ class TiffImage(ImageFile.ImageFile):
         if alpha is not None:
             opacity = stored[..., alpha, None]
             if _extra(page)[0] == _ASSOCIATED:
-                colours = _divided(colours, opacity)
+                colours = divided_by_alpha(colours, opacity)
             colours = np.concatenate([colours, opacity], axis=2)
         pixels = np.ascontiguousarray(colours)
         if self.is_deep and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:  # which Pillow misreads
@@ -266,14 +251,6 @@ def _cmyk_to_rgb(inks: Pixels) -> Pixels:
     left = most - inks.astype(np.uint32)
     rgb: Pixels = ((left[..., :3] * left[..., 3:] + most // 2) // most).astype(np.uint16)
     return rgb
-
-
-def _divided(colours: Pixels, alpha: Pixels) -> Pixels:
-    """Colours that were multiplied by alpha, without it."""
-    most = int(np.iinfo(colours.dtype).max)
-    wide = colours.astype(np.uint32) * most + alpha // 2  # at most 65535 ** 2 + 32767, which 32 bits hold
-    divided: Pixels = np.minimum(wide // np.maximum(alpha, 1), most).astype(colours.dtype)
-    return divided
 
 
 def _check_agreement(pixels: Pixels, file: IO[bytes], white_is_zero: bool) -> None:
