@@ -13,6 +13,7 @@ from sr.errors import UserError
 MAX_UPLOAD = 20_000_000  # bytes of one file
 KEPT_SECONDS = 3600
 _KEPT_BYTES = 4_000_000_000
+_RESULT = "result-"  # how folders of results begin
 
 
 class UploadFolder:
@@ -38,8 +39,25 @@ class UploadFolder:
         raise UserError("there is no such upload")
 
     def new_file(self, name: str) -> Path:
-        """Path for a new file, in a new subfolder."""
+        """Path for a new upload, in a new subfolder."""
         return Path(tempfile.mkdtemp(dir=self.path)) / name
+
+    def new_result(self, name: str) -> Path:
+        """Path for a new result, which `result` accepts."""
+        return Path(tempfile.mkdtemp(prefix=_RESULT, dir=self.path)) / name
+
+    def result(self, path: Any) -> str:
+        """A path as the browser sent it, if it is that of a result.
+
+        Raises:
+            UserError: for anything else, and for one that was removed.
+        """
+        with suppress(OSError, ValueError):
+            if isinstance(path, str):
+                place = Path(path).resolve(strict=True)
+                if place.parent.parent == self.path and place.parent.name.startswith(_RESULT):
+                    return str(place)
+        raise UserError("this result is no longer there: enlarge the picture again")
 
     def tidy(self) -> None:
         """Remove what is older than an hour, and the oldest of what takes too much space."""

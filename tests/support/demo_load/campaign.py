@@ -58,7 +58,9 @@ def run_campaign(
                 _load(report, server, target, clients, each, seconds, seed, only)
                 if server.trace:
                     writable = (server.temporary, folder / "home")
-                    report.violations += forbidden_calls(server.trace, start, writable, readable_folders(runs))
+                    report.violations += forbidden_calls(
+                        server.trace, start, writable, readable_folders(runs or folder / "work")
+                    )
                 report.log = server.log.read_text(errors="replace")
                 report.facts["tracebacks_in_log"] = report.log.count("Traceback (most recent call last)")
         except ViolationError as error:
@@ -114,4 +116,4 @@ def _warm_up(target: Target) -> None:
     visitor = Visitor(target.client)
     for file_format in ("PNG", "JPEG", "WEBP", "TIFF", "GIF"):
         target.enlarge(visitor, encoded(photograph(8, 8, 0), file_format), (16, 16))
-    Visitor(target.client).call(target.buttons["metrics"], [MODEL])
+    Visitor(target.client).call(target.buttons["metrics"], [[MODEL]])

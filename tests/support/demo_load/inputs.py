@@ -27,8 +27,8 @@ def model_kinds() -> dict[str, RequestKind]:
         def send(target: Target, visitor: Visitor) -> Outcome:
             path = visitor.upload(png)
             if visitor.session < "8":  # half of the visitors look at the scores of the model first
-                visitor.call(target.buttons["metrics"], [value])
-            return target.press_enlarge(visitor, [value, file_data(path), None], (96, 80))
+                visitor.call(target.buttons["metrics"], [[value]])
+            return target.press_enlarge(visitor, [[value], file_data(path), None], (96, 80))
 
         return RequestKind(send, Outcome.REFUSED)
 
@@ -59,7 +59,7 @@ def file_kinds() -> dict[str, RequestKind]:
 
     def kind(value: Callable[[Target], Any]) -> RequestKind:
         return RequestKind(
-            lambda target, visitor: target.press_enlarge(visitor, [MODEL, value(target), None], (96, 80)),
+            lambda target, visitor: target.press_enlarge(visitor, [[MODEL], value(target), None], (96, 80)),
             Outcome.REFUSED,
         )
 

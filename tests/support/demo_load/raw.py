@@ -98,7 +98,7 @@ def hang_up_kinds() -> dict[str, RequestKind]:
         return Outcome.HUNG_UP
 
     def in_the_queue(target: Target, visitor: Visitor) -> Outcome:
-        inputs = [MODEL, file_data(visitor.upload(png)), None]
+        inputs = [[MODEL], file_data(visitor.upload(png)), None]
         visitor.join_queue({"data": inputs, "fn_index": target.buttons["enlarge"], "session_hash": visitor.session})
         listen = f"GET {QUEUE}/data?session_hash={visitor.session} HTTP/1.1\r\nHost: x\r\n\r\n"
         visitor.hang_up(listen.encode(), 0.3)

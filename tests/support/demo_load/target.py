@@ -1,6 +1,7 @@
 """The server under load: requests that visitors make, and how each may end."""
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,12 +41,14 @@ class Target:
         path = visitor.upload(content, name)
         if not Path(path).resolve().is_relative_to(self.temporary):
             raise ViolationError(f"an upload went to {path}")
-        return self.press_enlarge(visitor, [MODEL, file_data(path), None], size)
+        return self.press_enlarge(visitor, [[MODEL], file_data(path), None], size)
 
     def press_enlarge(self, visitor: Visitor, inputs: list[Any], size: tuple[int, int]) -> Outcome:
         """Press "enlarge" with any inputs; each resulting image must have this size."""
-        slider, download, *_ = visitor.call(self.buttons["enlarge"], inputs)
-        for file in (*slider, download):
+        slider, download, *others = visitor.call(self.buttons["enlarge"], inputs)
+        if not slider["value"]:
+            raise RefusedError(200, _faults(others).encode())
+        for file in (*slider["value"], *download["value"]):
             status, content = visitor.request("GET", f"/gradio_api/file={quote(file['path'])}")
             if status != 200:
                 raise ViolationError(f"the result cannot be fetched: {status}")
@@ -70,6 +73,12 @@ class Target:
         if status < 400:
             raise ViolationError(f"{path}: responded with {status}")
         raise RefusedError(status, text)
+
+
+def _faults(outputs: list[Any]) -> str:
+    """The texts that are shown at the controls, as one."""
+    values = [output.get("value") for output in outputs if isinstance(output, dict)]
+    return " ".join(re.sub("<[^>]*>", "", value) for value in values if isinstance(value, str))
 
 
 Send: TypeAlias = Callable[[Target, Visitor], Outcome]

@@ -62,8 +62,8 @@ def _is_in(path: Path, folders: tuple[Path, ...]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
 
 
-def readable_folders(runs: Path | None) -> tuple[Path, ...]:
+def readable_folders(runs: Path) -> tuple[Path, ...]:
     """What a running server may read: its code, its configuration and the runs, but no other user files."""
     paths = [*sys.path, sys.prefix, sys.base_prefix, str(Path(sr.__file__).parent)]
     code = {Path(path).resolve() for path in paths if path}
-    return (*code, *map(Path, _SYSTEM), *([runs.resolve()] if runs else []))
+    return (*code, *map(Path, _SYSTEM), runs.resolve())
