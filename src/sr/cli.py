@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from sr.commands import (
     check_data,
     decide,
+    degrade,
     demo,
     evaluate,
     export,
@@ -34,7 +35,10 @@ _EPILOG = """Example: sr predict photo.jpg -m espcn_x2 -o big.png
 Completion with TAB: eval "$(register-python-argcomplete sr)" in ~/.bashrc or, after compinit, in ~/.zshrc;
 in fish: register-python-argcomplete --shell fish sr | source"""
 
-_COMMANDS = (runs, status, report, decide, evaluate, speed, predict, demo, export, models, selftest, check_data, search)
+_COMMANDS = (
+    *(runs, status, report, decide, evaluate, speed, predict, demo, export, models, selftest, check_data, degrade),
+    search,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

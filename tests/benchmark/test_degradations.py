@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sr.benchmark.evaluate import evaluate
-from sr.data.degrade.configured import named
+from sr.benchmark.named_degradations import named_degradations
 from sr.data.degrade.jpeg import Jpeg
 from sr.data.folders.named import FolderOptions
 from sr.data.pairs import load_pair
@@ -56,9 +56,7 @@ def test_the_default_is_not_recorded_and_changes_no_name_and_no_fingerprint(tmp_
     model = trained_on(tmp_path / "a.safetensors", default)
     assert model.degrade is None
     plain = [*evaluate([model], [folder], scale=2)]
-    named_so = [
-        *evaluate([model], [folder], scale=2, degradations={"bicubic": named("bicubic", config_dir() / "degrade")})
-    ]
+    named_so = [*evaluate([model], [folder], scale=2, degradations=named_degradations("bicubic", config_dir()))]
     assert {row.data for row in plain} == {"photos"}
     assert {row.data for row in named_so} == {"photos (bicubic)"}
     assert plain[0].fingerprint == named_so[0].fingerprint
@@ -67,7 +65,7 @@ def test_the_default_is_not_recorded_and_changes_no_name_and_no_fingerprint(tmp_
 
 def test_degradations_that_are_asked_for_have_rows_and_fingerprints_of_their_own(tmp_path: Path, folder: Path) -> None:
     names = ("bicubic", "blur", "jpeg")
-    degradations = {name: named(name, config_dir() / "degrade") for name in names}
+    degradations = named_degradations(",".join(names), config_dir())
     model = trained_on(tmp_path / "a.safetensors", JPEG)
     rows = [*evaluate([model], [folder], scale=2, degradations=degradations)]
     assert [row.data for row in rows] == [f"photos ({name})" for name in names for _ in range(2)]

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sr.data.degrade.base import Degradation, name_of
+from sr.data.degrade.base import Degradation, full_key, name_of
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.degrade.configured import build
 from sr.data.sources import Source
@@ -22,8 +22,8 @@ def degraded_as(models: Sequence[Model]) -> Degradation:
     Raises:
         UserError: if they differ.
     """
-    configs = {json.dumps(model.degrade, sort_keys=True): model.degrade for model in models}
-    built = {degradation.key(): degradation for degradation in map(_built, configs.values())}
+    different = {json.dumps(model.degrade, sort_keys=True): model for model in models}
+    built = {full_key(degradation): degradation for degradation in map(_degradation_of, different.values())}
     if len(built) > 1:
         raise UserError(
             f"the models were trained on different degradations, {' and '.join(sorted(built))}: name those to "
@@ -32,8 +32,11 @@ def degraded_as(models: Sequence[Model]) -> Degradation:
     return next(iter(built.values()), BICUBIC)
 
 
-def _built(config: dict[str, object] | None) -> Degradation:
-    return build(config, is_allowed) if config else BICUBIC
+def _degradation_of(model: Model) -> Degradation:
+    try:
+        return build(model.degrade, is_allowed) if model.degrade else BICUBIC
+    except UserError as error:
+        raise UserError(f"{model.label}: {error}") from error
 
 
 def unpaired(

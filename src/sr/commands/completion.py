@@ -23,6 +23,19 @@ def choices_of_groups(prefix: str, **unused: Any) -> list[str]:
     return [word for word in [*choices, *options] if word.startswith(prefix)]
 
 
+def choices_of_group(group: str) -> Callable[..., list[str]]:
+    """What suggests the choices of a config group, several with commas."""
+
+    def suggest(prefix: str, **unused: Any) -> list[str]:
+        from sr.train import config_dir
+
+        before, comma, last = prefix.rpartition(",")
+        names = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+        return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+    return suggest
+
+
 def model_names(prefix: str, **unused: Any) -> list[str]:
     """Names of the networks that ship with ``sr``, then files and folders."""
     from argcomplete.completers import FilesCompleter

@@ -18,7 +18,7 @@ from sr.commands.arguments import (
     folder_options,
     onnx_hints,
 )
-from sr.commands.completion import complete, model_names
+from sr.commands.completion import choices_of_group, complete, model_names
 from sr.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,12 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="keep the scores of what is no run in DIR/NAME, for sr report"
     )
-    parser.add_argument(
+    degradations = parser.add_argument(
         "--degrade",
         metavar="NAMES",
-        help="degrade the images by each of these choices of conf/degrade, such as bicubic,blur,jpeg, and score "
-        "them one after the other (default: as in the training of the models)",
+        help="degrade the images by each of these choices of conf/degrade, such as bicubic,blur,jpeg, perhaps with "
+        "options, such as jpeg:quality=[20,60], and score them one after the other (default: as in the training of "
+        "the models)",
     )
+    complete(degradations, choices_of_group("degrade"))
     add_trust(parser)
     add_onnx(parser)
     others = parser.add_argument_group("pictures of another program, scored like the outputs of a model")
@@ -151,12 +153,10 @@ def run(options: argparse.Namespace) -> None:
 
 def _degradations(names: str | None) -> "dict[str, Degradation] | None":
     """The degradations of ``--degrade``, by name."""
-    from sr.data.degrade.configured import named
+    from sr.benchmark.named_degradations import named_degradations
     from sr.train import config_dir
 
-    if names is None:
-        return None
-    return {name: named(name, config_dir() / "degrade") for name in map(str.strip, names.split(","))}
+    return None if names is None else named_degradations(names, config_dir())
 
 
 def _contenders(options: argparse.Namespace, folders: "FolderOptions", scale: int) -> "list[Contender]":

@@ -1,5 +1,6 @@
 """Crops of training images, degraded anew whenever they are drawn."""
 
+import numpy as np
 from torch import Tensor
 
 from sr.data.degrade.base import generator
@@ -37,15 +38,23 @@ class DegradedCrops:
         scale, source = self.scale, self.store.sources[index]
         hr = self.store[index][1]
         by = scale if scale > 1 else source.factor or self.store.shrink
+        key = (*draw, source.name)
         # In blocks of `by` pixels, so that a crop of the degraded cut is made of whole low-resolution pixels.
-        margin = -(-self.store.degradation.margin(by) // by) * by
+        margin = -(-self._margin(by, generator(*key)) // by) * by
         top, left, height, width = (scale * pixels for pixels in box)
         above, before = (min(margin, start) // scale * scale for start in (top, left))
         rows = slice(top - above, top + height + margin)
         columns = slice(left - before, left + width + margin)
         cut = hr[:, rows, columns].cpu()
-        random = generator(*draw, source.name)
-        lr = derive_lr(cut, scale, by, self.store.degradation, random, enlarge=source.factor is not None)
+        enlarge = source.factor is not None
+        lr = derive_lr(cut, scale, by, self.store.degradation, generator(*key), enlarge=enlarge)
         lr_top, lr_left = above // scale, before // scale
         small = lr[:, lr_top : lr_top + box[2], lr_left : lr_left + box[3]]
         return small, cut[:, above : above + height, before : before + width]
+
+    def _margin(self, by: int, random: np.random.Generator) -> int:
+        """The margin of a crop that is degraded with these random numbers."""
+        degradation = self.store.degradation
+        drawn = getattr(degradation, "drawn_margin", None)
+        margin: int = drawn(by, random) if drawn else degradation.margin(by)
+        return margin

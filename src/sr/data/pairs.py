@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sr.data.degrade.base import Degradation, generator, name_of
+from sr.data.degrade.base import Degradation, full_key, generator, name_of
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.degrade.pillow import Pillow
 from sr.data.sources import Source
@@ -18,6 +18,7 @@ from sr.io.pixel_formats import RGB8, PixelFormat, read_pixels
 from sr.terms import SHARPENS
 
 _NAMED = 2  # folders in a line
+_LONGEST_KEY = 80  # of a degradation, in a line
 
 MIN_SIDE = 11  # the window of SSIM
 DEGRADED_BY = 23  # default seed of images that are degraded once
@@ -44,7 +45,7 @@ def _describe_degradation(
     sources: Sequence[Source], scale: int, factors: Sequence[int], shrink: int, degradation: Degradation
 ) -> str:
     is_default = degradation == BICUBIC
-    by = "by MATLAB's bicubic" if is_default else f"by {degradation.key()}"
+    by = "by MATLAB's bicubic" if is_default else f"by {_brief(degradation)}"
     if factors:
         return f"{', '.join(f'x{factor}' for factor in factors)} in one network, low resolution {by}"
     derived = by if scale > 1 else f"shrunk and enlarged by {shrink}" + ("" if is_default else f", {by}")
@@ -56,6 +57,12 @@ def _describe_degradation(
         has_all = all(source.lr is not None for source in sources)
         derived = place if has_all else f"{place} or, where it has none, {derived}"
     return f"x{scale}, low resolution {derived}" if scale > 1 else f"{SHARPENS}; input {derived}"
+
+
+def _brief(degradation: Degradation) -> str:
+    """Its key, or its name alone if there are many settings."""
+    key = full_key(degradation)
+    return key if len(key) <= _LONGEST_KEY else f"{name_of(degradation)}(...)"
 
 
 def _low_folder(source: Source) -> str:

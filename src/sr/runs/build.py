@@ -42,6 +42,7 @@ T = TypeVar("T", bound=Callback)
 
 log = logging.getLogger(__name__)
 
+_DEGRADATIONS = "sr.data.degrade."
 _LOSS_SIDE = 64  # pixels of the images that a loss is tried on
 _TRIED_STEPS = 100  # of a schedule that is built once to see whether its options are accepted
 
@@ -149,11 +150,22 @@ def build(
 def _trust_network(config_dict: Mapping[str, Any]) -> None:
     """Trust what the user's config names, here; other commands have to be told, so the first training says it."""
     trust(config_dict["trust"])
-    target = str(config_dict["model"]["_target_"])
-    if not is_allowed(target):
-        package = package_of(target)
-        log.info("%s: other commands load it with --trust %s, or with %s=%s", target, package, VARIABLE, package)
-        trust([package])
+    for target in [str(config_dict["model"]["_target_"]), *_targets(config_dict["data"].get("degrade"))]:
+        if not is_allowed(target) and not target.startswith(_DEGRADATIONS):
+            package = package_of(target)
+            log.info("%s: other commands load it with --trust %s, or with %s=%s", target, package, VARIABLE, package)
+            trust([package])
+
+
+def _targets(node: object) -> Iterator[str]:
+    """The classes that a node of the config names, at any depth."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _targets(item)
+    elif isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        yield from _targets(list(node.values()))
 
 
 @contextmanager

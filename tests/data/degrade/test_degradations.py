@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sr.data.degrade.base import Degradation, generator
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.degrade.blur import Blur
 from sr.data.degrade.chain import Chain
-from sr.data.degrade.configured import build, named
+from sr.data.degrade.configured import build
 from sr.data.degrade.filters import convolve, gaussian
 from sr.data.degrade.jpeg import Jpeg
 from sr.data.degrade.mixed import Mixed
@@ -34,6 +35,12 @@ GROUP = config_dir() / "degrade"
 NAMES = config_names("degrade")
 
 
+@cache
+def named(name: str) -> Degradation:
+    """A choice of the group, with the values in its file."""
+    return build(OmegaConf.to_container(OmegaConf.load(GROUP / f"{name}.yaml")))
+
+
 def picture(height: int = 48, width: int = 60, channels: int = 3) -> torch.Tensor:
     """Levels of 8 bits, with flat areas and edges."""
     random = np.random.default_rng(0)
@@ -43,7 +50,7 @@ def picture(height: int = 48, width: int = 60, channels: int = 3) -> torch.Tenso
 
 @pytest.fixture(params=NAMES)
 def degradation(request: pytest.FixtureRequest) -> Degradation:
-    return named(request.param, GROUP)
+    return named(request.param)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
@@ -78,7 +85,7 @@ def test_it_can_be_sent_to_a_loading_process_and_compared(degradation: Degradati
 
 
 def test_hydra_and_a_checkpoint_build_the_same(degradation: Degradation) -> None:
-    path = next(path for path in GROUP.glob("*.yaml") if named(path.stem, GROUP) == degradation)
+    path = next(path for path in GROUP.glob("*.yaml") if named(path.stem) == degradation)
     config: Any = OmegaConf.load(path)
     assert instantiate(config).key() == build(OmegaConf.to_container(config)).key() == degradation.key()
 
@@ -94,7 +101,7 @@ def test_the_margin_of_a_fixed_degradation_suffices(degradation: Degradation) ->
 
 
 def test_all_keys_differ() -> None:
-    keys = [named(name, GROUP).key() for name in NAMES]
+    keys = [named(name).key() for name in NAMES]
     assert len(NAMES) >= 11
     assert len(set(keys)) == len(keys)
     assert Jpeg((30, 95)).key() == "jpeg(quality=[30, 95])" != Jpeg((30, 90)).key()
@@ -208,8 +215,7 @@ def test_mixed_draws_by_weights() -> None:
         (lambda: Noise(("salt",)), r"degrade=noise: kinds must be some of gaussian, poisson, camera: \['salt'\]"),
         (lambda: Chain(()), "degrade=chain: steps must be a list of degradations"),
         (lambda: Mixed((Area(),), (1, 2)), "degrade=mixed: weights must be 1 numbers"),
-        (lambda: named("jpg", GROUP), "--degrade jpg: no such degradation"),
-        (lambda: build({"_target_": "os.system", "command": "true"}), "if you trust its code, add --trust"),
+        (lambda: build({"_target_": "os.system", "command": "true"}), "if you trust the code of os, add --trust os"),
         (lambda: build({"_target_": "sr.data.degrade.base.interval"}), "which is not a degradation"),
         (lambda: build({"_target_": "sr.data.degrade.jpeg.Jpeg", "q": 1}), "cannot be built: .*'q'"),
         (lambda: build([]), "names no degradation"),

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -11,6 +11,8 @@ from torch import Tensor
 from sr.errors import UserError
 
 Interval: TypeAlias = tuple[float, float]
+
+_OURS = "sr.data.degrade."
 
 
 class Degradation(Protocol):
@@ -22,6 +24,9 @@ class Degradation(Protocol):
     Attributes:
         resizes: whether it only changes the size. In a `Chain`, such a step is given the factor.
         is_random: whether it draws numbers; if so, training images are degraded anew in every epoch.
+
+    A class may also have a method ``drawn_margin(scale, random)``: the margin of a crop that is degraded with these
+    random numbers, so that less of the image has to be degraded for it.
     """
 
     resizes: ClassVar[bool]
@@ -64,34 +69,51 @@ def generator(*parts: object) -> np.random.Generator:
 
 
 class Keyed:
-    """The key of a dataclass: its name and the values of its fields, as ``jpeg(quality=[30, 95])``."""
+    """The key of a dataclass: its name and the values of its fields, as ``jpeg(quality=[30, 95])``.
+
+    The name of a class that is not one of ours has its module: ``mypackage.degrade.Jpeg(quality=[30, 95])``.
+    """
 
     def key(self) -> str:
         """See `Degradation`."""
-        return _key_of(self)
+        name = type(self).__name__.lower() if _is_ours(self) else _full_name(self)
+        values = ", ".join(f"{field.name}={_value(getattr(self, field.name))}" for field in fields(self))  # type: ignore[arg-type]
+        return f"{name}({values})" if values else name
+
+
+def full_key(degradation: Degradation) -> str:
+    """The key of any degradation: one of another package never has the key of one of ours, whatever it says."""
+    key = degradation.key()
+    is_clear = _is_ours(degradation) or key.startswith(_full_name(degradation))
+    return key if is_clear else f"{_full_name(degradation)}:{key}"
 
 
 def name_of(degradation: Degradation) -> str:
     """Its key without the settings: ``jpeg``."""
-    return degradation.key().partition("(")[0]
+    return full_key(degradation).partition("(")[0]
 
 
 def is_degradation(value: object) -> bool:
-    """Whether a configured value can be called like a degradation."""
-    return callable(value) and hasattr(value, "margin")
+    """Whether a configured value, or a class, has what a degradation needs."""
+    return callable(value) and all(hasattr(value, name) for name in ("resizes", "is_random", "margin", "key"))
 
 
-def _key_of(degradation: Any) -> str:
-    name = type(degradation).__name__.lower()
-    values = ", ".join(f"{field.name}={_value(getattr(degradation, field.name))}" for field in fields(degradation))
-    return f"{name}({values})" if values else name
+def _is_ours(value: object) -> bool:
+    return type(value).__module__.startswith(_OURS)
+
+
+def _full_name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, tuple):
+    """A field as text; 1 and 1.0 are the same number."""
+    if isinstance(value, tuple | list):
         return f"[{', '.join(map(_value, value))}]"
-    if is_dataclass(value):
-        return _key_of(value)
+    if is_degradation(value):
+        return full_key(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return json.dumps(value)
 
 

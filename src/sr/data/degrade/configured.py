@@ -1,12 +1,11 @@
-"""Build a degradation from plain values: those of a checkpoint, or of a file of the config group."""
+"""Build a degradation from plain values, such as those of a checkpoint."""
 
 import importlib
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from sr.data.degrade.base import Degradation, is_degradation
-from sr.errors import UserError, close_names, did_you_mean
+from sr.errors import UserError
 
 _OURS = "sr.data.degrade."
 _DEEPEST = 6  # lists and nodes inside each other
@@ -55,29 +54,11 @@ def _built(value: object, is_allowed: Callable[[str], bool], depth: int) -> obje
 def _class(target: str, is_allowed: Callable[[str], bool]) -> Any:
     module, _, name = target.rpartition(".")
     if not module.startswith(_OURS) and not is_allowed(target):
-        raise UserError(f"its config names the degradation {target!r}: if you trust its code, add --trust PACKAGE")
+        package = module.rpartition(".")[0] or module
+        raise UserError(
+            f"its config names the degradation {target!r}: if you trust the code of {package}, add --trust {package}"
+        )
     found = getattr(importlib.import_module(module), name)
-    if not isinstance(found, type) or not hasattr(found, "is_random"):
+    if not isinstance(found, type) or not is_degradation(found):
         raise UserError(f"its config names {target!r}, which is not a degradation")
     return found
-
-
-def named(name: str, group: Path) -> Degradation:
-    """The degradation of a file of the config group ``degrade``, with the values in that file.
-
-    Args:
-        name: of the file, without suffix.
-        group: the folder ``conf/degrade``.
-
-    Raises:
-        UserError: if there is none of that name.
-    """
-    from omegaconf import OmegaConf
-
-    known = sorted(path.stem for path in group.glob("*.yaml"))
-    if name not in known:
-        similar = close_names(name, known)
-        hint = did_you_mean(similar) if similar else f": choose from {', '.join(known)}"
-        raise UserError(f"--degrade {name}: no such degradation{hint}")
-    config: Mapping[Any, Any] | Any = OmegaConf.to_container(OmegaConf.load(group / f"{name}.yaml"))
-    return build(config)

@@ -72,4 +72,4 @@ def _recoded(picture: Image.Image, file_format: str, quality: int) -> np.ndarray
     file = io.BytesIO()
     picture.save(file, file_format, quality=quality)
     with Image.open(file) as stored:
-        return np.asarray(stored.convert(picture.mode))
+        return np.array(stored.convert(picture.mode))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sr.data.degrade.base import Degradation
+from sr.data.degrade.base import Degradation, full_key
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.sources import Source
 from sr.io.hashes import file_hash
@@ -71,4 +71,5 @@ def degradation_settings(degradation: Degradation, seed: int) -> tuple[str, ...]
     """
     if degradation == BICUBIC:
         return ()
-    return (degradation.key(), f"seed={seed}") if degradation.is_random else (degradation.key(),)
+    key = full_key(degradation)
+    return (key, f"seed={seed}") if degradation.is_random else (key,)

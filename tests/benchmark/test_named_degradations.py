@@ -1,0 +1,47 @@
+"""Degradations by name, with options."""
+
+import pytest
+
+from sr.benchmark.named_degradations import named_degradations, split
+from sr.data.degrade.jpeg import Jpeg
+from sr.data.degrade.noise import Noise
+from sr.data.degrade.photo import Photo
+from sr.errors import UserError
+from sr.train import config_dir
+
+
+def test_names_have_the_values_of_their_files_and_the_options_that_follow_them() -> None:
+    found = named_degradations("photo, jpeg:quality=[20,60],noise:kinds=[gaussian]:sigma=[5,5]", config_dir())
+    assert found == {
+        "photo": Photo(),
+        "jpeg:quality=[20,60]": Jpeg((20, 60)),
+        "noise:kinds=[gaussian]:sigma=[5,5]": Noise(("gaussian",), sigma=(5, 5)),
+    }
+
+
+def test_a_list_of_lists_is_an_option() -> None:
+    (photo,) = named_degradations("photo:quality=[[90,90],[95,95]]", config_dir()).values()
+    assert photo == Photo(quality=((90, 90), (95, 95)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("jpg", r"--degrade jpg: no such degradation; did you mean jpeg\?"),
+        ("nothing_like_it", "no such degradation: choose from area, bicubic"),
+        ("jpeg,jpeg", "--degrade jpeg: is named twice"),
+        ("jpeg:quality", "'quality' is no option: write jpeg:OPTION=VALUE"),
+        ("jpeg:q=1", "--degrade jpeg:q=1: .*q"),
+        ("jpeg:quality=[a", "--degrade jpeg:quality"),
+        ("jpeg:quality=[95,30]", "degrade=jpeg: quality must be two numbers from 1 to 100"),
+        ("", "no such degradation"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        named_degradations(text, config_dir())
+    assert "\n" not in str(caught.value)
+
+
+def test_brackets_keep_separators() -> None:
+    assert split("a:x=[[1,2],[3]],b", ",") == ["a:x=[[1,2],[3]]", "b"]

@@ -1,0 +1,112 @@
+"""``sr degrade``: copies to look at."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sr.cli import main
+from sr.data.degrade.base import generator
+from sr.data.degrade.jpeg import Jpeg
+from sr.data.degrade.photo import Photo
+from sr.data.degraded_copies import DegradedCopies
+from sr.data.pairs import load_pair
+from sr.data.sources import Source
+from sr.image import to_uint8
+from sr.io.images import read_image
+from tests.support.images import photograph
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "photos"
+    path.mkdir()
+    for number in range(3):
+        photograph(33, 40, seed=number).save(path / f"{number}.png")
+    return path
+
+
+def test_copies_are_the_inputs_that_models_are_scored_on(folder: Path, tmp_path: Path) -> None:
+    main(["degrade", str(folder), "--degrade", "photo", "-o", str(tmp_path / "out")])
+    for number in range(3):
+        source = Source(str(number), str(number), folder / f"{number}.png")
+        expected = load_pair(source, 2, 2, degradation=Photo())[0]
+        assert torch.equal(read_image(tmp_path / "out" / f"{number}.png"), expected)
+    settings = json.loads((tmp_path / "out" / "degraded.json").read_text())
+    assert settings == {"degradation": Photo().key(), "scale": 2, "seed": 23}
+
+
+def test_at_scale_1_the_size_stays(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--degrade", "jpeg:quality=[20,60]", "--scale", "1", "--seed", "5"]
+    main(["degrade", str(folder), *options, "-o", str(tmp_path / "out")])
+    image = torch.from_numpy(np.asarray(photograph(33, 40, seed=1))).permute(2, 0, 1)
+    expected = to_uint8(Jpeg((20, 60))(image.double() / 255, 1, generator(5, "1")))
+    assert torch.equal(read_image(tmp_path / "out" / "1.png"), expected)
+    assert "size kept, by jpeg(quality=[20, 60])" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_goes_on_and_overwrites_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["degrade", str(folder), "--degrade", "photo", "-o", str(out)]
+    main(command)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / "1.png").unlink()
+    times = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
+    main(command)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert {name: (out / name).stat().st_mtime_ns for name in times} == times
+    assert "2 of 3 images exist" in capsys.readouterr().err
+    for other in (["--seed", "1"], ["--scale", "3"], ["--degrade", "jpeg"]):
+        with pytest.raises(SystemExit, match="2"):
+            main([*command, *other])
+        assert "0.png: exists, and degraded.json does not say" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_ctrl_c_ends_in_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*unused: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DegradedCopies, "write", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        main(["degrade", str(folder), "--degrade", "photo", "-o", str(tmp_path / "out")])
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
+
+
+def test_a_damaged_image_is_named_and_the_others_are_written(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "0.png").write_bytes((folder / "0.png").read_bytes()[:200])
+    Image.fromarray(np.zeros((40, 40), np.uint16)).save(folder / "deep.png")
+    with pytest.raises(SystemExit, match="1"):
+        main(["degrade", str(folder), "--degrade", "jpeg", "-o", str(tmp_path / "out")])
+    error = capsys.readouterr().err
+    assert "0.png" in error
+    assert "1 of 4 files have 16 bits, of which 8 are kept: deep.png" in error
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["1.png", "2.png", "deep.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--degrade", "photoo"], "no such degradation; did you mean photo?"),
+        (["--degrade", "jpeg,blur"], "name one degradation"),
+        (["--degrade", "jpeg", "--scale", "0"], "--scale must be an integer of 1 or more"),
+        (["--degrade", "jpeg", "--seed", "-1"], "--seed must be an integer of 0 or more"),
+    ],
+)
+def test_bad_options_are_one_line_and_write_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["degrade", str(folder), *options, "-o", str(tmp_path / "out")])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (tmp_path / "out").exists()
