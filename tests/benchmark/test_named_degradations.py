@@ -3,6 +3,7 @@
 import pytest
 
 from sr.benchmark.named_degradations import named_degradations, split
+from sr.data.degrade.base import Degradation
 from sr.data.degrade.jpeg import Jpeg
 from sr.data.degrade.noise import Noise
 from sr.data.degrade.photo import Photo
@@ -12,11 +13,12 @@ from sr.train import config_dir
 
 def test_names_have_the_values_of_their_files_and_the_options_that_follow_them() -> None:
     found = named_degradations("photo, jpeg:quality=[20,60],noise:kinds=[gaussian]:sigma=[5,5]", config_dir())
-    assert found == {
+    expected: dict[str, Degradation] = {
         "photo": Photo(),
         "jpeg:quality=[20,60]": Jpeg((20, 60)),
         "noise:kinds=[gaussian]:sigma=[5,5]": Noise(("gaussian",), sigma=(5, 5)),
     }
+    assert found == expected
 
 
 def test_a_list_of_lists_is_an_option() -> None:

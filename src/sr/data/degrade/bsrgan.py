@@ -120,7 +120,8 @@ class Bsrgan(Keyed):
 
     def _jpeg(self, values: np.ndarray, random: np.random.Generator) -> np.ndarray:
         quality = int(random.integers(int(self.quality[0]), int(self.quality[1]), endpoint=True))
-        return recoded(torch.from_numpy(values), "JPEG", quality).numpy().astype(np.float32)
+        stored: np.ndarray = recoded(torch.from_numpy(values), "JPEG", quality).numpy().astype(np.float32)
+        return stored
 
     @staticmethod
     def _drawn(ends: Interval, random: np.random.Generator) -> float:
@@ -166,7 +167,8 @@ def coloured_noise(shape: tuple[int, ...], sigma: float, random: np.random.Gener
     """
     channels = shape[0]
     axes = np.linalg.qr(random.standard_normal((channels, channels)))[0] * np.sqrt(random.random(channels))
-    return sigma * np.einsum("ij,jhw->ihw", axes, random.standard_normal(shape))
+    noise: np.ndarray = sigma * np.einsum("ij,jhw->ihw", axes, random.standard_normal(shape))
+    return noise
 
 
 def _shrunk(values: np.ndarray, size: tuple[int, int], drawn: Drawn, random: np.random.Generator) -> np.ndarray:
@@ -198,4 +200,5 @@ def _resizes_reach(scale: int) -> int:
 
 
 def _limited(values: np.ndarray) -> np.ndarray:
-    return np.clip(values, 0, 1).astype(np.float32, copy=False)
+    limited: np.ndarray = np.clip(values, 0, 1).astype(np.float32, copy=False)
+    return limited

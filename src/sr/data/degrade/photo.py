@@ -125,7 +125,8 @@ class Photo(Keyed):
             noise = gaussian_noise(values.shape, uniform(random, self.noise[number]) / 255, is_gray, random)
         else:
             noise = poisson_noise(values, uniform(random, self.poisson[number]), is_gray, random)
-        return np.clip(values + noise, 0, 1).astype(np.float32)
+        noisy: np.ndarray = np.clip(values + noise, 0, 1).astype(np.float32)
+        return noisy
 
     def margin(self, scale: int) -> int:
         """The largest kernels at the smallest sizes."""
@@ -190,11 +191,13 @@ def _times(size: Sequence[int], factor: float) -> tuple[int, int]:
 
 
 def _resized(values: np.ndarray, size: tuple[int, int], kind: str) -> np.ndarray:
-    return np.clip(resampled(values, size, kind), 0, 1)
+    resized: np.ndarray = np.clip(resampled(values, size, kind), 0, 1)
+    return resized
 
 
 def _jpeg(values: np.ndarray, quality: int) -> np.ndarray:
-    return recoded(torch.from_numpy(values), "JPEG", quality).numpy().astype(np.float32)
+    stored: np.ndarray = recoded(torch.from_numpy(values), "JPEG", quality).numpy().astype(np.float32)
+    return stored
 
 
 def _margin(scale: int, radii: Sequence[int], factors: Sequence[float], kinds: Sequence[Sequence[str]]) -> int:
