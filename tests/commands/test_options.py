@@ -53,7 +53,7 @@ def test_predict_passes_every_option_on(record: Record) -> None:
     main(["predict", "-", "-m", "m", "-o", "-", *settings, "--compare", "--force", "--max-pixels", "7"])
     main(["predict", "a", "-m", "m", "-o", "out", "--tile", "auto"])
     load_defaults = {"tile": None, "ensemble": False, "wrap": False, "device": None, "precision": "auto"}
-    assert [arguments for arguments, _ in find_calls] == [("m", scale, UNKNOWN) for scale in (None, 3, None)]
+    assert find_calls == [(("m", scale, UNKNOWN), {"provider": None}) for scale in (None, 3, None)]
     assert load_calls == [
         (("a model",), load_defaults),
         (("a model",), {"tile": 48, "ensemble": True, "wrap": True, "device": "cpu", "precision": "float32"}),

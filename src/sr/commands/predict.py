@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     add_precision(parser, "auto")
     add_trust(parser)
+    parser.add_argument(
+        "--provider", metavar="NAME", help="what runs an ONNX network: cpu (default), cuda, openvino, ..."
+    )
     add_onnx(parser)
 
 
@@ -60,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
     check_at_least("--max-pixels", max_pixels, 1)
     hints = onnx_hints(options)
-    model = find_model(model_path(options.model), options.scale, hints)
+    model = find_model(model_path(options.model), options.scale, hints, provider=options.provider)
     check_hints_are_used(hints, [model])
     enlarger = Enlarger(
         model,

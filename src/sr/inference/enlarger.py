@@ -75,8 +75,9 @@ class Enlarger:
         self._trained = next(self._net.parameters(), None) is not None  # else bicubic, or run by ONNX Runtime
         self.precision = precision
         if model.nets and not self._trained:
-            if precision == "bfloat16" or self.device.type != "cpu":
-                log.warning("%s: ONNX Runtime computes on the CPU, in float32", model.label)
+            provider = getattr(model.nets[0], "provider", "cpu")
+            if precision == "bfloat16" or (self.device.type != "cpu" and provider == "cpu"):
+                log.warning("%s: ONNX Runtime computes on the %s, in float32", model.label, provider.upper())
             self.device, self.precision = torch.device("cpu"), "float32"
         self._layers: list[float] = []  # of which the tiles for a picture are chosen; empty: they are all of one size
         self.tile = self._largest_tile() if tile is None else tile

@@ -14,6 +14,7 @@ from sr.io.run_folder import RunFolder
 from sr.weights import zoo
 from sr.weights.community import CommunityNetwork, open_network
 from sr.weights.onnx.formats import UNKNOWN, OnnxHints
+from sr.weights.onnx.providers import CPU
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +69,14 @@ def checkpoints_of(name: str) -> list[Path]:
     return files
 
 
-def _onnx_model(path: Path, scale: int | None, hints: OnnxHints) -> Model:
+def _onnx_model(path: Path, scale: int | None, hints: OnnxHints, provider: str) -> Model:
     from sr.weights.onnx.exported import OnnxNetwork  # slow to import
     from sr.weights.onnx.foreign import ForeignOnnxNetwork
     from sr.weights.onnx.session import is_exported
 
     weights_hash = files_hash([path])
     net: OnnxNetwork | ForeignOnnxNetwork
-    net = OnnxNetwork(path) if is_exported(path) else ForeignOnnxNetwork(path, hints)
+    net = OnnxNetwork(path, provider) if is_exported(path) else ForeignOnnxNetwork(path, hints, provider)
     if scale not in (None, net.scale):
         raise UserError(f"{path}: is a network for scale {net.scale}, not {scale}")
     if isinstance(net, OnnxNetwork):
@@ -91,7 +92,9 @@ def _onnx_model(path: Path, scale: int | None, hints: OnnxHints) -> Model:
     return Model(path.stem, net.scale, [net], weights_hash=weights_hash)
 
 
-def find_model(name: str, scale: int | None = None, hints: OnnxHints = UNKNOWN) -> Model:
+def find_model(
+    name: str, scale: int | None = None, hints: OnnxHints = UNKNOWN, *, provider: str | None = None
+) -> Model:
     """Load a checkpoint, an exported network, a shipped network, or the best of a run folder or of each of its folds.
 
     What is found out about a model of others is logged in one line.
@@ -100,13 +103,16 @@ def find_model(name: str, scale: int | None = None, hints: OnnxHints = UNKNOWN) 
         name: its path or name.
         scale: factor to enlarge by; may be None if the model was trained for only one.
         hints: what is known of an ONNX network of others; the rest is found by trying.
+        provider: what runs an ONNX network, see `sr.weights.onnx.session.new_session`; None is the CPU.
 
     Raises:
-        UserError: if there is no such model, or ``scale`` does not select one of its scales.
+        UserError: if there is no such model, ``scale`` does not select one of its scales, or there is no such provider.
     """
     path = Path(name)
     if path.suffix.lower() == ".onnx" and path.is_file():
-        return _onnx_model(path, scale, hints)
+        return _onnx_model(path, scale, hints, provider or CPU)
+    if provider:
+        raise UserError(f"--provider {provider}: is for ONNX files; PyTorch runs {name}: choose with --device")
     nets = []
     checkpoints = checkpoints_of(name)
     run = path if path.is_dir() else None

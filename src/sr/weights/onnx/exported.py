@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sr.io.tiffs import MOST_CHANNELS
 from sr.terms import image_channels
 from sr.weights.checkpoint import MOST_SCALE, save_network
 from sr.weights.community import CommunityNetwork, open_network, save_community
+from sr.weights.onnx.providers import CPU
 from sr.weights.onnx.session import INSTALL, METADATA, new_session, read_onnx, run_session
 from sr.weights.reading.stored import SAFETENSORS
 
@@ -43,26 +45,52 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
     Raises:
         UserError: if the checkpoint cannot be used, the format is unknown, a package is missing, or the two disagree.
     """
-    net, config = open_network(source, scale)
-    if scale is None and len(config["scales"]) > 1 and target.suffix.lower() == ONNX:
-        raise UserError(f"{source}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.suffix.lower() == SAFETENSORS:
-        if isinstance(net, CommunityNetwork):
-            save_community(target, net)
-        else:
-            save_network(target, net, config)
-        return 0.0
-    if target.suffix.lower() != ONNX:
+    suffix = target.suffix.lower()
+    if suffix not in (ONNX, SAFETENSORS):
         raise UserError(f"{target}: unknown format: name a file *{ONNX} or *{SAFETENSORS}")
+    if suffix == ONNX:
+        network = onnx_of(source, scale)
+        write_onnx(target, network)
+        return network.difference
+    target.parent.mkdir(parents=True, exist_ok=True)
+    net, config = open_network(source, scale)
+    if isinstance(net, CommunityNetwork):
+        save_community(target, net)
+    else:
+        save_network(target, net, config)
+    return 0.0
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network as ONNX.
+
+    Attributes:
+        proto: an ``onnx.ModelProto``, in float32.
+        usage: what is recorded in the file; JSON.
+        difference: the largest between the outputs of torch and ONNX Runtime, in [0, 1].
+    """
+
+    proto: Any
+    usage: dict[str, Any]
+    difference: float
+
+
+def onnx_of(source: Path, scale: int | None = None) -> Exported:
+    """Convert a network, and compare it with torch on three image sizes.
+
+    Raises:
+        UserError: if the checkpoint cannot be used, a package is missing, or the two disagree.
+    """
+    net, config = open_network(source, scale)
+    if scale is None and len(config["scales"]) > 1:
+        raise UserError(f"{source}: enlarges by {', '.join(map(str, config['scales']))}: choose with --scale")
     scale = scale or config["scale"]
     usage = {"scale": scale, "halo": int(net.halo), "align": int(getattr(net, "align", 1)), "config": config}  # type: ignore[arg-type]
     usage["channels"] = image_channels(net)
     try:
         proto = _to_onnx(net).model_proto
-        proto.metadata_props.add(key=METADATA, value=json.dumps(usage))
-        content = proto.SerializeToString()
-        difference = _max_difference(net, content)
+        difference = _max_difference(net, proto.SerializeToString())
     except UserError:
         raise
     except Exception as error:
@@ -73,9 +101,15 @@ def export(source: Path, target: Path, scale: int | None = None) -> float:
         raise UserError(f"{source}: {architecture} cannot be exported ({line_of(ValueError(reason))})") from error
     if difference > _TOLERANCE:
         raise UserError(f"{source}: ONNX Runtime's result differs from torch's by {difference:.2g}: not exported")
+    return Exported(proto, usage, difference)
+
+
+def write_onnx(target: Path, network: Exported) -> None:
+    """Write a network with what is recorded about it, atomically."""
+    network.proto.metadata_props.add(key=METADATA, value=json.dumps(network.usage))
+    target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target) as file:
-        file.write(content)
-    return difference
+        file.write(network.proto.SerializeToString())
 
 
 def _to_onnx(net: nn.Module) -> Any:
@@ -142,15 +176,20 @@ def usage_of(metadata: str) -> dict[str, int]:
 
 
 class OnnxNetwork(nn.Module):
-    """An exported network, run by ONNX Runtime on the CPU."""
+    """An exported network, run by ONNX Runtime on the CPU, or what else is asked for.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        provider: what runs it, see `sr.weights.onnx.session.new_session`.
+    """
+
+    def __init__(self, path: Path, provider: str = CPU) -> None:
         """Open the file, and run it on a small image.
 
         Raises:
             UserError: if it is not an ONNX file, or was not written by `export`.
         """
         super().__init__()
+        self.provider = provider
         try:
             content, proto, metadata = read_onnx(path)
             if metadata is None:
@@ -161,7 +200,7 @@ class OnnxNetwork(nn.Module):
             self.scale, self.halo, self.align = (properties[name] for name in ("scale", "halo", "align"))
             self.image_channels = properties["channels"]
             self.shrink, self.degrade = properties.get("shrink"), properties.get("degrade")
-            self.session = new_session(content)
+            self.session = new_session(content, provider)
             if not self(torch.rand(1, self.image_channels, *_CHECKED_SIZES[0])).isfinite().all():
                 raise ValueError("its output is not finite")
         except UserError:

@@ -13,6 +13,7 @@ from sr.terms import WHOLE_IMAGE
 from sr.weights.checkpoint import MOST_SCALE
 from sr.weights.margins import Margin, measured_margin
 from sr.weights.onnx.formats import TYPES, Array, OnnxFormat, OnnxHints, found_format
+from sr.weights.onnx.providers import CPU
 from sr.weights.onnx.session import new_session, read_onnx, run_session
 
 _SIDE = 64  # pixels of the images that are tried: a multiple of every grid below
@@ -22,24 +23,26 @@ _FIXED_MARGIN = 16  # pixels around the tiles of such a network, or an eighth of
 
 
 class ForeignOnnxNetwork(nn.Module):
-    """A network that others exported, run by ONNX Runtime on the CPU, one image at a time.
+    """A network that others exported, run by ONNX Runtime, one image at a time.
 
     Attributes:
         scale: factor of the sides.
         halo: low-resolution pixels around a tile that are enlarged with it.
         align: grid of low-resolution pixels on which tiles begin.
         image_channels: of its images, 1 or 3.
+        provider: what runs it, see `sr.weights.onnx.session.new_session`.
     """
 
     is_foreign_onnx = True
 
-    def __init__(self, path: Path, hints: OnnxHints) -> None:
+    def __init__(self, path: Path, hints: OnnxHints, provider: str = CPU) -> None:
         """Open the file, and try what it does with small images.
 
         Raises:
             UserError: if it is not a network that enlarges images, or if it cannot be told how.
         """
         super().__init__()
+        self.provider = provider
         try:
             self._open(path)
             self._find_out(hints)
@@ -76,12 +79,18 @@ class ForeignOnnxNetwork(nn.Module):
         inputs = [value.name for value in proto.graph.input if value.name not in weights]
         if len(inputs) != 1 or len(proto.graph.output) != 1:
             raise UserError(f"maps {len(inputs)} inputs to {len(proto.graph.output)} outputs, not one image to one")
-        self.session = new_session(content)
-        (entry,) = (value for value in self.session.get_inputs() if value.name == inputs[0])
-        self._input = entry.name
+        entry = self._entry(content, inputs[0])
         if entry.type not in TYPES or len(entry.shape) != 4:
             raise UserError(f"takes {entry.type} of {len(entry.shape)} dimensions, not images as float or uint8")
         self._layout(entry.shape, TYPES[entry.type])
+
+    def _entry(self, content: bytes, name: str) -> Any:
+        """Open the network; what ONNX Runtime says of its input: the type and the sides."""
+        self._input = name
+        self.session = new_session(content, self.provider)
+        described = self.session if hasattr(self.session, "get_inputs") else new_session(content)
+        (entry,) = (value for value in described.get_inputs() if value.name == name)
+        return entry
 
     def _layout(self, shape: Sequence[object], dtype: Any) -> None:
         batch, *sides = shape

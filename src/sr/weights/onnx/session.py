@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sr.errors import UserError
+from sr.weights.onnx.providers import CPU, OPENVINO, OpenVinoSession, checked_provider
 
 METADATA = "sr"  # key of the JSON that says how to use a file that `sr.weights.onnx.exported.export` wrote
 INSTALL = "pip install 'sr-compare[onnx]'"
@@ -19,25 +20,37 @@ _MAX_OPERATIONS = 4096
 _STANDARD = {"", "ai.onnx"}  # domains
 
 
-def new_session(content: bytes) -> Any:
+def new_session(content: bytes, provider: str = CPU) -> Any:
     """Open a file that `read_onnx` has read.
 
+    Args:
+        content: of the file.
+        provider: what computes: ``cpu``, ``cuda``, ``openvino`` or another of ONNX Runtime. OpenVINO is used by its own
+            package unless ONNX Runtime was built with it. The limit of memory is that of the CPU alone.
+
     Raises:
-        UserError: if ONNX Runtime is not installed; further errors are its own.
+        UserError: if ONNX Runtime is not installed, or lacks the provider; further errors are its own.
     """
     try:
         import onnxruntime
     except ImportError as error:
         raise UserError(f"ONNX files need onnxruntime: {INSTALL}") from error
+    installed = onnxruntime.get_available_providers()
+    if provider.lower() == OPENVINO and "OpenVINOExecutionProvider" not in installed:
+        return OpenVinoSession(content, torch.get_num_threads())
+    chosen = checked_provider(provider, installed)
     _limit_memory()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # fatal: other errors are raised as well
     options.add_session_config_entry("session.use_env_allocators", "1")
     # Older versions ignore the memory limit while folding constants; these networks have few to fold.
-    return onnxruntime.InferenceSession(
-        content, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
+    session = onnxruntime.InferenceSession(
+        content, options, providers=[chosen], disabled_optimizers=["ConstantFolding"]
     )
+    if chosen not in session.get_providers():  # its libraries are missing: ONNX Runtime goes on without it
+        raise UserError(f"--provider {provider}: onnxruntime cannot start it here: are its driver and libraries there?")
+    return session
 
 
 @cache
