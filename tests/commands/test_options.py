@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from sr.cli import main, make_parser
 from sr.data.folders.named import FolderOptions
+from sr.inference.inputs import Naming
+from sr.inference.predict import Settings as Batch
 from sr.report.sections import Settings
 from sr.weights.find import Model
 from sr.weights.onnx.formats import UNKNOWN, OnnxHints
@@ -50,7 +53,8 @@ def test_predict_passes_every_option_on(record: Record) -> None:
     predict_calls = record("sr.inference.predict.predict", 0)
     main(["predict", "a", "b", "-m", "m", "-o", "out"])
     settings = ["--scale", "3", "--tile", "48", "--x8", "--wrap", "--device", "cpu", "--precision", "float32"]
-    main(["predict", "-", "-m", "m", "-o", "-", *settings, "--compare", "--force", "--max-pixels", "7"])
+    settings += ["--compare", "--force", "--max-pixels", "7", "--resume", "--recursive", "--watch"]
+    main(["predict", "-", "-m", "m", "-o", "-", *settings, "--quality", "80", "--format", "JPG", "--suffix", "_x2"])
     main(["predict", "a", "-m", "m", "-o", "out", "--tile", "auto"])
     load_defaults = {"tile": None, "ensemble": False, "wrap": False, "device": None, "precision": "auto"}
     assert find_calls == [(("m", scale, UNKNOWN), {"provider": None}) for scale in (None, 3, None)]
@@ -59,11 +63,11 @@ def test_predict_passes_every_option_on(record: Record) -> None:
         (("a model",), {"tile": 48, "ensemble": True, "wrap": True, "device": "cpu", "precision": "float32"}),
         (("a model",), load_defaults),
     ]
-    predict_defaults = {"compare": False, "force": False, "max_pixels": 200_000_000}
+    many = replace(Batch(), compare=True, force=True, max_pixels=7, resume=True, recursive=True, watch=True, quality=80)
     assert predict_calls == [
-        ((["a", "b"], "out", "an enlarger"), predict_defaults),
-        ((["-"], "-", "an enlarger"), {"compare": True, "force": True, "max_pixels": 7}),
-        ((["a"], "out", "an enlarger"), predict_defaults),
+        ((["a", "b"], "out", "an enlarger", Batch()), {}),
+        ((["-"], "-", "an enlarger", replace(many, naming=Naming("_x2", ".jpg"))), {}),
+        ((["a"], "out", "an enlarger", Batch()), {}),
     ]
 
 

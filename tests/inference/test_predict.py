@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from PIL import Image
 from sr.cli import main
 from sr.image import resize, to_uint8
 from sr.inference.enlarger import Enlarger
-from sr.inference.predict import plan
+from sr.inference.inputs import plan
+from sr.inference.predict import Settings
 from sr.inference.predict import predict as predict_files
 from sr.io.bounded import Pixels
 from sr.io.images import from_pil, to_pil
@@ -22,6 +24,7 @@ from sr.weights.checkpoint import network_config, save_network
 from sr.weights.find import Model, find_model
 from tests.support.images import photograph
 
+SUMMARY = re.compile(r"enlarged \d+ of \d+ files in ")  # tested in test_batches.py
 Predict = Callable[..., tuple[int, str]]
 
 
@@ -41,9 +44,15 @@ def predict(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
             main(["predict", "-m", "net.safetensors", *arguments])
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
-        return code, capsys.readouterr().err
+        lines = capsys.readouterr().err.splitlines(keepends=True)
+        return code, "".join(line for line in lines if not SUMMARY.match(line))
 
     return run
+
+
+def names(folder: str) -> list[str]:
+    """What is in a folder, without hidden files, such as the record of what was written."""
+    return sorted(path.name for path in Path(folder).iterdir() if not path.name.startswith("."))
 
 
 def test_one_picture_is_written_to_one_file(predict: Predict) -> None:
@@ -74,7 +83,7 @@ def test_a_model_of_scale_1_says_that_it_sharpens_and_is_compared_with_its_input
 
 def test_outputs_have_the_names_of_their_inputs_with_bicubic_next_to_them(predict: Predict) -> None:
     assert predict("in", "-o", "out/deep", "--compare") == (0, "")
-    assert sorted(path.name for path in Path("out/deep").iterdir()) == [
+    assert names("out/deep") == [
         "a.png", "a_bicubic.png", "b.jpg", "b_bicubic.jpg"
     ]  # fmt: skip
     assert Image.open("out/deep/b.jpg").size == (48, 48)
@@ -82,14 +91,14 @@ def test_outputs_have_the_names_of_their_inputs_with_bicubic_next_to_them(predic
 
 def test_patterns_and_several_files_are_accepted(predict: Predict) -> None:
     assert predict("in/*.png", "in/b.jpg", "-o", "out") == (0, "")
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
+    assert names("out") == ["a.png", "b.jpg"]
 
 
 def test_suffixes_may_be_in_upper_case(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
     photograph(12, 14, seed=3).save("in/IMG_1.JPG", "JPEG")
     (Path("in/folder.png")).mkdir()  # a folder is not a picture, whatever it is called
-    assert predict("in", "-o", "OUT") == (0, "")
-    assert sorted(path.name for path in Path("OUT").iterdir()) == ["IMG_1.JPG", "a.png", "b.jpg"]
+    assert predict("in", "-o", "OUT") == (0, "in: left out 1 subfolder (--recursive reads them)\n")
+    assert names("OUT") == ["IMG_1.JPG", "a.png", "b.jpg"]
     with Image.open("OUT/IMG_1.JPG") as image:
         assert (image.format, image.size) == ("JPEG", (28, 24))
     assert predict("in/IMG_1.JPG", "-o", "ONE.PNG") == (0, "")
@@ -99,6 +108,7 @@ def test_suffixes_may_be_in_upper_case(predict: Predict, monkeypatch: pytest.Mon
 
     def enlarge_video(source: Path, target: Path, *others: object, **options: object) -> list[str]:
         targets.append(target)
+        target.touch()
         return []
 
     monkeypatch.setattr("sr.inference.video.enlarge_video", enlarge_video)
@@ -122,12 +132,12 @@ def test_failures_are_counted_inputs_sorted_and_notes_printed(predict: Predict) 
     frames[0].save("in/z.gif", save_all=True, append_images=frames[1:])
     for name in ("aa.png", "c.png", "B.png"):
         Path("in", name).write_text("no image")
-    assert [str(job.source) for job in plan(["in"], "out")] == [
+    assert [str(job.source) for job in plan(["in"], "out").jobs] == [
         f"in/{name}" for name in ("B.png", "a.png", "aa.png", "b.jpg", "c.png", "z.gif")
     ]
     assert predict("in/z.gif", "-o", "z.png") == (0, "in/z.gif: animation: its first frame\n")
     enlarger = Enlarger(Model("bicubic", 2), device="cpu")
-    assert predict_files(["in"], "out", enlarger, max_pixels=1000) == 3
+    assert predict_files(["in"], "out", enlarger, Settings(max_pixels=1000)) == 3
 
 
 def test_x8_and_tiles_reach_the_enlarger(predict: Predict) -> None:
@@ -184,7 +194,7 @@ def test_a_bad_file_is_reported_and_the_rest_are_enlarged(predict: Predict) -> N
         "error: other/b.jpg: would overwrite the output of in/b.jpg: use another folder",
         "error: missing.png: cannot be read (No such file or directory)",
     ]
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
+    assert names("out") == ["a.png", "b.jpg"]
 
 
 def test_large_pictures_are_refused_unless_allowed(predict: Predict) -> None:
@@ -248,7 +258,7 @@ def test_an_unexpected_error_affects_its_own_picture_only(predict: Predict, monk
 
     monkeypatch.setattr(Enlarger, "strips", strips)
     assert predict("in", "-o", "out") == (1, "error: in/a.png: MemoryError\n")
-    assert [path.name for path in Path("out").iterdir()] == ["b.jpg"]
+    assert names("out") == ["b.jpg"]
 
 
 def test_a_stream_can_be_compared(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,12 +295,12 @@ def test_videos_are_recognised_by_their_suffix(predict: Predict) -> None:
 
 def test_hidden_files_of_a_folder_are_ignored(predict: Predict) -> None:
     Path("in/._a.png").write_bytes(b"\0\5\x16\7")
-    assert predict("in", "-o", "out") == (0, "")
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg"]
+    assert predict("in", "-o", "out") == (0, "in: left out 1 hidden file\n")
+    assert names("out") == ["a.png", "b.jpg"]
 
 
 def test_two_stars_go_through_subfolders(predict: Predict) -> None:
     Path("in/deep").mkdir(exist_ok=True)
     photograph(16, 16).save("in/deep/c.png")
     assert predict("in/**/*.png", "-o", "out") == (0, "")
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "c.png"]
+    assert names("out") == ["a.png", "c.png"]

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write the bicubic image, as NAME_bicubic, at scale 1 the input, as NAME_input",
     )
+    _add_batch(parser)
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
     parser.add_argument(
         "--max-pixels", type=int, metavar="N", help="refuse pictures of more pixels (default: 200 million)"
@@ -52,14 +53,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_onnx(parser)
 
 
+def _add_batch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", metavar="EXT", help="write pictures as png, jpg, webp, tif, avif or bmp")
+    parser.add_argument(
+        "--quality", type=int, metavar="Q", help="of JPEG, WebP and AVIF, 1 to 100 (default: 95, AVIF 90)"
+    )
+    parser.add_argument("--suffix", default="", metavar="TEXT", help="added to the names in a folder: _x2")
+    parser.add_argument("--recursive", action="store_true", help="read subfolders, too, and keep their tree")
+    parser.add_argument(
+        "--resume", action="store_true", help="skip what an earlier run with this model and these options has written"
+    )
+    parser.add_argument("--watch", action="store_true", help="follow folders until Ctrl-C")
+
+
 def run(options: argparse.Namespace) -> None:
     """Enlarge the inputs; exit with code 1 if any of them failed."""
     from sr.inference.enlarger import Enlarger
-    from sr.inference.predict import predict
+    from sr.inference.inputs import Naming
+    from sr.inference.predict import Settings, predict
     from sr.io.images import MAX_PIXELS
     from sr.runs.best import model_path
     from sr.weights.find import find_model
 
+    naming = Naming(options.suffix, f".{options.format.lower().lstrip('.')}" if options.format else "")
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
     check_at_least("--max-pixels", max_pixels, 1)
     hints = onnx_hints(options)
@@ -73,13 +89,16 @@ def run(options: argparse.Namespace) -> None:
         device=options.device,
         precision=options.precision,
     )
-    failures = predict(
-        options.inputs,
-        options.output,
-        enlarger,
+    settings = Settings(
         compare=options.compare,
         force=options.force,
+        resume=options.resume,
+        recursive=options.recursive,
+        watch=options.watch,
         max_pixels=max_pixels,
+        quality=options.quality,
+        naming=naming,
     )
+    failures = predict(options.inputs, options.output, enlarger, settings)
     if failures:
         sys.exit(1)

@@ -185,7 +185,13 @@ class Enlarger:
                 done, filled, strip = done + strip.shape[0], 0, None
 
     def write(
-        self, picture: Picture, file: IO[bytes], suffix: str, advance: Callable[[float], None] = lambda share: None
+        self,
+        picture: Picture,
+        file: IO[bytes],
+        suffix: str,
+        advance: Callable[[float], None] = lambda share: None,
+        *,
+        quality: int | None = None,
     ) -> str:
         """Enlarge a picture into a file, see `sr.io.pictures.write_strips`; ``advance`` gets each finished share."""
         height, width, channels = (int(side) for side in picture.pixels.shape)
@@ -206,6 +212,7 @@ class Enlarger:
             bands=picture.has_bands,
             profile=picture.profile,
             metadata=picture.metadata,
+            quality=quality,
         )
 
     def __call__(self, image: T) -> T:

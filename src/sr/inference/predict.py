@@ -2,101 +2,237 @@
 
 import glob
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
-from sr.io.atomic import whole_file
+from sr.inference.inputs import STREAM, Job, Naming, Plan, plan
+from sr.inference.records import OTHER_INPUT, Records, key
+from sr.inference.watch import check_can_be_watched, follow
+from sr.io.atomic import remove_leftovers, whole_file
 from sr.io.bars import progress_bar
-from sr.io.images import SUFFIXES
-from sr.io.pictures import FORMATS, WRITABLE, read_picture
+from sr.io.images import MAX_PIXELS
+from sr.io.pictures import HAVE_QUALITY, WRITABLE, check_quality, read_picture
 from sr.io.pixel_formats import number_of_bands_said, read_bands
 from sr.terms import BASELINES, SHARPENS
 from sr.weights.find import Model
 
-STREAM = "-"
-VIDEOS = frozenset({*FORMATS, ".avi", ".wmv", ".mpg", ".mpeg", ".ts", ".flv", ".ogv", ".3gp"})
-
 
 @dataclass(frozen=True)
-class Job:
-    """A picture or video to enlarge.
+class Settings:
+    """How ``sr predict`` reads and writes.
 
     Attributes:
-        source: the input file; None is standard input.
-        target: the output file; None is standard output.
+        compare: also write the bicubic image, as ``NAME_bicubic``; at scale 1 that is the input, ``NAME_input``.
+        force: overwrite existing files.
+        resume: skip inputs whose outputs an earlier run with the same model and options has written.
+        recursive: read subfolders, too, and keep their tree.
+        watch: follow folders until Ctrl-C.
+        max_pixels: refuse larger inputs.
+        quality: of JPEG, WebP and AVIF, 1 to 100; None for the default of each.
+        naming: of the outputs in a folder.
     """
 
-    source: Path | None
-    target: Path | None
+    compare: bool = False
+    force: bool = False
+    resume: bool = False
+    recursive: bool = False
+    watch: bool = False
+    max_pixels: int = MAX_PIXELS
+    quality: int | None = None
+    naming: Naming = field(default_factory=Naming)
 
-    @property
-    def name(self) -> str:
-        """The input's name in messages."""
-        return str(self.source) if self.source else "standard input"
 
-
-def predict(
-    inputs: Sequence[str],
-    out: str,
-    enlarger: Enlarger,
-    *,
-    compare: bool = False,
-    force: bool = False,
-    max_pixels: int,
-) -> int:
+def predict(inputs: Sequence[str], out: str, enlarger: Enlarger, settings: Settings | None = None) -> int:
     """Enlarge pictures and videos; report those that fail on standard error and continue with the rest.
 
     Args:
         inputs: files, folders (their pictures), glob patterns, or ``-`` for standard input.
         out: a file for a single picture, a folder, or ``-`` for standard output.
         enlarger: the model.
-        compare: also write the bicubic image, as ``NAME_bicubic``; at scale 1 that is the input, ``NAME_input``.
-        force: overwrite existing files.
-        max_pixels: refuse larger inputs.
+        settings: how to read and write.
 
     Returns:
         The number of inputs that failed.
 
     Raises:
         UserError: if there is no input, or the output cannot hold all of them.
+        KeyboardInterrupt: on Ctrl-C, once the summary is printed.
     """
-    jobs = list(plan(inputs, out))
-    enlargers = {"": enlarger}  # by the suffix of what they write
-    if compare:
-        if out == STREAM:
-            raise UserError("--compare writes a second file: name one, or a folder, with -o")
-        baseline = BASELINES[0]
-        suffix = f"_{baseline.name_at(enlarger.scale)}"
-        enlargers[suffix] = Enlarger(Model(baseline.kernel, enlarger.scale), device=enlarger.device, wrap=enlarger.wrap)
-    guard = _OverwriteGuard({job.source.resolve() for job in jobs if job.source}, force)
-    failures = 0
-    verb = "enlarging"
-    if enlarger.scale == 1:
-        verb = "sharpening"
-        sys.stderr.write(f"{enlarger.model.label}: {SHARPENS}\n")
-    with progress_bar() as progress:
-        bar = progress.add_task(verb, total=len(jobs) * len(enlargers))
-        for number, job in enumerate(jobs):
-            progress.update(bar, description=f"{verb} {job.name}")
-            outputs = [
-                (job.target and job.target.with_stem(job.target.stem + suffix), maker)
-                for suffix, maker in enlargers.items()
-            ]
-            try:
-                guard.claim(job, [target for target, _ in outputs if target])
-                notes, size = _enlarge(job, outputs, max_pixels, lambda share: progress.advance(bar, share))
-                sys.stderr.writelines(f"{job.name}: {note}\n" for note in notes)
-                for target in (target for target, _ in outputs if target):
-                    sys.stdout.write(f"{target}: written{size}\n")
-            except Exception as error:  # a file or the machine can fail in any way: continue with the other inputs
-                failures += 1
-                sys.stderr.write(f"{_failure(job, error)}\n")
-                progress.update(bar, completed=(number + 1) * len(enlargers))
-    return failures
+    settings = settings or Settings()
+    if settings.quality is not None:
+        check_quality(settings.quality)
+    if settings.watch:
+        check_can_be_watched(inputs, out)
+    batch = _Batch(out, enlarger, settings)
+    try:
+        if settings.watch:
+            follow(lambda: batch.look(inputs), batch.enlarge)
+        else:
+            planned = batch.plan(inputs)
+            sys.stderr.writelines(f"{note}\n" for note in [*planned.notes, *batch.without_effect(planned.jobs)])
+            batch.start(planned.jobs)
+            batch.enlarge(planned.jobs)
+    finally:
+        batch.say_what_was_done()
+    return batch.failures
+
+
+class _Batch:
+    """The inputs of one call, and how they ended."""
+
+    def __init__(self, out: str, enlarger: Enlarger, settings: Settings) -> None:
+        self.out, self.settings, self.scale = out, settings, enlarger.scale
+        self.enlargers = {"": enlarger}  # by the suffix of what they write
+        if settings.compare:
+            if out == STREAM:
+                raise UserError("--compare writes a second file: name one, or a folder, with -o")
+            baseline = BASELINES[0]
+            suffix = f"_{baseline.name_at(enlarger.scale)}"
+            model = Model(baseline.kernel, enlarger.scale)
+            self.enlargers[suffix] = Enlarger(model, device=enlarger.device, wrap=enlarger.wrap)
+        self.verb = "sharpening" if enlarger.scale == 1 else "enlarging"
+        if enlarger.scale == 1:
+            sys.stderr.write(f"{enlarger.model.label}: {SHARPENS}\n")
+        self.is_folder = out != STREAM and (Path(out).is_dir() or not Path(out).suffix)
+        self.folder = Path(out) if self.is_folder else Path(out).parent
+        self.records = Records(self.folder, kept=settings.resume or settings.watch)
+        self.keys: dict[str, str] = {}  # how outputs are made, by their suffix
+        self.guard = _OverwriteGuard(force=settings.force)
+        self.seconds = -time.monotonic()
+        self.total = self.failures = self.skipped = self.written = 0
+
+    def plan(self, inputs: Sequence[str]) -> Plan:
+        """What to do."""
+        settings = self.settings
+        is_output = self.records.__contains__ if self.is_folder else lambda path: False
+        return plan(inputs, self.out, settings.naming, recursive=settings.recursive, is_output=is_output)
+
+    def look(self, inputs: Sequence[str]) -> Sequence[Job]:
+        """What there is to do in folders that are followed, which may be empty."""
+        plans = []
+        for text in inputs:
+            with suppress(UserError):  # there is nothing in it yet
+                plans.append(self.plan([text]))
+        jobs = [job for planned in plans for job in planned.jobs]
+        if not self.keys:
+            notes = [note for planned in plans for note in planned.notes]
+            sys.stderr.writelines(f"{note}\n" for note in [*notes, *self.without_effect(jobs)])
+            self.start(jobs)
+        return jobs
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Prepare the records; they are kept in folders of several outputs, and wherever a run may be resumed."""
+        if self.is_folder and len(jobs) > 1 and not self.records.kept:
+            self.records = Records(self.folder, kept=True)
+        if self.records.kept:
+            quality = {"quality": self.settings.quality}
+            self.keys = {suffix: key(enlarger, **quality) for suffix, enlarger in self.enlargers.items()}
+
+    def without_effect(self, jobs: Sequence[Job]) -> list[str]:
+        """Which options have no effect on some of the outputs, in a line each."""
+        if self.settings.quality is None:
+            return []
+        kinds = {"videos" if job.is_video else self._kind(job.target) for job in jobs}
+        lossless = sorted(kinds - HAVE_QUALITY)
+        return [f"--quality has no effect on {', '.join(lossless)}"] if lossless else []
+
+    def _kind(self, target: Path | None) -> str:
+        return WRITABLE[target.suffix.lower() if target else self._stream_suffix]
+
+    @property
+    def _stream_suffix(self) -> str:
+        return self.settings.naming.format or ".png"
+
+    def enlarge(self, jobs: Sequence[Job]) -> None:
+        """Enlarge some inputs."""
+        self.total += len(jobs)
+        self.guard.protect(job.source for job in jobs if job.source)
+        with progress_bar(hidden=not jobs) as progress:
+            bar = progress.add_task(self.verb, total=len(jobs) * len(self.enlargers))
+            for number, job in enumerate(jobs):
+                progress.update(bar, description=f"{self.verb} {job.name}")
+                try:
+                    self._enlarge_one(job, lambda share: progress.advance(bar, share))
+                except Exception as error:  # a file or the machine can fail in any way: continue with the other inputs
+                    self.failures += 1
+                    sys.stderr.write(f"{_failure(job, error)}\n")
+                progress.update(bar, completed=(number + 1) * len(self.enlargers))
+
+    def _enlarge_one(self, job: Job, advance: Callable[[float], None]) -> None:
+        outputs = {suffix: job.target and job.target.with_stem(job.target.stem + suffix) for suffix in self.enlargers}
+        targets = {suffix: target for suffix, target in outputs.items() if target}
+        reasons: dict[Path, str] = {}
+        if self.settings.resume or self.settings.watch:
+            reasons = {
+                target: self.records.why_not_done(target, job.source, self.keys[suffix])
+                for suffix, target in targets.items()
+                if target.exists()
+            }
+            if len(reasons) == len(targets) and not any(reasons.values()):
+                self.skipped += 1
+                return
+        done = {target for target, reason in reasons.items() if not reason}
+        stale = {target for target, reason in reasons.items() if reason == OTHER_INPUT and self.settings.watch}
+        self.guard.claim(job, [target for target in targets.values() if target not in done], reasons, stale)
+        makers = [(target, self.enlargers[suffix]) for suffix, target in outputs.items() if target not in done]
+        for target in targets.values() if self.settings.resume else ():
+            remove_leftovers(target.parent, glob.escape(target.name))
+        notes, size = self._write(job, makers, advance)
+        self.written += 1
+        sys.stderr.writelines(f"{job.name}: {note}\n" for note in notes)
+        for suffix, target in targets.items():
+            if self.keys and target not in done:
+                self.records.add(target, job.source, self.keys[suffix])
+            sys.stdout.write(f"{target}: written{size}\n")
+
+    def _write(
+        self, job: Job, outputs: Sequence[tuple[Path | None, Enlarger]], advance: Callable[[float], None]
+    ) -> tuple[list[str], str]:
+        """Read the input once and write each output; returns notes for the user, and the size of an output in words."""
+        max_pixels = self.settings.max_pixels
+        if job.source and job.is_video:
+            return _enlarge_video(job.source, outputs, max_pixels, advance), ""
+        channels = outputs[0][1].channels
+        if channels not in (1, 3):
+            if job.source is None:
+                raise UserError(f"standard input: a model for images of {channels} channels reads files")
+            picture = read_bands(job.source, channels, max_pixels, " (--max-pixels)")
+        else:
+            content = job.source or sys.stdin.buffer.read()
+            with number_of_bands_said(job.source, channels) if job.source else nullcontext():
+                picture = read_picture(content, job.name, max_pixels, " (--max-pixels)")
+        notes = [picture.note] if picture.note else []
+        quality = self.settings.quality
+        for target, enlarger in outputs:
+            if target is None:
+                try:
+                    enlarger.write(picture, sys.stdout.buffer, self._stream_suffix, advance, quality=quality)
+                    sys.stdout.buffer.flush()
+                except BrokenPipeError as error:
+                    raise UserError("standard output: the program that reads it has exited") from error
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(target) as file:
+                lost = enlarger.write(picture, file, target.suffix.lower(), advance, quality=quality)
+            notes += [f"{lost} left out of {target.name}"] if lost else []
+        height, width = (int(side) * self.scale for side in picture.pixels.shape[:2])
+        return notes, f", {width}x{height} pixels"
+
+    def say_what_was_done(self) -> None:
+        """Print a line that sums up, unless there was a single input."""
+        if self.total < 2 and not self.settings.watch:
+            return
+        seconds = self.seconds + time.monotonic()
+        others = [f"{self.failures} failed"] if self.failures else []
+        others += [f"{self.skipped} were done before"] if self.skipped else []
+        verb = "sharpened" if self.scale == 1 else "enlarged"
+        parts = [f"{verb} {self.written} of {self.total} files in {seconds:.1f} s", *others]
+        sys.stderr.write(f"{', '.join(parts)}: {self.folder if self.out != STREAM else 'standard output'}\n")
 
 
 def _failure(job: Job, error: Exception) -> str:
@@ -107,111 +243,38 @@ def _failure(job: Job, error: Exception) -> str:
 class _OverwriteGuard:
     """Prevents outputs from overwriting inputs, each other, or, unless forced, existing files."""
 
-    def __init__(self, sources: set[Path], force: bool) -> None:
-        self._sources, self._force = sources, force  # the sources are resolved paths
+    def __init__(self, *, force: bool) -> None:
+        self._force = force
+        self._sources: set[Path] = set()  # resolved
         self._owners: dict[Path, str] = {}  # the input that each output was written for
 
-    def claim(self, job: Job, targets: Sequence[Path]) -> None:
+    def protect(self, sources: Iterable[Path]) -> None:
+        """Let nothing overwrite these inputs."""
+        self._sources |= {source.resolve() for source in sources}
+
+    def claim(
+        self, job: Job, targets: Sequence[Path], reasons: Mapping[Path, str], replaceable: Set[Path] = frozenset()
+    ) -> None:
         """Reserve the outputs of a job.
+
+        Args:
+            job: what they are made of.
+            targets: the outputs.
+            reasons: why those that exist do not count as done, if that was asked.
+            replaceable: those that may be overwritten without ``--force``.
 
         Raises:
             UserError: if one of them must not be written.
         """
         for target in targets:
-            if target in self._owners:
+            if self._owners.get(target, job.name) != job.name:
                 raise UserError(f"{job.name}: would overwrite the output of {self._owners[target]}: use another folder")
             if target.resolve() in self._sources:
                 raise UserError(f"{job.name}: would overwrite the input {target}: use another folder")
-            if target.exists() and not self._force:
-                raise UserError(f"{target}: exists: add --force to overwrite it")
+            if target.exists() and not self._force and target not in replaceable:
+                why = f", but {reasons[target]}" if target in reasons else ""
+                raise UserError(f"{target}: exists{why}: add --force to overwrite it")
         self._owners |= dict.fromkeys(targets, job.name)
-
-
-def plan(inputs: Sequence[str], out: str) -> Iterator[Job]:
-    """List what to read and where to write it, see `predict`.
-
-    Raises:
-        UserError: if there is no input, or the output cannot hold all of them.
-    """
-    sources = [source for text in inputs for source in _sources(text)]
-    target = Path(out)
-    if out == STREAM or (target.suffix and not target.is_dir()):
-        yield _single(sources, out)
-        return
-    for source in sources:
-        place = target / (source.name if source else "stdin.png")
-        writable = place.suffix.lower() in (FORMATS if _is_video(source) else WRITABLE)
-        yield Job(source, place if writable else place.with_suffix(".mkv" if _is_video(source) else ".png"))
-
-
-def _sources(text: str) -> list[Path | None]:
-    """The files that an input names: itself, the pictures in a folder, the matches of a pattern, or standard input."""
-    path = Path(text)
-    if text == STREAM:
-        return [None]
-    if path.is_dir():
-        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-        pictures = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
-        if not pictures:
-            raise UserError(f"{path}: contains no pictures ({', '.join(sorted(SUFFIXES))})")
-        return [*pictures]
-    if not path.exists() and glob.has_magic(text):
-        matches = sorted(Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207 - a pattern may begin anywhere
-        if not matches:
-            raise UserError(f"{text}: matches no file")
-        return [*matches]
-    return [path]
-
-
-def _single(sources: Sequence[Path | None], out: str) -> Job:
-    """The only job, if the output is a file or standard output."""
-    if len(sources) > 1:
-        raise UserError(f"-o {out}: {len(sources)} pictures need a folder")
-    source = sources[0]
-    suffixes = FORMATS if _is_video(source) else WRITABLE
-    possible = not _is_video(source) if out == STREAM else Path(out).suffix.lower() in suffixes
-    if not possible:
-        raise UserError(f"-o {out}: cannot write {source or 'a picture'} there, only to {', '.join(suffixes)}")
-    return Job(source, None if out == STREAM else Path(out))
-
-
-def _is_video(source: Path | None) -> bool:
-    return source is not None and source.suffix.lower() in VIDEOS
-
-
-def _enlarge(
-    job: Job,
-    outputs: Sequence[tuple[Path | None, Enlarger]],
-    max_pixels: int,
-    advance: Callable[[float], None],
-) -> tuple[list[str], str]:
-    """Read the input once and write each output; returns notes for the user, and the size of an output in words."""
-    if job.source and _is_video(job.source):
-        return _enlarge_video(job.source, outputs, max_pixels, advance), ""
-    channels = outputs[0][1].channels
-    if channels not in (1, 3):
-        if job.source is None:
-            raise UserError(f"standard input: a model for images of {channels} channels reads files")
-        picture = read_bands(job.source, channels, max_pixels, " (--max-pixels)")
-    else:
-        content = job.source or sys.stdin.buffer.read()
-        with number_of_bands_said(job.source, channels) if job.source else nullcontext():
-            picture = read_picture(content, job.name, max_pixels, " (--max-pixels)")
-    notes = [picture.note] if picture.note else []
-    for target, enlarger in outputs:
-        if target is None:
-            try:
-                enlarger.write(picture, sys.stdout.buffer, ".png", advance)
-                sys.stdout.buffer.flush()
-            except BrokenPipeError as error:
-                raise UserError("standard output: the program that reads it has exited") from error
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target) as file:
-            lost = enlarger.write(picture, file, target.suffix.lower(), advance)
-        notes += [f"{lost} left out of {target.name}"] if lost else []
-    height, width = (int(side) * outputs[0][1].scale for side in picture.pixels.shape[:2])
-    return notes, f", {width}x{height} pixels"
 
 
 def _enlarge_video(

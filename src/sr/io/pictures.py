@@ -35,6 +35,7 @@ WRITABLE = {
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # of videos
 
+HAVE_QUALITY = frozenset({"JPEG", "WEBP", "AVIF"})
 _NO_ALPHA = frozenset({"JPEG", "BMP"})
 _SIXTEEN_BIT = frozenset({"PNG", "TIFF"})
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -146,6 +147,16 @@ def pixels_of(image: Image.Image, name: str = "the image") -> Pixels:
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
+def check_quality(quality: int) -> None:
+    """Check the quality of a format that loses something.
+
+    Raises:
+        UserError: unless it is from 1 to 100.
+    """
+    if not 1 <= quality <= 100:
+        raise UserError(f"--quality must be from 1 to 100, got {quality}")
+
+
 def write_strips(
     file: IO[bytes],
     suffix: str,
@@ -156,6 +167,7 @@ def write_strips(
     bands: bool = False,
     profile: bytes | None = None,
     metadata: Metadata = _NOTHING,
+    quality: int | None = None,
 ) -> str:
     """Encode an image from strips of rows; for PNG, only one strip is in memory at a time.
 
@@ -168,6 +180,7 @@ def write_strips(
         bands: whether no channel is transparency, although there are two or four.
         profile: ICC colour profile.
         metadata: what else to store.
+        quality: of the formats in ``HAVE_QUALITY``, 1 to 100; None for the default of each.
 
     Returns:
         What the format cannot store and was left out, in a few words; empty if nothing.
@@ -196,7 +209,8 @@ def write_strips(
         flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
         icc = {"icc_profile": profile} if profile else {}
         try:
-            Image.fromarray(flat).save(file, kind, **_OPTIONS.get(kind, {}), **icc, **saved_metadata)
+            chosen = {"quality": quality} if quality is not None and kind in HAVE_QUALITY else {}
+            Image.fromarray(flat).save(file, kind, **(_OPTIONS.get(kind, {}) | chosen), **icc, **saved_metadata)
         except (ValueError, OverflowError, struct.error) as error:
             raise UserError(f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: use .png") from error
     return ", ".join(lost)

@@ -1,0 +1,99 @@
+"""What has been written into a folder, from what and how, so that ``sr predict --resume`` knows what is done.
+
+``.sr_predict.jsonl`` holds a line for each finished output. Outputs are renamed into place when they are complete, and
+their line comes after that: a kill leaves at most an output without its line, which is not taken for done.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sr.inference.enlarger import Enlarger
+from sr.io.hashes import file_hash
+
+NAME = ".sr_predict.jsonl"
+OTHER_INPUT = "it was made from another version of its input"
+
+_LENGTH = 16  # hexadecimal digits of a key
+
+
+class Records:
+    """The outputs in a folder, by name; in memory alone if it is not ``kept``."""
+
+    def __init__(self, folder: Path, *, kept: bool) -> None:
+        """Read what is recorded; damaged lines, as a kill leaves them, are skipped."""
+        self._folder, self.kept = folder, kept
+        self._records: dict[str, dict[str, Any]] = {}
+        self._ends_in_line = True
+        path = folder / NAME
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        for line in text.splitlines():
+            try:
+                record = json.loads(line)
+                self._records[record["output"]] = record
+            except (ValueError, KeyError, TypeError):
+                continue
+        self._ends_in_line = not text or text.endswith("\n")
+
+    def __contains__(self, path: object) -> bool:
+        """Whether a file was written by an earlier run."""
+        return isinstance(path, Path) and self._name(path) in self._records
+
+    def why_not_done(self, target: Path, source: Path | None, made_by: str) -> str:
+        """Why an output that exists does not count as done; empty if it does.
+
+        Args:
+            target: the output.
+            source: its input.
+            made_by: see `key`.
+        """
+        record = self._records.get(self._name(target))
+        if record is None:
+            return "nothing says how it was made"
+        if record.get("made_by") != made_by:
+            return "it was made by another model or with other options"
+        if record.get("source") != _identity(source):
+            return OTHER_INPUT
+        if record.get("bytes") != target.stat().st_size:
+            return "it was changed since"
+        return ""
+
+    def add(self, target: Path, source: Path | None, made_by: str) -> None:
+        """Record a finished output."""
+        name = self._name(target)
+        record = {"output": name, "source": _identity(source), "made_by": made_by, "bytes": target.stat().st_size}
+        self._records[name] = record
+        if self.kept:
+            with (self._folder / NAME).open("a", encoding="utf-8") as file:
+                file.write(("" if self._ends_in_line else "\n") + json.dumps(record) + "\n")
+            self._ends_in_line = True
+
+    def _name(self, target: Path) -> str:
+        return Path(os.path.relpath(target.absolute(), self._folder.absolute())).as_posix()
+
+
+def key(enlarger: Enlarger, **settings: object) -> str:
+    """What distinguishes the outputs of a model and its options from those of others."""
+    digest = hashlib.sha256()
+    for net in enlarger.model.nets:
+        for name, tensor in net.state_dict().items():
+            array = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+            digest.update(array.flatten().view(dtype=torch.uint8).numpy().tobytes() if array.numel() else b"")
+    label = Path(enlarger.model.label)
+    weights = file_hash(label) if label.is_file() else str(label)  # ONNX networks have no tensors
+    options = {"ensemble": enlarger.ensemble, "wrap": enlarger.wrap, "precision": enlarger.precision, **settings}
+    digest.update(json.dumps([weights, enlarger.scale, options], sort_keys=True, default=str).encode())
+    return digest.hexdigest()[:_LENGTH]
+
+
+def _identity(source: Path | None) -> list[object]:
+    """Name, size and time of an input; standard input is never the same."""
+    if source is None:
+        return [os.getpid(), os.times().elapsed]
+    status = source.stat()
+    return [str(source.absolute()), status.st_size, status.st_mtime_ns]
