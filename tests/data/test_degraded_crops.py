@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from sr.data.batches import Augment, EpochDraws, TrainingPairs
-from sr.data.degrade.base import Degradation
+from sr.data.degrade.base import Degradation, name_of
 from sr.data.degrade.blur import Blur
+from sr.data.degrade.bsrgan import Bsrgan
 from sr.data.degrade.chain import Chain
 from sr.data.degrade.jpeg import Jpeg
 from sr.data.degrade.noise import Noise
+from sr.data.degrade.photo import Photo
+from sr.data.degrade.sinc import Sinc
 from sr.data.sources import Source, isr_folders
 from sr.data.stores.store import PairStore
 from sr.datamodule import ISRDataModule
@@ -19,6 +22,7 @@ from sr.errors import UserError
 from tests.support.runs import MakeFolder
 
 RANDOM = Chain((Blur(), Noise(), Jpeg()))
+SEVERAL: tuple[Degradation, ...] = (RANDOM, Photo(), Bsrgan(), Sinc())
 
 
 def high_only(folder: Path) -> list[Source]:
@@ -58,14 +62,17 @@ def same(one: dict[str, list[torch.Tensor]], other: dict[str, list[torch.Tensor]
     )
 
 
-def test_crops_do_not_depend_on_batches_stores_or_an_interruption(make_folder: MakeFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("degradation", SEVERAL, ids=name_of)
+def test_crops_do_not_depend_on_batches_stores_or_an_interruption(
+    make_folder: MakeFolder, tmp_path: Path, degradation: Degradation
+) -> None:
     sources = high_only(make_folder(count=4))
-    expected = epoch_of(pairs(sources))
+    expected = epoch_of(pairs(sources, degradation))
     for batch_size in (1, 3, 8):
-        assert same(epoch_of(pairs(sources), batch_size=batch_size), expected)
+        assert same(epoch_of(pairs(sources, degradation), batch_size=batch_size), expected)
     for kind in ("device", "disk", "none"):
-        assert same(epoch_of(pairs(sources, kind=kind, folder=tmp_path / "cache")), expected)
-    rest = epoch_of(pairs(sources), done=2)
+        assert same(epoch_of(pairs(sources, degradation, kind=kind, folder=tmp_path / "cache")), expected)
+    rest = epoch_of(pairs(sources, degradation), done=2)
     assert sum(map(len, rest.values())) == 4
     for name, crops in rest.items():
         for crop, before in zip(reversed(crops), reversed(expected[name]), strict=False):
@@ -73,11 +80,19 @@ def test_crops_do_not_depend_on_batches_stores_or_an_interruption(make_folder: M
 
 
 @pytest.mark.slow
-def test_crops_do_not_depend_on_the_number_of_workers(make_folder: MakeFolder) -> None:
+@pytest.mark.parametrize("degradation", SEVERAL, ids=name_of)
+def test_crops_do_not_depend_on_the_number_of_workers_or_threads(
+    make_folder: MakeFolder, degradation: Degradation
+) -> None:
     sources = high_only(make_folder(count=4))
-    expected = epoch_of(pairs(sources))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)  # a loading process has one
+    try:
+        expected = epoch_of(pairs(sources, degradation))
+    finally:
+        torch.set_num_threads(before)
     for workers in (1, 2, 4):
-        assert same(epoch_of(pairs(sources), workers=workers), expected)
+        assert same(epoch_of(pairs(sources, degradation), workers=workers), expected)
 
 
 def test_crops_change_with_the_epoch_and_the_seed(make_folder: MakeFolder) -> None:

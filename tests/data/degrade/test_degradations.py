@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from sr.data.degrade.area import Area
-from sr.data.degrade.base import Degradation, generator
+from sr.data.degrade.base import Degradation, full_key, generator, name_of
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.degrade.blur import Blur
 from sr.data.degrade.chain import Chain
@@ -26,6 +26,7 @@ from sr.data.degrade.mixed import Mixed
 from sr.data.degrade.nearest import Nearest
 from sr.data.degrade.noise import Noise, linear_of_srgb, srgb_of_linear
 from sr.data.degrade.pillow import Pillow
+from sr.data.stores.fingerprint import degradation_settings
 from sr.errors import UserError
 from sr.image import resize, to_uint8
 from sr.train import config_dir
@@ -106,6 +107,32 @@ def test_all_keys_differ() -> None:
     assert len(set(keys)) == len(keys)
     assert Jpeg((30, 95)).key() == "jpeg(quality=[30, 95])" != Jpeg((30, 90)).key()
     assert BICUBIC.key() == "bicubic"
+
+
+def test_keys_do_not_tell_1_from_1_point_0() -> None:
+    assert Blur((1, 2), 1).key() == Blur((1.0, 2.0), 1.0).key() == "blur(sigma=[1, 2], anisotropic=1)"
+    assert Chain((Blur((1, 2)), Jpeg())).key() == Chain((Blur((1.0, 2.0)), Jpeg())).key()
+    assert Blur((1, 2)).key() != Blur((1, 2.5)).key()
+
+
+class Webp(Jpeg):
+    """Of another package, with the name of one of ours."""
+
+
+class Silent(Jpeg):
+    """One that says it is another."""
+
+    def key(self) -> str:
+        return Jpeg().key()
+
+
+def test_keys_of_another_package_are_never_those_of_ours() -> None:
+    module = "tests.data.degrade.test_degradations"
+    assert Webp().key() == full_key(Webp()) == f"{module}.Webp(quality=[30, 95])"
+    assert full_key(Silent()) == f"{module}.Silent:jpeg(quality=[30, 95])"
+    assert Chain((Silent(), Area())).key() == f"chain(steps=[{full_key(Silent())}, area])"
+    assert degradation_settings(Silent(), 1) != degradation_settings(Jpeg(), 1)
+    assert name_of(Webp()) == f"{module}.Webp"
 
 
 def test_bicubic_is_matlabs() -> None:
