@@ -1,9 +1,10 @@
 from itertools import combinations
 
+import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sr.report.figures import as_svg
+from sr.report.figures import STYLE, as_svg
 from sr.report.labels import Point, label_points
 from sr.report.svgs import inline_svg
 
@@ -33,8 +34,9 @@ def test_a_name_that_has_no_place_becomes_a_rank() -> None:
 
 
 def test_plots_of_a_page_share_no_id_and_keep_text_that_looks_like_markup() -> None:
-    figure, _ = labels_of([Point(0, 0, ("colour: #000000",)), Point(1, 1, ("b",))])
-    element = inline_svg(as_svg(figure), "s1-cost", 'a "title"')
+    with mpl.rc_context(STYLE):
+        figure, _ = labels_of([Point(0.5, 1, ("colour: #000000",)), Point(1, 0, ("b",))])
+        element = inline_svg(as_svg(figure), "s1-cost", 'a "title"')
     assert element.startswith('<svg role="img" aria-label="a &quot;title&quot;"')
     assert element.count('id="') == element.count('id="s1-cost-') > 0
     assert ">colour: #000000</text>" in element

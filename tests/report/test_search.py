@@ -1,5 +1,6 @@
 """The page of a search, for studies written by Optuna."""
 
+import html
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +9,14 @@ import optuna
 import pytest
 from optuna import Trial, TrialPruned
 from optuna.trial import FrozenTrial, TrialState
-from plotly.graph_objects import Figure
 
 from hydra_plugins.sr_optuna._study import open_study, study_config
 from sr.cli import main
 from sr.errors import UserError
-from sr.report import search
+from sr.report import search_figures
 from sr.report.search import FILE, write_search
-from tests.support.browser import Browser
+from sr.runs.schema import Monitor, RunResult, Status, write_result
+from tests.support.browser import Browser, axe_findings
 
 
 def hill(trial: Trial) -> float:
@@ -48,6 +49,11 @@ def make_study(folder: Path, objective: Callable[[Trial], float | tuple[float, .
     return folder
 
 
+def trial_rows(page: str) -> list[tuple[str, str]]:
+    """Number and state of each row of the table of trials."""
+    return re.findall(r"<tr(?: class=\"\w+\")?><td>(\d+)</td><td class=\"text\">([\w ]+)</td>", page)
+
+
 def test_the_page_lists_every_trial_and_the_command_the_best(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,11 +63,11 @@ def test_the_page_lists_every_trial_and_the_command_the_best(
     assert summary.saved == pytest.approx(1 - (7 * 4 + 2 * 2) / (9 * 4))
     (best,) = summary.best
     page = (folder / FILE).read_text()
-    rows = re.findall(r"<tr><td>(\d+)</td><td>(\w+)</td>", page)
+    rows = trial_rows(page)
     assert {number: state for number, state in rows if state != "complete"} == {
-        "3": "fail",
-        "4": "pruned",
-        "5": "pruned",
+        "3": "failed",
+        "4": "stopped early",
+        "5": "stopped early",
     }
     assert rows[0] == (str(best.number), "complete")
     assert "DivergedError: the loss is not finite at step 7" in page
@@ -72,7 +78,11 @@ def test_the_page_lists_every_trial_and_the_command_the_best(
 def test_several_objectives_show_a_pareto_front(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "search", height_and_cost, "maximize", "minimize")
     assert {trial.number for trial in write_search(folder).best} == set(range(10))
-    assert "Pareto-front Plot" in (folder / FILE).read_text()
+    page = html.unescape((folder / FILE).read_text())
+    assert "10 of 10 complete trials are on the Pareto front: no other is better in objective 1 and objective 2" in page
+    titles = re.findall(r"<figcaption><strong>(.*?)\.</strong>", page)
+    assert titles[0] == "objective 1 against objective 2"
+    assert "objective 2 by option" in titles
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("maximize", -1), ("minimize", 1)])
@@ -84,8 +94,8 @@ def test_complete_trials_are_sorted_from_the_best_and_precede_the_others(
     with open_study(study_config(folder, None, None)) as (study, _):
         complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     expected = [trial.number for trial in sorted(complete, key=lambda trial: sign * trial.values[0])] + [3, 4, 5]
-    rows = re.findall(r"<tr><td>(\d+)</td><td>\w+</td>", (folder / FILE).read_text())
-    assert [int(number) for number in rows] == expected
+    rows = trial_rows((folder / FILE).read_text())
+    assert [int(number) for number, _ in rows] == expected
 
 
 def test_hours_are_the_sum_of_all_trials(tmp_path: Path) -> None:
@@ -104,39 +114,69 @@ def test_no_compute_is_saved_without_pruning(tmp_path: Path) -> None:
     assert write_search(make_study(tmp_path / "search", reports, "maximize")).saved == 0
 
 
-def test_importances_of_a_maximised_objective_use_its_negative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_importances_are_those_of_the_good_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direction: str
+) -> None:
+    """Optuna computes them for low values: the negative of a maximised objective."""
     targets = []
 
-    def importances(study: optuna.Study, **options: Callable[[FrozenTrial], float]) -> Figure:
-        if "target" in options:
-            targets.append(options["target"](study.trials[1]))
-        return Figure()
+    def shares(study: optuna.Study, target: Callable[[FrozenTrial], float]) -> dict[str, float]:
+        targets.append(target(study.trials[0]))
+        return {"x": 0.75, "kind": 0.25}
 
-    monkeypatch.setattr("sr.report.search.visualization.plot_param_importances", importances)
-    monkeypatch.setattr(search, "_PLOTS", (importances,))
-    folder = make_study(tmp_path / "search", height_and_cost, "maximize", "minimize")
+    monkeypatch.setattr(search_figures, "get_param_importances", shares)
+    folder = make_study(tmp_path / "search", hill, direction)
     write_search(folder)
     with open_study(study_config(folder, None, None)) as (study, _):
-        height, cost = study.trials[1].values
-    assert targets == [-height, cost]
+        value = study.trials[0].value
+    assert set(targets) == {-value if direction == "maximize" else value}
+    page = (folder / FILE).read_text()
+    assert "x matters most (75 % of what the options explain)" in page
+    assert "x matters most.</p>" in page
+
+
+def test_the_page_begins_with_what_was_found(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "search", hill, "maximize")
+    (best,) = write_search(folder).best
+    head = (folder / FILE).read_text().partition("<main")[0]
+    (headline,) = re.findall(r'<p class="headline">(.*?)</p>', head)
+    assert headline.startswith(f"Trial {best.number} is the best of 7 complete trials: value {best.value:.4f} with x=")
+    assert "the median trial has" in headline
+    assert "<dt>trials</dt><dd>7 complete, 1 failed, 2 stopped early</dd>" in head
+
+
+def test_objectives_have_the_name_and_unit_of_the_metric(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "search", hill, "maximize")
+    record = RunResult(Status.DONE, {"data": {}}, monitor=Monitor("val/psnr", 30.0))
+    (folder / "trial_0000").mkdir()
+    write_result(folder / "trial_0000", record)
+    (best,) = write_search(folder).best
+    page = (folder / FILE).read_text()
+    assert f"complete trials: PSNR {best.value:.2f} dB with" in page
+    assert "<dt>objective</dt><dd>val/psnr, higher is better</dd>" in page
+    assert "<strong>PSNR of the trials in order.</strong>" in page
 
 
 @pytest.mark.slow
-def test_chromium_draws_every_plot_without_requests(tmp_path: Path, browser: Browser) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_chromium_shows_every_plot_without_requests(tmp_path: Path, browser: Browser, scheme: str) -> None:
     folder = make_study(tmp_path / "search", hill, "maximize")
     write_search(folder)
     uri = (folder / FILE).as_uri()
+    browser.page.emulate_media(color_scheme=scheme)
+    browser.page.set_viewport_size({"width": 390, "height": 844})
     browser.page.goto(uri)
-    browser.page.wait_for_function("document.querySelectorAll('.gtitle').length == 5")
-    assert browser.page.locator(".gtitle").all_text_contents() == [
-        "Intermediate Values Plot",
-        "Optimization History Plot",
-        "Hyperparameter Importances",
-        "Slice Plot",
-        "Parallel Coordinate Plot",
+    assert browser.page.locator("figcaption strong").all_text_contents() == [
+        "value of the trials in order.",
+        "Learning curves.",
+        "Which option matters.",
+        "value by option.",
     ]
+    assert browser.page.evaluate("document.documentElement.scrollWidth") == 390
     assert browser.requests == [uri]
     assert not browser.errors
+    assert axe_findings(browser.page) == []
 
 
 def test_a_search_without_a_complete_trial_has_a_page(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def templates() -> Environment:
         "mean_sd": mean_sd,
         "signed": lambda value, digits=2: f"{value:+.{digits}f}",
         "si": si,
+        "short": short,
         "commit": commit,
         "cell": lambda text: str(text).replace("|", "\\|"),
         "data_uri": data_uri,
@@ -128,6 +129,15 @@ def commit(name: str | None) -> str:
     if name is None:
         return "unknown"
     return name[:10] + (" (with changes)" if name.endswith("-dirty") else "")
+
+
+def short(value: object) -> str:
+    """An option's value; a number with four significant digits.
+
+    >>> short(0.00014484270516), short("mse"), short(64)
+    ('0.0001448', 'mse', '64')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def si(value: float | None) -> str:

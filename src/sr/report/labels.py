@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.transforms import Bbox
 
 _WIDTH = 32  # characters of a line
 _FONT = 8
+_SAMPLES = 60  # of a line
 _GAP, _MARKER = 5, 3  # points between a point and its label; radius of a point
 _PLACES = (  # beside a point: in units of the gap, and the alignment of the text
     (1, 1, "left", "bottom"),
@@ -43,13 +45,16 @@ def wrapped(text: str, width: int = _WIDTH) -> str:
 def label_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
     """Write a label beside each point, inside the axes, over no other label or point of the axes.
 
-    A point whose every label would cover something has none.
+    Nor does a label cover the line that joins the points. One whose every place would cover something is left out.
     """
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     figure.draw(renderer)  # places the axes
     radius = _MARKER * figure.dpi / 72
     drawn = [axes.transData.transform(entry) for group in axes.collections for entry in np.asarray(group.get_offsets())]
     taken = [Bbox.from_extents(x - radius, y - radius, x + radius, y + radius) for x, y in drawn]
+    corners = [axes.transData.transform((point.x, point.y)) for point in points]
+    for start, end in pairwise(corners):
+        taken += [Bbox.from_bounds(x, y, 1, 1) for x, y in np.linspace(start, end, _SAMPLES)]
     for point in points:
         for text, place in ((text, place) for text in point.labels for place in _PLACES):
             across, up, side, height = place

@@ -1,33 +1,36 @@
-"""The report on a search: Optuna's plots of its study, and a table of all trials."""
+"""The report on a search: what was found, plots of the trials, and a table of all of them."""
 
+import statistics
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import optuna
-from optuna import visualization
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from plotly.graph_objects import Figure
 
 from hydra_plugins.sr_optuna.errors import SearchError
 from hydra_plugins.sr_optuna.reading import open_search
 from sr.errors import UserError
 from sr.io.atomic import write_text
-from sr.report.formats import templates
+from sr.report.formats import short, templates
+from sr.report.outline import Outline
+from sr.report.search_figures import Objective, distributions_text, importances, search_plots
+from sr.runs.schema import RunResult, read_result
+from sr.terms import MetricInfo, metrics_of
 
 FILE = "search.html"
 
-_PLOTS: tuple[Callable[..., Figure], ...] = (
-    visualization.plot_optimization_history,
-    visualization.plot_param_importances,
-    visualization.plot_slice,
-    visualization.plot_parallel_coordinate,
-)
+_WORDS = {
+    "complete": "complete",
+    "pruned": "stopped early",
+    "fail": "failed",
+    "running": "running",
+    "waiting": "waiting",
+}
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,22 @@ def write_search(folder: Path) -> SearchSummary:
     try:
         with open_search(folder) as study, _quiet_optuna():
             summary = _summary(study)
-            page = (
-                templates()
-                .get_template("search.html")
-                .render(
-                    title=folder.resolve().name,
-                    summary=summary,
-                    figures=_figures(study),
-                    directions=[direction.name.lower() for direction in study.directions],
-                    parameters=sorted({name for trial in study.trials for name in trial.params}),
-                    trials=sorted(study.trials, key=_sort_key(study)),
-                )
-            )
+            objectives = _objectives(folder, study)
+            trials = sorted(study.trials, key=_sort_key(study))
+            values = {
+                "title": folder.resolve().name,
+                "headline": _headline(study, summary, objectives),
+                "about": list(_facts(study, summary, objectives)),
+                "plots": search_plots(study, objectives),
+                "objectives": objectives,
+                "space": list(distributions_text(trials)),
+                "parameters": sorted({name for trial in trials for name in trial.params}),
+                "trials": trials,
+                "best": {trial.number for trial in summary.best},
+                "words": _WORDS,
+                "reasons": any(trial.user_attrs.get("reason") for trial in trials),
+            }
+            page = templates().get_template("search.html").render(values, outline=Outline())
     except SearchError as error:
         raise UserError(str(error)) from error
     write_text(folder / FILE, page)
@@ -101,37 +108,73 @@ def _sort_key(study: Study) -> Callable[[FrozenTrial], tuple[float, int]]:
     return key
 
 
-def _figures(study: Study) -> list[str]:
-    """Plots as HTML, the first including plotly.js; plots that need more trials are left out."""
-    figures: list[str] = []
-    for plot in _plots(study):
+def _objectives(folder: Path, study: Study) -> list[Objective]:
+    """The objectives of a search, named by the record of any of its trials; without one, by their numbers."""
+    result = next(_results(folder), None)
+    known = metrics_of(result.config) if result else {}
+    count = len(study.directions)
+    names = [f"objective {number + 1}" for number in range(count)] if count > 1 else ["value"]
+    if result:
+        monitor = result.monitor.name if result.monitor else ""
+        named = list(result.config.get("objectives") or []) if count > 1 else [monitor]
+        names = named if len(named) == count and all(named) else names
+    found = []
+    for number, (name, direction) in enumerate(zip(names, study.directions, strict=True)):
+        info = known.get(name.rpartition("/")[2], MetricInfo(name))
+        higher = direction == StudyDirection.MAXIMIZE
+        found.append(Objective(number, name, MetricInfo(info.label, info.unit, info.digits, higher, info.rope)))
+    return found
+
+
+def _results(folder: Path) -> Iterator[RunResult]:
+    for path in sorted(folder.glob("trial_*")):
         try:
-            figure = plot()
-        except (ValueError, RuntimeError):  # a constant parameter, a single trial
+            result = read_result(path)
+        except UserError:  # the trial is a row of the table all the same
             continue
-        if figure.data:
-            include_plotlyjs = not figures
-            html = figure.to_html(full_html=False, include_plotlyjs=include_plotlyjs, config={"displaylogo": False})
-            figures.append(html)
-    return figures
+        if result is not None:
+            yield result
 
 
-def _plots(study: Study) -> Iterator[Callable[[], Figure]]:
-    is_multi_objective = len(study.directions) > 1
-    first_plot = visualization.plot_pareto_front if is_multi_objective else visualization.plot_intermediate_values
-    yield partial(first_plot, study)
-    for index, direction in enumerate(study.directions):
-        for plot in _PLOTS:
-            # Optuna computes the importances for low values, whatever the direction.
-            is_negated = plot is visualization.plot_param_importances and direction == StudyDirection.MAXIMIZE
-            target = partial(_value, index, -1 if is_negated else 1)
-            options = {"target": target, "target_name": f"value {index}"} if is_multi_objective else {}
-            yield partial(plot, study, **options)
+def _headline(study: Study, summary: SearchSummary, objectives: Sequence[Objective]) -> str:
+    """What was found, in a sentence or two."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not complete:
+        return f"No trial is complete: {_counts(summary)}."
+    if len(objectives) > 1:
+        names = " and ".join(objective.info.label for objective in objectives)
+        return (
+            f"{len(summary.best)} of {len(complete)} complete trials are on the Pareto front: no other is better in "
+            f"{names} at once."
+        )
+    (objective,), (best,) = objectives, summary.best
+    median = objective.info.text(statistics.median(objective.of(trial) for trial in complete))
+    options = ", ".join(f"{name}={short(value)}" for name, value in best.params.items())
+    text = (
+        f"Trial {best.number} is the best of {len(complete)} complete trials: {objective.info.label} "
+        f"{objective.text(best)} with {options}; the median trial has {median}."
+    )
+    shares = importances(study, objective)
+    return f"{text} {next(iter(shares))} matters most." if shares else text
 
 
-def _value(index: int, sign: int, trial: FrozenTrial) -> float:
-    """The value of an objective, times ``sign``."""
-    return float(sign * trial.values[index])
+def _facts(study: Study, summary: SearchSummary, objectives: Sequence[Objective]) -> Iterator[tuple[str, str]]:
+    yield "trials", _counts(summary)
+    yield (
+        "objective" + "s" * (len(objectives) > 1),
+        "; ".join(
+            f"{entry.name}, {'higher' if entry.info.higher_is_better else 'lower'} is better" for entry in objectives
+        ),
+    )
+    days = sorted({trial.datetime_start.date().isoformat() for trial in study.trials if trial.datetime_start})
+    if days:
+        yield "trained", days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    saved = f"; stopping early saved {100 * summary.saved:.0f} % of the epochs" if summary.saved else ""
+    yield "time of all trials", f"{summary.hours:.2f} hours{saved}"
+
+
+def _counts(summary: SearchSummary) -> str:
+    return ", ".join(f"{count} {_WORDS.get(state, state)}" for state, count in summary.counts.items())
 
 
 @contextmanager
@@ -141,7 +184,7 @@ def _quiet_optuna() -> Iterator[None]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes")  # see `_plots`
+            warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes")  # see `importances`
             yield
     finally:
         optuna.logging.set_verbosity(verbosity)

@@ -31,7 +31,6 @@ def preload() -> None:
     """Import what commands need, so that a fork has it at once."""
     import lightning  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
-    import plotly  # noqa: F401
     import scipy.stats  # noqa: F401
     import skimage.metrics  # noqa: F401
     import torchmetrics  # noqa: F401
