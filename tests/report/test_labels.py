@@ -35,7 +35,7 @@ def test_a_name_that_has_no_place_becomes_a_rank() -> None:
 
 def test_plots_of_a_page_share_no_id_and_keep_text_that_looks_like_markup() -> None:
     with mpl.rc_context(STYLE):
-        figure, _ = labels_of([Point(0.5, 1, ("colour: #000000",)), Point(1, 0, ("b",))])
+        figure, _ = labels_of([Point(0, 0, ("colour: #000000",)), Point(1, 0, ("b",))])
         element = inline_svg(as_svg(figure), "s1-cost", 'a "title"')
     assert element.startswith('<svg role="img" aria-label="a &quot;title&quot;"')
     assert element.count('id="') == element.count('id="s1-cost-') > 0
