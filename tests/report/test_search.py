@@ -129,7 +129,7 @@ def test_importances_are_those_of_the_good_values(
     folder = make_study(tmp_path / "search", hill, direction)
     write_search(folder)
     with open_study(study_config(folder, None, None)) as (study, _):
-        value = study.trials[0].value
+        value = float(study.trials[0].values[0])
     assert set(targets) == {-value if direction == "maximize" else value}
     page = (folder / FILE).read_text()
     assert "x matters most (75 % of what the options explain)" in page

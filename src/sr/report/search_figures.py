@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import get_param_importances
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -242,8 +243,8 @@ def distributions_text(trials: Sequence[FrozenTrial]) -> Iterator[tuple[str, str
     """The options that were searched, and the range or the choices of each."""
     known = {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
     for name, distribution in sorted(known.items()):
-        if hasattr(distribution, "choices"):
+        if isinstance(distribution, CategoricalDistribution):
             yield name, ", ".join(map(str, distribution.choices))
-        else:
-            scale = ", logarithmic" if getattr(distribution, "log", False) else ""
+        elif isinstance(distribution, FloatDistribution | IntDistribution):
+            scale = ", logarithmic" if distribution.log else ""
             yield name, f"{distribution.low:g} to {distribution.high:g}{scale}"
