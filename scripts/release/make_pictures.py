@@ -1,8 +1,8 @@
-"""Make the pictures of the README: a crop before and after, the report, TensorBoard and the demo.
+"""Make the pictures of the README: a crop before and after, TensorBoard and the demo.
 
 python -m scripts.release.make_pictures runs --model espcn_x3      # needs playwright and an installed Chromium
 
-``runs`` is a folder of finished runs for the report, TensorBoard and the demo; those of the report were
+``runs`` is a folder of finished runs for TensorBoard and the demo; those of the pictures were
 
 S="seeds=3 scale=2 data.folds=3 data.fold=all data.repeat=20 data.patch=64 trainer.max_epochs=4
    trainer.check_val_every_n_epoch=2 data.train_scored=0 adam_lr=2e-3"
@@ -31,14 +31,11 @@ from skimage import data
 from sr import load
 from sr.image import crop_to_multiple, resize, to_uint8
 from sr.inference.enlarger import Enlarger
-from sr.report.page import write_report
 from sr.weights.find import Model
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 TOP, LEFT, SIDE = 40, 100, 120  # the crop shows an eye
 ZOOM = 3
-COLUMNS = 7  # of the table of the report; SSIM, the sixth, is left out as well
-MARGIN = 16  # pixels around it
 
 
 def photograph(scale: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,20 +79,6 @@ def serve(command: list[str], address: str) -> Iterator[str]:
         process.wait()
 
 
-def save_verdicts(page: Any, path: Path) -> None:
-    """Save the sentence and the table of a report, without the columns on the right, which a README has no room for."""
-    page.add_style_tag(
-        content=f"""
-        .leaderboard :is(th, td):nth-child(n + {COLUMNS + 1}), .leaderboard :is(th, td):nth-child(6) {{ display: none }}
-        .wide {{ width: max-content }}
-    """
-    )
-    headline, table = (page.locator(css).first.bounding_box() for css in (".headline", ".leaderboard"))
-    left, top, bottom = table["x"] - MARGIN, headline["y"] - MARGIN, table["y"] + table["height"] + MARGIN
-    clip = {"x": left, "y": top, "width": table["width"] + 2 * MARGIN, "height": bottom - top}
-    save_screenshot(page, path, clip=clip)
-
-
 def save_screenshot(page: Any, path: Path, **options: Any) -> None:
     """Save a screenshot as a PNG with 128 colours."""
     page.screenshot(path=path, **options)
@@ -103,7 +86,7 @@ def save_screenshot(page: Any, path: Path, **options: Any) -> None:
 
 
 def main() -> None:
-    """Make all four pictures."""
+    """Make all three pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--model", default="espcn_x3")
@@ -117,10 +100,6 @@ def main() -> None:
     bin_folder = Path(sys.executable).parent
     with sync_playwright() as running:
         chromium = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        sharp = chromium.new_page(viewport={"width": 1100, "height": 800}, device_scale_factor=2)
-        write_report([options.runs])
-        sharp.goto((options.runs.resolve() / "report.html").as_uri())
-        save_verdicts(sharp, FOLDER / "report.png")
         page = chromium.new_page(viewport={"width": 1200, "height": 800})
         board = [str(bin_folder / "tensorboard"), "--logdir", str(options.runs), "--port", "6116"]
         with serve(board, "http://127.0.0.1:6116") as address:

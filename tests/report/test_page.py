@@ -2,6 +2,7 @@ import csv
 import html
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sr.cli import main
 from sr.errors import UserError
 from sr.io.atomic import write_text
 from sr.io.run_folder import RunFolder
+from sr.io.samples import Crops, Square, write_samples
 from sr.report import figures, verdict_figures
 from sr.report.analysis import analyse
 from sr.report.board import leaderboard
@@ -395,6 +397,24 @@ def test_a_file_that_cannot_be_written_is_named_in_the_error(run_folders: RunFol
     (run_folders.root / MARKDOWN).mkdir()
     with pytest.raises(UserError, match=rf"{MARKDOWN}.*: cannot be written \("):
         write_report([run_folders.root])
+
+
+@pytest.mark.slow
+def test_the_page_of_27_configurations_is_at_most_5_mb(run_folders: RunFolders) -> None:
+    """As large as `experiment=showcase`, with crops of noise, which nothing compresses."""
+    noise = np.random.default_rng(0)
+    for number, choices in enumerate(
+        product(("espcn", "autoencoder", "vdsr"), ("mse", "mae", "vgg"), ("adam", "sgd", "rmsprop"))
+    ):
+        gains = [1.0 - number / 30 + image / 50 for image in range(4)]
+        curve = [{"epoch": epoch, "val/gain": gains[0] * epoch / 8} for epoch in range(1, 9)]
+        folder = RunFolder(run_folders("_".join(choices), gains, curve=curve))
+        crops = [Crops(*noise.integers(0, 256, (3, 96, 96, 3), np.uint8)) for _ in gains]
+        squares = [Square(name, 0, 0, 96) for name in "abcd"]
+        write_samples(folder.samples, list(zip(squares, crops, strict=True)))
+    report = write_report([run_folders.root])
+    assert len(report.sections[0].strips) == 4
+    assert report.files[0].stat().st_size < 5e6
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ STYLE: Any = {  # Any: matplotlib types its parameters by name
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.alpha": 0.25,
 }
 
