@@ -54,7 +54,25 @@ def test_predict_passes_every_option_on(record: Record) -> None:
     main(["predict", "a", "b", "-m", "m", "-o", "out"])
     settings = ["--scale", "3", "--tile", "48", "--x8", "--wrap", "--device", "cpu", "--precision", "float32"]
     settings += ["--compare", "--force", "--max-pixels", "7", "--resume", "--recursive", "--watch"]
-    main(["predict", "-", "-m", "m", "-o", "-", *settings, "--quality", "80", "--format", "JPG", "--suffix", "_x2"])
+    main(
+        [
+            "predict",
+            "-",
+            "-m",
+            "m",
+            "-o",
+            "-",
+            *settings,
+            "--quality",
+            "80",
+            "--format",
+            "JPG",
+            "--suffix",
+            "_x2",
+            "--frames",
+            "all",
+        ]
+    )
     main(["predict", "a", "-m", "m", "-o", "out", "--tile", "auto"])
     load_defaults = {"tile": None, "ensemble": False, "wrap": False, "device": None, "precision": "auto"}
     assert find_calls == [(("m", scale, UNKNOWN), {"provider": None}) for scale in (None, 3, None)]
@@ -66,7 +84,7 @@ def test_predict_passes_every_option_on(record: Record) -> None:
     many = replace(Batch(), compare=True, force=True, max_pixels=7, resume=True, recursive=True, watch=True, quality=80)
     assert predict_calls == [
         ((["a", "b"], "out", "an enlarger", Batch()), {}),
-        ((["-"], "-", "an enlarger", replace(many, naming=Naming("_x2", ".jpg"))), {}),
+        ((["-"], "-", "an enlarger", replace(many, naming=Naming("_x2", ".jpg", all_frames=True))), {}),
         ((["a"], "out", "an enlarger", Batch()), {}),
     ]
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -311,3 +312,52 @@ def test_what_is_written_is_what_a_single_call_writes(run: Run) -> None:
     assert run("in", recursive=True)[0] == 0
     assert run("in/a.png", out="one.png")[0] == 0
     assert np.array_equal(np.asarray(Image.open("out/a.png")), np.asarray(Image.open("one.png")))
+
+
+def animated(path: str, count: int = 4) -> None:
+    images = [photograph(12, 16, seed=seed) for seed in range(count)]
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=[100 * (1 + n) for n in range(count)], loop=2
+    )
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_all_frames_of_an_animation_become_an_animation_of_the_same_kind(run: Run, suffix: str) -> None:
+    animated(f"in/moves{suffix}")
+    failures, lines = run("in", naming=Naming("_x2", all_frames=True))
+    assert failures == 0
+    assert files_in("out") == ["a_x2.png", "b_x2.jpg", f"moves_x2{suffix}"]
+    with Image.open(f"in/moves{suffix}") as small, Image.open(f"out/moves_x2{suffix}") as big:
+        assert (getattr(big, "n_frames"), big.size, big.info["loop"]) == (4, (32, 24), 2)  # noqa: B009
+        for number in range(4):
+            small.seek(number)
+            big.seek(number)
+            small.load()
+            big.load()
+            assert big.info["duration"] == small.info["duration"] == 100 * (1 + number)
+            expected = np.asarray(BICUBIC(small.convert("RGB"))).astype(int)
+            assert np.abs(np.asarray(big.convert("RGB")) - expected).mean() < 12  # GIF has 256 colours
+    said = f"in/moves{suffix}: more than 256 colours a frame (GIF cannot hold it) left out of moves_x2.gif"
+    assert (said in lines) == (suffix == ".gif")
+
+
+def test_of_an_animation_the_first_frame_is_taken_and_said_otherwise(run: Run) -> None:
+    animated("in/moves.gif")
+    first = "in/moves.gif: animation: its first frame"
+    assert run("in/moves.gif", out="first.png") == (0, [first])
+    assert run("in/moves.gif", out="still", naming=Naming(format=".jpg", all_frames=True)) == (0, [first])
+    assert run("in/moves.gif", out="other.webp", naming=Naming(all_frames=True)) == (0, [])
+    photograph(8, 8).save("in/still.gif")
+    assert run("in/still.gif", out="stills", naming=Naming(all_frames=True)) == (0, [])
+    assert files_in("stills") == ["still.png"]
+
+
+def test_an_animation_becomes_a_clip(run: Run) -> None:
+    animated("in/moves.gif")
+    failures, lines = run("in/moves.gif", out="moves.mp4", naming=Naming(all_frames=True))
+    assert failures == 0, lines
+    with av.open("moves.mp4") as clip:
+        stream = clip.streams.video[0]
+        times = [frame.time for frame in clip.decode(video=0)]
+    assert (stream.width, stream.height) == (32, 24)
+    assert np.allclose(times, [0, 0.1, 0.3, 0.6], atol=0.02)

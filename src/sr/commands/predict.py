@@ -59,6 +59,12 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
         "--quality", type=int, metavar="Q", help="of JPEG, WebP and AVIF, 1 to 100 (default: 95, AVIF 90)"
     )
     parser.add_argument("--suffix", default="", metavar="TEXT", help="added to the names in a folder: _x2")
+    parser.add_argument(
+        "--frames",
+        choices=("first", "all"),
+        default="first",
+        help="of animated GIF, WebP and PNG; all: an animation, or a clip if OUT is one (default: first)",
+    )
     parser.add_argument("--recursive", action="store_true", help="read subfolders, too, and keep their tree")
     parser.add_argument(
         "--resume", action="store_true", help="skip what an earlier run with this model and these options has written"
@@ -75,7 +81,8 @@ def run(options: argparse.Namespace) -> None:
     from sr.runs.best import model_path
     from sr.weights.find import find_model
 
-    naming = Naming(options.suffix, f".{options.format.lower().lstrip('.')}" if options.format else "")
+    file_format = f".{options.format.lower().lstrip('.')}" if options.format else ""
+    naming = Naming(options.suffix, file_format, options.frames == "all")
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
     check_at_least("--max-pixels", max_pixels, 1)
     hints = onnx_hints(options)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from sr.errors import UserError
+from sr.io.animations import KINDS as ANIMATIONS
+from sr.io.animations import is_animation
 from sr.io.images import SUFFIXES
 from sr.io.pictures import FORMATS, WRITABLE
 
@@ -26,10 +28,12 @@ class Job:
     Attributes:
         source: the input file; None is standard input.
         target: the output file; None is standard output.
+        is_animation: whether all frames of the input are enlarged into an animation.
     """
 
     source: Path | None
     target: Path | None
+    is_animation: bool = False
 
     @property
     def name(self) -> str:
@@ -38,8 +42,9 @@ class Job:
 
     @property
     def is_video(self) -> bool:
-        """Whether its input has the suffix of a video."""
-        return self.source is not None and self.source.suffix.lower() in VIDEOS
+        """Whether its input has the suffix of a video, or its output."""
+        is_clip = self.target is not None and self.target.suffix.lower() in FORMATS
+        return is_clip or (self.source is not None and self.source.suffix.lower() in VIDEOS)
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,12 @@ class Naming:
     Attributes:
         suffix: added to the name of the input.
         format: suffix of the format of pictures, a key of ``WRITABLE``; empty for that of the input, or PNG.
+        all_frames: whether animations stay animations.
     """
 
     suffix: str = ""
     format: str = ""
+    all_frames: bool = False
 
     def __post_init__(self) -> None:
         """Check both.
@@ -141,22 +148,30 @@ def plan(
         if naming.suffix:
             notes.append("--suffix has no effect: -o names the output")
         return Plan([_single([source for source, _ in sources], out, naming)], notes)
-    jobs = [Job(source, _place(target / relative, source, naming)) for source, relative in sources]
+    jobs = [_job(target / relative, source, naming) for source, relative in sources]
     if naming.format and any(job.is_video for job in jobs):
         notes.append(f"--format {naming.format[1:]} has no effect on videos")
     return Plan(jobs, notes)
 
 
-def _place(place: Path, source: Path | None, naming: Naming) -> Path:
-    """Where the output of an input goes that would keep its name."""
+def _job(place: Path, source: Path | None, naming: Naming) -> Job:
+    """What to do with an input whose output would keep its name, in a folder."""
     suffix = place.suffix
-    if source is not None and source.suffix.lower() in VIDEOS:
+    is_animation = _stays_animated(source, naming.format or suffix, naming)
+    if is_animation:
+        suffix = naming.format or suffix
+    elif source is not None and source.suffix.lower() in VIDEOS:
         suffix = suffix if suffix.lower() in FORMATS else ".mkv"
     elif naming.format:
         suffix = naming.format
     elif suffix.lower() not in WRITABLE:
         suffix = ".png"
-    return place.with_name(place.stem + naming.suffix + suffix)
+    return Job(source, place.with_name(place.stem + naming.suffix + suffix), is_animation)
+
+
+def _stays_animated(source: Path | None, suffix: str, naming: Naming) -> bool:
+    """Whether all frames of an input are written into a file with this suffix."""
+    return bool(naming.all_frames and source and suffix.lower() in ANIMATIONS and is_animation(source))
 
 
 @dataclass(frozen=True)
@@ -237,11 +252,13 @@ def _single(sources: Sequence[Path | None], out: str, naming: Naming) -> Job:
     """The only job, if the output is a file or standard output."""
     if len(sources) > 1:
         raise UserError(f"-o {out}: {len(sources)} pictures need a folder")
-    job = Job(sources[0], None if out == STREAM else Path(out))
-    suffix = Path(out).suffix.lower()
-    suffixes = FORMATS if job.is_video else WRITABLE
+    source, suffix = sources[0], Path(out).suffix.lower()
+    job = Job(source, None if out == STREAM else Path(out), out != STREAM and _stays_animated(source, suffix, naming))
+    suffixes = FORMATS if source and source.suffix.lower() in VIDEOS else WRITABLE
+    if naming.all_frames and source and is_animation(source):
+        suffixes = FORMATS | ANIMATIONS | WRITABLE
     if job.is_video if out == STREAM else suffix not in suffixes:
         raise UserError(f"-o {out}: cannot write {job.source or 'a picture'} there, only to {', '.join(suffixes)}")
-    if naming.format and out != STREAM and WRITABLE.get(suffix) != WRITABLE[naming.format]:
+    if naming.format and out != STREAM and suffix in WRITABLE and WRITABLE[suffix] != WRITABLE[naming.format]:
         raise UserError(f"-o {out}: is not --format {naming.format[1:]}: leave one of them out")
     return job

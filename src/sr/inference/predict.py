@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sr.errors import UserError
+from sr.inference.animate import enlarge_animation
 from sr.inference.enlarger import Enlarger
 from sr.inference.inputs import STREAM, Job, Naming, Plan, plan
 from sr.inference.records import OTHER_INPUT, Records, key
 from sr.inference.watch import check_can_be_watched, follow
+from sr.io.animations import KINDS
 from sr.io.atomic import remove_leftovers, whole_file
 from sr.io.bars import progress_bar
 from sr.io.images import MAX_PIXELS
@@ -130,19 +132,20 @@ class _Batch:
         if self.is_folder and len(jobs) > 1 and not self.records.kept:
             self.records = Records(self.folder, kept=True)
         if self.records.kept:
-            quality = {"quality": self.settings.quality}
-            self.keys = {suffix: key(enlarger, **quality) for suffix, enlarger in self.enlargers.items()}
+            settings = {"quality": self.settings.quality, "all_frames": self.settings.naming.all_frames}
+            self.keys = {suffix: key(enlarger, **settings) for suffix, enlarger in self.enlargers.items()}
 
     def without_effect(self, jobs: Sequence[Job]) -> list[str]:
         """Which options have no effect on some of the outputs, in a line each."""
         if self.settings.quality is None:
             return []
-        kinds = {"videos" if job.is_video else self._kind(job.target) for job in jobs}
+        kinds = {"videos" if job.is_video else self._kind(job) for job in jobs}
         lossless = sorted(kinds - HAVE_QUALITY)
         return [f"--quality has no effect on {', '.join(lossless)}"] if lossless else []
 
-    def _kind(self, target: Path | None) -> str:
-        return WRITABLE[target.suffix.lower() if target else self._stream_suffix]
+    def _kind(self, job: Job) -> str:
+        suffix = job.target.suffix.lower() if job.target else self._stream_suffix
+        return KINDS[suffix] if job.is_animation else WRITABLE[suffix]
 
     @property
     def _stream_suffix(self) -> str:
@@ -197,6 +200,9 @@ class _Batch:
         max_pixels = self.settings.max_pixels
         if job.source and job.is_video:
             return _enlarge_video(job.source, outputs, max_pixels, advance), ""
+        if job.source and job.is_animation:
+            quality = self.settings.quality
+            return enlarge_animation(job.source, outputs, max_pixels=max_pixels, quality=quality, advance=advance)
         channels = outputs[0][1].channels
         if channels not in (1, 3):
             if job.source is None:

@@ -1,0 +1,50 @@
+"""Enlarge animated GIF, WebP and PNG frame by frame."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sr.inference.enlarger import Enlarger
+from sr.io.animations import read_animation, write_animation
+from sr.io.atomic import whole_file
+
+
+def enlarge_animation(
+    source: Path,
+    outputs: Sequence[tuple[Path | None, Enlarger]],
+    *,
+    max_pixels: int,
+    quality: int | None,
+    advance: Callable[[float], None],
+) -> tuple[list[str], str]:
+    """Enlarge all frames into animations.
+
+    Args:
+        source: an animation, see `sr.io.animations.is_animation`.
+        outputs: the files, with what enlarges each; written completely or not at all.
+        max_pixels: refuse more, in all frames together.
+        quality: of WebP.
+        advance: called with the share of the frames done since the last call.
+
+    Returns:
+        Notes for the user, and the size of an output in words.
+
+    Raises:
+        ImageFileError: if it is damaged or too large.
+    """
+    animation = read_animation(source, max_pixels, " (--max-pixels)")
+    notes = list(animation.notes)
+    for target, enlarger in outputs:
+        assert target is not None  # `plan` sends no animation to standard output
+        frames = []
+        for frame in animation.frames:
+            frames.append(np.concatenate(list(enlarger.strips(frame))))
+            advance(1 / len(animation.frames))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target) as file:
+            lost = write_animation(file, target.suffix.lower(), replace(animation, frames=frames), quality)
+        notes += [f"{lost} left out of {target.name}"] if lost else []
+    height, width = (int(side) for side in frames[0].shape[:2])
+    return notes, f", {width}x{height} pixels, {len(frames)} frames"
