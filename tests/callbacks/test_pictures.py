@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -18,6 +18,7 @@ from sr.errors import UserError
 from sr.image import quantise, resize, to_uint8
 from sr.io.run_folder import RunFolder
 from sr.terms import Batch, Part, StepOutput
+from sr.trackers.tensorboard import TensorBoardTracker
 from tests.support.runs import Command, MakeFolder
 
 MODULE: Any = None
@@ -35,12 +36,15 @@ def test_grid_shows_input_output_target_and_amplified_error() -> None:
     lr = quantise(resize(hr[None], 0.5)[0])
     sr = hr + 0.1
     grid = sample_grid(lr, sr, hr, error_gain=4.0)
-    assert grid.shape == (3, 12, 64)
-    enlarged, output, target, error = grid.split(16, dim=-1)
+    assert grid.shape == (3, 28, 64)
+    enlarged, output, target, error = grid[:, 16:].split(16, dim=-1)
     assert torch.equal(enlarged, to_uint8(resize(lr[None], 2)[0]))
     assert torch.equal(output, to_uint8(sr))
     assert torch.equal(target, to_uint8(hr))
     assert (error == 102).all()  # 0.4 of 255
+    names = grid[:, :16].split(16, dim=-1)  # a name above each, in white
+    assert all(name.max() > 100 for name in names)
+    assert not any(torch.equal(first, second) for first, second in itertools.pairwise(names))
 
 
 def test_the_crop_is_where_the_input_is_worst_and_fits_the_image() -> None:
@@ -115,7 +119,7 @@ def test_the_columns_are_input_output_and_target(tmp_path: Path) -> None:
 
 
 def test_tensorboard_shows_the_first_validation_images_at_the_step_of_their_scores(tmp_path: Path) -> None:
-    board = TensorBoardLogger(tmp_path, name="", version="")
+    board = TensorBoardTracker(str(tmp_path))
     trainer: Any = SimpleNamespace(
         loggers=[object(), board], current_epoch=0, max_epochs=1, check_val_every_n_epoch=1, global_step=8
     )
@@ -127,18 +131,18 @@ def test_tensorboard_shows_the_first_validation_images_at_the_step_of_their_scor
     board.experiment.flush()
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    assert events.Tags()["images"] == ["val/a", "val/b"]
-    (event,) = events.Images("val/a")
+    assert events.Tags()["images"] == ["Val/a", "Val/b"]
+    (event,) = events.Images("Val/a")
     assert event.step == 7
     with Image.open(io.BytesIO(event.encoded_image_string)) as picture:
         pixels = np.asarray(picture)
-    assert pixels.shape == (16, 64, 3)
-    assert [pixels[:, column : column + 16].mean() for column in range(0, 64, 16)] == [51, 102, 153, 102]
+    assert pixels.shape == (32, 64, 3)
+    assert [pixels[16:, column : column + 16].mean() for column in range(0, 64, 16)] == [51, 102, 153, 102]
     assert [(scalar.step, scalar.value) for scalar in events.Scalars("gain/a")] == [(7, 1.5)]
 
 
 def test_no_grids_without_tensorboard_or_between_the_chosen_validations(tmp_path: Path) -> None:
-    board = TensorBoardLogger(tmp_path, name="", version="")
+    board = TensorBoardTracker(str(tmp_path))
     trainer: Any = SimpleNamespace(loggers=[], current_epoch=1, max_epochs=10, check_val_every_n_epoch=1, global_step=8)
     grids = SampleGrids(times=2)
     grids.on_validation_batch_end(trainer, MODULE, *gray_step("a"), 0)

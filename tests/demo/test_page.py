@@ -35,8 +35,7 @@ from sr.terms import Protocol
 from sr.weights import zoo
 from sr.weights.checkpoint import network_config
 from sr.weights.find import Model, find_model
-from tests.support.axe import axe_source, serious_findings
-from tests.support.browser import Browser
+from tests.support.browser import Browser, axe_findings
 from tests.support.images import photograph
 from tests.support.run_folders import RunFolders
 from tests.support.run_folders import config as run_config
@@ -397,7 +396,6 @@ def test_a_browser_enlarges_a_picture_and_shows_curves_without_other_requests(
 @pytest.mark.parametrize(("width", "colours"), [(1366, "light"), (1366, "dark"), (390, "light"), (390, "dark")])
 def test_axe_finds_nothing_serious_in_the_demo(runs: Path, browser: Browser, width: int, colours: str) -> None:
     pytest.importorskip("gradio", reason="needs sr-compare[demo]")
-    axe = axe_source()
     page, tab = Page(runs, device="cpu"), browser.page
     tab.set_viewport_size({"width": width, "height": 844})
     tab.emulate_media(color_scheme=colours)
@@ -405,13 +403,13 @@ def test_axe_finds_nothing_serious_in_the_demo(runs: Path, browser: Browser, wid
         tab.goto(address)
         tab.locator("#enlarge").click()
         tab.get_by_text("Choose a picture first, or click an example.").wait_for()
-        assert serious_findings(tab, axe) == []
+        assert axe_findings(tab) == []
         tab.locator("#example_cat").click()
         tab.locator("#picture img").wait_for()
         tab.locator("#enlarge").click()
         tab.locator("#facts table").wait_for()
         tab.locator("#slider img").first.wait_for()
-        assert serious_findings(tab, axe) == []
+        assert axe_findings(tab) == []
         assert not tab.get_by_text("Choose a picture first").is_visible()
         if width == 390:  # the result is on the screen
             tab.wait_for_function("document.querySelector('#slider').getBoundingClientRect().bottom <= innerHeight")
@@ -420,5 +418,5 @@ def test_axe_finds_nothing_serious_in_the_demo(runs: Path, browser: Browser, wid
         tab.locator("#folder input").click()
         tab.get_by_role("option").first.click()
         tab.locator("#heat img").wait_for()
-        assert serious_findings(tab, axe) == []
+        assert axe_findings(tab) == []
     page.close()

@@ -40,6 +40,20 @@ def test_a_value_on_the_cpu_is_logged_at_once(trainer: Any) -> None:
     assert trainer.loggers[0].logged == [({"epoch": 0, "lr": 0.1, "loss": 0.5}, 3)]
 
 
+class OnOtherDevice(Tensor):
+    """A tensor of a device without events, such as MPS; a copy that is not waited for has not arrived."""
+
+    is_cuda = False
+
+    def to(self, *args: Any, non_blocking: bool = False, **kwargs: Any) -> Tensor:
+        return torch.tensor(float("nan")) if non_blocking else torch.tensor(0.5)
+
+
+def test_a_value_of_a_device_without_events_is_waited_for(trainer: Any) -> None:
+    LateLog().add(trainer, "loss", torch.tensor(0.5).as_subclass(OnOtherDevice), {}, 3)
+    assert trainer.loggers[0].logged == [({"epoch": 0, "loss": 0.5}, 3)]
+
+
 def test_values_of_a_gpu_are_logged_in_order_once_they_have_arrived(
     trainer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

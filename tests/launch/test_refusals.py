@@ -53,3 +53,15 @@ def test_a_fault_inside_a_run_is_printed_by_hydra(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ZeroDivisionError), hydras_tracebacks():
         raise ZeroDivisionError
     assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_a_glob_that_picks_a_network_without_its_architecture_says_how_to_leave_it_out(
+    command: Command, tmp_path: Path
+) -> None:
+    code, text = command("model=glob(*)", f"hydra.sweep.dir={tmp_path / 'sweep'}", flags=["-m"])
+    assert (code, text) == (
+        2,
+        "error: model: the glob includes community, which needs model.arch: leave it out, with "
+        "'model=glob([*],exclude=[community])'\n",
+    )
+    assert not (tmp_path / "sweep").exists()

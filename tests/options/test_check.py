@@ -88,8 +88,7 @@ LINES = {
     ),
     "+callbacks.foo=1": "callbacks.foo=1: a node with _target_ or null is needed",
     "+logger.tensorboard.foo=1": (
-        "logger.tensorboard.foo: TensorBoardLogger has no such option "
-        "(it has save_dir, name, version, log_graph, default_hp_metric, prefix, sub_dir)"
+        "logger.tensorboard.foo: TensorBoardTracker has no such option (it has run_dir, resumed_at)"
     ),
     "+trainer.logger=false": "trainer.logger: is set by sr itself: remove this option",
     "+scheduler.total_steps=3": "scheduler.total_steps: is set by sr itself: remove this option",

@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger
 from omegaconf import OmegaConf
 
 from sr.errors import UserError
 from sr.runs.build import Parts, build
+from sr.trackers.tensorboard import TensorBoardTracker
 from tests.support.runs import SMALL, Compose, MakeFolder
 
 
@@ -26,8 +27,8 @@ def parts(compose_config: Compose, make_folder: MakeFolder) -> Any:
 
 def test_a_resumed_run_hides_what_tensorboard_holds_from_its_step_on_and_no_other_logger_is_told(parts: Any) -> None:
     built = parts("logger=both", resumed_at=7)
-    assert {type(logger) for logger in built.loggers} == {TensorBoardLogger, CSVLogger}
-    (board,) = (logger for logger in built.loggers if isinstance(logger, TensorBoardLogger))
+    assert {type(logger) for logger in built.loggers} == {TensorBoardTracker, CSVLogger}
+    (board,) = (logger for logger in built.loggers if isinstance(logger, TensorBoardTracker))
     assert board._kwargs["purge_step"] == 7
     (board,) = parts("logger=tensorboard").loggers
     assert board._kwargs.get("purge_step") is None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from sr.errors import DivergedError, PrunedError, UserError
 from sr.io.locks import hold
 from sr.io.run_folder import RunFolder
-from sr.runs.announce import announce, log_final_scores
+from sr.runs.announce import announce, described_in_trackers, log_final_scores
 from sr.runs.finished import is_complete
 from sr.runs.migration import with_added_options
 from sr.runs.objectives import objective
@@ -21,6 +21,7 @@ from sr.runs.record import clear, earlier_run, held_folder, status_of
 from sr.runs.schema import Process, RunResult, Status, TrainingResult, write_result
 from sr.runs.scores import MeanSd, Scores
 from sr.terms import DataSummary, Part
+from sr.trackers.tensorboard import TensorBoardTracker
 
 
 def config(folder: Path, **options: object) -> dict[str, Any]:
@@ -262,7 +263,9 @@ def test_tensorboard_shows_the_settings_of_a_run_beside_its_final_scores(
     monkeypatch.setattr(
         "torch.utils.tensorboard.summary.hparams", lambda settings, scores: written.update(settings, **scores) or []
     )
-    log_final_scores([CSVLogger(tmp_path), TensorBoardLogger(tmp_path, name="", version="")], result)
+    loggers = [CSVLogger(tmp_path), TensorBoardTracker(str(tmp_path))]
+    with described_in_trackers(loggers, result):
+        log_final_scores(loggers, result)
     assert written == {
         **{"model": "vdsr", "experiment": "", "loss": "2 mse + mae", "seed": 5, "scale": 3},
         **{"model.channels": 8, "optimizer.lr": 0.1, "final/psnr": 31.0, "init": ""},

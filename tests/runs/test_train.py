@@ -51,8 +51,8 @@ def test_a_run_folder_describes_its_run(command: Command, make_folder: MakeFolde
 
     events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
     tags = events.Tags()
-    assert {"train/loss_step", "val/psnr", "lr", "final/psnr"} <= set(tags["scalars"])
-    assert any(tag.startswith("val/") for tag in tags["images"])
+    assert {"train/loss_step", "Val/psnr", "lr", "final/psnr"} <= set(tags["scalars"])
+    assert any(tag.startswith("Val/") for tag in tags["images"])
     assert "_hparams_/experiment" in events.summary_metadata
     lines = text.strip().splitlines()
     for part in ("val", "test"):

@@ -6,15 +6,15 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from torch import Tensor
 
 from sr.errors import UserError
 from sr.io.run_folder import RunFolder
-from sr.io.tables import read_table
-from sr.runs.announce import described_in_trackers
+from sr.io.tables import read_table, write_table
+from sr.runs.announce import described_in_trackers, log_final_scores
 from sr.runs.schema import RunResult, Status
 from sr.trackers.common import keep_id, known_id, need
 
@@ -88,7 +88,7 @@ class Failing:
     label = "failing"
 
     def __init__(self) -> None:
-        self.closed = 0
+        self.closed: list[bool] = []
 
     def show(self, name: str, picture: Tensor, step: int) -> None:
         """Do nothing."""
@@ -96,11 +96,11 @@ class Failing:
     def describe(self, options: Mapping[str, object]) -> None:
         """Do nothing."""
 
-    def conclude(self, scores: Mapping[str, float]) -> None:
-        """Do nothing."""
+    def conclude(self, scores: Mapping[str, float], step: int) -> None:
+        raise OSError("no\ntraceback")
 
-    def close(self) -> None:
-        self.closed += 1
+    def close(self, *, failed: bool) -> None:
+        self.closed.append(failed)
         raise OSError("no answer")
 
 
@@ -109,8 +109,79 @@ def test_every_tracker_is_closed_and_the_error_of_the_run_is_kept(caplog: pytest
     result = RunResult(Status.RUNNING, {"seed": 1, "model": {}, "optimizer": {}})
     with pytest.raises(ValueError, match="of the run"), described_in_trackers(trackers, result):
         raise ValueError("of the run")
-    assert [tracker.closed for tracker in trackers] == [1, 1]
+    assert [tracker.closed for tracker in trackers] == [[True], [True]]
     assert caplog.messages == ["logger: failing was not closed (no answer)"] * 2
+
+
+def test_a_tracker_that_does_not_take_the_final_scores_costs_no_finished_run(caplog: pytest.LogCaptureFixture) -> None:
+    tracker: Any = Failing()
+    result = RunResult(Status.DONE, {"seed": 1, "model": {}, "optimizer": {}})
+    with described_in_trackers([tracker], result):
+        log_final_scores([tracker], result)
+    assert tracker.closed == [False]
+    assert caplog.messages == [
+        "logger: failing did not get the final scores (no)",
+        "logger: failing was not closed (no answer)",
+    ]
+
+
+class FakeRun:
+    """What `WandbTracker` calls of a run of wandb."""
+
+    def __init__(self) -> None:
+        self.config = self
+        self.steps: list[int] = []
+        self.exit_codes: list[int] = []
+
+    def update(self, *values: object, **options: object) -> None:
+        """Do nothing."""
+
+    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        self.steps.append(values["trainer/global_step"])
+
+    def finish(self, exit_code: int) -> None:
+        self.exit_codes.append(exit_code)
+
+
+def test_wandb_gets_each_epoch_once_and_learns_how_a_run_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    from sr.trackers.weights_and_biases import WandbTracker
+
+    run = FakeRun()
+    monkeypatch.setattr(WandbTracker, "experiment", run)
+
+    def tracker(resumed_at: int | None) -> WandbTracker:
+        made = WandbTracker(str(tmp_path), resumed_at=resumed_at)
+        made._experiment = cast(Any, run)
+        made.describe({})
+        return made
+
+    first = tracker(None)
+    first.log_metrics({"val/psnr": 30.0}, 9)
+    first.close(failed=True)
+    assert run.exit_codes == [1]
+    write_table(RunFolder(tmp_path).metrics, [{"epoch": 1, "step": 10, "val/psnr": 30.0}])
+    tracker(10).close(failed=False)
+    assert (run.steps, run.exit_codes) == ([9], [1, 0])
+    rows = [{"epoch": number, "step": 10 * number, "val/psnr": 30.0} for number in (1, 2)]
+    write_table(RunFolder(tmp_path).metrics, rows)  # of the second, wandb was killed
+    tracker(20).close(failed=False)
+    tracker(20).close(failed=False)
+    assert run.steps == [9, 19]
+
+
+def test_mlflow_shows_a_run_that_failed_after_its_training_as_failed(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    from sr.trackers.mlflow import MlflowTracker
+
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tracker = MlflowTracker(str(tmp_path), tracking_uri=store)
+    tracker.describe({"model": "espcn"})
+    tracker.finalize("success")
+    tracker.close(failed=True)
+    assert MlflowClient(store).get_run(str(tracker.run_id)).info.status == "FAILED"
 
 
 def check_mlflow(folder: Path, number: str, curve: dict[int, float], final: float) -> None:

@@ -1,13 +1,14 @@
-"""Sample pictures of validation images: whole images in TensorBoard and other trackers, crops for the report."""
+"""Sample pictures of validation images: whole images in trackers, crops for the report."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from sr.callbacks.checkpoints import epoch_is_best
@@ -18,9 +19,11 @@ from sr.io.samples import Crop, Crops, Square, write_samples
 from sr.terms import Batch, Part, StepOutput
 from sr.trackers.common import Tracker
 
+_HEADING = 16  # pixels
+
 
 class SampleGrids(Callback):
-    """Show input | output | target | error of the first validation images in TensorBoard and other trackers."""
+    """Show input | output | target | error of the first validation images in trackers."""
 
     def __init__(self, images: int = 4, times: int = 20, error_gain: float = 4.0) -> None:
         """Show the first ``images`` images at about ``times`` validations; errors are amplified by ``error_gain``."""
@@ -37,17 +40,14 @@ class SampleGrids(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Add the picture and the gain of an image, if this validation is due."""
-        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger | Tracker)]
+        boards = [logger for logger in trainer.loggers if isinstance(logger, Tracker)]
         if not boards or outputs["part"] is not Part.VAL or batch_idx >= self.images or not self._is_due(trainer):
             return
         name, gain = batch["name"][0], float(outputs["scores"]["gain"][0])
-        grid = sample_grid(batch["lr"][0], outputs["sr"][0], batch["hr"][0], self.error_gain).cpu()
+        grid = sample_grid(batch["lr"][0], outputs["sr"][0], batch["hr"][0], self.error_gain)
         step = trainer.global_step - 1  # the step under which Lightning logs a validation
         for board in boards:
-            if isinstance(board, Tracker):
-                board.show(f"val/{name}", grid, step)
-            elif isinstance(board, TensorBoardLogger):
-                board.experiment.add_image(f"val/{name}", grid, step)
+            board.show(f"val/{name}", grid, step)
             board.log_metrics({f"gain/{name}": gain}, step)
 
     def _is_due(self, trainer: Trainer) -> bool:
@@ -59,13 +59,24 @@ class SampleGrids(Callback):
 
 
 def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor:
-    """Place input, output, target and error side by side: uint8 ``(3, H, 4*W)``.
+    """Place input, output, target and error side by side below their names: uint8 ``(3, 16 + H, 4*W)``.
 
     ``lr`` ``(C, h, w)`` is enlarged with bicubic; the error is the absolute difference times ``error_gain``.
     """
     enlarged = resize(lr.float()[None], hr.shape[-1] / lr.shape[-1])[0]
     error = (sr.float() - hr).abs() * error_gain
-    return preview(torch.cat([enlarged, sr.float(), hr, error], dim=-1))
+    grid = preview(torch.cat([enlarged, sr.float(), hr, error], dim=-1)).cpu()
+    return torch.cat([_heading(hr.shape[-1], error_gain), grid], dim=-2)
+
+
+def _heading(width: int, error_gain: float) -> Tensor:
+    """The names of the four images in white on black, each as wide as an image: uint8 ``(3, 16, 4*width)``."""
+    heading = Image.new("RGB", (4 * width, _HEADING))
+    for number, name in enumerate(("input", "output", "target", f"error x{error_gain:g}")):
+        label = Image.new("RGB", (width, _HEADING))
+        ImageDraw.Draw(label).text((2, 2), name, fill="white")
+        heading.paste(label, (number * width, 0))
+    return torch.from_numpy(np.array(heading)).permute(2, 0, 1)
 
 
 class SampleCrops(Callback):

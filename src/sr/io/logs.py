@@ -28,7 +28,8 @@ class LateLog:
 
     def add(self, trainer: Trainer, name: str, value: Tensor, others: Mapping[str, float], step: int) -> None:
         """Log the scalar ``value`` as ``name``, and other values beside it; whatever has arrived before comes first."""
-        on_host = value.detach().to("cpu", non_blocking=True)
+        # Only CUDA has events that tell when a copy has arrived; others, such as MPS, have to wait for it here.
+        on_host = value.detach().to("cpu", non_blocking=value.is_cuda)
         event = None
         if value.is_cuda:
             event = torch.cuda.Event()

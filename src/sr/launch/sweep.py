@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -54,6 +54,8 @@ class Summary(Callback):
             cells = planned(overrides)
         except HydraException as error:
             refuse(f"{line_of(error)}: list values, as in seed=1,2, or search with hydra/sweeper=optuna")
+        if reason := incomplete_choice(overrides):
+            refuse(reason)
         names = _names(config, cells)
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -160,6 +162,29 @@ def _parsed(overrides: Sequence[str]) -> list[Override]:
     loader = hydra.config_loader() if hydra.is_initialized() else None  # for globs, such as model=glob(*)
     parsed: list[Override] = OverridesParser.create(config_loader=loader).parse_overrides(overrides=list(overrides))
     return parsed
+
+
+def incomplete_choice(overrides: Sequence[str]) -> str:
+    """Why a choice that a glob makes from a config group cannot be trained; empty if all of them can."""
+    parsed, hydra = _parsed(overrides), GlobalHydra.instance()
+    loader: Any = hydra.config_loader() if hydra.is_initialized() else None
+    options = {override.get_key_element().lstrip("+") for override in parsed}
+    for override in parsed:
+        pattern: Any = override.value()  # its annotation lacks globs
+        group = override.get_key_element()
+        if not isinstance(pattern, Glob):
+            continue
+        for choice in override.sweep_string_iterator():
+            loaded = loader.repository.load_config(f"{group}/{choice}")
+            node = loaded.config if loaded else {}
+            needed = [f"{group}.{name}" for name in node if OmegaConf.is_missing(node, name)]
+            if missing := [option for option in needed if option not in options]:
+                include, exclude = ",".join(pattern.include), ",".join([*pattern.exclude, str(choice)])
+                return (
+                    f"{group}: the glob includes {choice}, which needs {missing[0]}: leave it out, with "
+                    f"'{group}=glob([{include}],exclude=[{exclude}])'"
+                )
+    return ""
 
 
 def varying(cells: Sequence[Mapping[str, str]]) -> list[str]:

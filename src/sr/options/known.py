@@ -83,4 +83,4 @@ PASSED_BY_NAME = {
 }
 
 # Loggers that forward their keyword arguments, and the classes that receive them.
-FORWARDED_TO = {"lightning.pytorch.loggers.TensorBoardLogger": "torch.utils.tensorboard.SummaryWriter"}
+FORWARDED_TO = {"sr.trackers.tensorboard.TensorBoardTracker": "torch.utils.tensorboard.SummaryWriter"}

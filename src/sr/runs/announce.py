@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr.errors import UserError, line_of
@@ -161,12 +161,11 @@ def _trainings(result: RunResult) -> str:
 def described_in_trackers(loggers: Sequence[Logger], result: RunResult) -> Iterator[None]:
     """Give the options of the run to its trackers, and end it there at the end of the ``with`` block.
 
-    TensorBoard gets the options with the final scores.
-
     Raises:
         UserError: if a tracker cannot be reached.
     """
     trackers = [logger for logger in loggers if isinstance(logger, Tracker)]
+    failed = True
     try:
         for tracker in trackers:
             try:
@@ -174,23 +173,30 @@ def described_in_trackers(loggers: Sequence[Logger], result: RunResult) -> Itera
             except Exception as error:  # of any kind, by tracker and kind of store
                 raise UserError(f"logger: {tracker.label} cannot be used ({line_of(error)})") from error
         yield
+        failed = False
     finally:
         for tracker in trackers:
-            try:
-                tracker.close()
-            except Exception as error:  # the run has ended, and the other trackers have to as well
-                log.warning("logger: %s was not closed (%s)", tracker.label, line_of(error))
+            with _in_one_line(f"logger: {tracker.label} was not closed"):
+                tracker.close(failed=failed)
 
 
 @rank_zero_only
 def log_final_scores(loggers: Sequence[Logger], result: RunResult) -> None:
-    """Give the final scores to the trackers, and with the hyper-parameters to TensorBoard."""
+    """Give the final scores to the trackers."""
     scores = {f"final/{name}": summary.mean for name, summary in result.scores.get(Part.VAL, {}).items()}
     for logger in loggers:
         if isinstance(logger, Tracker):
-            logger.conclude(scores)
-        elif isinstance(logger, TensorBoardLogger):
-            _fill_page_of_hyper_parameters(logger, result, scores)
+            with _in_one_line(f"logger: {logger.label} did not get the final scores"):
+                logger.conclude(scores, result.steps)
+
+
+@contextmanager
+def _in_one_line(text: str) -> Iterator[None]:
+    """Warn of an error of a tracker: the run has ended, and the other trackers have to get theirs as well."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("%s (%s)", text, line_of(error))
 
 
 def _hyper_parameters(result: RunResult) -> dict[str, object]:
@@ -202,14 +208,3 @@ def _hyper_parameters(result: RunResult) -> dict[str, object]:
             if isinstance(value, int | float | str) and not name.startswith("_"):
                 settings[f"{group}.{name}"] = value
     return settings
-
-
-def _fill_page_of_hyper_parameters(board: TensorBoardLogger, result: RunResult, scores: Mapping[str, float]) -> None:
-    from torch.utils.tensorboard import SummaryWriter  # slow to import
-    from torch.utils.tensorboard.summary import hparams
-
-    with SummaryWriter(board.log_dir) as writer:  # the logger's own is closed when training ends
-        for summary in hparams(_hyper_parameters(result), dict(scores)):
-            writer.file_writer.add_summary(summary)
-        for name, value in scores.items():
-            writer.add_scalar(name, value, result.steps)

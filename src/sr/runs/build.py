@@ -1,19 +1,20 @@
 """Build the parts of a run from its config."""
 
+import inspect
 import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import lightning
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -198,17 +199,12 @@ def _try_optimizer(optimizer: Any, scheduler: Any) -> None:
 
 
 def _logger(config: DictConfig, resumed_at: int | None) -> Logger:
-    """Build a logger; that of a resumed run goes on where it was.
-
-    TensorBoard's hides what it holds from the step of the checkpoint on: it will be logged again.
-    """
-    options: dict[str, Any] = {}
-    if resumed_at is not None and config._target_.endswith("TensorBoardLogger"):
-        options = {"purge_step": resumed_at}
-    elif resumed_at is not None and config._target_.startswith("sr.trackers."):
-        options = {"continued": True}
-    logger: Logger = instantiate(config, **options)
-    return logger
+    """Build a logger; one that takes ``resumed_at``, see `sr.trackers.common.Tracker`, is told it."""
+    parameters: Mapping[str, object] = {}
+    with suppress(Exception):  # a target that cannot be imported is refused by name below
+        parameters = inspect.signature(get_object(config._target_)).parameters
+    told = {"resumed_at": resumed_at} if "resumed_at" in parameters else {}
+    return cast(Logger, instantiate(config, **told))
 
 
 def _trainer(

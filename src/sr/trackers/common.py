@@ -16,7 +16,10 @@ from sr.io.run_folder import RunFolder
 
 @runtime_checkable
 class Tracker(Protocol):
-    """A logger that keeps more than curves."""
+    """A logger that keeps more than curves.
+
+    If its constructor takes ``resumed_at`` it is told the step that a run is resumed at, None for one that begins.
+    """
 
     label: str  # its name in messages
 
@@ -26,11 +29,11 @@ class Tracker(Protocol):
     def describe(self, options: Mapping[str, object]) -> None:
         """Keep the options of the run, by their names with dots."""
 
-    def conclude(self, scores: Mapping[str, float]) -> None:
-        """Keep the final scores beside the options."""
+    def conclude(self, scores: Mapping[str, float], step: int) -> None:
+        """Keep the final scores, of a run of so many steps, beside the options."""
 
-    def close(self) -> None:
-        """End the run in the tracker, so that the next one of this process can begin."""
+    def close(self, *, failed: bool) -> None:
+        """End the run in the tracker, as failed or not, so that the next one of this process can begin."""
 
 
 def need(package: str, logger: str) -> None:

@@ -22,14 +22,16 @@ class TrackioTracker(Logger):
 
     label = "Trackio"
 
-    def __init__(self, run_dir: str, project: str = "sr", group: str | None = None, continued: bool = False) -> None:
+    def __init__(
+        self, run_dir: str, project: str = "sr", group: str | None = None, resumed_at: int | None = None
+    ) -> None:
         """Prepare a run; nothing is written before the training starts.
 
         Args:
             run_dir: folder of the run; its name in Trackio is kept in it.
             project: to which the run belongs.
             group: of runs that the page shows together.
-            continued: whether the run is resumed.
+            resumed_at: the step that a run is resumed at; None for one that begins.
 
         Raises:
             UserError: if Trackio is not installed.
@@ -37,7 +39,7 @@ class TrackioTracker(Logger):
         super().__init__()
         need("trackio", _NAME)
         self._run_dir, self._project, self._group = run_dir, project, group
-        name = known_id(run_dir, _NAME) if continued else None
+        name = known_id(run_dir, _NAME) if resumed_at is not None else None
         self._name = name or f"{shortest_path(Path(run_dir))} {new_id()}"
         self._run: Any = None
 
@@ -87,12 +89,12 @@ class TrackioTracker(Logger):
         self.experiment.config.update(options)
 
     @rank_zero_only
-    def conclude(self, scores: Mapping[str, float]) -> None:
+    def conclude(self, scores: Mapping[str, float], step: int) -> None:
         """Keep the final scores."""
         self.experiment.log(dict(scores))
 
     @rank_zero_only
-    def close(self) -> None:
+    def close(self, *, failed: bool) -> None:
         """Write what is still waiting, and end the run."""
         import trackio
 

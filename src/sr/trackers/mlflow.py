@@ -34,7 +34,7 @@ class MlflowTracker(MLFlowLogger):
         experiment_name: str = "sr",
         tracking_uri: str = "sqlite:///mlflow.db",
         tags: Mapping[str, str] | None = None,
-        continued: bool = False,
+        resumed_at: int | None = None,
     ) -> None:
         """Prepare a run; nothing is written before the training starts.
 
@@ -43,7 +43,7 @@ class MlflowTracker(MLFlowLogger):
             experiment_name: to which the run belongs.
             tracking_uri: database or server; the default is the one that `mlflow ui` shows in the same folder.
             tags: of the run.
-            continued: whether the run is resumed.
+            resumed_at: the step that a run is resumed at; None for one that begins.
 
         Raises:
             UserError: if MLflow is not installed, or knows no such kind of store.
@@ -57,7 +57,7 @@ class MlflowTracker(MLFlowLogger):
                 experiment_name,
                 run_name=shortest_path(Path(run_dir)),
                 tracking_uri=tracking_uri,
-                run_id=known_id(run_dir, _NAME) if continued else None,
+                run_id=known_id(run_dir, _NAME) if resumed_at is not None else None,
                 tags=dict(tags or {}),
             )
         except MlflowException as error:
@@ -87,9 +87,12 @@ class MlflowTracker(MLFlowLogger):
         self.log_hyperparams({name: value for name, value in options.items() if name not in kept})
 
     @rank_zero_only
-    def conclude(self, scores: Mapping[str, float]) -> None:
+    def conclude(self, scores: Mapping[str, float], step: int) -> None:
         """Keep the final scores."""
         self.log_metrics(dict(scores))
 
-    def close(self) -> None:
-        """Do nothing: Lightning ends the run."""
+    @rank_zero_only
+    def close(self, *, failed: bool) -> None:
+        """Mark a run as failed; Lightning ends it, but does not know of what follows the training."""
+        if failed and self._initialized:
+            self.experiment.set_terminated(self.run_id, "FAILED")

@@ -15,6 +15,7 @@ from sr.io.tables import read_table
 from sr.trackers.common import keep_id, known_id, need, new_id
 
 _NAME = "wandb"
+_KEPT = "wandb, last step"  # beside the ids: what W&B holds up to
 
 
 class WandbTracker(WandbLogger):
@@ -30,7 +31,7 @@ class WandbTracker(WandbLogger):
         entity: str | None = None,
         group: str | None = None,
         tags: Sequence[str] = (),
-        continued: bool = False,
+        resumed_at: int | None = None,
     ) -> None:
         """Prepare a run; nothing is written before the training starts.
 
@@ -41,17 +42,17 @@ class WandbTracker(WandbLogger):
             entity: user or team that the project belongs to.
             group: of runs that the page shows together.
             tags: of the run.
-            continued: whether the run is resumed.
+            resumed_at: the step that a run is resumed at; None for one that begins.
 
         Raises:
             UserError: if wandb is not installed.
         """
         need("wandb", _NAME)
-        self._run_dir, self._continued = run_dir, continued
+        self._run_dir, self._is_resumed, self._last_step = run_dir, resumed_at is not None, -1
         super().__init__(
             name=shortest_path(Path(run_dir)),
             save_dir=run_dir,
-            id=(known_id(run_dir, _NAME) if continued else None) or new_id(),
+            id=(known_id(run_dir, _NAME) if resumed_at is not None else None) or new_id(),
             project=project,
             offline=offline,
             entity=entity,
@@ -78,24 +79,34 @@ class WandbTracker(WandbLogger):
         self.experiment.log({name: image, "trainer/global_step": step})
 
     @rank_zero_only
-    def describe(self, options: Mapping[str, object]) -> None:
-        """Keep the options of the run, and of a resumed one the scores of its epochs before.
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Keep values of a step."""
+        super().log_metrics(metrics, step)
+        self._last_step = max(self._last_step, -1 if step is None else step)
 
-        wandb holds what it has logged in memory for a while, where a kill loses it.
+    @rank_zero_only
+    def describe(self, options: Mapping[str, object]) -> None:
+        """Keep the options of the run, and of a resumed one the scores of the epochs that a kill may have lost.
+
+        wandb holds what it has logged in memory for a while; what was there when it was last closed is kept.
         """
         self.experiment.config.update(dict(options), allow_val_change=True)
         table = RunFolder(Path(self._run_dir)).metrics
-        for row in read_table(table) if self._continued and table.is_file() else []:
-            values = {name: float(value) for name, value in row.items() if value and "/" in name}
-            self.log_metrics(values, int(row["step"]) - 1)  # the step under which Lightning logs a validation
+        kept = int(known_id(self._run_dir, _KEPT) or -1) if self._is_resumed else -1
+        for row in read_table(table) if self._is_resumed and table.is_file() else []:
+            step = int(row["step"]) - 1  # under which Lightning logs a validation
+            if step > kept:
+                self.log_metrics({name: float(value) for name, value in row.items() if value and "/" in name}, step)
 
     @rank_zero_only
-    def conclude(self, scores: Mapping[str, float]) -> None:
+    def conclude(self, scores: Mapping[str, float], step: int) -> None:
         """Keep the final scores in the summary of the run."""
         self.experiment.summary.update(dict(scores))
 
     @rank_zero_only
-    def close(self) -> None:
-        """Finish the run."""
+    def close(self, *, failed: bool) -> None:
+        """Finish the run; W&B shows one that failed as failed."""
         if self._experiment is not None:
-            self.experiment.finish()
+            self.experiment.finish(exit_code=int(failed))
+            if self._last_step >= 0:
+                keep_id(self._run_dir, _KEPT, str(self._last_step))

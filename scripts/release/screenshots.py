@@ -1,0 +1,109 @@
+"""Make screenshots of the pages for the documentation: wide and on a phone, in light and dark colours.
+
+python -m scripts.release.screenshots demo runs            # needs playwright and an installed Chromium
+python -m scripts.release.screenshots tensorboard runs
+python -m scripts.release.screenshots report runs          # runs/report.html, which `sr report runs` writes
+
+``runs`` is a folder of finished runs. Those of the documentation's pictures of TensorBoard and the demo were
+
+sr train -m model=espcn,resblock scale=2 name=pages data.patch=64 trainer.max_epochs=6 adam_lr=2e-3
+"""
+
+import argparse
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image
+
+from scripts.release.make_pictures import FOLDER, serve
+
+SIZES = {1366: 768, 390: 844}  # width and height of the screen, pixels
+COLOURS: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
+_QUALITY = 80  # of WebP
+_DEMO, _TENSORBOARD = "http://127.0.0.1:7867", "http://127.0.0.1:6117"
+
+
+def show_demo(page: Any, address: str) -> None:
+    """Enlarge an example with two models."""
+    page.goto(address)
+    page.locator("#example_cat").click()
+    page.locator("#picture img").wait_for()
+    page.locator("#model input").click()
+    page.get_by_role("option", name="espcn_x2", exact=True).click()
+    page.keyboard.press("Escape")
+    page.locator("#enlarge").click()
+    page.locator("#facts table").wait_for()
+    page.wait_for_function("[...document.querySelectorAll('#slider img')].every(image => image.complete)")
+    page.wait_for_timeout(1500)
+
+
+def show_tensorboard(page: Any, address: str) -> None:
+    """Show the first charts."""
+    is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    page.goto(f"{address}/?darkMode={'true' if is_dark else 'false'}#timeseries")
+    page.locator("text=Val/").first.wait_for(timeout=60_000)
+    page.wait_for_timeout(6000)
+
+
+def show_report(page: Any, address: str) -> None:
+    """Show the top of the report."""
+    page.goto(address)
+    page.wait_for_timeout(500)
+
+
+@contextmanager
+def _written_report(runs: Path) -> Iterator[str]:
+    from sr.report.page import write_report
+
+    write_report([runs])
+    yield (runs.resolve() / "report.html").as_uri()
+
+
+def _served_demo(runs: Path) -> Any:
+    port = _DEMO.rpartition(":")[2]
+    return serve([str(Path(sys.executable).parent / "sr"), "demo", "--runs", str(runs), "--port", port], _DEMO)
+
+
+def _served_tensorboard(runs: Path) -> Any:
+    port = _TENSORBOARD.rpartition(":")[2]
+    command = [str(Path(sys.executable).parent / "tensorboard"), "--logdir", str(runs), "--port", port]
+    return serve(command, _TENSORBOARD)
+
+
+# How each page is served, and brought to what its picture shows.
+PAGES: dict[str, tuple[Callable[[Path], Any], Callable[[Any, str], None]]] = {
+    "demo": (_served_demo, show_demo),
+    "tensorboard": (_served_tensorboard, show_tensorboard),
+    "report": (_written_report, show_report),
+}
+
+
+def main() -> None:
+    """Make the screenshots of one page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", choices=PAGES)
+    parser.add_argument("runs", type=Path)
+    options = parser.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    served, show = PAGES[options.page]
+    with sync_playwright() as running, served(options.runs) as address:
+        chromium = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for width, height in SIZES.items():
+            for colours in COLOURS:
+                page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=colours)
+                show(page, address)
+                path = FOLDER / f"{options.page}_{width}_{colours}.webp"
+                Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(path, quality=_QUALITY, method=6)
+                print(path)
+                page.close()
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main()
