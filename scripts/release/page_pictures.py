@@ -7,6 +7,7 @@ Needs playwright and an installed Chromium. What it trains is in `TRAININGS` and
 """
 
 import argparse
+import io
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from sr.report.search import FILE, write_search
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 SIZES = {1366: 900, 390: 844}  # width and height of a laptop's and a phone's screen, CSS pixels
-COLOURS = 256  # of a picture; with fewer, the small dots of plots change theirs
+COLOURS = 128  # of a picture: text and flat colours need no more
 
 TRAINED = (
     "seeds=3 scale=2 data.folds=3 data.fold=all data.repeat=20 data.patch=64 trainer.max_epochs=4 data.train_scored=0 "
@@ -64,10 +65,9 @@ def save_parts(browser: Any, page_file: Path) -> None:
     """Save the first plots of a report and the crops of one of its images."""
     page = browser.new_page(viewport={"width": 1366, "height": 900})
     page.goto(page_file.resolve().as_uri())
-    save_screenshot(page.locator(".plots").first, FOLDER / "report_figures.png")
-    page.locator(".crops").first.screenshot(path=FOLDER / "crops.png")
-    Image.open(FOLDER / "crops.png").convert("RGB").save(FOLDER / "report_crops.webp", quality=80, method=6)
-    (FOLDER / "crops.png").unlink()
+    for css, name in ((".plots", "report_figures"), (".crops", "report_crops")):
+        picture = io.BytesIO(page.locator(css).first.screenshot())
+        Image.open(picture).convert("RGB").save(FOLDER / f"{name}.webp", quality=80, method=6)
     page.close()
 
 
