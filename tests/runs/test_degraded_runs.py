@@ -101,7 +101,7 @@ def test_a_degradation_of_ones_own_is_trained_on_and_scored_once_it_is_trusted(
     assert scored(tmp_path / "run", root, "--trust", "pictures_upside").endswith("(pictures_upside.degrade.Jpeg)")
     code, text = command(*settings[:-1], "degrade=jpeg", folder="ours")
     assert code == 0, text
-    fingerprints = [result_of(tmp_path / folder)["data_fingerprint"] for folder in ("run", "ours")]
+    fingerprints = [result_of(tmp_path / folder)["data"]["fingerprint"] for folder in ("run", "ours")]
     assert len(set(fingerprints)) == 2
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -108,7 +109,7 @@ def _full_name(value: object) -> str:
 
 def _value(value: Any) -> str:
     """A field as text; 1 and 1.0 are the same number."""
-    if isinstance(value, tuple | list):
+    if isinstance(value, Sequence) and not isinstance(value, str):  # Hydra's lists among them
         return f"[{', '.join(map(_value, value))}]"
     if is_degradation(value):
         return full_key(value)
