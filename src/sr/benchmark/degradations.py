@@ -39,6 +39,17 @@ def _degradation_of(model: Model) -> Degradation:
         raise UserError(f"{model.label}: {error}") from error
 
 
+def trained_on(model: Model) -> str:
+    """The key of the degradation that a model was trained on: that of bicubic if it records none.
+
+    Of one by a package that is not trusted here, the name.
+    """
+    try:
+        return full_key(_degradation_of(model))
+    except UserError:
+        return str((model.degrade or {}).get("_target_", ""))
+
+
 def unpaired(
     sources: Sequence[Source], label: str, name: str | None, degradation: Degradation
 ) -> tuple[list[Source], str]:

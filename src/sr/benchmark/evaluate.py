@@ -10,11 +10,11 @@ import torch
 from rich.progress import Progress
 
 from sr.benchmark.contenders import SHRINK, Contender
-from sr.benchmark.degradations import degraded_as, unpaired
+from sr.benchmark.degradations import degraded_as, trained_on, unpaired
 from sr.benchmark.rows import Row
 from sr.benchmark.scoring import Contestant, ImageScorer
 from sr.benchmark.trained import warn_of_trained
-from sr.data.degrade.base import Degradation
+from sr.data.degrade.base import Degradation, full_key, name_of
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.duplicates import group, join_groups
 from sr.data.folders.layouts import set_name
@@ -121,8 +121,11 @@ def evaluate(
         with progress_bar(hidden=not progress) as bar:
             _score_folder(rows, contestants, sources, shrink, pixels, degradation, place, save, metrics, bar)
         for row in rows:
-            row.metrics = infos
+            row.metrics, row.data_set = infos, set_label
             derived = any(source.lr is None for source in sources)
+            if all(source.lr is None for source in sources):
+                row.degradation, row.degraded_by = name or name_of(degradation), full_key(degradation)
+            row.trained_on = trained_on(row.model) if row.model.nets else ""
             made = degradation_settings(degradation, DEGRADED_BY) if derived else ()
             row.fingerprint = fingerprint_of(sources, digests, *pixels.settings, *made)
             _warn_of_range(row)

@@ -66,6 +66,10 @@ class Row:
         groups: the photograph that each image shows: near-identical copies share it. Empty until the folder is done.
         fingerprint: hash of the names and contents of the images. Empty until the folder is done.
         outputs: folder of the finished pictures of another program.
+        data_set: name of the folder alone, where ``data`` names a degradation, too.
+        degradation: name of what made the low resolution; empty if files hold that of every image.
+        degraded_by: key of it, which tells apart what has the same name.
+        trained_on: key of the degradation of the training of the model, as far as its weights record it.
         metrics: how to show each metric, by its name.
     """
 
@@ -82,6 +86,10 @@ class Row:
     groups: Sequence[str] = ()
     fingerprint: str = ""
     outputs: Path | None = None
+    data_set: str = ""
+    degradation: str = ""
+    degraded_by: str = ""
+    trained_on: str = ""
     metrics: Mapping[str, MetricInfo] = field(default_factory=lambda: DEFAULT_METRICS)
 
     def mean(self, metric: str) -> float | None:

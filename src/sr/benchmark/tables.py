@@ -78,6 +78,8 @@ def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
         "weights": row.model.weights_hash if row.model.run else "",
         "shrink": row.model.shrink if row.scale == 1 else None,
         "fingerprint": row.fingerprint,
+        **{"data_set": row.data_set, "degradation": row.degradation},
+        **{"degraded_by": row.degraded_by, "trained_on": row.trained_on},
         "metrics": {name: asdict(info) for name, info in row.metrics.items()},
         "names": [image.name for image in row.images],
         "groups": list(row.groups),

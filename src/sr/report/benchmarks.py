@@ -86,6 +86,8 @@ def _benchmark(conditions: _Conditions, runs: Sequence[Run], contenders: Sequenc
     scored = {name: _without(sets, unfinished) for name, sets in scored.items()}
     labels = _labels(configurations, conditions)
     labels = {key: labels[key] for key in labels if any(key in sets for sets in scored.values())}
+    about = _first_evaluations(configurations, conditions)
+    photographs_of = {key: about[key].data_set or label for key, label in labels.items()}
 
     def comparison(on: Sequence[str]) -> Comparison:
         return Comparison(
@@ -96,9 +98,12 @@ def _benchmark(conditions: _Conditions, runs: Sequence[Run], contenders: Sequenc
             configurations=[
                 replace(entry, runs=joined, training_folds=_fold_count(entry, joined))
                 for entry in configurations
-                if (joined := _joined(scored[entry.name], on, labels))
+                if (joined := _joined(scored[entry.name], on, labels, photographs_of))
             ],
             label=", ".join(labels[key] for key in on),
+            data_set=about[on[0]].data_set if len(on) == 1 else "",
+            degradation=about[on[0]].degradation if len(on) == 1 else "",
+            degraded_by=about[on[0]].degraded_by if len(on) == 1 else "",
         )
 
     together = _shared_by_most(scored, list(labels))
@@ -138,6 +143,15 @@ def _labels(configurations: Iterable[Configuration], conditions: _Conditions) ->
     count = Counter(shortest.values())
     unique = {key: name if count[name] == 1 else f"{name} [{key[:8]}]" for key, name in shortest.items()}
     return dict(sorted(unique.items(), key=lambda item: item[1]))
+
+
+def _first_evaluations(configurations: Iterable[Configuration], conditions: _Conditions) -> dict[str, Evaluation]:
+    """An evaluation of each set, by its fingerprint."""
+    found: dict[str, Evaluation] = {}
+    for configuration in configurations:
+        for entry in _evaluations(configuration, conditions):
+            found.setdefault(entry.fingerprint, entry)
+    return found
 
 
 def _shared_by_most(scored: Mapping[str, _Scored], sets: Sequence[str]) -> list[str]:
@@ -213,24 +227,31 @@ def _training(run: Run, folder: Path, evaluation: Evaluation, scores: ImageScore
         groups=dict(zip(evaluation.names, evaluation.groups, strict=True)),
         evaluations=(),
         metrics=evaluation.metrics,
+        trained_on=evaluation.trained_on,
     )
 
 
-def _joined(scored: _Scored, on: Sequence[str], labels: Mapping[str, str]) -> tuple[Run, ...]:
-    """The trainings that were scored on all of some sets, with the images of these together; empty if none was."""
+def _joined(
+    scored: _Scored, on: Sequence[str], labels: Mapping[str, str], photographs_of: Mapping[str, str]
+) -> tuple[Run, ...]:
+    """The trainings that were scored on all of some sets, with the images of these together; empty if none was.
+
+    ``photographs_of`` names the set of photographs behind each: the degradations of a set share theirs.
+    """
     if not on or any(key not in scored for key in on):
         return ()
     folders = sorted(folder for folder in scored[on[0]] if all(folder in scored[key] for key in on))
     if len(on) == 1:
         return tuple(scored[on[0]][folder] for folder in folders)
-    return tuple(_over_sets({labels[key]: scored[key][folder] for key in on}) for folder in folders)
+    sets = {labels[key]: photographs_of[key] for key in on}
+    return tuple(_over_sets({labels[key]: scored[key][folder] for key in on}, sets) for folder in folders)
 
 
-def _over_sets(runs: Mapping[str, Run]) -> Run:
-    """One training with its scores on several sets, by their names."""
+def _over_sets(runs: Mapping[str, Run], sets: Mapping[str, str]) -> Run:
+    """One training with its scores on several sets, by their names; a photograph counts once."""
     images = {f"{label}/{name}": row for label, run in runs.items() for name, row in run.images.items()}
     groups = {
-        f"{label}/{name}": f"{label}/{group}" for label, run in runs.items() for name, group in run.groups.items()
+        f"{label}/{name}": f"{sets[label]}/{group}" for label, run in runs.items() for name, group in run.groups.items()
     }
     first = next(iter(runs.values()))
     return replace(first, images=dict(sorted(images.items())), folds=dict.fromkeys(images, 0), groups=groups)

@@ -23,6 +23,9 @@ class Comparison:
         shrink: factor of the degradation at scale 1, if ``low_res/`` does not hold the inputs.
         configurations: at least one.
         label: name of the benchmark set, or of several; empty for the validation images of the runs.
+        data_set: name of the set without that of the degradation.
+        degradation: name of what made its low resolution, where that is recorded.
+        degraded_by: key of it.
     """
 
     protocol: str
@@ -31,6 +34,9 @@ class Comparison:
     shrink: int | None
     configurations: Sequence[Configuration]
     label: str = ""
+    data_set: str = ""
+    degradation: str = ""
+    degraded_by: str = ""
 
     @property
     def runs(self) -> list[Run]:

@@ -69,7 +69,7 @@ def strips(rows: Sequence[Row], problems: list[str]) -> list[Strip]:
     """
     configurations = [row.configuration for row in rows if row.configuration is not None]
     chosen = _choose(configurations)
-    samples = [_read(configuration.runs[0], problems) for configuration in chosen]
+    samples = [samples_of(configuration.runs[0], problems) for configuration in chosen]
     shown = [
         set(of_run) & set(configuration.runs[0].images) for configuration, of_run in zip(chosen, samples, strict=True)
     ]
@@ -87,6 +87,16 @@ def strips(rows: Sequence[Row], problems: list[str]) -> list[Strip]:
         reason = _reason(number, len(spreads), len(configurations[0].images), spreads[name], square)
         found.append(_strip(name, spreads[name], chosen, crops, reason))
     return found
+
+
+def strip_of(name: str, chosen: Sequence[Configuration], samples: Sequence[Samples], why: str) -> Strip | None:
+    """Crops of an image by some configurations; None if a run kept none, or not of the same place."""
+    if not all(name in of_run for of_run in samples):
+        return None
+    place = _common([of_run[name][0] for of_run in samples])
+    if place is None:
+        return None
+    return _strip(name, _spread(name, chosen), chosen, [_cut(place, *of_run[name]) for of_run in samples], why)
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,7 @@ def _spread(name: str, configurations: Sequence[Configuration]) -> float:
     return max(values) - min(values)
 
 
-def _read(run: Run, problems: list[str]) -> Samples:
+def samples_of(run: Run, problems: list[str]) -> Samples:
     """Squares and crops by image name, from the folder of the run and from those of its folds."""
     samples: dict[str, tuple[Square, Crops]] = {}
     folders = [part for folder in map(RunFolder, run.folders) for part in (folder, *folder.folds)]

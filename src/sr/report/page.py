@@ -10,6 +10,8 @@ from pathlib import Path
 from sr.errors import UserError, check_choice
 from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.tables import write_table
+from sr.report.atlas.build import atlas_of
+from sr.report.atlas.numbers import atlas_numbers
 from sr.report.benchmarks import find_benchmarks
 from sr.report.comparison import Comparison, Comparisons, find_comparisons
 from sr.report.crops import HOW_TO_LOOK
@@ -88,7 +90,9 @@ def write_report(
         run_section(number, comparison, settings, contents.problems)
         for number, comparison in enumerate(contents.comparisons, 1)
     ]
-    benchmarks = _benchmarks(contents, settings)
+    found = find_benchmarks(contents.comparisons, contents.contenders)
+    benchmarks = [benchmark_section(entry, settings) for entry in found]
+    atlas = atlas_of(contents, found, folders, settings.score, settings.rope)
     evaluations = _evaluations(contents.comparisons)
     out = out or (folders[0] if len(folders) == 1 else Path(os.path.commonpath([path.absolute() for path in folders])))
     values = {
@@ -97,6 +101,7 @@ def write_report(
         "benchmarks": benchmarks,
         "unfinished": contents.unfinished,
         "evaluations": evaluations,
+        "atlas": atlas,
         "problems": [*contents.problems, *contents.repeats],
         "crops_text": HOW_TO_LOOK,
         "lead": [*sections, *(board for entry in benchmarks for board in entry.boards)][0],
@@ -113,6 +118,7 @@ def write_report(
         write_table(written[2], rows)
         if json_file:
             numbers = numbers_of(sections, benchmarks, contents)
+            numbers["atlas"] = atlas_numbers(atlas)
             numbers["evaluations"] = {title: [vars(row) for row in of_set] for title, of_set in evaluations.items()}
             write_text(json_file, json.dumps(numbers, indent=2) + "\n")
             written.append(json_file)
@@ -120,6 +126,8 @@ def write_report(
             written += write_latex(latex_folder, sections, benchmarks, settings)
         if figure_folder:
             _write_plots(figure_folder, sections)
+            for name, svg in atlas.figures.items():
+                write_text(figure_folder / f"{name}.svg", svg)
     return Report(sections, benchmarks, contents, written)
 
 

@@ -35,6 +35,10 @@ class Evaluation:
         baselines: scores of all images by the prefix of each baseline.
         metrics: how to show each metric, by its name.
         folder: the run that was scored.
+        data_set: name of the data set alone, without a degradation; empty in files of earlier versions.
+        degradation: name of what made the low resolution; empty if files hold it.
+        degraded_by: key of it.
+        trained_on: key of the degradation of the training.
     """
 
     model: str
@@ -53,6 +57,10 @@ class Evaluation:
     baselines: Mapping[str, ImageScores] = field(default_factory=dict)
     metrics: Mapping[str, MetricInfo] = field(default_factory=lambda: DEFAULT_METRICS)
     folder: Path = Path()
+    data_set: str = ""
+    degradation: str = ""
+    degraded_by: str = ""
+    trained_on: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -79,6 +87,7 @@ class Run:
         curve: rows of ``metrics.csv``, one per epoch.
         evaluations: scores on other data sets.
         metrics: how to show each metric, by its name.
+        trained_on: key of the degradation of its training, where `sr evaluate` recorded it.
     """
 
     name: str
@@ -90,6 +99,7 @@ class Run:
     curve: Sequence[Mapping[str, float]]
     evaluations: Sequence[Evaluation] = ()
     metrics: Mapping[str, MetricInfo] = field(default_factory=lambda: DEFAULT_METRICS)
+    trained_on: str = ""
 
     @property
     def seed(self) -> int:
