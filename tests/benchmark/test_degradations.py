@@ -1,5 +1,6 @@
 """Models scored on inputs that are degraded as in their training, or as asked for."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 
 from sr.benchmark.evaluate import evaluate
 from sr.benchmark.named_degradations import named_degradations
+from sr.benchmark.tables import write_rows
 from sr.data.degrade.jpeg import Jpeg
 from sr.data.folders.named import FolderOptions
 from sr.data.pairs import load_pair
@@ -72,6 +74,19 @@ def test_degradations_that_are_asked_for_have_rows_and_fingerprints_of_their_own
     assert len({row.fingerprint for row in rows}) == 3
     again = [*evaluate([model], [folder], scale=2, degradations=degradations)]
     assert [row.psnr for row in again] == [row.psnr for row in rows]
+
+
+def test_what_was_trained_on_and_scored_on_is_recorded_for_the_report(tmp_path: Path, folder: Path) -> None:
+    degradations = named_degradations("bicubic,jpeg:quality=[30,40]", config_dir())
+    models = [trained_on(tmp_path / "a.safetensors", JPEG), trained_on(tmp_path / "b.safetensors", None)]
+    write_rows([*evaluate(models, [folder], scale=2, degradations=degradations)], None, None, tmp_path / "scores")
+    recorded = [json.loads(path.read_text())[0] for path in sorted((tmp_path / "scores").glob("a/evaluations/*"))]
+    assert [row["data_set"] for row in recorded] == ["photos", "photos"]
+    assert {row["degradation"] for row in recorded} == {"bicubic", "jpeg:quality=[30,40]"}
+    by_name = {row["degradation"]: row["degraded_by"] for row in recorded}
+    assert {row["trained_on"] for row in recorded} == {by_name["jpeg:quality=[30,40]"]}
+    (of_other,) = {json.loads(path.read_text())[0]["trained_on"] for path in (tmp_path / "scores").glob("b/*/*")}
+    assert of_other == by_name["bicubic"]
 
 
 def test_models_of_different_degradations_are_not_compared_in_silence(tmp_path: Path, folder: Path) -> None:

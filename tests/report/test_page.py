@@ -231,7 +231,7 @@ def test_the_page_shows_the_plots_of_its_runs(report: Path) -> None:
     ]
     for (name, element, title), svg in zip(plots, svgs, strict=True):
         assert element == inline_svg(svg, f"s1-{name}", title.removesuffix(".")).strip()
-    files = {path.name: path.read_text() for path in (report / "figures").iterdir()}
+    files = {path.name: path.read_text() for path in (report / "figures").iterdir() if path.name[0] == "1"}
     assert files == {f"1_{name}.svg": svg for name, svg in zip(names, svgs, strict=True)}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sr.errors import UserError, check_choice
 from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.tables import write_table
-from sr.report.atlas.build import atlas_of
+from sr.report.atlas.build import Atlas, atlas_of
 from sr.report.atlas.numbers import atlas_numbers
 from sr.report.benchmarks import find_benchmarks
 from sr.report.comparison import Comparison, Comparisons, find_comparisons
@@ -38,12 +38,14 @@ class Report:
         sections: on the validation images of the runs.
         benchmarks: on other images, where `sr evaluate` scored several trainings or configurations.
         contents: what was found, with all problems met on the way.
+        atlas: where configurations are good and bad.
         files: the paths of its files.
     """
 
     sections: list[Section]
     benchmarks: list[BenchmarkSection]
     contents: Comparisons
+    atlas: Atlas
     files: list[Path]
 
 
@@ -128,7 +130,7 @@ def write_report(
             _write_plots(figure_folder, sections)
             for name, svg in atlas.figures.items():
                 write_text(figure_folder / f"{name}.svg", svg)
-    return Report(sections, benchmarks, contents, written)
+    return Report(sections, benchmarks, contents, atlas, written)
 
 
 def compared(folders: Sequence[Path], settings: Settings) -> list[Board]:

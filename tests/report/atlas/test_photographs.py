@@ -17,7 +17,8 @@ def difficulty() -> Difficulty:
 
 def test_the_slope_is_that_of_gain_over_the_psnr_of_the_input() -> None:
     first, _ = difficulty().slopes
-    assert (first.configuration, first.mean) == ("vdsr", pytest.approx(-0.1))
+    assert first.configuration == "vdsr"
+    assert first.mean == pytest.approx(-0.1)
     assert first.interval == pytest.approx((-0.1, -0.1), abs=1e-6)  # on a line
 
 

@@ -156,7 +156,7 @@ def _draw(
                     alpha=0.8,
                     label=name if d == 0 else None,
                 )
-                points.set_urls([f"#{link}" if link else None for link in links])  # type: ignore[list-item]
+                points.set_urls([f"#{link}" if link else None for link in links])
         if several:
             for marker, degradation in zip(_MARKERS, panel.degradations, strict=False):
                 axes.scatter(

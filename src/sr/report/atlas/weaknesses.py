@@ -1,5 +1,6 @@
 """Where a configuration falls behind the others by more than it does elsewhere: the findings of a report."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -123,7 +124,7 @@ class _Estimate:
 
     def least(self, alpha: float) -> float:
         """Lower bound of a one-sided interval."""
-        return self.mean - float(stats.t.ppf(1 - alpha, self.df)) * self.variance**0.5
+        return self.mean - float(stats.t.ppf(1 - alpha, self.df)) * math.sqrt(self.variance)
 
 
 @dataclass(frozen=True)
