@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 
+from sr.report.comparison import find_comparisons
 from sr.report.configurations import find_configurations
 from sr.report.run import Configuration, Run
 from sr.runs.schema import InitialWeights, RunResult, Status
-from tests.support.run_folders import data
+from tests.support.run_folders import RunFolders, config, data
 
 
 def run(name: str, *, seed: int = 1, choices: tuple[str, str, str] = ("espcn", "mse", "adam"), **options: Any) -> Run:
@@ -111,3 +112,20 @@ def test_the_same_seed_twice_is_one_training() -> None:
     (configuration,) = find_configurations(runs, repeats)
     assert [of_seed.name for of_seed in configuration.runs] == ["late"]
     assert repeats == ["early: left out, late is the same training with the same seed"]
+
+
+def test_a_degradation_is_named_by_its_class_alone_where_the_rest_follows_from_it(run_folders: RunFolders) -> None:
+    for number, (target, more) in enumerate((("Jpeg", {"quality": [30, 95]}), ("Bicubic", {}))):
+        node = {"_target_": f"sr.data.degrade.{target.lower()}.{target}", **more}
+        run_folders(
+            f"espcn_mse_adam_{target}",
+            [0.5] * 4,
+            folds=None,
+            config=config(0, degrade=node),
+            data=data(4, fingerprint=f"{number}123456789abcdef"),
+        )
+    runs = [run for comparison in find_comparisons([run_folders.root]).comparisons for run in comparison.runs]
+    assert [entry.name for entry in find_configurations(runs, [])] == [
+        "espcn, mse, adam, degrade=Bicubic",
+        "espcn, mse, adam, degrade=Jpeg",
+    ]

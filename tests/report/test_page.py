@@ -268,6 +268,7 @@ def test_each_data_set_has_a_section_and_sweeps_share_it(run_folders: RunFolders
     figure_folder = tmp_path / "new" / "figures"
     write_report([run_folders.root], figure_folder=figure_folder)
     names = ["1_cost", "1_curves", "1_differences", "1_effects", "1_heat_map", "1_matrix", "2_cost", "2_curves"]
+    names += ["atlas1_difficulty", "atlas2_difficulty"]
     assert sorted(path.stem for path in figure_folder.iterdir()) == names
     page = (run_folders.root / HTML).read_text()
     assert "compared in separate tables" in page
@@ -423,7 +424,7 @@ def test_chromium_shows_the_page_without_requests_and_sorts_the_table(report: Pa
     page.goto(page_uri)
     page.wait_for_load_state("networkidle")
     loaded = page.evaluate(
-        "[...document.querySelectorAll('main img')].map(image => image.complete && image.naturalWidth > 0)"
+        "[...document.querySelectorAll('#s1-crops img')].map(image => image.complete && image.naturalWidth > 0)"
     )
     assert len(loaded) == 4 * (9 + 2)  # crops, errors, and the pair that is compared
     assert all(loaded)

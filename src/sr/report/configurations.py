@@ -13,6 +13,7 @@ from sr.runs.scores import over_trainings_by_epoch
 _FACTORS = ("model", "loss", "optimizer")
 _MOST_NAMED = 3  # options in a name; the others are counted
 _ABSENT = object()
+_DEGRADATION, _IMAGES = "data.degrade._target_", "data (images)"
 
 
 def find_configurations(runs: Sequence[Run], repeats: list[str]) -> list[Configuration]:
@@ -56,7 +57,7 @@ def _names(named: Sequence[tuple[tuple[str, str, str], str]]) -> list[str]:
 def options_of(run: Run) -> dict[str, Any]:
     """What tells the configuration of a run from others, by dotted names."""
     options = configuration(run.result.config)
-    options["data (images)"] = run.data.fingerprint[:8]  # on a benchmark set, different training images compete
+    options[_IMAGES] = run.data.fingerprint[:8]  # on a benchmark set, different training images compete
     if run.result.initial:
         options["init (weights)"] = run.result.initial.weights_hash[:8]
     return options
@@ -117,7 +118,8 @@ def _levels(
     alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for choices, options in configurations:
         alike[choices].append(options)
-    differing = sorted({name for group in alike.values() for name in _differing(group)})
+    every = sorted({name for group in alike.values() for name in _differing(group)})
+    differing = _without_consequences(every, [options for _, options in configurations])
     names = []
     for choices, options in configurations:
         named = [(name, options[name]) for name in differing if name in options]
@@ -128,6 +130,19 @@ def _levels(
         others = [item for item in named if item[0].partition(".")[0] not in _FACTORS]
         names.append((levels, " ".join(_listed(others, differing))))
     return names  # type: ignore[return-value]
+
+
+def _without_consequences(differing: Sequence[str], configurations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Options to name: of a degradation its class alone, and not that images differ, where that follows from it."""
+    if _DEGRADATION not in differing:
+        return list(differing)
+
+    def follows(name: str) -> bool:
+        values = {(str(options.get(_DEGRADATION)), str(options.get(name, _ABSENT))) for options in configurations}
+        return len(values) == len({degradation for degradation, _ in values})
+
+    details = [name for name in differing if name.startswith("data.degrade.") or name == _IMAGES]
+    return [name for name in differing if name == _DEGRADATION or name not in details or not follows(name)]
 
 
 def _differing(group: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sr.report.page import FILES, Report, write_report
-from tests.report.test_benchmarks import write_evaluation
 from tests.support.browser import Browser
+from tests.support.evaluations import write_evaluation
 from tests.support.run_folders import RunFolders
 
 NAMES = list("abcdefgh")

@@ -104,7 +104,7 @@ def atlas_of(
         score: the metric that findings are about.
         rope: differences up to this do not matter; None: that of the metric.
     """
-    panels = panels_of(contents.comparisons, benchmarks)
+    panels = sorted(panels_of(contents.comparisons, benchmarks), key=lambda panel: len(panel.degradations) == 1)
     sections = [_section(f"atlas{number}", panel) for number, panel in enumerate(panels, 1)]
     return Atlas(find_weaknesses(panels, score, rope), sections, _missing(sections, folders))
 
