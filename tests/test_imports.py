@@ -92,9 +92,12 @@ ALLOWED: dict[str, set[str]] = {
         "terms",
         "weights",
     },
+    # Brings the record of a run and its weights together.
+    "card": {"errors", "io", "runs.schema", "runs.scores", "terms", "version", "weights"},
     "commands": {
         "__init__",
         "benchmark",
+        "card",
         "data",
         "demo",
         "errors",

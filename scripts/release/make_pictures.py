@@ -67,7 +67,7 @@ def serve(command: list[str], address: str) -> Iterator[str]:
     """Start a command that serves a page, wait until it responds, and finally stop it."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(120):
+        for _ in range(480):
             try:
                 urllib.request.urlopen(address, timeout=1).close()
                 break

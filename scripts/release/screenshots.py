@@ -25,6 +25,7 @@ from scripts.release.make_pictures import FOLDER, serve
 SIZES = {1366: 768, 390: 844}  # width and height of the screen, pixels
 COLOURS: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 _QUALITY = 80  # of WebP
+_PATIENCE = 180_000  # milliseconds, for a busy machine
 _DEMO, _TENSORBOARD = "http://127.0.0.1:7867", "http://127.0.0.1:6117"
 
 
@@ -46,7 +47,7 @@ def show_tensorboard(page: Any, address: str) -> None:
     """Show the first charts."""
     is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     page.goto(f"{address}/?darkMode={'true' if is_dark else 'false'}#timeseries")
-    page.locator("text=Val/").first.wait_for(timeout=60_000)
+    page.locator("text=Val/").first.wait_for()
     page.wait_for_timeout(6000)
 
 
@@ -97,6 +98,7 @@ def main() -> None:
         for width, height in SIZES.items():
             for colours in COLOURS:
                 page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=colours)
+                page.set_default_timeout(_PATIENCE)
                 show(page, address)
                 path = FOLDER / f"{options.page}_{width}_{colours}.webp"
                 Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(path, quality=_QUALITY, method=6)

@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="sharp images, on which float16 and int8 are measured, and int8 is calibrated",
     )
+    parser.add_argument(
+        "--card", action="store_true", help="make FILE a folder for a model hub: a card, config.json, model.safetensors"
+    )
     add_trust(parser)
 
 
@@ -42,6 +45,14 @@ def run(options: argparse.Namespace) -> None:
     files = checkpoints_of(model_path(options.model))
     if len(files) > 1:
         raise UserError(f"{options.model}: has {len(files)} trainings: name the checkpoint of one, such as {files[0]}")
+    if options.card:
+        from sr.card import write_card
+
+        if options.precision != _FLOAT32 or options.images:
+            raise UserError("--card: its weights are float32: leave out --precision and --images")
+        missing = write_card(files[0], options.output, options.scale)
+        sys.stdout.write("".join(f"{line}\n" for line in [f"{options.output}: written", *missing]))
+        return
     if options.precision == _FLOAT32:
         if options.images:
             raise UserError(f"--images {options.images}: is for --precision float16 and int8")

@@ -136,11 +136,14 @@ def build_network(config: NetworkConfig, weights: Mapping[str, object], scale: i
     return net.eval()
 
 
-def save_network(path: Path, net: nn.Module, config: NetworkConfig) -> None:
-    """Write a network and the config that builds it as a safetensors file, which `load_network` reads."""
+def save_network(path: Path, net: nn.Module, config: NetworkConfig, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a network and the config that builds it as a safetensors file, which `load_network` reads.
+
+    ``metadata`` is added to that of the file.
+    """
     tensors = {PREFIX + name: value.contiguous() for name, value in net.state_dict().items()}
     with whole_file(path) as file:
-        file.write(safetensors.torch.save(tensors, {CONFIG: json.dumps(config)}))
+        file.write(safetensors.torch.save(tensors, {**(metadata or {}), CONFIG: json.dumps(config)}))
 
 
 def _check_config(arguments: Mapping[str, object], config: NetworkConfig) -> None:
