@@ -131,8 +131,8 @@ def test_tensorboard_shows_the_first_validation_images_at_the_step_of_their_scor
     board.experiment.flush()
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    assert events.Tags()["images"] == ["Val/a", "Val/b"]
-    (event,) = events.Images("Val/a")
+    assert events.Tags()["images"] == ["pictures/a", "pictures/b"]
+    (event,) = events.Images("pictures/a")
     assert event.step == 7
     with Image.open(io.BytesIO(event.encoded_image_string)) as picture:
         pixels = np.asarray(picture)

@@ -52,7 +52,7 @@ def test_a_run_folder_describes_its_run(command: Command, make_folder: MakeFolde
     events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
     tags = events.Tags()
     assert {"train/loss_step", "Val/psnr", "lr", "final/psnr"} <= set(tags["scalars"])
-    assert any(tag.startswith("Val/") for tag in tags["images"])
+    assert any(tag.startswith("pictures/") for tag in tags["images"])
     assert "_hparams_/experiment" in events.summary_metadata
     lines = text.strip().splitlines()
     for part in ("val", "test"):

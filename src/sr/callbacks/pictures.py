@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from sr.callbacks.checkpoints import epoch_is_best
@@ -19,7 +19,8 @@ from sr.io.samples import Crop, Crops, Square, write_samples
 from sr.terms import Batch, Part, StepOutput
 from sr.trackers.common import Tracker
 
-_HEADING = 16  # pixels
+_LEAST_HEADING = 16  # pixels
+_WIDTHS = 6  # an image is that many times as wide as its name is high, so that it can be read when shown small
 
 
 class SampleGrids(Callback):
@@ -59,7 +60,7 @@ class SampleGrids(Callback):
 
 
 def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor:
-    """Place input, output, target and error side by side below their names: uint8 ``(3, 16 + H, 4*W)``.
+    """Place input, output, target and error side by side below their names: uint8 ``(3, h + H, 4*W)``.
 
     ``lr`` ``(C, h, w)`` is enlarged with bicubic; the error is the absolute difference times ``error_gain``.
     """
@@ -70,11 +71,13 @@ def sample_grid(lr: Tensor, sr: Tensor, hr: Tensor, error_gain: float) -> Tensor
 
 
 def _heading(width: int, error_gain: float) -> Tensor:
-    """The names of the four images in white on black, each as wide as an image: uint8 ``(3, 16, 4*width)``."""
-    heading = Image.new("RGB", (4 * width, _HEADING))
+    """The names of the four images in white on black, each as wide as an image: uint8 ``(3, h, 4*width)``."""
+    height = max(_LEAST_HEADING, width // _WIDTHS)
+    font = ImageFont.load_default(size=0.7 * height)
+    heading = Image.new("RGB", (4 * width, height))
     for number, name in enumerate(("input", "output", "target", f"error x{error_gain:g}")):
-        label = Image.new("RGB", (width, _HEADING))
-        ImageDraw.Draw(label).text((2, 2), name, fill="white")
+        label = Image.new("RGB", (width, height))
+        ImageDraw.Draw(label).text((2, height / 2), name, fill="white", font=font, anchor="lm")
         heading.paste(label, (number * width, 0))
     return torch.from_numpy(np.array(heading)).permute(2, 0, 1)
 

@@ -38,8 +38,8 @@ class TensorBoardTracker(TensorBoardLogger):
 
     @rank_zero_only
     def show(self, name: str, picture: Tensor, step: int) -> None:
-        """Keep a picture, uint8 ``(3, H, W)``."""
-        self.experiment.add_image(_tag(name), picture, step)
+        """Keep a picture, uint8 ``(3, H, W)``, away from the scores."""
+        self.experiment.add_image(name.replace(_FIRST, "pictures/", 1), picture, step)
 
     @rank_zero_only
     def describe(self, options: Mapping[str, object]) -> None:
