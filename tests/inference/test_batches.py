@@ -216,6 +216,8 @@ def test_resume_takes_nothing_for_done_that_was_made_otherwise(run: Run) -> None
     _, lines = run("in", resume=True)
     assert "it was made from another version of its input" in lines[0]
     assert "it was changed since" in lines[1]
+    photograph(20, 30, seed=1).save("a.png")
+    assert "out/a.png: exists, but it was made from another file" in run("a.png", resume=True)[1][0]
     Path("out/.sr_predict.jsonl").unlink()
     assert "nothing says how it was made" in run("in", resume=True)[1][0]
     assert run("in", resume=True, force=True)[0] == 0

@@ -94,7 +94,7 @@ class LeftOut:
         named = ", ".join(suffixes[:_MOST_NAMED]) + (", ..." if len(suffixes) > _MOST_NAMED else "")
         parts = (
             (self.subfolders, "subfolder", " (--recursive reads them)"),
-            (self.videos, "video", " (name them)"),
+            (self.videos, "video", f" (name {'it' if self.videos == 1 else 'them'})"),
             (self.formats.total(), "file", f" of other formats ({named})"),
             (self.hidden, "hidden file", ""),
             (self.outputs, "output", " of sr predict"),

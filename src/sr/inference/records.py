@@ -56,8 +56,10 @@ class Records:
             return "nothing says how it was made"
         if record.get("made_by") != made_by:
             return "it was made by another model or with other options"
-        if record.get("source") != _identity(source):
-            return OTHER_INPUT
+        if record.get("source") != (identity := _identity(source)):
+            return (
+                OTHER_INPUT if record.get("source", identity)[:1] == identity[:1] else "it was made from another file"
+            )
         if record.get("bytes") != target.stat().st_size:
             return "it was changed since"
         return ""
