@@ -379,8 +379,8 @@ def _subcommands() -> dict[str, argparse.ArgumentParser]:
     return {name: parser for name, parser in dict(actions[0].choices).items() if name != "train"}  # type: ignore[arg-type]
 
 
-def test_there_are_thirteen_subcommands_besides_train() -> None:
-    assert len(_subcommands()) == 13
+def test_there_are_fourteen_subcommands_besides_train() -> None:
+    assert len(_subcommands()) == 14
 
 
 @pytest.mark.parametrize("name", _subcommands())
