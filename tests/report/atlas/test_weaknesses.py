@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sr.report.atlas.panels import panels_of
-from sr.report.atlas.weaknesses import Findings, find_weaknesses, kind_of
+from sr.report.atlas.panels import kind_of, panels_of
+from sr.report.atlas.weaknesses import Findings, find_weaknesses
 from sr.report.benchmarks import Benchmark
 from sr.report.comparison import Comparison
 from sr.report.components import Values

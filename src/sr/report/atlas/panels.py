@@ -1,5 +1,6 @@
 """Scores of configurations on the photographs of a data set, under one degradation or several."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -157,3 +158,14 @@ def labels_of(degradations: Sequence[tuple[str, str]]) -> list[str]:
     """
     names = [name for name, _ in degradations]
     return [(name if names.count(name) == 1 else key) or _AS_STORED for name, key in degradations]
+
+
+def kind_of(name: str) -> str:
+    """What a photograph's name says of its kind: its folder, and the words in front of a number.
+
+    >>> kind_of("text_012"), kind_of("faces/a"), kind_of("101085"), kind_of("baby")
+    ('text', 'faces', '', '')
+    """
+    folder, _, stem = name.rpartition("/")
+    found = re.fullmatch(r"([^\W\d](?:.*?[^\W\d_])??)[\W_]*\d+", stem)
+    return "/".join(filter(None, [folder, found[1] if found else ""]))

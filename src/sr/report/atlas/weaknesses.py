@@ -1,7 +1,6 @@
 """Where a configuration falls behind the others by more than it does elsewhere: the findings of a report."""
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from sr.report.atlas.panels import Panel
+from sr.report.atlas.panels import Panel, kind_of
 from sr.report.components import Flags, Values
 from sr.report.statistics import ALPHA
 from sr.terms import MetricInfo
@@ -272,17 +271,6 @@ def _groups(pool: _Pool) -> Iterator[tuple[str, Flags]]:
         third = len(kinds) // 3
         yield "on the hardest third of the photographs", difficulty < third
         yield "on the easiest third of the photographs", difficulty >= len(kinds) - third
-
-
-def kind_of(name: str) -> str:
-    """What a photograph's name says of its kind: its folder, and the words in front of a number.
-
-    >>> kind_of("text_012"), kind_of("faces/a"), kind_of("101085"), kind_of("baby")
-    ('text', 'faces', '', '')
-    """
-    folder, _, stem = name.rpartition("/")
-    found = re.fullmatch(r"([^\W\d](?:.*?[^\W\d_])??)[\W_]*\d+", stem)
-    return "/".join(filter(None, [folder, found[1] if found else ""]))
 
 
 def _weakness(case: _Case, least: float) -> Weakness:
