@@ -14,6 +14,8 @@ import tifffile
 import torch
 
 from sr.cli import make_parser
+from sr.data.pairs import derive_lr
+from sr.io.images import read_image, to_pil
 from tests.support.community import edsr_state, spandrel
 from tests.support.documents.blocks import Block, blocks, inline_code
 from tests.support.documents.shell import ROOT, Shell
@@ -56,6 +58,13 @@ def clip(path: Path) -> None:
         writer.mux([*stream.encode(frame), *stream.encode(None)])
 
 
+def pairs(path: Path) -> None:
+    folder_of_images(path / "high_res", count=3)
+    (path / "low_res").mkdir()
+    for file in (path / "high_res").iterdir():
+        to_pil(derive_lr(read_image(file), 2, 2)).save(path / "low_res" / file.name)
+
+
 def scan(path: Path) -> None:
     path.mkdir()
     photograph(32, 48).save(path / "page.tif")
@@ -90,6 +99,7 @@ def onnx_of_others(path: Path) -> None:
 # The reader's files, by the names that pages use.
 FILES: dict[str, Callable[[Path], None]] = {
     "DIR": lambda path: folder_of_images(path / "high_res"),
+    "PAIRS": pairs,
     "MORE": lambda path: folder_of_images(path / "high_res"),
     "TRAINING": lambda path: folder_of_images(path / "high_res"),
     "Set5": lambda path: folder_of_images(path / "high_res", count=5),

@@ -13,6 +13,7 @@ from sr.cli import main, make_parser
 from sr.data.folders.named import FolderOptions
 from sr.inference.inputs import Naming
 from sr.inference.predict import Settings as Batch
+from sr.inference.video.encoding import VideoOptions
 from sr.report.sections import Settings
 from sr.weights.find import Model
 from sr.weights.onnx.formats import UNKNOWN, OnnxHints
@@ -54,25 +55,8 @@ def test_predict_passes_every_option_on(record: Record) -> None:
     main(["predict", "a", "b", "-m", "m", "-o", "out"])
     settings = ["--scale", "3", "--tile", "48", "--x8", "--wrap", "--device", "cpu", "--precision", "float32"]
     settings += ["--compare", "--force", "--max-pixels", "7", "--resume", "--recursive", "--watch"]
-    main(
-        [
-            "predict",
-            "-",
-            "-m",
-            "m",
-            "-o",
-            "-",
-            *settings,
-            "--quality",
-            "80",
-            "--format",
-            "JPG",
-            "--suffix",
-            "_x2",
-            "--frames",
-            "all",
-        ]
-    )
+    settings += ["--codec", "h265", "--crf", "20", "--pix-fmt", "yuv444p", "--frames", "all"]
+    main(["predict", "-", "-m", "m", "-o", "-", *settings, "--quality", "80", "--format", "JPG", "--suffix", "_x2"])
     main(["predict", "a", "-m", "m", "-o", "out", "--tile", "auto"])
     load_defaults = {"tile": None, "ensemble": False, "wrap": False, "device": None, "precision": "auto"}
     assert find_calls == [(("m", scale, UNKNOWN), {"provider": None}) for scale in (None, 3, None)]
@@ -81,10 +65,11 @@ def test_predict_passes_every_option_on(record: Record) -> None:
         (("a model",), {"tile": 48, "ensemble": True, "wrap": True, "device": "cpu", "precision": "float32"}),
         (("a model",), load_defaults),
     ]
+    video = VideoOptions("h265", 20, "yuv444p")
     many = replace(Batch(), compare=True, force=True, max_pixels=7, resume=True, recursive=True, watch=True, quality=80)
     assert predict_calls == [
         ((["a", "b"], "out", "an enlarger", Batch()), {}),
-        ((["-"], "-", "an enlarger", replace(many, naming=Naming("_x2", ".jpg", all_frames=True))), {}),
+        ((["-"], "-", "an enlarger", replace(many, naming=Naming("_x2", ".jpg", all_frames=True), video=video)), {}),
         ((["a"], "out", "an enlarger", Batch()), {}),
     ]
 

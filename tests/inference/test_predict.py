@@ -111,7 +111,7 @@ def test_suffixes_may_be_in_upper_case(predict: Predict, monkeypatch: pytest.Mon
         target.touch()
         return []
 
-    monkeypatch.setattr("sr.inference.video.enlarge_video", enlarge_video)
+    monkeypatch.setattr("sr.inference.video.convert.enlarge_video", enlarge_video)
     for name in ("A.MP4", "b.AVI", "c.Webm"):
         Path(name).touch()
     assert predict("A.MP4", "b.AVI", "c.Webm", "-o", "films") == (0, "")

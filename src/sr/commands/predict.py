@@ -51,6 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--provider", metavar="NAME", help="what runs an ONNX network: cpu (default), cuda, openvino, ..."
     )
     add_onnx(parser)
+    video = parser.add_argument_group("videos")
+    video.add_argument("--codec", metavar="NAME", help="h264, h265, vp9, av1, prores, ... (default: by OUT)")
+    video.add_argument("--crf", type=int, metavar="N", help="quality of the codec: lower is better and larger")
+    video.add_argument("--pix-fmt", metavar="NAME", help="yuv420p, yuv444p, yuv420p10le, ... (default: yuv420p)")
 
 
 def _add_batch(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +71,9 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--recursive", action="store_true", help="read subfolders, too, and keep their tree")
     parser.add_argument(
-        "--resume", action="store_true", help="skip what an earlier run with this model and these options has written"
+        "--resume",
+        action="store_true",
+        help="skip what an earlier run with this model and these options has written; continue interrupted videos",
     )
     parser.add_argument("--watch", action="store_true", help="follow folders until Ctrl-C")
 
@@ -96,6 +102,11 @@ def run(options: argparse.Namespace) -> None:
         device=options.device,
         precision=options.precision,
     )
+    video = None
+    if options.codec or options.pix_fmt or options.crf is not None:
+        from sr.inference.video.encoding import VideoOptions
+
+        video = VideoOptions(options.codec, options.crf, options.pix_fmt)
     settings = Settings(
         compare=options.compare,
         force=options.force,
@@ -105,6 +116,7 @@ def run(options: argparse.Namespace) -> None:
         max_pixels=max_pixels,
         quality=options.quality,
         naming=naming,
+        video=video,
     )
     failures = predict(options.inputs, options.output, enlarger, settings)
     if failures:

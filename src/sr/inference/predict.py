@@ -3,15 +3,19 @@
 import glob
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import Progress, TaskID
 
 from sr.errors import UserError
 from sr.inference.animate import enlarge_animation
 from sr.inference.enlarger import Enlarger
 from sr.inference.inputs import STREAM, Job, Naming, Plan, plan
+from sr.inference.overwriting import OverwriteGuard
 from sr.inference.records import OTHER_INPUT, Records, key
 from sr.inference.watch import check_can_be_watched, follow
 from sr.io.animations import KINDS
@@ -23,6 +27,9 @@ from sr.io.pixel_formats import number_of_bands_said, read_bands
 from sr.terms import BASELINES, SHARPENS
 from sr.weights.find import Model
 
+if TYPE_CHECKING:
+    from sr.inference.video.encoding import VideoOptions
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -31,12 +38,14 @@ class Settings:
     Attributes:
         compare: also write the bicubic image, as ``NAME_bicubic``; at scale 1 that is the input, ``NAME_input``.
         force: overwrite existing files.
-        resume: skip inputs whose outputs an earlier run with the same model and options has written.
+        resume: skip inputs whose outputs an earlier run with the same model and options has written, and continue
+            videos that it has begun.
         recursive: read subfolders, too, and keep their tree.
         watch: follow folders until Ctrl-C.
         max_pixels: refuse larger inputs.
         quality: of JPEG, WebP and AVIF, 1 to 100; None for the default of each.
         naming: of the outputs in a folder.
+        video: how to encode videos, if not as their container has it.
     """
 
     compare: bool = False
@@ -47,6 +56,7 @@ class Settings:
     max_pixels: int = MAX_PIXELS
     quality: int | None = None
     naming: Naming = field(default_factory=Naming)
+    video: "VideoOptions | None" = None
 
 
 def predict(inputs: Sequence[str], out: str, enlarger: Enlarger, settings: Settings | None = None) -> int:
@@ -84,6 +94,21 @@ def predict(inputs: Sequence[str], out: str, enlarger: Enlarger, settings: Setti
     return batch.failures
 
 
+@dataclass(frozen=True)
+class _Progress:
+    """Where an input says how far it is."""
+
+    progress: Progress
+    bar: TaskID
+    description: str
+
+    def advance(self, share: float) -> None:
+        self.progress.advance(self.bar, share)
+
+    def tell(self, text: str) -> None:
+        self.progress.update(self.bar, description=f"{self.description}: {text}")
+
+
 class _Batch:
     """The inputs of one call, and how they ended."""
 
@@ -104,7 +129,7 @@ class _Batch:
         self.folder = Path(out) if self.is_folder else Path(out).parent
         self.records = Records(self.folder, kept=settings.resume or settings.watch)
         self.keys: dict[str, str] = {}  # how outputs are made, by their suffix
-        self.guard = _OverwriteGuard(force=settings.force)
+        self.guard = OverwriteGuard(force=settings.force)
         self.seconds = -time.monotonic()
         self.total = self.failures = self.skipped = self.written = 0
 
@@ -132,11 +157,19 @@ class _Batch:
         if self.is_folder and len(jobs) > 1 and not self.records.kept:
             self.records = Records(self.folder, kept=True)
         if self.records.kept:
-            settings = {"quality": self.settings.quality, "all_frames": self.settings.naming.all_frames}
-            self.keys = {suffix: key(enlarger, **settings) for suffix, enlarger in self.enlargers.items()}
+            options: dict[str, object] = {
+                "quality": self.settings.quality,
+                "all_frames": self.settings.naming.all_frames,
+            }
+            options |= {"video": self.settings.video} if self.settings.video else {}
+            self.keys = {suffix: key(enlarger, **options) for suffix, enlarger in self.enlargers.items()}
 
     def without_effect(self, jobs: Sequence[Job]) -> list[str]:
         """Which options have no effect on some of the outputs, in a line each."""
+        video = vars(self.settings.video) if self.settings.video else {}
+        names = ", ".join(f"--{name.replace('_', '-')}" for name, value in video.items() if value is not None)
+        if names and not all(job.is_video for job in jobs):
+            return [f"{names}: no effect on pictures"]
         if self.settings.quality is None:
             return []
         kinds = {"videos" if job.is_video else self._kind(job) for job in jobs}
@@ -158,15 +191,17 @@ class _Batch:
         with progress_bar(hidden=not jobs) as progress:
             bar = progress.add_task(self.verb, total=len(jobs) * len(self.enlargers))
             for number, job in enumerate(jobs):
-                progress.update(bar, description=f"{self.verb} {job.name}")
+                description = f"{self.verb} {job.name}"
+                progress.update(bar, description=description)
+                about = _Progress(progress, bar, description)
                 try:
-                    self._enlarge_one(job, lambda share: progress.advance(bar, share))
+                    self._enlarge_one(job, about)
                 except Exception as error:  # a file or the machine can fail in any way: continue with the other inputs
                     self.failures += 1
                     sys.stderr.write(f"{_failure(job, error)}\n")
                 progress.update(bar, completed=(number + 1) * len(self.enlargers))
 
-    def _enlarge_one(self, job: Job, advance: Callable[[float], None]) -> None:
+    def _enlarge_one(self, job: Job, progress: _Progress) -> None:
         outputs = {suffix: job.target and job.target.with_stem(job.target.stem + suffix) for suffix in self.enlargers}
         targets = {suffix: target for suffix, target in outputs.items() if target}
         reasons: dict[Path, str] = {}
@@ -185,7 +220,7 @@ class _Batch:
         makers = [(target, self.enlargers[suffix]) for suffix, target in outputs.items() if target not in done]
         for target in targets.values() if self.settings.resume else ():
             remove_leftovers(target.parent, glob.escape(target.name))
-        notes, size = self._write(job, makers, advance)
+        notes, size = self._write(job, makers, progress)
         self.written += 1
         sys.stderr.writelines(f"{job.name}: {note}\n" for note in notes)
         for suffix, target in targets.items():
@@ -194,14 +229,15 @@ class _Batch:
             sys.stdout.write(f"{target}: written{size}\n")
 
     def _write(
-        self, job: Job, outputs: Sequence[tuple[Path | None, Enlarger]], advance: Callable[[float], None]
+        self, job: Job, outputs: Sequence[tuple[Path | None, Enlarger]], progress: _Progress
     ) -> tuple[list[str], str]:
         """Read the input once and write each output; returns notes for the user, and the size of an output in words."""
         max_pixels = self.settings.max_pixels
         if job.source and job.is_video:
-            return _enlarge_video(job.source, outputs, max_pixels, advance), ""
+            return self._write_video(job.source, outputs, progress), ""
         if job.source and job.is_animation:
             quality = self.settings.quality
+            advance = progress.advance
             return enlarge_animation(job.source, outputs, max_pixels=max_pixels, quality=quality, advance=advance)
         channels = outputs[0][1].channels
         if channels not in (1, 3):
@@ -217,17 +253,38 @@ class _Batch:
         for target, enlarger in outputs:
             if target is None:
                 try:
-                    enlarger.write(picture, sys.stdout.buffer, self._stream_suffix, advance, quality=quality)
+                    enlarger.write(picture, sys.stdout.buffer, self._stream_suffix, progress.advance, quality=quality)
                     sys.stdout.buffer.flush()
                 except BrokenPipeError as error:
                     raise UserError("standard output: the program that reads it has exited") from error
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(target) as file:
-                lost = enlarger.write(picture, file, target.suffix.lower(), advance, quality=quality)
+                lost = enlarger.write(picture, file, target.suffix.lower(), progress.advance, quality=quality)
             notes += [f"{lost} left out of {target.name}"] if lost else []
         height, width = (int(side) * self.scale for side in picture.pixels.shape[:2])
         return notes, f", {width}x{height} pixels"
+
+    def _write_video(
+        self, source: Path, outputs: Sequence[tuple[Path | None, Enlarger]], progress: _Progress
+    ) -> list[str]:
+        from sr.inference.video.convert import enlarge_video  # FFmpeg is loaded only for videos
+
+        notes: list[str] = []
+        for target, enlarger in outputs:
+            assert target is not None  # `plan` sends no video to standard output
+            target.parent.mkdir(parents=True, exist_ok=True)
+            notes = enlarge_video(
+                source,
+                target,
+                enlarger,
+                max_pixels=self.settings.max_pixels,
+                options=self.settings.video,
+                resume=self.settings.resume,
+                advance=progress.advance,
+                tell=progress.tell,
+            )
+        return notes
 
     def say_what_was_done(self) -> None:
         """Print a line that sums up, unless there was a single input."""
@@ -244,56 +301,3 @@ class _Batch:
 def _failure(job: Job, error: Exception) -> str:
     reason = str(error).partition("\n")[0] or type(error).__name__
     return f"error: {reason}" if isinstance(error, UserError) else f"error: {job.name}: {reason}"
-
-
-class _OverwriteGuard:
-    """Prevents outputs from overwriting inputs, each other, or, unless forced, existing files."""
-
-    def __init__(self, *, force: bool) -> None:
-        self._force = force
-        self._sources: set[Path] = set()  # resolved
-        self._owners: dict[Path, str] = {}  # the input that each output was written for
-
-    def protect(self, sources: Iterable[Path]) -> None:
-        """Let nothing overwrite these inputs."""
-        self._sources |= {source.resolve() for source in sources}
-
-    def claim(
-        self, job: Job, targets: Sequence[Path], reasons: Mapping[Path, str], replaceable: Set[Path] = frozenset()
-    ) -> None:
-        """Reserve the outputs of a job.
-
-        Args:
-            job: what they are made of.
-            targets: the outputs.
-            reasons: why those that exist do not count as done, if that was asked.
-            replaceable: those that may be overwritten without ``--force``.
-
-        Raises:
-            UserError: if one of them must not be written.
-        """
-        for target in targets:
-            if self._owners.get(target, job.name) != job.name:
-                raise UserError(f"{job.name}: would overwrite the output of {self._owners[target]}: use another folder")
-            if target.resolve() in self._sources:
-                raise UserError(f"{job.name}: would overwrite the input {target}: use another folder")
-            if target.exists() and not self._force and target not in replaceable:
-                why = f", but {reasons[target]}" if target in reasons else ""
-                raise UserError(f"{target}: exists{why}: add --force to overwrite it")
-        self._owners |= dict.fromkeys(targets, job.name)
-
-
-def _enlarge_video(
-    source: Path,
-    outputs: Sequence[tuple[Path | None, Enlarger]],
-    max_pixels: int,
-    advance: Callable[[float], None],
-) -> list[str]:
-    from sr.inference.video import enlarge_video  # FFmpeg is loaded only for videos
-
-    notes: list[str] = []
-    for target, enlarger in outputs:
-        assert target is not None  # `plan` sends no video to standard output
-        target.parent.mkdir(parents=True, exist_ok=True)
-        notes = enlarge_video(source, target, enlarger, max_pixels=max_pixels, advance=advance)
-    return notes

@@ -9,7 +9,7 @@ import pytest
 
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
-from sr.inference.video import enlarge_video
+from sr.inference.video.convert import enlarge_video
 from sr.weights.find import Model
 
 FRAMES, RATE = 12, 24
@@ -148,22 +148,6 @@ def test_colour_tags_and_frame_times_of_the_source_are_kept(tmp_path: Path) -> N
     assert tags == (2, 1, 1, 1)
     rgb = first.reformat(format="rgb24", src_colorspace=1, src_color_range=2).to_ndarray()
     assert np.abs(rgb.astype(float) - enlarger(images()[0])).mean() < 3
-
-
-def test_subtitles_are_left_out_with_a_note(tmp_path: Path, clip: Path, enlarger: Enlarger) -> None:
-    subtitles_path = tmp_path / "lines.srt"
-    subtitles_path.write_text("1\n00:00:00,000 --> 00:00:00,400\nhello\n\n")
-    path = tmp_path / "subtitled.mkv"
-    writer: Any
-    with av.open(str(clip)) as pictures, av.open(str(subtitles_path)) as titles, av.open(str(path), "w") as writer:
-        readers = [(pictures, pictures.streams.video[0]), (titles, titles.streams.subtitles[0])]
-        copies = [writer.add_stream_from_template(stream) for _, stream in readers]
-        for (reader, stream), copy in zip(readers, copies, strict=True):
-            for packet in reader.demux(stream):
-                if packet.dts is not None:
-                    packet.stream = copy
-                    writer.mux(packet)
-    assert enlarge_video(path, tmp_path / "big.mkv", enlarger, max_pixels=MAX_PIXELS) == ["subtitles left out"]
 
 
 def test_odd_sides_are_padded_to_even_ones(tmp_path: Path, clip: Path) -> None:

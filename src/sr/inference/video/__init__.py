@@ -1,0 +1,1 @@
+"""Enlarge videos frame by frame, in constant memory."""

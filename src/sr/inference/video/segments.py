@@ -1,0 +1,162 @@
+"""Finished parts of a conversion, kept beside the output until it is complete, so that a killed one can be resumed."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import av
+
+from sr.inference.video.encoding import Encoding
+from sr.io.atomic import write_text
+
+FRAMES = 100  # of a segment, which begins with a key frame
+_FASTEST = 500  # frames per second: a segment counts milliseconds
+_REQUEST = "request.json"
+_COLOUR_TAGS = ("color_range", "colorspace", "color_primaries", "color_trc")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Encoded frames.
+
+    Attributes:
+        times: of the frames, in the order in which they are shown, in units of ``unit``.
+        order: of each packet in the file, the place of its frame in ``times``.
+        unit: seconds, as numerator and denominator.
+    """
+
+    times: list[int]
+    order: list[int]
+    unit: tuple[int, int]
+
+
+class Segments:
+    """The folder of finished segments of one output."""
+
+    def __init__(self, target: Path, request: dict[str, Any], *, resume: bool) -> None:
+        """Find what a killed conversion has left; unless it is the same and is resumed, it is removed."""
+        self.folder = target.with_name(f".{target.name}.parts")
+        self._request = json.dumps(request, sort_keys=True)
+        record = self.folder / _REQUEST
+        self.is_other = resume and self.folder.is_dir() and not _is(record, self._request)
+        if not resume or self.is_other:
+            self.remove()
+        self.finished: list[Segment] = []
+        while (path := self._path(len(self.finished), "json")).is_file():
+            self.finished.append(Segment(**json.loads(path.read_text(encoding="utf-8"))))
+
+    @property
+    def frames(self) -> int:
+        """In all finished segments."""
+        return sum(len(segment.times) for segment in self.finished)
+
+    def begin(self) -> Path:
+        """Where the next segment is encoded; it counts once `finish` is called."""
+        if not self.folder.is_dir():
+            self.folder.mkdir()
+            write_text(self.folder / _REQUEST, self._request)
+        return self._path(len(self.finished), "mkv")
+
+    def finish(self, segment: Segment) -> None:
+        """Record the segment that was begun."""
+        write_text(self._path(len(self.finished), "json"), json.dumps(asdict(segment)))
+        self.finished.append(segment)
+
+    @property
+    def unit(self) -> Fraction:
+        """Of the times of all frames, in seconds."""
+        return Fraction(*self.finished[0].unit)
+
+    def first(self) -> Path:
+        """The file of the first segment."""
+        return self._path(0, "mkv")
+
+    def packets(self) -> Iterator[tuple[Any, Fraction]]:
+        """All packets in the order in which they are decoded, with their times, and seconds for sorting."""
+        times = [time for segment in self.finished for time in segment.times]
+        order: list[int] = []
+        for segment in self.finished:
+            order += [len(order) + place for place in segment.order]
+        delay = max((place - shown for place, shown in enumerate(order)), default=0)
+        step = max(1, times[1] - times[0]) if len(times) > 1 else 1
+        lengths = [later - earlier for earlier, later in pairwise([*times, times[-1] + step])]
+        unit, place = self.unit, 0
+        for number in range(len(self.finished)):
+            with av.open(str(self._path(number, "mkv"))) as reader:
+                for packet in reader.demux(video=0):
+                    if not packet.size:  # the last one; Matroska's first ones lack the time of decoding
+                        continue
+                    decoded = times[place - delay] if place >= delay else times[0] - (delay - place) * step
+                    packet.pts, packet.dts, packet.time_base = times[order[place]], decoded, unit
+                    packet.duration = lengths[order[place]]
+                    yield packet, decoded * unit
+                    place += 1
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        if self.folder.is_dir():
+            shutil.rmtree(self.folder)
+
+    def _path(self, number: int, suffix: str) -> Path:
+        return self.folder / f"{number:05}.{suffix}"
+
+
+def _is(path: Path, content: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == content
+
+
+class SegmentWriter:
+    """Encodes the frames of one segment; their real times are recorded beside it."""
+
+    def __init__(
+        self, path: Path, encoding: Encoding, frame: Any, source: Any, rate: Fraction, ratio: Fraction | None
+    ) -> None:
+        """Open a file for frames of one size.
+
+        Args:
+            path: of the file.
+            encoding: of its frames.
+            frame: the first of them.
+            source: the stream whose colour tags it has.
+            rate: frames per second, about.
+            ratio: width of a pixel to its height.
+        """
+        self._container = cast("Any", av.open(str(path), "w", format="matroska"))
+        self._stream = self._container.add_stream(
+            encoding.codec, rate=min(rate, Fraction(_FASTEST)), options=encoding.settings
+        )
+        context = self._stream.codec_context
+        context.width, context.height, context.pix_fmt = frame.width, frame.height, encoding.pix_fmt
+        if ratio:
+            context.sample_aspect_ratio = ratio
+        for tag in _COLOUR_TAGS:
+            setattr(context, tag, getattr(source.codec_context, tag))
+        self._order: list[int] = []
+        self._times: list[int] = []
+        self._unit: Fraction = 1 / min(rate, Fraction(_FASTEST))
+
+    def add(self, frame: Any, time: int) -> None:
+        """Encode a frame that is shown at a time, in the unit of the source."""
+        frame.pts, frame.time_base = len(self._times), self._unit
+        self._times.append(time)
+        self._write(self._stream.encode(frame))
+
+    def close(self, unit: Fraction) -> Segment:
+        """Complete the file."""
+        self._write(self._stream.encode(None))
+        self._container.close()
+        return Segment(self._times, self._order, (unit.numerator, unit.denominator))
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._container.close()
+
+    def _write(self, packets: Any) -> None:
+        for packet in packets:
+            self._order.append(round(packet.pts * packet.time_base / self._unit))
+            self._container.mux(packet)
