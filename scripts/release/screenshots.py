@@ -4,9 +4,10 @@ python -m scripts.release.screenshots demo runs            # needs playwright an
 python -m scripts.release.screenshots tensorboard runs
 python -m scripts.release.screenshots report runs          # runs/report.html, which `sr report runs` writes
 
-``runs`` is a folder of finished runs. Those of the documentation's pictures of TensorBoard and the demo were
+``runs`` is a folder of finished runs; the demo shows networks that ship with sr. That of TensorBoard's pictures was
 
-sr train -m model=espcn,resblock scale=2 name=pages data.patch=64 trainer.max_epochs=6 adam_lr=2e-3
+S="data.patch=64 data.repeat=1 data.train_scored=0"
+sr train model=espcn scale=2 name=espcn trainer.max_epochs=5 adam_lr=2e-3 $S
 """
 
 import argparse
