@@ -13,7 +13,7 @@ from sr.benchmark.evaluate import evaluate
 from sr.errors import UserError
 from sr.io.atomic import write_text
 from sr.machine.cost import count_parameters, multiply_adds
-from sr.runs.schema import read_result
+from sr.runs.schema import RunResult, read_result
 from sr.weights import zoo
 from sr.weights.checkpoint import save_network
 from sr.weights.community import open_network
@@ -63,14 +63,17 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
             reference = {"bicubic_psnr": bicubic.psnr, "bicubic_ssim": bicubic.ssim}
             scores.append({**row.as_dict(), "model": name, **reference, "multiply_adds": cost})
             print(f"{name} on {row.data} x{scale}: {row.psnr:.2f} dB, {gain:+.2f} over bicubic")
+    command, seconds = _without_paths(str(result.command)), result.train_seconds
+    if before := _initial_network(result):
+        command, seconds = f"{before['command']} && {command}", before["train_seconds"] + seconds
     description = {
         "network": str(config["model"]["_target_"]).rpartition(".")[2],
         "scales": config["scales"],
         "parameters": count_parameters(net),
-        "command": _without_paths(str(result.command)),
+        "command": command,
         "trained_on": trained_on,
         "steps": result.total_steps,
-        "train_seconds": result.train_seconds,
+        "train_seconds": seconds,
         "device": result.machine.get("gpu") or result.machine["processor"],
         "git_commit": result.git_commit,
         "versions": result.versions,
@@ -80,6 +83,12 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
     zoo.FOLDER.mkdir(exist_ok=True)
     save_network(zoo.FOLDER / f"{name}.safetensors", net, config)
     write_text(zoo.FOLDER / f"{name}.json", json.dumps(description, indent=2) + "\n")
+
+
+def _initial_network(result: RunResult) -> zoo.Description | None:
+    """The shipped network whose weights, or run folder of its name, a run was started from."""
+    name = Path(result.initial.source).name if result.initial else None
+    return next((entry.about for entry in zoo.entries() if entry.name == name), None)
 
 
 def _without_paths(command: str) -> str:
