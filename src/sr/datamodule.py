@@ -18,7 +18,7 @@ from sr.data.parts import find_groups, find_parts, split_parts
 from sr.data.sizes import check_crops_fit, check_whole_images_fit, smaller_than_patch
 from sr.data.sources import Source
 from sr.data.stores.kinds import CacheKind
-from sr.data.variants import with_factors, with_rotated
+from sr.data.variants import rotated_copies, shrunk_copies, with_factors
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import to_float
 from sr.io.paths import user_path
@@ -185,7 +185,9 @@ class ISRDataModule(LightningDataModule):
         check_is_degraded(sources, self.degrade)
         if self.scales:
             sources = with_factors(sources, self.scales)
-        return with_rotated(sources) if self.augment.rotate45 else sources
+        rotated = rotated_copies(sources) if self.augment.rotate45 else []
+        shrunk = shrunk_copies(sources, self.augment.sizes) if self.augment.sizes else []
+        return [*sources, *rotated, *shrunk]
 
     def _log_warnings(self, images: ImageSet) -> None:
         if self.duplicates:
@@ -197,7 +199,7 @@ class ISRDataModule(LightningDataModule):
 
     def _check_sizes(self) -> None:
         self._too_small: frozenset[int] = frozenset()
-        training = self._indices(Part.TRAIN, rotated=True)
+        training = self._indices(Part.TRAIN, copies=True)
         if self.patch is None:
             check_whole_images_fit(self.store, training, self.batch_size)
         elif self.on_small_image == "skip":
@@ -205,14 +207,14 @@ class ISRDataModule(LightningDataModule):
         else:
             check_crops_fit(self.store, training, patch=self.patch, scale=self.scale)
 
-    def _indices(self, part: Part, *, rotated: bool = False) -> list[int]:
-        """Indices of the images of a part, with rotated copies (augmentation of the training part) only on request."""
+    def _indices(self, part: Part, *, copies: bool = False) -> list[int]:
+        """Indices of the images of a part, with copies (augmentation of the training part) only on request."""
         groups = getattr(self.split, part)
         return [
             index
             for index, source in enumerate(self.store.sources)
             if self.groups[index] in groups
-            and (rotated or not source.rotated)
+            and (copies or not source.is_copy)
             and not (part == Part.TRAIN and index in self._too_small)
         ]
 
@@ -233,7 +235,7 @@ class ISRDataModule(LightningDataModule):
     def image_list(self) -> list[dict[str, str]]:
         """Name, photograph, part of the split and content hash of each image, and the hash of its sharp side.
 
-        Rotated copies are left out.
+        Copies of images, which are augmentation, are left out.
         """
         store = self.store
         return [
@@ -249,12 +251,12 @@ class ISRDataModule(LightningDataModule):
         ]
 
     def counts(self) -> dict[Part, int]:
-        """Number of images in each part, without rotated copies."""
+        """Number of images in each part, without copies of them."""
         return {part: len(self._indices(part)) for part in Part}
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of one epoch; a run that was interrupted during an epoch resumes at the next batch."""
-        indices = self._indices(Part.TRAIN, rotated=True)
+        indices = self._indices(Part.TRAIN, copies=True)
         dataset = TrainingPairs(
             self.store, indices, scale=self.scale, patch=self.patch, augment=self.augment, seed=self.seed
         )

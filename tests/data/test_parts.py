@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from PIL import Image
 
@@ -12,6 +14,7 @@ from sr.data.parts import find_parts
 from sr.data.sources import Source, demo_photographs, image_folder
 from sr.datamodule import ISRDataModule
 from sr.errors import UserError
+from sr.image import crop_to_multiple, resize, to_float, to_uint8
 from sr.io.images import read_image
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
@@ -173,6 +176,33 @@ def test_rotated_copies_are_made_of_training_images_alone(compose_config: Compos
     module.setup()
     copies = {source.name for source in module.store.sources if source.rotated}
     assert copies == {f"{number}@45" for number in range(5)}
+
+
+def test_shrunk_copies_are_trained_on_and_are_no_other_data(compose_config: Compose, tmp_path: Path) -> None:
+    root, val = photographs(tmp_path / "root", 0, 1), photographs(tmp_path / "v", 20)
+    options = ["data=folder", "scale=2", f"data.root={root}", f"data.val_root={val}", "data.patch=8"]
+    alone, module = (
+        instantiate(compose_config([*options, f"data.augment.sizes={sizes}"]).data) for sizes in ("[]", "[0.75,0.5]")
+    )
+    alone.setup()
+    module.setup()
+    stored = {source.name: index for index, source in enumerate(module.store.sources)}
+    assert {name for name in stored if "@" in name} == {"0@0.75", "0@0.5", "1@0.75", "1@0.5"}
+    assert (module.counts(), module.fingerprint) == (alone.counts(), alone.fingerprint)
+    assert len(module.train_dataloader().dataset.indices) == 6
+    image = module.store[stored["0"]][1]
+    lr, hr = module.store[stored["0@0.5"]]
+    assert torch.equal(hr, crop_to_multiple(to_uint8(resize(to_float(image).double()[None], 0.5))[0], 2))
+    assert (2 * lr.shape[1], 2 * lr.shape[2]) == hr.shape[1:]
+
+
+def test_sizes_of_copies_are_checked(compose_config: Compose, make_folder: MakeFolder) -> None:
+    for sizes in ("[0]", "[0.5,1]", "[1.5]"):
+        with pytest.raises(InstantiationException, match=r"data\.augment\.sizes: every one must lie between 0 and 1"):
+            instantiate(compose_config(["data=isr", f"data.augment.sizes={sizes}"]).data)
+    pairs = ["data=isr", "scale=2", f"data.root={make_folder(low_scale=2)}", "data.augment.sizes=[0.5]"]
+    with pytest.raises(UserError, match=r"data\.augment\.sizes would derive the low resolution of copies"):
+        instantiate(compose_config(pairs).data).setup()
 
 
 def test_a_run_validates_and_tests_on_folders_of_ones_own_and_is_resumed_with_the_same(

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, Sampler
 from sr.data.degraded_crops import DegradedCrops
 from sr.data.stores.packed import PackedPairs
 from sr.data.stores.store import PairStore
+from sr.errors import UserError
 from sr.image import DIHEDRAL_CODES, ROTATIONS, SWAP_SIDES, dihedral_view
 from sr.terms import Batch
 
@@ -34,11 +35,26 @@ class Augment:
         rotate90: quarter turns; only half turns for whole images that are not square.
         rotate45: adds a copy of each training image rotated by 45 degrees. Off by default, since the rotation slightly
             blurs the copies.
+        sizes: adds copies of each training image whose sides are these shares of its own, by MATLAB's bicubic: Dong et
+            al. 2016 (arXiv:1608.00367) use 0.9, 0.8, 0.7 and 0.6. Small copies are sharper than photographs are, and
+            free of the traces of JPEG.
     """
 
     flip: bool = True
     rotate90: bool = True
     rotate45: bool = False
+    sizes: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        """Check the sizes.
+
+        Raises:
+            UserError: unless they lie between 0 and 1.
+        """
+        for size in self.sizes:
+            if not 0 < size < 1:
+                raise UserError(f"data.augment.sizes: every one must lie between 0 and 1, got {size}")
+        object.__setattr__(self, "sizes", tuple(self.sizes))
 
     def code(self, number: int, *, square: bool) -> int:
         """Map a random number to a code of `sr.image.dihedral`; images that are not square keep their shape."""

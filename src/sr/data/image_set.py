@@ -21,10 +21,10 @@ class ImageSet:
 
     @property
     def originals(self) -> list[int]:
-        """Indices of all images except copies that are rotated by 45 degrees or degraded by a further factor."""
+        """Indices of all images except copies that are rotated, shrunk or degraded by a further factor."""
         sources = self.store.sources
         first = min((source.factor for source in sources if source.factor), default=None)
-        return [index for index, source in enumerate(sources) if not source.rotated and source.factor == first]
+        return [index for index, source in enumerate(sources) if not source.is_copy and source.factor == first]
 
     @cached_property
     def near_identical(self) -> list[list[int]]:

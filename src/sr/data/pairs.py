@@ -106,6 +106,8 @@ def load_pair(
     if source.box:
         left, top, right, bottom = source.box
         image = image[:, top:bottom, left:right].contiguous()
+    if source.size != 1:
+        image = to_levels(resize(to_float(image).double()[None], source.size)[0], pixels.bits)
     hr = crop_to_multiple(image, source.factor or scale)
     height, width = image.shape[1:]
     if min(hr.shape[1:]) < MIN_SIDE:

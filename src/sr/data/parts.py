@@ -139,7 +139,7 @@ def find_groups(store: PairStore, near: Sequence[Sequence[int]]) -> Groups:
             if sources[index].part != sources[last].part:
                 copies.setdefault(groups[index], (index, last))
     if copies:
-        count = sum(group in copies and not source.rotated for group, source in zip(groups, sources, strict=True))
+        count = sum(group in copies and not source.is_copy for group, source in zip(groups, sources, strict=True))
         pairs = [f"{sources[index].name} shows {sources[last].name}" for index, last in copies.values()]
         many = "image is" if count == 1 else "images are"
         log.warning("%d %s left out that near-identical images are held out of: %s", count, many, listed(pairs))
@@ -183,7 +183,7 @@ def _refuse_shared_files(store: PairStore) -> None:
     for index in sorted(range(len(store)), key=lambda index: _RANKS.index(store.sources[index].part)):
         source = store.sources[index]
         other = store.sources[first.setdefault(store.content_hash(index, hr_only=True), index)]
-        if other.part != source.part and not source.rotated:
+        if other.part != source.part and not source.is_copy:
             shared.setdefault((source.part, other.part), []).append(f"{source.name} is {other.name}")
     for (part, other_part), pairs in shared.items():
         raise UserError(

@@ -39,6 +39,7 @@ class Source:
         lr: low-resolution file, or None to derive the image.
         box: crop (left, top, right, bottom) of ``hr`` in pixels, or None for the whole image.
         rotated: whether this is a copy rotated by 45 degrees.
+        size: of a copy that is shrunk by MATLAB's bicubic: its sides as a share of those of the image.
         factor: for networks with enlarged input: ``lr`` is ``hr`` downscaled by this factor and upscaled again, by
             MATLAB's bicubic and rounded to 8 bits each time.
         part: of the split that the image belongs to; None if the split decides.
@@ -52,6 +53,12 @@ class Source:
     rotated: bool = False
     factor: int | None = None
     part: Part | None = None
+    size: float = 1.0
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is augmentation: a copy of another source, for training alone."""
+        return self.rotated or self.size != 1
 
 
 def isr_folders(

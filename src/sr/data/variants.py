@@ -1,4 +1,4 @@
-"""Copies of sources, degraded by several factors or rotated by 45 degrees."""
+"""Copies of sources: degraded by several factors, rotated by 45 degrees, or shrunk."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,18 @@ def with_factors(sources: Sequence[Source], factors: Sequence[int]) -> list[Sour
     return [replace(source, name=f"{source.name}@x{factor}", factor=factor) for source in sources for factor in factors]
 
 
-def with_rotated(sources: Sequence[Source]) -> list[Source]:
-    """List the sources, followed by copies of those that may be trained on, rotated by 45 degrees: ``NAME@45``."""
+def rotated_copies(sources: Sequence[Source]) -> list[Source]:
+    """Copies of those that may be trained on, rotated by 45 degrees: ``NAME@45``."""
+    return [replace(source, name=f"{source.name}@45", rotated=True) for source in sources if source.part is None]
+
+
+def shrunk_copies(sources: Sequence[Source], sizes: Sequence[float]) -> list[Source]:
+    """Copies of those that may be trained on, with sides of these shares of their own: ``NAME@0.8``.
+
+    Raises:
+        UserError: for a source with a low-resolution file, which is not shrunk along.
+    """
+    if paired := next((source for source in sources if source.lr), None):
+        raise UserError(f"{paired.lr}: data.augment.sizes would derive the low resolution of copies: set it to []")
     trained = [source for source in sources if source.part is None]
-    return [*sources, *(replace(source, name=f"{source.name}@45", rotated=True) for source in trained)]
+    return [replace(source, name=f"{source.name}@{size:g}", size=size) for source in trained for size in sizes]

@@ -13,6 +13,7 @@ _ADDED_OPTIONS = {
     "seeds": None,
     "data.channels": 3,
     "data.bits": 8,
+    "data.augment.sizes": [],
     "data.degrade": {"_target_": "sr.data.degrade.bicubic.Bicubic"},
     "trainer.threads": "auto",
 }
@@ -76,12 +77,17 @@ def with_added_options(config: dict[str, Any]) -> dict[str, Any]:
     >>> with_added_options({"data": {"bits": 16}})["data"]
     {'degrade': {'_target_': 'sr.data.degrade.bicubic.Bicubic'}, 'bits': 16, 'channels': 3}
     """
-    config = {**{name: value for name, value in _ADDED_OPTIONS.items() if "." not in name}, **config}
     for name, value in _ADDED_OPTIONS.items():
-        section, _, option = name.partition(".")
-        if option and isinstance(config.get(section), dict):
-            config[section] = {option: value, **config[section]}
+        config = _with_option(config, name.split("."), value)
     return config
+
+
+def _with_option(config: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    first, *rest = path
+    if not rest:
+        return {first: value, **config}
+    section = config.get(first)
+    return {**config, first: _with_option(section, rest, value)} if isinstance(section, dict) else config
 
 
 def _with_current_targets(value: Any) -> Any:

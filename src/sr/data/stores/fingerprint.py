@@ -43,6 +43,7 @@ def key_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: in
             source.box,
             source.rotated,
             source.factor,
+            *([source.size] if source.size != 1 else []),  # others keep the key of earlier versions
         )
         for source in sources
     ]
@@ -56,12 +57,12 @@ def content_hash(source: Source, digests: Mapping[Path, str], *, hr_only: bool =
 
 
 def fingerprint_of(sources: Sequence[Source], digests: Mapping[Path, str], *settings: int | str) -> str:
-    """Hash of the names and file contents of a data set, without rotated copies, which are augmentation.
+    """Hash of the names and file contents of a data set, without rotated and shrunk copies, which are augmentation.
 
     ``settings`` are those of `sr.io.pixel_formats.PixelFormat` and of `degradation_settings`: the same files decoded or
     degraded otherwise are other data.
     """
-    return key_of([source for source in sources if not source.rotated], digests, *settings)[:16]
+    return key_of([source for source in sources if not source.is_copy], digests, *settings)[:16]
 
 
 def degradation_settings(degradation: Degradation, seed: int) -> tuple[str, ...]:
