@@ -53,7 +53,10 @@ class Goal:
 
 def _four_blocks(repeat: int, epochs: int) -> tuple[str, ...]:
     """A smaller network, and a training of ``18 * repeat * epochs`` steps."""
-    return ("experiment=resblock", "model.num_blocks=4", f"data.repeat={repeat}", f"trainer.max_epochs={epochs}")
+    return (
+        "experiment=resblock", "model.num_blocks=4", "data.augment.sizes=[]", f"data.repeat={repeat}",
+        f"trainer.max_epochs={epochs}",
+    )  # fmt: skip
 
 
 GOALS = (
