@@ -1,8 +1,7 @@
-"""Make screenshots of the pages for the documentation: wide and on a phone, in light and dark colours.
+"""Make screenshots of the demo and of TensorBoard: on a laptop and on a phone, in light and dark colours.
 
 python -m scripts.release.screenshots demo runs            # needs playwright and an installed Chromium
 python -m scripts.release.screenshots tensorboard runs
-python -m scripts.release.screenshots report runs          # runs/report.html, which `sr report runs` writes
 
 ``runs`` is a folder of finished runs; the demo shows networks that ship with sr. That of TensorBoard's pictures was
 
@@ -13,7 +12,10 @@ sr train model=espcn scale=2 name=espcn trainer.max_epochs=5 adam_lr=2e-3 $S
 import argparse
 import io
 import shutil
+import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +23,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from scripts.release.make_pictures import FOLDER, serve
-
+FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 SIZES = {1366: 768, 390: 844}  # width and height of the screen, pixels
 COLOURS: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 _QUALITY = 80  # of WebP
@@ -52,18 +53,21 @@ def show_tensorboard(page: Any, address: str) -> None:
     page.wait_for_timeout(6000)
 
 
-def show_report(page: Any, address: str) -> None:
-    """Show the top of the report."""
-    page.goto(address)
-    page.wait_for_timeout(500)
-
-
 @contextmanager
-def _written_report(runs: Path) -> Iterator[str]:
-    from sr.report.page import write_report
-
-    write_report([runs])
-    yield (runs.resolve() / "report.html").as_uri()
+def serve(command: list[str], address: str) -> Iterator[str]:
+    """Start a command that serves a page, wait until it responds, and finally stop it."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(480):
+            try:
+                urllib.request.urlopen(address, timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _served_demo(runs: Path) -> Any:
@@ -81,7 +85,6 @@ def _served_tensorboard(runs: Path) -> Any:
 PAGES: dict[str, tuple[Callable[[Path], Any], Callable[[Any, str], None]]] = {
     "demo": (_served_demo, show_demo),
     "tensorboard": (_served_tensorboard, show_tensorboard),
-    "report": (_written_report, show_report),
 }
 
 
