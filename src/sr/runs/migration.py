@@ -6,7 +6,7 @@ from typing import Any
 SCHEMA = 3
 
 # Options added since, with the value that says what runs did before.
-_ADDED_OPTIONS = {
+_ADDED_OPTIONS: dict[str, Any] = {
     "init": None,
     "init_strict": False,
     "init_freeze": None,
