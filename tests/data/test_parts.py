@@ -10,6 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from PIL import Image
 
+from sr.data.pairs import load_pair
 from sr.data.parts import find_parts
 from sr.data.sources import Source, demo_photographs, image_folder
 from sr.datamodule import ISRDataModule
@@ -194,6 +195,12 @@ def test_shrunk_copies_are_trained_on_and_are_no_other_data(compose_config: Comp
     lr, hr = module.store[stored["0@0.5"]]
     assert torch.equal(hr, crop_to_multiple(to_uint8(resize(to_float(image).double()[None], 0.5))[0], 2))
     assert (2 * lr.shape[1], 2 * lr.shape[2]) == hr.shape[1:]
+
+
+def test_a_copy_that_is_too_small_is_named(tmp_path: Path) -> None:
+    photograph(20, 40).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: 20x10 pixels, .*: leave 0\.5 out of data\.augment\.sizes"):
+        load_pair(Source("a", "a", tmp_path / "a.png", size=0.5), 2, 2)
 
 
 def test_sizes_of_copies_are_checked(compose_config: Compose, make_folder: MakeFolder) -> None:

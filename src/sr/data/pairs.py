@@ -111,7 +111,8 @@ def load_pair(
     hr = crop_to_multiple(image, source.factor or scale)
     height, width = image.shape[1:]
     if min(hr.shape[1:]) < MIN_SIDE:
-        raise UserError(f"{source.hr}: {width}x{height} pixels, at least {MIN_SIDE} a side are needed: remove it")
+        advice = "remove it" if source.size == 1 else f"leave {source.size:g} out of data.augment.sizes"
+        raise UserError(f"{source.hr}: {width}x{height} pixels, at least {MIN_SIDE} a side are needed: {advice}")
     if source.rotated and _rotated_side(hr.shape[1] // scale, hr.shape[2] // scale) * scale < MIN_SIDE:
         raise UserError(f"{source.hr}: {width}x{height} pixels are too few to rotate: set data.augment.rotate45=false")
     if source.factor:
