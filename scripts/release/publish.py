@@ -5,11 +5,11 @@ python -m scripts.release.publish runs/espcn_x3 espcn_x3 --data Set5 --trained-o
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
 from sr.benchmark.evaluate import evaluate
+from sr.card import without_paths
 from sr.errors import UserError
 from sr.io.atomic import write_text
 from sr.machine.cost import count_parameters, multiply_adds
@@ -63,7 +63,7 @@ def publish(run: Path, name: str, data: list[Path], trained_on: str) -> None:
             reference = {"bicubic_psnr": bicubic.psnr, "bicubic_ssim": bicubic.ssim}
             scores.append({**row.as_dict(), "model": name, **reference, "multiply_adds": cost})
             print(f"{name} on {row.data} x{scale}: {row.psnr:.2f} dB, {gain:+.2f} over bicubic")
-    command, seconds = _without_paths(str(result.command)), result.train_seconds
+    command, seconds = without_paths(str(result.command)), result.train_seconds
     if before := _initial_network(result):
         command, seconds = f"{before['command']} && {command}", before["train_seconds"] + seconds
     description = {
@@ -89,17 +89,6 @@ def _initial_network(result: RunResult) -> zoo.Description | None:
     """The shipped network whose weights, or run folder of its name, a run was started from."""
     name = Path(result.initial.source).name if result.initial else None
     return next((entry.about for entry in zoo.entries() if entry.name == name), None)
-
-
-def _without_paths(command: str) -> str:
-    """A command without the places of one machine: where images and weights were, and the run folder.
-
-    >>> _without_paths("python -m sr.train init=runs/a/checkpoints/best.ckpt data.root=/x hydra.run.dir=/y scale=2")
-    'python -m sr.train init=best.ckpt data.root=DIR scale=2'
-    """
-    command = re.sub(r" hydra\.run\.dir=\S+", "", command)
-    command = re.sub(r"\binit=\S*/", "init=", command)
-    return re.sub(r"\bdata\.root=\S+", "data.root=DIR", command)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sr.weights.community import CommunityNetwork, open_network
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _FILES = (WEIGHTS, CONFIG, CARD)
 _UNKNOWN = "unknown"
+_DATA_FOLDER = re.compile(r"data\.\w*(root|res|dir)")
 
 
 def write_card(source: Path, folder: Path, scale: int | None = None) -> list[str]:
@@ -83,22 +85,30 @@ def _of_run(result: RunResult) -> dict[str, Any]:
     return {
         "licence": None,
         "data": f"data={kind}{images}, split by photograph with data.split_seed={data.get('split_seed', _UNKNOWN)}",
-        "command": _without_paths(result.command or ""),
+        "command": without_paths(result.command or ""),
         "parameters": result.parameters,
         "rows": rows,
         "loses_to": losing,
     }
 
 
-def _without_paths(command: str) -> str:
-    """A command without the places of one machine.
+def without_paths(command: str) -> str:
+    """A command without the places of one machine: where images and weights were, and the run folder.
 
-    >>> _without_paths("python -m sr.train data.root=/x init=runs/a/best.ckpt hydra.run.dir=/y scale=2")
+    >>> without_paths("python -m sr.train 'data.root=/my images' init=runs/a/best.ckpt hydra.run.dir=/y scale=2")
     'python -m sr.train data.root=DIR init=best.ckpt scale=2'
     """
-    command = re.sub(r" hydra\.run\.dir=\S+", "", command)
-    command = re.sub(r"\binit=\S*/", "init=", command)
-    return re.sub(r"\b(data\.\w*(?:root|res|dir))=\S+", r"\1=DIR", command)
+    words = []
+    for word in shlex.split(command):
+        name, equals, value = word.partition("=")
+        if name in ("hydra.run.dir", "hydra.sweep.dir", "run_dir"):
+            continue
+        if name == "init":
+            value = Path(value).name
+        elif _DATA_FOLDER.fullmatch(name):
+            value = "DIR"
+        words.append(f"{name}{equals}{value}")
+    return shlex.join(words)
 
 
 def _card(name: str, config: dict[str, Any], about: dict[str, Any]) -> str:
