@@ -1,6 +1,6 @@
 # The demo on 7860 and TensorBoard on 6006, and every command of sr:
 #   docker build -t sr .                                # CPU; with CUDA: --build-arg TORCH_INDEX=https://pypi.org/simple
-#   docker run -p 7860:7860 -p 6006:6006 -v "$PWD/runs:/work/runs" sr
+#   docker run -p 127.0.0.1:7860:7860 -p 127.0.0.1:6006:6006 -v "$PWD/runs:/work/runs" sr
 #   docker run -v "$PWD:/work" --user "$(id -u)" sr python -m sr.train data=isr data.root=DIR
 FROM python:3.11-slim
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,16 @@ def test_a_card_of_a_model_that_loses_to_its_input_says_so(run: Path, tmp_path: 
     assert (
         "**It does not beat its input: no model at all would be better.**" in (tmp_path / "card/README.md").read_text()
     )
+
+
+def test_a_card_of_other_weights_below_a_run_says_no_scores(run: Path, tmp_path: Path) -> None:
+    best, other = RunFolder(run).best, run / "other" / "espcn.ckpt"
+    other.parent.mkdir()
+    for path in (other, best.with_name("last.ckpt")):
+        shutil.copy(best, path)
+        lines = write_card(path, tmp_path / path.stem)
+        assert "no record of its training: the card says neither data nor scores" in lines
+        assert "28.40" not in (tmp_path / path.stem / "README.md").read_text()
 
 
 def test_a_folder_that_holds_something_is_refused(run: Path) -> None:

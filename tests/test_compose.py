@@ -39,7 +39,9 @@ def test_its_ports_and_folders_are_those_of_the_image(services: dict[str, Any]) 
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     exposed = re.findall(r"\d+", re.findall(r"^EXPOSE (.*)$", image, re.MULTILINE)[0])
     (workdir,) = set(re.findall(r"^WORKDIR (/work)$", image, re.MULTILINE))
-    assert {port.split(":")[1] for service in services.values() for port in service["ports"]} == set(exposed)
+    ports = [port.split(":") for service in services.values() for port in service["ports"]]
+    assert {inside for _, _, inside in ports} == set(exposed)
+    assert {address for address, _, _ in ports} == {"127.0.0.1"}  # Docker's rules go before those of a firewall
     for service in services.values():
         assert (ROOT / service["build"] / "Dockerfile").is_file()
         assert service["volumes"] == [f"./runs:{workdir}/runs"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from sr.errors import UserError
 from sr.io.atomic import write_text
+from sr.io.run_folder import RunFolder
 from sr.runs.schema import RunResult, read_result
 from sr.runs.scores import unbeaten
 from sr.version import __version__
@@ -18,7 +19,8 @@ from sr.weights.community import CommunityNetwork, open_network
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _FILES = (WEIGHTS, CONFIG, CARD)
 _UNKNOWN = "unknown"
-_DATA_FOLDER = re.compile(r"data\.\w*(root|res|dir)")
+_DATA_FOLDER = re.compile(r"data\.\w*(root|res|dir|folders)")
+_PATH = re.compile(r"(?<![^\[,{: ])(?:(?:~|\.\.?)?/|[A-Za-z]:[\\/])[^,\]}]*")  # a value, or an item of a list
 
 
 def write_card(source: Path, folder: Path, scale: int | None = None) -> list[str]:
@@ -55,9 +57,9 @@ def write_card(source: Path, folder: Path, scale: int | None = None) -> list[str
 
 
 def _record_of(checkpoint: Path) -> RunResult | None:
-    """The record of the run that a checkpoint lies in."""
-    folders = checkpoint.resolve().parents[1:4]  # of a fold and a seed, too
-    return next((result for folder in folders if (result := read_result(folder))), None)
+    """The record of the run whose best checkpoint it is: the scores are not those of any other file."""
+    folder = checkpoint.resolve().parent.parent
+    return read_result(folder) if RunFolder(folder).best == checkpoint.resolve() else None
 
 
 def _of_shipped(entry: zoo.Entry) -> dict[str, Any]:
@@ -97,6 +99,8 @@ def without_paths(command: str) -> str:
 
     >>> without_paths("python -m sr.train 'data.root=/my images' init=runs/a/best.ckpt hydra.run.dir=/y scale=2")
     'python -m sr.train data.root=DIR init=best.ckpt scale=2'
+    >>> without_paths("sr train vgg_weights=/home/eva/vgg.pth trust=[~/p,q] hydra/launcher=joblib")
+    "sr train vgg_weights=vgg.pth 'trust=[p,q]' hydra/launcher=joblib"
     """
     words = []
     for word in shlex.split(command):
@@ -107,8 +111,12 @@ def without_paths(command: str) -> str:
             value = Path(value).name
         elif _DATA_FOLDER.fullmatch(name):
             value = "DIR"
-        words.append(f"{name}{equals}{value}")
+        words.append(f"{name}{equals}{_PATH.sub(_last_name, value)}")
     return shlex.join(words)
+
+
+def _last_name(path: re.Match[str]) -> str:
+    return re.split(r"[/\\]", path[0].rstrip("/\\"))[-1]
 
 
 def _card(name: str, config: dict[str, Any], about: dict[str, Any]) -> str:
