@@ -152,6 +152,16 @@ def test_a_target_yields_scores_and_must_have_the_size_of_the_result(page: Page,
     assert error_info.value.place is Place.TARGET
 
 
+def test_models_called_like_the_target_or_by_long_names_are_shown_as_themselves(runs: Path, picture: Path) -> None:
+    long = "a" * 150
+    for old, new in (("mse", "target"), ("mae", long)):
+        (runs / "grid" / f"espcn_{old}_adam").rename(runs / new)
+    photograph(80, 100, seed=1).save(runs / "hr.png")
+    shown = Page(runs, device="cpu").enlarge(["target", long], str(picture), str(runs / "hr.png"))
+    assert list(shown.images) == ["bicubic", "target", long, "the target"]
+    assert len(set(shown.images.values())) == 4
+
+
 def test_a_target_may_be_as_large_as_the_result(runs: Path, picture: Path) -> None:
     page = Page(runs, max_pixels=2000, device="cpu")
     bicubic = page.enlarge([LABEL], str(picture), None).images["bicubic"]

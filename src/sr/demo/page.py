@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 MAX_PIXELS = 4_000_000  # of an uploaded picture
 MAX_MODELS = 4  # on one picture
 _BASELINE = BASELINES[0]
+_LONGEST_STEM = 100  # characters of a file's name
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+", re.ASCII)
 _REFRESH_SECONDS = 2.0  # however many visitors ask, the folder is searched once in that time
 
@@ -106,6 +107,7 @@ class Page:
         """Path of an example as if it had been uploaded."""
         if name not in example_names():
             raise FaultError(Place.PICTURE, "there is no such example")
+        self.uploads.tidy()
         path = self.uploads.new_file(f"{name}.png")
         write_example(name, path)
         return str(path)
@@ -137,13 +139,14 @@ class Page:
                 f"the target must have the size of the result, {width * scale} x {height * scale} pixels: "
                 "remove it, or upload another",
             )
-        baseline = _BASELINE.name_at(scale)
+        baseline = _unlike(_BASELINE.name_at(scale), names)
         rows = [self._timed(picture, Enlarger(Model(_BASELINE.kernel, scale), device=self.device), baseline)]
         with shown_at(Place.MODELS):
             rows += [self._timed(picture, enlarger, label) for label, enlarger in enlargers.items()]
         images = {row.name: row.path for row in rows}
         if hr:
-            images["target"] = self._timed(hr, Enlarger(Model(_BASELINE.kernel, 1), device="cpu"), "target").path
+            original = self._timed(hr, Enlarger(Model(_BASELINE.kernel, 1), device="cpu"), "target")
+            images[_unlike("target", names)] = original.path
         device = str(next(iter(enlargers.values())).device)
         return Enlarged(images, names, facts(picture, hr, rows, scale, device))
 
@@ -252,11 +255,17 @@ class Page:
             return read_picture(Path(path), name, max_pixels)
 
     def _timed(self, picture: Picture, enlarger: Enlarger, name: str) -> Timed:
-        path = self.uploads.new_result(f"{_NOT_IN_NAMES.sub('_', name)}_x{enlarger.scale}.png")
+        stem = _NOT_IN_NAMES.sub("_", name)[-_LONGEST_STEM:]
+        path = self.uploads.new_result(f"{stem}_x{enlarger.scale}.png")
         start = time.perf_counter()
         with path.open("wb") as file:
             enlarger.write(picture, file, ".png")
         return Timed(name, str(path), time.perf_counter() - start)
+
+
+def _unlike(name: str, labels: Sequence[str]) -> str:
+    """A name that no model has."""
+    return f"the {name}" if name in labels else name
 
 
 def _image(svg: str, text: str) -> str:
