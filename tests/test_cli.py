@@ -42,7 +42,7 @@ def test_status_of_a_folder_without_runs_is_a_one_line_error(
         (["--versoin"], "--versoin: no such option; did you mean --version? (see sr --help)"),
         (
             ["predict", "--modle=x"],
-            "--modle: no such option; did you mean --model, --order or --tile? (see sr predict --help)",
+            "--modle: no such option; did you mean --model, --order or --codec? (see sr predict --help)",
         ),
         (["models", "--unlike"], "--unlike: no such option (see sr models --help)"),
     ],

@@ -39,9 +39,9 @@ def test_a_file_larger_than_the_limit_is_refused(
     label = next(iter(page.models))
     upload = folder.new_file("large.png")
     upload.write_bytes(bytes(2_000_001))
-    with pytest.raises(UserError, match="the picture has more than 2 MB"):
-        page.enlarge(label, str(upload), None)
+    with pytest.raises(UserError, match="The picture has more than 2 MB"):
+        page.enlarge([label], str(upload), None)
     upload.write_bytes(bytes(2_000_000))
     with pytest.raises(UserError, match="cannot be read as an image"):
-        page.enlarge(label, str(upload), None)
+        page.enlarge([label], str(upload), None)
     page.close()
