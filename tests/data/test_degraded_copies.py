@@ -64,8 +64,33 @@ def test_an_interrupted_command_goes_on_and_overwrites_nothing(
     for other in (["--seed", "1"], ["--scale", "3"], ["--degrade", "jpeg"]):
         with pytest.raises(SystemExit, match="2"):
             main([*command, *other])
-        assert "0.png: exists, and degraded.json does not say" in capsys.readouterr().err
+        assert "degraded.json: does not say that the copies were made by" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_folder_of_other_copies_is_refused_even_if_no_name_occurs_twice(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more, out = tmp_path / "more", tmp_path / "out"
+    more.mkdir()
+    photograph(33, 40, seed=9).save(more / "9.png")
+    main(["degrade", str(folder), "--degrade", "blur", "-o", str(out)])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(SystemExit, match="2"):
+        main(["degrade", str(more), "--degrade", "jpeg", "-o", str(out)])
+    assert "degraded.json: does not say that the copies were made by jpeg" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    main(["degrade", str(more), "--degrade", "blur", "-o", str(out)])
+    assert sorted(path.name for path in out.glob("*.png")) == ["0.png", "1.png", "2.png", "9.png"]
+
+
+def test_a_file_of_unknown_origin_is_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "1.png").write_bytes(b"mine")
+    with pytest.raises(SystemExit, match="2"):
+        main(["degrade", str(folder), "--degrade", "jpeg", "-o", str(tmp_path / "out")])
+    assert "1.png: exists, and no degraded.json says" in capsys.readouterr().err
+    assert (tmp_path / "out" / "1.png").read_bytes() == b"mine"
 
 
 def test_ctrl_c_ends_in_one_line(

@@ -114,7 +114,7 @@ def fault(lr: Tensor, hr: Tensor) -> Fault | None:
     return None
 
 
-def displacement(lr: Tensor, hr: Tensor) -> tuple[float, float] | None:
+def displacement(lr: Tensor, hr: Tensor, least_similarity: float = _SAME_PICTURE) -> tuple[float, float] | None:
     """How far ``lr`` is shifted against ``hr`` at its centre: down and right, in low-resolution pixels.
 
     Shifts by up to 8 pixels, or a quarter of a side, are found.
@@ -122,6 +122,7 @@ def displacement(lr: Tensor, hr: Tensor) -> tuple[float, float] | None:
     Args:
         lr: ``(C, h, w)`` of uint8 or uint16.
         hr: ``(C, scale*h, scale*w)``.
+        least_similarity: correlation below which the pictures are taken for different ones.
 
     Returns:
         The two lengths; None if the images are too small or too flat to tell, or show different pictures.
@@ -132,7 +133,7 @@ def displacement(lr: Tensor, hr: Tensor) -> tuple[float, float] | None:
     low = _window(preview(lr), 1)
     derived = resize(_window(preview(hr), scale), 1 / scale)
     similarity, (down, right), sigma = _similarity(low, derived)
-    if similarity is None or similarity < _SAME_PICTURE:
+    if similarity is None or similarity < least_similarity:
         return None
     measured = _shift(low, _blur(derived, sigma) if sigma else derived, down, right)
     return None if measured is None else measured.lengths[:2]

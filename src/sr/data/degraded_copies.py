@@ -22,7 +22,8 @@ SETTINGS = "degraded.json"
 class DegradedCopies:
     """Copies of some images as PNG files in a folder, with a file that says how they were made.
 
-    What exists in the folder is kept if it was made in the same way, and refused otherwise.
+    What exists in the folder is kept if it was made in the same way. A folder with copies that were made in another way
+    is refused: its ``degraded.json`` holds for all of them.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class DegradedCopies:
                 `sr.data.pairs.load_pair`, the copies are the inputs that a model is scored on.
 
         Raises:
-            UserError: if the folder holds something else under a name that would be written.
+            UserError: if the folder holds copies that were made in another way, or something else under a name that
+                would be written.
         """
         self.sources, self.folder, self.degradation = sources, folder, degradation
         self.scale, self.seed = scale, seed
@@ -47,10 +49,15 @@ class DegradedCopies:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: is no folder: name another one with -o")
         self.existing = [source for source in sources if self.path_of(source).exists()]
-        if self.existing and self._recorded() != self.settings:
+        wanted = f"{self.settings['degradation']} at x{scale} with seed {seed}"
+        if (folder / SETTINGS).exists() and self._recorded() != self.settings:
             raise UserError(
-                f"{self.path_of(self.existing[0])}: exists, and {SETTINGS} does not say that it was made by "
-                f"{self.settings['degradation']} at x{scale} with seed {seed}: name another folder with -o"
+                f"{folder / SETTINGS}: does not say that the copies were made by {wanted}: name another folder with -o"
+            )
+        if self.existing and not (folder / SETTINGS).exists():
+            raise UserError(
+                f"{self.path_of(self.existing[0])}: exists, and no {SETTINGS} says that it was made by {wanted}: name "
+                "another folder with -o"
             )
 
     def path_of(self, source: Source) -> Path:

@@ -35,6 +35,7 @@ for _name in ("PIL.TiffImagePlugin", "tifffile"):
 
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _GRAY_MODES = frozenset({"1", "L", "LA", *SIXTEEN_BIT_MODES})
+_FIRST_ON_ITS_SIDE = 5  # EXIF orientation: those from here to the last, 8, swap height and width
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255
 
 # Properties of a file that are lost or converted in its tensor.
@@ -103,6 +104,19 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with opened(path, str(path)) as file:
             return file.height, file.width
+    except ImageFileError:  # `read_image` reports the reason
+        return 0, 0
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Height and width as `read_image` returns them, by the header; (0, 0) for a file without a readable one.
+
+    The orientation of a PNG that stores it behind its pixels is not known from the header.
+    """
+    try:
+        with opened(path, str(path)) as file:
+            is_turned = remaining_orientation(file) >= _FIRST_ON_ITS_SIDE
+            return (file.width, file.height) if is_turned else (file.height, file.width)
     except ImageFileError:  # `read_image` reports the reason
         return 0, 0
 

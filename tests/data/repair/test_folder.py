@@ -112,13 +112,54 @@ def test_an_interrupted_repair_is_continued(damaged: Path, tmp_path: Path, monke
 
     monkeypatch.setattr("sr.data.repair.folder.mend", counted)
     complete, rest = repaired(damaged, out)
-    assert (complete, len(seen)) == (False, 2)
-    assert rest[1] == f"{out}: 3 pairs were done before"
+    assert (complete, len(seen)) == (False, 3)
+    assert rest[1] == f"{out}: 1 pairs were done before; 2, left out before or without their new files, are tried again"
+    assert [line.partition(":")[0] for line in rest[2:-1]] == ["broken", "mirrored", "odd", "sound"]
     assert rest[-1] == f"{out}: 2 pairs mended, 1 copied, 3 files or pairs left out, at scale 2"
     records = [json.loads(line) for line in (out / FILE).read_text().splitlines()]
     assert [record.get("pair") for record in records] == [None, "broken", "mirrored", "moved", "odd", "sound"]
     with pytest.raises(UserError, match="holds the repair of"):
         repair(damaged, out, FolderOptions(scale=4), lines.append)
+
+
+def test_a_pair_whose_file_was_replaced_or_whose_new_file_is_gone_is_done_again(damaged: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    repaired(damaged, out)
+    written = {path: path.read_bytes() for path in out.rglob("*.png")}
+    (out / "low_res" / "moved.png").unlink()
+    to_pil(derive_lr(PHOTOGRAPHS[4][:, :200, :200].contiguous(), 2, 2)).save(damaged / "low_res" / "broken.png")
+    (damaged / "low_res" / "mirrored.png").unlink()
+    complete, lines = repaired(damaged, out)
+    assert not complete
+    assert "broken: copied" in lines
+    assert lines[-1] == f"{out}: 2 pairs mended, 2 copied, 2 files or pairs left out, at scale 2"
+    assert {path: path.read_bytes() for path in written} == written
+    assert check([out]).exit_code == 0
+    assert repaired(damaged, out)[1][-1] == lines[-1]
+
+
+def test_the_scale_is_that_of_upright_images(tmp_path: Path) -> None:
+    root = tmp_path / "pairs"
+    for name in ("high_res", "low_res"):
+        (root / name).mkdir(parents=True)
+    for number in range(2):
+        image = PHOTOGRAPHS[number][:, :120, :180].contiguous()
+        exif = Image.Exif()
+        exif[274] = 6  # to be shown turned by 90 degrees clockwise
+        to_pil(image).transpose(Image.Transpose.ROTATE_90).save(root / "high_res" / f"{number}.png", exif=exif)
+        to_pil(derive_lr(image, 2, 2)).save(root / "low_res" / f"{number}.png")
+    complete, lines = repaired(root, tmp_path / "out")
+    assert complete
+    assert lines[-1] == f"{tmp_path}/out: 0 pairs mended, 2 copied, 0 files or pairs left out, at scale 2"
+
+
+def test_sides_that_disagree_on_a_scale_are_no_scale(tmp_path: Path) -> None:
+    root = tmp_path / "pairs"
+    for name, size in (("high_res", (120, 180)), ("low_res", (60, 60))):
+        (root / name).mkdir(parents=True)
+        to_pil(PHOTOGRAPHS[0][:, : size[0], : size[1]].contiguous()).save(root / name / "0.png")
+    with pytest.raises(UserError, match="no pair has sides with a common factor: set it with --scale"):
+        repaired(root, tmp_path / "out")
 
 
 def test_the_command_exits_with_0_if_all_is_mended(

@@ -131,6 +131,23 @@ def test_images_of_other_sizes_are_cut_to_the_area_that_both_show() -> None:
         assert rest(mended) < ACCURACY
 
 
+def test_a_chance_resemblance_does_not_mend_what_does_not_fit() -> None:
+    """Small crops of different photographs, many of them similar enough for a pair whose sizes fit."""
+    similar = 0
+    for number in range(60):
+        first, second = PHOTOGRAPHS[number % 8], PHOTOGRAPHS[(3 * number + 1) % 8]
+        top = 3 * number
+        lr = derive_lr(first[:, top : top + 40, :40].contiguous(), 2, 2)
+        hr = second[:, top : top + 40, 60:100].contiguous()
+        if number % 8 == (3 * number + 1) % 8 or fault(lr, hr):
+            continue
+        similar += displacement(lr, hr) is not None
+        larger = second[:, top : top + 46, 60:100]
+        with pytest.raises(UnmendableError):
+            mend(pixels(larger), pixels(lr), 2)
+    assert similar > 0
+
+
 def test_sixteen_bits_and_alpha_are_kept() -> None:
     hr, lr = planted(VIVID[0], 2, 2, 0)
     deep = [np.dstack([image, image[..., :1]]).astype(np.uint16) * 257 for image in (hr, lr)]

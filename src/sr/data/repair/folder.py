@@ -17,7 +17,7 @@ from sr.errors import UserError, check_at_least
 from sr.io.atomic import remove_leftovers, reporting_unwritable, whole_file
 from sr.io.bars import progress_bar
 from sr.io.bounded import Pixels
-from sr.io.images import ImageFileError, image_size
+from sr.io.images import ImageFileError, upright_size
 from sr.io.pictures import Picture, read_picture, write_strips
 
 HIGH, LOW = "high_res", "low_res"  # in the new folder
@@ -28,7 +28,8 @@ _CHUNK = 32  # pairs submitted to the threads at a time
 def repair(folder: Path, out: Path, options: FolderOptions, say: Callable[[str], None]) -> bool:
     """Write the pairs of a folder, mended where they are misaligned, to ``high_res`` and ``low_res`` of a new folder.
 
-    Pairs in which nothing is to be mended are copied. A repair that was interrupted is resumed by the same call.
+    Pairs in which nothing is to be mended are copied. A repair that was interrupted is resumed by the same call, which
+    also tries the pairs again that were left out, and those whose new files are gone.
 
     Args:
         folder: contains pairs, in a layout of `sr.data.folders.layouts`.
@@ -59,8 +60,11 @@ def repair(folder: Path, out: Path, options: FolderOptions, say: Callable[[str],
             say(line)
         if pairing.validation:
             say(f"{pairing.validation.high}: validation images left out: name that folder to mend them")
-        _repair_all([pair for pair in listing.pairs if pair.lr], out, scale, journal, say)
-    counts = Counter((outcome.written, outcome.changed) for outcome in journal.outcomes)
+        pairs = [pair for pair in listing.pairs if pair.lr]
+        _repair_all(pairs, out, scale, journal, say)
+    present = {pair.name for pair in pairs}
+    known = [outcome for outcome in journal.outcomes if outcome.written or outcome.pair in present]
+    counts = Counter((outcome.written, outcome.changed) for outcome in known)
     left_out = counts[False, False] + len(listing.unpaired) + len(listing.same_name)
     say(
         f"{out}: {counts[True, True]} pairs mended, {counts[True, False]} copied, {left_out} files or pairs left out, "
@@ -70,12 +74,17 @@ def repair(folder: Path, out: Path, options: FolderOptions, say: Callable[[str],
 
 
 def _repair_all(pairs: Sequence[Pair], out: Path, scale: int, journal: Journal, say: Callable[[str], None]) -> None:
-    done = {outcome.pair for outcome in journal.outcomes}
-    if done:
-        say(f"{out}: {len(done)} pairs were done before")
+    written = {outcome.pair for outcome in journal.outcomes if outcome.written}
+    done = {pair.name for pair in pairs if pair.name in written and all(map(any, _existing(pair, out)))}
+    left = [pair for pair in pairs if pair.name not in done]
+    if journal.outcomes:
+        again = len({outcome.pair for outcome in journal.outcomes}.intersection(pair.name for pair in left))
+        tried = f"; {again}, left out before or without their new files, are tried again" if again else ""
+        say(f"{out}: {len(done)} pairs were done before{tried}")
         for folder in {(out / name / pair.name).parent for pair in pairs for name in (HIGH, LOW)}:
             remove_leftovers(folder)
-    left = [pair for pair in pairs if pair.name not in done]
+    for path in [path for pair in left if pair.name in written for paths in _existing(pair, out) for path in paths]:
+        path.unlink()  # half of a pair, which may get another suffix
     with one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar() as progress:
         bar = progress.add_task("mending pairs", total=len(left))
         for start in range(0, len(left), _CHUNK):
@@ -84,6 +93,14 @@ def _repair_all(pairs: Sequence[Pair], out: Path, scale: int, journal: Journal, 
                 journal.add(outcome)
                 say(outcome.line)
                 progress.advance(bar)
+
+
+def _existing(pair: Pair, out: Path) -> list[list[Path]]:
+    """The new files of a pair that exist: of the high resolution, and of the low."""
+    assert pair.lr
+    targets = ((out / name / pair.name, path.suffix) for name, path in ((HIGH, pair.hr), (LOW, pair.lr)))
+    candidates = [[target.with_name(target.name + end) for end in {suffix, ".png"}] for target, suffix in targets]
+    return [[path for path in paths if path.exists()] for paths in candidates]
 
 
 def _repair_pair(pair: Pair, out: Path, scale: int) -> Outcome:
@@ -128,11 +145,12 @@ def _unpaired(listing: Listing) -> Iterator[str]:
 
 
 def _most_common_scale(pairs: Sequence[Pair]) -> int | None:
-    """The factor of most pairs, by the sizes in their headers."""
+    """The factor of most pairs whose two sides agree on one, by the sizes in their headers."""
     counts: Counter[int] = Counter()
     for pair in pairs:
         if pair.lr:
-            (height, _), (low_height, _) = image_size(pair.hr), image_size(pair.lr)
-            if height and low_height:
-                counts[max(1, round(height / low_height))] += 1
+            sizes = zip(upright_size(pair.hr), upright_size(pair.lr), strict=True)
+            factors = {max(1, round(high / low)) if low else 0 for high, low in sizes}
+            if len(factors) == 1 and 0 not in factors:
+                counts.update(factors)
     return counts.most_common(1)[0][0] if counts else None

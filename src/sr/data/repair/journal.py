@@ -1,4 +1,4 @@
-"""The record of a repair, one line a pair: what an interrupted repair is resumed from."""
+"""The record of a repair: what an interrupted repair is resumed from. A later line about a pair replaces an earlier."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -61,16 +61,21 @@ class Journal:
             raise UserError(f"--repair {folder}: is a file: name a new folder")
         if self._path.is_file():
             lines = self._path.read_text(encoding="utf-8").split("\n")[:-1]  # a kill may tear the last one
-            self.outcomes = self._read(lines, request)
+            self._outcomes = self._read(lines, request)
         elif folder.exists() and any(folder.iterdir()):
             raise UserError(f"--repair {folder}: is not empty, and nothing is overwritten: name a new folder")
         else:
-            self.outcomes = []
+            self._outcomes = {}
             folder.mkdir(parents=True, exist_ok=True)
             lines = [json.dumps(asdict(request))]
         write_text(self._path, "".join(f"{line}\n" for line in lines))
 
-    def _read(self, lines: list[str], request: Request) -> list[Outcome]:
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What became of each pair, the last time that it was tried."""
+        return list(self._outcomes.values())
+
+    def _read(self, lines: list[str], request: Request) -> dict[str, Outcome]:
         try:
             before = Request(**json.loads(lines[0]))
             outcomes = [Outcome(**json.loads(line)) for line in lines[1:]]
@@ -81,10 +86,12 @@ class Journal:
                 f"--repair {self._path.parent}: holds the repair of {before.high} with {before.low} at scale "
                 f"{before.scale}: name a new folder"
             )
-        return outcomes
+        return {outcome.pair: outcome for outcome in outcomes}
 
     def add(self, outcome: Outcome) -> None:
         """Record what became of a pair, once its files are complete."""
-        self.outcomes.append(outcome)
+        if self._outcomes.get(outcome.pair) == outcome:
+            return
+        self._outcomes[outcome.pair] = outcome
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(outcome)) + "\n")

@@ -14,6 +14,9 @@ from sr.io.bounded import Pixels
 
 _ALIGNED = 0.05  # low-resolution pixels: about what is measured of aligned kernels, see `sr.data.alignment`
 _STEPS = 3  # measurements, each of what the one before left
+# Where sizes do not fit, an image has to be this similar and large (low-resolution pixels). Of 300 pairs of crops of
+# different photographs, 11 reach 0.85 by chance with a side of 16, and none with one of 32.
+_SURELY_SAME, _SURE_SIDE = 0.85, 32
 _LOBES = 4  # of the windowed sinc that shifts by parts of a pixel
 
 
@@ -79,8 +82,6 @@ def _aligned(hr: Pixels, lr: Pixels, scale: int, hr_start: tuple[int, int], lr_s
     pair = _cut(high, low, scale, (0.0, 0.0))
     found = _fault(pair)
     fits = tuple(side // scale for side in hr.shape[:2]) == lr.shape[:2]
-    if found is None and not fits and displacement(_tensor(pair.lr), _tensor(pair.hr)) is None:
-        raise UnmendableError("the sizes do not fit, and too little detail shows where the images do")
     shift = (0.0, 0.0)
     for _ in range(_STEPS if found else 0):
         assert found
@@ -95,7 +96,14 @@ def _aligned(hr: Pixels, lr: Pixels, scale: int, hr_start: tuple[int, int], lr_s
             break
     if found and (left := _fault(pair)):
         raise UnmendableError(f"after shifting it {_said(left)}")
+    if not fits and not _is_surely_same(pair):
+        raise UnmendableError("the sizes do not fit, and too little detail shows where the images do")
     return Mended(pair.hr, pair.lr, tuple(_actions(hr, lr, pair, shift)))
+
+
+def _is_surely_same(pair: Mended) -> bool:
+    is_large = min(pair.lr.shape[:2]) >= _SURE_SIDE
+    return is_large and displacement(_tensor(pair.lr), _tensor(pair.hr), _SURELY_SAME) is not None
 
 
 def _actions(hr: Pixels, lr: Pixels, pair: Mended, shift: tuple[float, float]) -> Iterator[str]:
