@@ -31,7 +31,7 @@ SELF_CONTAINED = {
 }
 
 # Blocks that are output or files rather than commands.
-SHOWN = {"text", "toml", "yaml", "python"}
+SHOWN = {"text", "toml", "yaml", "json", "python"}
 COMMAND = re.compile(r"^\s*(?:sr (?!=)|python |make |pip |docker )", re.MULTILINE)
 
 # First words of commands that only blocks marked `skip` may have.

@@ -104,7 +104,7 @@ ALLOWED: dict[str, set[str]] = {
         "inference",
         "io",
         "launch.names",
-        "options.known",
+        "options",
         "race",
         "report",
         "runs",

@@ -12,11 +12,12 @@ from typing import Any
 import griffe
 from omegaconf import OmegaConf
 
+from sr.options.descriptions import comments
+
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
 
 _GROUP_LINE = re.compile(r"  - (?:optional )?(\w+): \w+")
-_KEY_LINE = re.compile(r"(?P<indent> *)(?P<key>\w+):[^#]*(?:# *(?P<comment>.*))?")
 _NOT_OPTIONS = {"_target_", "_partial_", "defaults"}
 
 
@@ -76,20 +77,6 @@ def _meanings(docstring: griffe.Docstring) -> dict[str, str]:
     kinds = (griffe.DocstringSectionKind.parameters, griffe.DocstringSectionKind.attributes)
     sections = [section for section in docstring.parse("google", warnings=False) if section.kind in kinds]
     return {item.name: " ".join(item.description.split()) for section in sections for item in section.value}
-
-
-def comments(text: str) -> dict[str, str]:
-    """Comments behind the keys of a YAML file, by dotted path."""
-    found: dict[str, str] = {}
-    path: list[tuple[int, str]] = []
-    for line in text.splitlines():
-        match = _KEY_LINE.fullmatch(line)
-        if match:
-            indent = len(match["indent"])
-            path = [*(parent for parent in path if parent[0] < indent), (indent, match["key"])]
-            if match["comment"]:
-                found[".".join(key for _, key in path)] = match["comment"]
-    return found
 
 
 def introduction(text: str) -> str:

@@ -18,6 +18,7 @@ from sr.commands import (
     predict,
     report,
     runs,
+    schema,
     search,
     selftest,
     speed,
@@ -37,7 +38,7 @@ in fish: register-python-argcomplete --shell fish sr | source"""
 
 _COMMANDS = (
     *(runs, status, report, decide, evaluate, speed, predict, demo, export, models, selftest, check_data, degrade),
-    search,
+    *(schema, search),
 )
 
 

@@ -364,8 +364,8 @@ def _subcommands() -> dict[str, argparse.ArgumentParser]:
     return {name: parser for name, parser in dict(actions[0].choices).items() if name != "train"}  # type: ignore[arg-type]
 
 
-def test_there_are_fourteen_subcommands_besides_train() -> None:
-    assert len(_subcommands()) == 14
+def test_there_are_fifteen_subcommands_besides_train() -> None:
+    assert len(_subcommands()) == 15
 
 
 @pytest.mark.parametrize("name", _subcommands())

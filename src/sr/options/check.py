@@ -22,7 +22,7 @@ from sr.options.annotations import (
 from sr.options.known import ALSO_VALID, ANNOTATIONS, FOLDERS, FORWARDED_TO, PASSED_BY_NAME, PASSED_FIRST, TopLevel
 
 _MAX_LISTED = 10  # options in a message
-_RESERVED = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
+RESERVED = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
 class Fault(NamedTuple):
@@ -125,7 +125,7 @@ def _faults_of_nodes(path: str, value: object) -> Iterator[Fault]:
                 yield from _faults_of_nodes(f"{path}.{name}", item)
 
 
-def _locate(name: str) -> Any:
+def locate(name: str) -> Any:
     """Import the class or function of a dotted name; `hydra.utils.get_object` would also log errors."""
     try:
         return pkgutil.resolve_name(name)
@@ -136,7 +136,7 @@ def _locate(name: str) -> Any:
 
 def _faults_of_component(path: str, node: Mapping[str, Any]) -> Iterator[Fault]:
     try:
-        target = _locate(node["_target_"])
+        target = locate(node["_target_"])
     except Exception as error:  # importing a user's module can raise anything
         yield Fault(f"{path}._target_", f"={display(node['_target_'])}: cannot be imported: {line_of(error)}")
         return
@@ -151,10 +151,10 @@ def _faults_of_call(
     path: str, node: Mapping[str, Any], target: Any, parameters: Mapping[str, inspect.Parameter]
 ) -> Iterator[Fault]:
     """Check the arguments of a component against the parameters of its target."""
-    names, annotations = _by_name(parameters), annotations_of(target)
+    names, annotations = parameters_by_name(parameters), annotations_of(target)
     passed = (*list(parameters)[: PASSED_FIRST.get(path, 0)], *PASSED_BY_NAME.get(path, ()))
     has_kwargs = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    arguments = {name: value for name, value in node.items() if name not in _RESERVED}
+    arguments = {name: value for name, value in node.items() if name not in RESERVED}
     positional = [name for name in parameters if parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY]
     arguments |= dict(zip(positional, node.get("_args_", ()), strict=False))
     for name, value in arguments.items():
@@ -176,10 +176,10 @@ def _is_forwarded(target_name: str, name: str) -> bool:
     """Whether a target with ``**kwargs`` accepts an argument; true unless it is known what it forwards them to."""
     if target_name not in FORWARDED_TO:
         return True
-    return name in inspect.signature(_locate(FORWARDED_TO[target_name])).parameters
+    return name in inspect.signature(locate(FORWARDED_TO[target_name])).parameters
 
 
-def _by_name(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
+def parameters_by_name(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
     """The parameters that can be passed by name."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
@@ -228,7 +228,7 @@ def _faults_of_root(data: Mapping[str, Any]) -> Iterator[Fault]:
     if root is None or not isinstance(find, Mapping) or not find.get("_partial_"):
         return
     try:
-        target = _locate(find["_target_"])
+        target = locate(find["_target_"])
         first = next(iter(inspect.signature(target).parameters))
     except Exception:  # reported by the check of the component
         return
