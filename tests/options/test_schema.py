@@ -191,7 +191,7 @@ def test_a_choice_has_what_it_is_based_on(tmp_path: Path) -> None:
     group.mkdir()
     (group / "part.yaml").write_text("_target_: a.B\nsize: 1  # pixels\n")
     (group / "sum.yaml").write_text(
-        "# A sum.\n# @package parts.loss\ndefaults:\n  - part@terms.first\n  - override /model: edsr\nweights:\n  first: 2\n"
+        "# A sum.\n# @package parts.loss\ndefaults: [part@terms.first, override /model: edsr]\nweights: {first: 2}\n"
     )
     choice = read_choice([tmp_path], "loss", "sum")
     assert choice is not None
