@@ -9,7 +9,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 # Installed without what they ask for: torchvision, whose usual build does not fit a CPU build of torch.
 COMMUNITY := spandrel einops
 
-.PHONY: train test test-slow test-all lint types check docs wheel lowest newest tensorboard clean
+.PHONY: train test test-slow test-all lint types check docs wheel release lowest newest tensorboard clean
 
 train: .venv/installed
 	$(BIN)/python -m sr.train $(ARGS)
@@ -46,6 +46,10 @@ wheel:
 	.venv-wheel/bin/python $(PIP) -c constraints.txt dist/*.whl
 	cd dist && ../.venv-wheel/bin/python -m sr.train debug=tiny hydra.run.dir=run
 	rm -rf dist/run .venv-wheel
+
+# Make a release: VERSION=0.3.0, and ARGS=--dry-run to check only. See CONTRIBUTING.md.
+release: .venv/installed
+	$(BIN)/python -m scripts.release.release $(VERSION) $(ARGS)
 
 # Test with the lowest versions that pyproject.toml allows, and with the newest available, each in a new environment.
 # TORCH defaults to the version in constraints.txt, which has a small CPU build.
