@@ -18,10 +18,12 @@ from sr.cli import main
 from sr.inference.enlarger import Enlarger
 from sr.inference.inputs import Job, LeftOut, Naming, plan
 from sr.inference.predict import Settings, predict
+from sr.inference.records import key
 from sr.inference.watch import follow
 from sr.io.pictures import WRITABLE
 from sr.nets.espcn import ESPCN
-from sr.weights.find import Model
+from sr.weights.find import Model, find_model
+from sr.weights.onnx.formats import UNKNOWN, OnnxHints
 from tests.support.images import photograph
 
 Run = Callable[..., tuple[int, list[str]]]
@@ -222,6 +224,23 @@ def test_resume_takes_nothing_for_done_that_was_made_otherwise(run: Run) -> None
     assert "nothing says how it was made" in run("in", resume=True)[1][0]
     assert run("in", resume=True, force=True)[0] == 0
     assert run("in", resume=True)[1][-1].endswith("2 were done before: out")
+
+
+def test_resume_redoes_what_another_onnx_network_or_other_hints_have_made(run: Run) -> None:
+    """Networks of the same name: their tensors are inside ONNX Runtime, and cannot be compared."""
+    pytest.importorskip("onnxruntime")
+    from onnx import helper
+
+    from tests.support.onnx_networks import constant, enlargement, write
+
+    keys = []
+    for shade in (0.0, 0.01):
+        nodes = [constant("shade", shade), helper.make_node("Add", ["in", "shade"], ["more"])]
+        path = write(Path("net.onnx"), [*nodes, *enlargement("more", "out", 2)])
+        for hints in (UNKNOWN, OnnxHints(halo=3), OnnxHints(order="bgr")):
+            keys.append(key(Enlarger(find_model(str(path), hints=hints), device="cpu")))
+    assert len(set(keys)) == 6
+    assert keys[-1] == key(Enlarger(find_model(str(path), hints=hints), device="cpu"))
 
 
 def test_with_compare_only_the_output_that_is_missing_is_made(run: Run) -> None:

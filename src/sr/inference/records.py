@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from sr.inference.enlarger import Enlarger
-from sr.io.hashes import file_hash
+from sr.weights.find import Model
 
 NAME = ".sr_predict.jsonl"
 OTHER_INPUT = "it was made from another version of its input"
@@ -78,6 +78,12 @@ class Records:
         return Path(os.path.relpath(target.absolute(), self._folder.absolute())).as_posix()
 
 
+def how_onnx_runs(model: Model) -> list[list[object]]:
+    """What runs each ONNX network of a model, and what the user says of it; empty for other models."""
+    nets: list[Any] = [net for net in model.nets if hasattr(net, "provider")]
+    return [[net.provider.lower(), vars(net.hints) if hasattr(net, "hints") else {}] for net in nets]
+
+
 def key(enlarger: Enlarger, **settings: object) -> str:
     """What distinguishes the outputs of a model and its options from those of others."""
     digest = hashlib.sha256()
@@ -86,8 +92,8 @@ def key(enlarger: Enlarger, **settings: object) -> str:
             array = tensor.detach().cpu().contiguous()
             digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
             digest.update(array.flatten().view(dtype=torch.uint8).numpy().tobytes() if array.numel() else b"")
-    label = Path(enlarger.model.label)
-    weights = file_hash(label) if label.is_file() else str(label)  # ONNX networks have no tensors
+    weights = enlarger.model.weights_hash or enlarger.model.label  # ONNX networks have no tensors
+    settings |= {"onnx": onnx} if (onnx := how_onnx_runs(enlarger.model)) else {}
     options = {"ensemble": enlarger.ensemble, "wrap": enlarger.wrap, "precision": enlarger.precision, **settings}
     digest.update(json.dumps([weights, enlarger.scale, options], sort_keys=True, default=str).encode())
     return digest.hexdigest()[:_LENGTH]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sr.cli import main
+from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.inference.video.convert import enlarge_video
 from sr.inference.video.encoding import VideoOptions
@@ -110,6 +111,26 @@ def test_a_segment_that_a_kill_cut_short_is_encoded_again(clip: Path, tmp_path: 
     assert convert(clip, enlarger, resume=True) == ["continued after 5 frames"]
     assert enlarger.done == COUNT - 5
     assert len(decoded(tmp_path / "big.mp4")[0]) == COUNT
+
+
+def test_a_segment_that_a_power_failure_cut_short_is_encoded_again(clip: Path, tmp_path: Path) -> None:
+    """Its record reached the disk, the end of its frames did not; the segments after it do not count."""
+    parts = interrupted(clip, at=18)
+    half = parts / "00001.mkv"
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
+    enlarger = bicubic()
+    assert convert(clip, enlarger, resume=True) == ["continued after 5 frames"]
+    assert enlarger.done == COUNT - 5
+    assert len(decoded(tmp_path / "big.mp4")[0]) == COUNT
+
+
+def test_a_damaged_segment_is_refused(clip: Path, tmp_path: Path) -> None:
+    parts = interrupted(clip)
+    path = parts / "00000.mkv"
+    path.write_bytes(path.read_bytes()[:400].ljust(path.stat().st_size, b"\0"))
+    with pytest.raises(UserError, match=r"00000\.mkv: is damaged: remove|cannot be converted"):
+        convert(clip, bicubic(), resume=True)
+    assert not (tmp_path / "big.mp4").exists()
 
 
 def test_the_order_of_packets_is_recorded(clip: Path) -> None:

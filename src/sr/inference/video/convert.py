@@ -15,11 +15,13 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
-from sr.errors import UserError
+from sr.errors import UserError, listed
 from sr.inference.enlarger import Enlarger
+from sr.inference.records import how_onnx_runs
 from sr.inference.video.encoding import Encoding, VideoOptions, chosen_encoding
 from sr.inference.video.frames import Frames, frame_of, pixels_of_frame, sample_aspect_ratio
 from sr.inference.video.segments import FRAMES, Segments, SegmentWriter
+from sr.inference.video.source import opened_video
 from sr.inference.video.streams import Copied
 from sr.io.atomic import whole_file
 from sr.io.bounded import Pixels
@@ -46,7 +48,7 @@ def enlarge_video(
     deinterlaced. Segments of 100 frames are kept beside the output until it is complete.
 
     Args:
-        source: any file that FFmpeg reads.
+        source: any file that FFmpeg reads, but no playlist.
         target: the output file; its suffix is one of ``FORMATS``. Written completely or not at all.
         enlarger: the model.
         max_pixels: refuse larger frames.
@@ -63,7 +65,7 @@ def enlarge_video(
             sound.
     """
     try:
-        with av.open(str(source)) as reader:
+        with opened_video(source) as reader:
             conversion = _Conversion(reader, source, target, enlarger, max_pixels, options or VideoOptions())
             segments = Segments(target, conversion.request, resume=resume)
             if segments.is_other:
@@ -71,8 +73,8 @@ def enlarge_video(
             elif resume and segments.frames:
                 conversion.notes.append(f"continued after {segments.frames} frames")
             conversion.run(segments, advance, tell)
-        with av.open(str(source)) as reader, whole_file(target) as file:
-            _put_together(reader, file, conversion.container, segments)
+        with opened_video(source) as reader, whole_file(target) as file:
+            _put_together(reader, source, file, conversion.container, segments)
         segments.remove()
         return conversion.notes
     except FFmpegError as error:
@@ -88,11 +90,10 @@ class _Conversion:
     ) -> None:
         self.enlarger, self.source, self.target = enlarger, source, target
         stream = _video_of(reader, source)
-        size = stream.width * stream.height
-        if size > max_pixels:
-            raise UserError(f"{source}: has frames of {size} pixels, more than the {max_pixels} allowed (--max-pixels)")
+        self.max_pixels = max_pixels
+        self._check_size(stream.width, stream.height)
         self.container = FORMATS[target.suffix.lower()]
-        self.frames = Frames(reader, stream)
+        self.frames = Frames(reader, stream, str(source))
         self.options, self.stream = options, stream
         self.encoding = chosen_encoding(self.container, self.frames.format, options)
         self.notes = _checked(reader, self.container, self.encoding, stream)
@@ -110,7 +111,7 @@ class _Conversion:
         model = self.enlarger.model
         return {
             "source": [str(self.source.resolve()), about.st_size, about.st_mtime_ns],
-            "model": [model.label, model.scale, model.weights_hash],
+            "model": [model.label, model.scale, model.weights_hash, how_onnx_runs(model)],
             "enlarging": [self.enlarger.ensemble, self.enlarger.wrap, self.enlarger.precision],
             "encoding": [self.encoding.codec, self.encoding.settings, self.encoding.pix_fmt],
             "options": asdict(self.options),
@@ -163,6 +164,10 @@ class _Conversion:
             self.notes.append(
                 f"pixels of {stretched.numerator}:{stretched.denominator} made square ({name} keeps none)"
             )
+        if self.frames.other_sizes and self.frames.size:
+            width, height = self.frames.size
+            others = listed(sorted(f"{across}x{down}" for across, down in self.frames.other_sizes))
+            self.notes.append(f"frames of {others} scaled to the {width}x{height} of the first")
         if self.frames.deinterlaced:
             self.notes.append("interlaced: deinterlaced by bwdif, a frame for each two fields")
 
@@ -171,13 +176,23 @@ class _Conversion:
         with ThreadPoolExecutor(1) as pool:
             waiting: deque[tuple[Any, Future[Pixels]]] = deque()
             for frame in frames:
-                pixels = pixels_of_frame(frame, alpha=self.encoding.has_alpha, deep=self.encoding.is_deep)
+                self._check_size(frame.width, frame.height)
+                pixels = pixels_of_frame(
+                    frame, self.frames.size, alpha=self.encoding.has_alpha, deep=self.encoding.is_deep
+                )
                 waiting.append((frame, pool.submit(self._enlarge, pixels)))
                 if len(waiting) == _IN_FLIGHT:
                     first, future = waiting.popleft()
                     yield first, future.result()
             for frame, future in waiting:
                 yield frame, future.result()
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > self.max_pixels:
+            raise UserError(
+                f"{self.source}: has frames of {width * height} pixels, more than the {self.max_pixels} allowed "
+                "(--max-pixels)"
+            )
 
     def _enlarge(self, pixels: Pixels) -> Pixels:
         return np.concatenate(list(self.enlarger.strips(pixels)))
@@ -218,14 +233,14 @@ def _time_of(frame: Any, unit: Fraction, rate: Fraction, last: int | None) -> in
     return last + step if shown is None else max(shown, last + 1)
 
 
-def _put_together(reader: Any, file: Any, container: str, segments: Segments) -> None:
+def _put_together(reader: Any, source: Path, file: Any, container: str, segments: Segments) -> None:
     """Write the segments, and everything else that the source holds."""
     writer: Any
-    with av.open(str(segments.first())) as first, av.open(file, "w", format=container) as writer:
+    with segments.first().open("rb") as head, av.open(head) as first, av.open(file, "w", format=container) as writer:
         template = first.streams.video[0]
         video = writer.add_stream_from_template(template)
         video.time_base = segments.unit  # else that of the segment, in which the times of the source are rounded
-        copied = Copied(reader, writer, container, _video_of(reader, Path(reader.name)))
+        copied = Copied(reader, writer, container, _video_of(reader, source))
         waiting = segments.packets()
         packet, seconds = next(waiting, (None, Fraction(0)))
 

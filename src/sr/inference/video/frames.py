@@ -9,7 +9,11 @@ import av
 import numpy as np
 from av.filter import Graph
 
+from sr.errors import UserError
 from sr.io.bounded import Pixels
+
+_BT709, _LIMITED = 1, 1  # H.273: matrix coefficients, and FFmpeg's name of the range
+_RGB = 0
 
 _DEINTERLACER = "mode=send_frame:deint=interlaced"  # a frame for each two fields; others pass unchanged
 
@@ -20,11 +24,16 @@ class Frames:
     Attributes:
         stream: what is decoded.
         deinterlaced: whether interlaced frames have been seen.
+        size: width and height of the first frame; None before it.
+        other_sizes: of frames that have another one.
     """
 
-    def __init__(self, reader: Any, stream: Any) -> None:
-        """Choose a decoder for the stream."""
+    def __init__(self, reader: Any, stream: Any, name: str) -> None:
+        """Choose a decoder for a stream of the file of this name."""
+        self._name = name
         self._reader, self.stream, self.deinterlaced = reader, stream, False
+        self.size: tuple[int, int] | None = None
+        self.other_sizes: set[tuple[int, int]] = set()
         self._graph: Any = None
         self._decoder: Any = None
         stream.thread_type = "AUTO"
@@ -38,10 +47,15 @@ class Frames:
         return av.VideoFormat("yuva420p") if self._decoder is not None else context.format
 
     def __iter__(self) -> Iterator[Any]:
-        """Decoded frames, in the order in which they are shown."""
+        """Decoded frames, in the order in which they are shown.
+
+        Raises:
+            UserError: if the size of interlaced frames changes, which the deinterlacer cannot follow.
+        """
         for packet in self._reader.demux(self.stream):
             frames = packet.decode() if self._decoder is None else self._decoder.decode(packet)
             for frame in frames:
+                self._note_size(frame)
                 if frame.interlaced_frame and self._graph is None:
                     self._deinterlace(frame)
                 if self._graph is None:
@@ -52,6 +66,19 @@ class Frames:
         if self._graph is not None:
             self._graph.push(None)
             yield from self._pulled()
+
+    def _note_size(self, frame: Any) -> None:
+        size = (frame.width, frame.height)
+        self.size = self.size or size
+        if size == self.size:
+            return
+        self.other_sizes.add(size)
+        if self._graph is not None or frame.interlaced_frame:
+            (width, height), (other_width, other_height) = self.size, size
+            raise UserError(
+                f"{self._name}: its interlaced frames change from {width}x{height} to {other_width}x{other_height}: "
+                "split it there"
+            )
 
     def _deinterlace(self, frame: Any) -> None:
         self.deinterlaced = True
@@ -73,10 +100,17 @@ class Frames:
                 return
 
 
-def pixels_of_frame(frame: Any, *, alpha: bool, deep: bool) -> Pixels:
-    """``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` of uint8 or, if deep, uint16; upright."""
+def pixels_of_frame(frame: Any, size: tuple[int, int] | None = None, *, alpha: bool, deep: bool) -> Pixels:
+    """``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` of uint8 or, if deep, uint16; upright; scaled to a size."""
     layout = {(False, False): "rgb24", (True, False): "rgba", (False, True): "rgb48le", (True, True): "rgba64le"}
-    rgb = frame.reformat(format=layout[alpha, deep], src_colorspace=frame.colorspace, src_color_range=frame.color_range)
+    width, height = size or (frame.width, frame.height)
+    rgb = frame.reformat(
+        width=width,
+        height=height,
+        format=layout[alpha, deep],
+        src_colorspace=frame.colorspace,
+        src_color_range=frame.color_range,
+    )
     pixels: Pixels = rgb.to_ndarray()
     return np.ascontiguousarray(np.rot90(pixels, quarter_turns(frame)))
 
@@ -97,6 +131,9 @@ def sample_aspect_ratio(stream: Any, frame: Any) -> Fraction | None:
 def frame_of(pixels: Pixels, pix_fmt: str, original: Any, stretched: Fraction | None = None) -> Any:
     """A frame for an encoder, with the colours of another; sides are padded to even numbers.
 
+    RGB becomes BT.709 of limited range, and the frame is tagged so: H.264 allows the tag of RGB in 4:4:4 only, and
+    players that find no tag guess.
+
     Args:
         pixels: ``(H, W, C)``.
         pix_fmt: of the frame.
@@ -106,9 +143,20 @@ def frame_of(pixels: Pixels, pix_fmt: str, original: Any, stretched: Fraction | 
     height, width, channels = pixels.shape
     even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     layout = {(3, 1): "rgb24", (4, 1): "rgba", (3, 2): "rgb48le", (4, 2): "rgba64le"}[channels, pixels.itemsize]
-    return av.VideoFrame.from_ndarray(even, format=layout).reformat(
+    matrix, colour_range = _matrix_and_range(original, pix_fmt)
+    frame = av.VideoFrame.from_ndarray(even, format=layout).reformat(
         width=2 * round(even.shape[1] * (stretched or 1) / 2),
         format=pix_fmt,
-        dst_colorspace=original.colorspace,
-        dst_color_range=original.color_range,
+        dst_colorspace=matrix,
+        dst_color_range=colour_range,
     )
+    frame.colorspace, frame.color_range = matrix, colour_range
+    return frame
+
+
+def _matrix_and_range(original: Any, pix_fmt: str) -> tuple[int, int]:
+    """Of a frame in a pixel format that is made from another."""
+    from_rgb, to_rgb = (form.is_rgb or form.has_palette for form in (original.format, av.VideoFormat(pix_fmt)))
+    if from_rgb == to_rgb:
+        return original.colorspace, original.color_range
+    return (_RGB, original.color_range) if to_rgb else (_BT709, _LIMITED)

@@ -1,8 +1,10 @@
 """Finished parts of a conversion, kept beside the output until it is complete, so that a killed one can be resumed."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -10,14 +12,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
+from av.error import FFmpegError
 
+from sr.errors import UserError
 from sr.inference.video.encoding import Encoding
 from sr.io.atomic import write_text
 
 FRAMES = 100  # of a segment, which begins with a key frame
 _FASTEST = 500  # frames per second: a segment counts milliseconds
 _REQUEST = "request.json"
-_COLOUR_TAGS = ("color_range", "colorspace", "color_primaries", "color_trc")
 
 
 @dataclass(frozen=True)
@@ -28,18 +31,23 @@ class Segment:
         times: of the frames, in the order in which they are shown, in units of ``unit``.
         order: of each packet in the file, the place of its frame in ``times``.
         unit: seconds, as numerator and denominator.
+        bytes: size of the file.
     """
 
     times: list[int]
     order: list[int]
     unit: tuple[int, int]
+    bytes: int
 
 
 class Segments:
     """The folder of finished segments of one output."""
 
     def __init__(self, target: Path, request: dict[str, Any], *, resume: bool) -> None:
-        """Find what a killed conversion has left; unless it is the same and is resumed, it is removed."""
+        """Find what a killed conversion has left; unless it is the same and is resumed, it is removed.
+
+        Segments from the first one on that a power failure has cut short do not count.
+        """
         self.folder = target.with_name(f".{target.name}.parts")
         self._request = json.dumps(request, sort_keys=True)
         record = self.folder / _REQUEST
@@ -47,8 +55,19 @@ class Segments:
         if not resume or self.is_other:
             self.remove()
         self.finished: list[Segment] = []
-        while (path := self._path(len(self.finished), "json")).is_file():
-            self.finished.append(Segment(**json.loads(path.read_text(encoding="utf-8"))))
+        while segment := self._recorded(len(self.finished)):
+            self.finished.append(segment)
+        for path in self.folder.glob("[0-9]*.json"):
+            if int(path.stem) >= len(self.finished):
+                path.unlink()
+
+    def _recorded(self, number: int) -> Segment | None:
+        """A finished segment; None if there is none, or its file is not whole."""
+        record, video = self._path(number, "json"), self._path(number, "mkv")
+        if not record.is_file() or not video.is_file():
+            return None
+        segment = Segment(**json.loads(record.read_text(encoding="utf-8")))
+        return segment if segment.bytes == video.stat().st_size else None
 
     @property
     def frames(self) -> int:
@@ -77,7 +96,11 @@ class Segments:
         return self._path(0, "mkv")
 
     def packets(self) -> Iterator[tuple[Any, Fraction]]:
-        """All packets in the order in which they are decoded, with their times, and seconds for sorting."""
+        """All packets in the order in which they are decoded, with their times, and seconds for sorting.
+
+        Raises:
+            UserError: if a segment does not hold the frames that it held when it was encoded.
+        """
         times = [time for segment in self.finished for time in segment.times]
         order: list[int] = []
         for segment in self.finished:
@@ -86,16 +109,21 @@ class Segments:
         step = max(1, times[1] - times[0]) if len(times) > 1 else 1
         lengths = [later - earlier for earlier, later in pairwise([*times, times[-1] + step])]
         unit, place = self.unit, 0
-        for number in range(len(self.finished)):
-            with av.open(str(self._path(number, "mkv"))) as reader:
+        for number, segment in enumerate(self.finished):
+            path, end = self._path(number, "mkv"), place + len(segment.order)
+            with path.open("rb") as file, av.open(file, "r") as reader:
                 for packet in reader.demux(video=0):
                     if not packet.size:  # the last one; Matroska's first ones lack the time of decoding
                         continue
+                    if place == end:
+                        raise _damaged(path)
                     decoded = times[place - delay] if place >= delay else times[0] - (delay - place) * step
                     packet.pts, packet.dts, packet.time_base = times[order[place]], decoded, unit
                     packet.duration = lengths[order[place]]
                     yield packet, decoded * unit
                     place += 1
+            if place != end:
+                raise _damaged(path)
 
     def remove(self) -> None:
         """Remove the folder."""
@@ -104,6 +132,10 @@ class Segments:
 
     def _path(self, number: int, suffix: str) -> Path:
         return self.folder / f"{number:05}.{suffix}"
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path}: is damaged: remove {path.parent}, and begin anew")
 
 
 def _is(path: Path, content: str) -> bool:
@@ -122,11 +154,12 @@ class SegmentWriter:
             path: of the file.
             encoding: of its frames.
             frame: the first of them.
-            source: the stream whose colour tags it has.
+            source: the stream whose colour primaries and transfer it has.
             rate: frames per second, about.
             ratio: width of a pixel to its height.
         """
-        self._container = cast("Any", av.open(str(path), "w", format="matroska"))
+        self._file = path.open("wb")  # FFmpeg would read a name with a colon as a URL
+        self._container = cast("Any", av.open(self._file, "w", format="matroska"))
         self._stream = self._container.add_stream(
             encoding.codec, rate=min(rate, Fraction(_FASTEST)), options=encoding.settings
         )
@@ -134,8 +167,9 @@ class SegmentWriter:
         context.width, context.height, context.pix_fmt = frame.width, frame.height, encoding.pix_fmt
         if ratio:
             context.sample_aspect_ratio = ratio
-        for tag in _COLOUR_TAGS:
-            setattr(context, tag, getattr(source.codec_context, tag))
+        context.colorspace, context.color_range = frame.colorspace, frame.color_range
+        context.color_primaries = source.codec_context.color_primaries
+        context.color_trc = source.codec_context.color_trc
         self._order: list[int] = []
         self._times: list[int] = []
         self._unit: Fraction = 1 / min(rate, Fraction(_FASTEST))
@@ -147,14 +181,20 @@ class SegmentWriter:
         self._write(self._stream.encode(frame))
 
     def close(self, unit: Fraction) -> Segment:
-        """Complete the file."""
+        """Complete the file; it is on the disk before anything says that it is finished."""
         self._write(self._stream.encode(None))
         self._container.close()
-        return Segment(self._times, self._order, (unit.numerator, unit.denominator))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.close()
+        return Segment(self._times, self._order, (unit.numerator, unit.denominator), size)
 
     def abandon(self) -> None:
         """Close the file as it is."""
-        self._container.close()
+        with suppress(FFmpegError, OSError, ValueError):  # the reason for leaving it matters more
+            self._container.close()
+        self._file.close()
 
     def _write(self, packets: Any) -> None:
         for packet in packets:

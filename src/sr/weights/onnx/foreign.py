@@ -31,6 +31,7 @@ class ForeignOnnxNetwork(nn.Module):
         align: grid of low-resolution pixels on which tiles begin.
         image_channels: of its images, 1 or 3.
         provider: what runs it, see `sr.weights.onnx.session.new_session`.
+        hints: what the user says of it.
     """
 
     is_foreign_onnx = True
@@ -42,7 +43,7 @@ class ForeignOnnxNetwork(nn.Module):
             UserError: if it is not a network that enlarges images, or if it cannot be told how.
         """
         super().__init__()
-        self.provider = provider
+        self.provider, self.hints = provider, hints
         try:
             self._open(path)
             self._find_out(hints)
