@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -251,6 +252,48 @@ def test_with_compare_only_the_output_that_is_missing_is_made(run: Run) -> None:
     assert run("in", enlarger=net, compare=True, resume=True)[0] == 0
     assert Path("out/a.png").stat().st_mtime_ns == before
     assert files_in("out") == ["a.png", "a_bicubic.png", "b.jpg", "b_bicubic.jpg"]
+
+
+def test_what_is_written_before_a_kill_in_the_next_output_of_the_same_input_is_done(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = Enlarger(Model("net", 2, [ESPCN(scale=2)]), device="cpu")
+    write = Enlarger.write
+
+    def interrupted(self: Enlarger, *args: Any, **options: Any) -> str:
+        if self is not net:
+            raise KeyboardInterrupt
+        return write(self, *args, **options)
+
+    monkeypatch.setattr(Enlarger, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run("in/a.png", enlarger=net, compare=True, resume=True)
+    monkeypatch.setattr(Enlarger, "write", write)
+    before = Path("out/a.png").stat().st_mtime_ns
+    assert run("in/a.png", enlarger=net, compare=True, resume=True) == (0, [])
+    assert Path("out/a.png").stat().st_mtime_ns == before
+    assert files_in("out") == ["a.png", "a_bicubic.png"]
+
+
+def test_the_only_picture_of_a_folder_is_recorded_too(run: Run) -> None:
+    Path("in/b.jpg").unlink()
+    assert run("in", out="in", naming=Naming("_x2")) == (0, [])
+    assert run("in", out="in", naming=Naming("_x2"), resume=True)[0] == 0
+    assert files_in("in") == ["a.png", "a_x2.png"]
+
+
+def test_a_picture_written_by_name_into_a_folder_with_records_is_recorded(run: Run) -> None:
+    assert run("in")[0] == 0
+    wrapped = Enlarger(Model("bicubic", 2), device="cpu", wrap=True)
+    assert run("in/a.png", out="out/a.png", enlarger=wrapped, force=True) == (0, [])
+    assert "by another model or with other options" in run("in", resume=True)[1][0]
+    assert run("in/a.png", out="out/a.png", enlarger=wrapped, resume=True) == (0, [])
+
+
+def test_an_output_of_the_same_size_but_another_time_is_not_taken_for_done(run: Run) -> None:
+    assert run("in")[0] == 0
+    os.utime("out/a.png", (1, 1))
+    assert "out/a.png: exists, but it was changed since" in run("in", resume=True)[1][0]
 
 
 def test_an_interruption_is_summed_up_and_ends_with_code_130(

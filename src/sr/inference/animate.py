@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sr.inference.enlarger import Enlarger
+from sr.inference.records import Record
 from sr.io.animations import read_animation, write_animation
 from sr.io.atomic import whole_file
 
@@ -18,6 +19,7 @@ def enlarge_animation(
     max_pixels: int,
     quality: int | None,
     advance: Callable[[float], None],
+    record: Record,
 ) -> tuple[list[str], str]:
     """Enlarge all frames into animations.
 
@@ -27,6 +29,7 @@ def enlarge_animation(
         max_pixels: refuse more, in all frames together.
         quality: of WebP.
         advance: called with the share of the frames done since the last call.
+        record: called with each output before it gets its name.
 
     Returns:
         Notes for the user, and the size of an output in words.
@@ -45,6 +48,7 @@ def enlarge_animation(
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as file:
             lost = write_animation(file, target.suffix.lower(), replace(animation, frames=frames), quality)
+            record(target, file)
         notes += [f"{lost} left out of {target.name}"] if lost else []
     height, width = (int(side) for side in frames[0].shape[:2])
     return notes, f", {width}x{height} pixels, {len(frames)} frames"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.progress import Progress, TaskID
 
@@ -16,7 +16,8 @@ from sr.inference.animate import enlarge_animation
 from sr.inference.enlarger import Enlarger
 from sr.inference.inputs import STREAM, Job, Naming, Plan, plan
 from sr.inference.overwriting import OverwriteGuard
-from sr.inference.records import OTHER_INPUT, Records, key
+from sr.inference.records import NAME as RECORDS
+from sr.inference.records import OTHER_INPUT, Record, Records, key
 from sr.inference.watch import check_can_be_watched, follow
 from sr.io.animations import KINDS
 from sr.io.atomic import remove_leftovers, whole_file
@@ -87,7 +88,6 @@ def predict(inputs: Sequence[str], out: str, enlarger: Enlarger, settings: Setti
         else:
             planned = batch.plan(inputs)
             sys.stderr.writelines(f"{note}\n" for note in [*planned.notes, *batch.without_effect(planned.jobs)])
-            batch.start(planned.jobs)
             batch.enlarge(planned.jobs)
     finally:
         batch.say_what_was_done()
@@ -127,9 +127,11 @@ class _Batch:
             sys.stderr.write(f"{enlarger.model.label}: {SHARPENS}\n")
         self.is_folder = out != STREAM and (Path(out).is_dir() or not Path(out).suffix)
         self.folder = Path(out) if self.is_folder else Path(out).parent
-        self.records = Records(self.folder, kept=settings.resume or settings.watch)
-        self.keys: dict[str, str] = {}  # how outputs are made, by their suffix
+        is_kept = settings.resume or settings.watch or self.is_folder or (self.folder / RECORDS).is_file()
+        self.records = Records(self.folder, kept=is_kept and out != STREAM)
+        self.keys = self._keys()
         self.guard = OverwriteGuard(force=settings.force)
+        self.has_looked = False
         self.seconds = -time.monotonic()
         self.total = self.failures = self.skipped = self.written = 0
 
@@ -146,23 +148,19 @@ class _Batch:
             with suppress(UserError):  # there is nothing in it yet
                 plans.append(self.plan([text]))
         jobs = [job for planned in plans for job in planned.jobs]
-        if not self.keys:
+        if not self.has_looked:
             notes = [note for planned in plans for note in planned.notes]
             sys.stderr.writelines(f"{note}\n" for note in [*notes, *self.without_effect(jobs)])
-            self.start(jobs)
+            self.has_looked = True
         return jobs
 
-    def start(self, jobs: Sequence[Job]) -> None:
-        """Prepare the records; they are kept in folders of several outputs, and wherever a run may be resumed."""
-        if self.is_folder and len(jobs) > 1 and not self.records.kept:
-            self.records = Records(self.folder, kept=True)
-        if self.records.kept:
-            options: dict[str, object] = {
-                "quality": self.settings.quality,
-                "all_frames": self.settings.naming.all_frames,
-            }
-            options |= {"video": self.settings.video} if self.settings.video else {}
-            self.keys = {suffix: key(enlarger, **options) for suffix, enlarger in self.enlargers.items()}
+    def _keys(self) -> dict[str, str]:
+        """How outputs are made, by their suffix; empty if that is not recorded."""
+        if not self.records.kept:
+            return {}
+        options: dict[str, object] = {"quality": self.settings.quality, "all_frames": self.settings.naming.all_frames}
+        options |= {"video": self.settings.video} if self.settings.video else {}
+        return {suffix: key(enlarger, **options) for suffix, enlarger in self.enlargers.items()}
 
     def without_effect(self, jobs: Sequence[Job]) -> list[str]:
         """Which options have no effect on some of the outputs, in a line each."""
@@ -204,11 +202,12 @@ class _Batch:
     def _enlarge_one(self, job: Job, progress: _Progress) -> None:
         outputs = {suffix: job.target and job.target.with_stem(job.target.stem + suffix) for suffix in self.enlargers}
         targets = {suffix: target for suffix, target in outputs.items() if target}
+        made_by = {target: self.keys[suffix] for suffix, target in targets.items()} if self.keys else {}
         reasons: dict[Path, str] = {}
         if self.settings.resume or self.settings.watch:
             reasons = {
-                target: self.records.why_not_done(target, job.source, self.keys[suffix])
-                for suffix, target in targets.items()
+                target: self.records.why_not_done(target, job.source, made_by[target])
+                for target in targets.values()
                 if target.exists()
             }
             if len(reasons) == len(targets) and not any(reasons.values()):
@@ -220,25 +219,27 @@ class _Batch:
         makers = [(target, self.enlargers[suffix]) for suffix, target in outputs.items() if target not in done]
         for target in targets.values() if self.settings.resume else ():
             remove_leftovers(target.parent, glob.escape(target.name))
-        notes, size = self._write(job, makers, progress)
+
+        def record(target: Path, file: IO[bytes]) -> None:
+            if made_by:
+                self.records.add(target, file, job.source, made_by[target])
+
+        notes, size = self._write(job, makers, progress, record)
         self.written += 1
         sys.stderr.writelines(f"{job.name}: {note}\n" for note in notes)
-        for suffix, target in targets.items():
-            if self.keys and target not in done:
-                self.records.add(target, job.source, self.keys[suffix])
+        for target in targets.values():
             sys.stdout.write(f"{target}: written{size}\n")
 
     def _write(
-        self, job: Job, outputs: Sequence[tuple[Path | None, Enlarger]], progress: _Progress
+        self, job: Job, outputs: Sequence[tuple[Path | None, Enlarger]], progress: _Progress, record: Record
     ) -> tuple[list[str], str]:
         """Read the input once and write each output; returns notes for the user, and the size of an output in words."""
-        max_pixels = self.settings.max_pixels
+        max_pixels, quality = self.settings.max_pixels, self.settings.quality
         if job.source and job.is_video:
-            return self._write_video(job.source, outputs, progress), ""
+            return self._write_video(job.source, outputs, progress, record), ""
         if job.source and job.is_animation:
-            quality = self.settings.quality
-            advance = progress.advance
-            return enlarge_animation(job.source, outputs, max_pixels=max_pixels, quality=quality, advance=advance)
+            settings: dict[str, Any] = {"max_pixels": max_pixels, "quality": quality}
+            return enlarge_animation(job.source, outputs, advance=progress.advance, record=record, **settings)
         channels = outputs[0][1].channels
         if channels not in (1, 3):
             if job.source is None:
@@ -249,7 +250,6 @@ class _Batch:
             with number_of_bands_said(job.source, channels) if job.source else nullcontext():
                 picture = read_picture(content, job.name, max_pixels, " (--max-pixels)")
         notes = [picture.note] if picture.note else []
-        quality = self.settings.quality
         for target, enlarger in outputs:
             if target is None:
                 try:
@@ -261,12 +261,13 @@ class _Batch:
             target.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(target) as file:
                 lost = enlarger.write(picture, file, target.suffix.lower(), progress.advance, quality=quality)
+                record(target, file)
             notes += [f"{lost} left out of {target.name}"] if lost else []
         height, width = (int(side) * self.scale for side in picture.pixels.shape[:2])
         return notes, f", {width}x{height} pixels"
 
     def _write_video(
-        self, source: Path, outputs: Sequence[tuple[Path | None, Enlarger]], progress: _Progress
+        self, source: Path, outputs: Sequence[tuple[Path | None, Enlarger]], progress: _Progress, record: Record
     ) -> list[str]:
         from sr.inference.video.convert import enlarge_video  # FFmpeg is loaded only for videos
 
@@ -274,17 +275,19 @@ class _Batch:
         for target, enlarger in outputs:
             assert target is not None  # `plan` sends no video to standard output
             target.parent.mkdir(parents=True, exist_ok=True)
-            notes = enlarge_video(
+            notes += enlarge_video(
                 source,
                 target,
                 enlarger,
                 max_pixels=self.settings.max_pixels,
                 options=self.settings.video,
                 resume=self.settings.resume,
+                force=self.settings.force,
                 advance=progress.advance,
                 tell=progress.tell,
+                record=record,
             )
-        return notes
+        return list(dict.fromkeys(notes))
 
     def say_what_was_done(self) -> None:
         """Print a line that sums up, unless there was a single input."""

@@ -1,14 +1,15 @@
 """What has been written into a folder, from what and how, so that ``sr predict --resume`` knows what is done.
 
-``.sr_predict.jsonl`` holds a line for each finished output. Outputs are renamed into place when they are complete, and
-their line comes after that: a kill leaves at most an output without its line, which is not taken for done.
+``.sr_predict.jsonl`` holds a line for each finished output, written before the complete file gets its name: a kill
+leaves at most a line without its output, or beside an older one, whose time is another.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 import torch
 
@@ -18,6 +19,9 @@ from sr.weights.find import Model
 NAME = ".sr_predict.jsonl"
 OTHER_INPUT = "it was made from another version of its input"
 
+Record: TypeAlias = Callable[[Path, IO[bytes]], None]  # called with each complete output before it gets its name
+
+_CLOCK = 2 * 10**9  # nanoseconds: FAT keeps times to two seconds
 _LENGTH = 16  # hexadecimal digits of a key
 
 
@@ -60,18 +64,29 @@ class Records:
             return (
                 OTHER_INPUT if record.get("source", identity)[:1] == identity[:1] else "it was made from another file"
             )
-        if record.get("bytes") != target.stat().st_size:
-            return "it was changed since"
-        return ""
+        status = target.stat()
+        is_same_time = abs(record.get("time", status.st_mtime_ns) - status.st_mtime_ns) <= _CLOCK
+        return "" if is_same_time and record.get("bytes") == status.st_size else "it was changed since"
 
-    def add(self, target: Path, source: Path | None, made_by: str) -> None:
-        """Record a finished output."""
-        name = self._name(target)
-        record = {"output": name, "source": _identity(source), "made_by": made_by, "bytes": target.stat().st_size}
+    def add(self, target: Path, file: IO[bytes], source: Path | None, made_by: str) -> None:
+        """Record an output that is complete, but does not have its name yet.
+
+        Args:
+            target: the name.
+            file: the output, open for writing.
+            source: its input.
+            made_by: see `key`.
+        """
+        file.flush()
+        status, name = os.fstat(file.fileno()), self._name(target)
+        about = {"bytes": status.st_size, "time": status.st_mtime_ns}
+        record = {"output": name, "source": _identity(source), "made_by": made_by, **about}
         self._records[name] = record
         if self.kept:
-            with (self._folder / NAME).open("a", encoding="utf-8") as file:
-                file.write(("" if self._ends_in_line else "\n") + json.dumps(record) + "\n")
+            with (self._folder / NAME).open("a", encoding="utf-8") as lines:
+                lines.write(("" if self._ends_in_line else "\n") + json.dumps(record) + "\n")
+                lines.flush()
+                os.fsync(lines.fileno())
             self._ends_in_line = True
 
     def _name(self, target: Path) -> str:

@@ -15,6 +15,7 @@ from sr.inference.enlarger import Enlarger
 from sr.inference.video.convert import enlarge_video
 from sr.inference.video.encoding import VideoOptions
 from sr.io.bounded import Pixels
+from sr.io.locks import hold
 from sr.weights.find import Model
 from tests.support.clips import moving_square, write_clip
 from tests.support.images import photograph
@@ -93,14 +94,35 @@ def test_an_interrupted_conversion_leaves_segments_only_and_is_continued(clip: P
     assert not parts.exists()
 
 
-def test_without_resume_or_with_other_options_a_conversion_begins_anew(clip: Path) -> None:
-    interrupted(clip)
+def test_frames_that_are_done_are_removed_by_force_only(clip: Path, caplog: pytest.LogCaptureFixture) -> None:
+    parts = interrupted(clip)
+    big = clip.with_name("big.mp4")
+    assert caplog.messages == [f"{big}: 10 frames are kept in {parts}: --resume continues"]
+    with pytest.raises(UserError, match=r"big\.mp4: 10 frames are done: --resume continues, --force begins anew"):
+        convert(clip, bicubic())
+    assert (parts / "00001.mkv").is_file()
     enlarger = bicubic()
-    assert convert(clip, enlarger) == []
+    assert convert(clip, enlarger, force=True) == []
     assert enlarger.done == COUNT
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_with_other_options_a_conversion_begins_anew_and_that_is_said(clip: Path, resume: bool) -> None:
     interrupted(clip)
-    notes = convert(clip, bicubic(), resume=True, options=VideoOptions(crf=30))
+    notes = convert(clip, bicubic(), resume=resume, options=VideoOptions(crf=30))
     assert notes == ["what was converted before had other options, and is not used"]
+
+
+def test_a_conversion_that_ends_before_its_first_segment_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+    interrupted(clip, at=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_a_second_process_leaves_the_segments_of_the_first_alone(clip: Path) -> None:
+    parts = interrupted(clip)
+    with hold(parts / "lock", 0), pytest.raises(UserError, match=r"big\.mp4: another process is writing it"):
+        convert(clip, bicubic(), force=True)
+    assert convert(clip, bicubic(), resume=True) == ["continued after 10 frames"]
 
 
 def test_a_segment_that_a_kill_cut_short_is_encoded_again(clip: Path, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from av.error import FFmpegError
 
 from sr.errors import UserError, listed
 from sr.inference.enlarger import Enlarger
-from sr.inference.records import how_onnx_runs
+from sr.inference.records import Record, how_onnx_runs
 from sr.inference.video.encoding import Encoding, VideoOptions, chosen_encoding
 from sr.inference.video.frames import Frames, frame_of, pixels_of_frame, sample_aspect_ratio
-from sr.inference.video.segments import FRAMES, Segments, SegmentWriter
+from sr.inference.video.segments import FRAMES, Segments, SegmentWriter, kept_segments
 from sr.inference.video.source import opened_video
 from sr.inference.video.streams import Copied
 from sr.io.atomic import whole_file
@@ -39,8 +39,10 @@ def enlarge_video(
     max_pixels: int,
     options: VideoOptions | None = None,
     resume: bool = False,
+    force: bool = False,
     advance: Callable[[float], None] = lambda share: None,
     tell: Callable[[str], None] = lambda text: None,
+    record: Record = lambda target, file: None,
 ) -> list[str]:
     """Enlarge a video's first video stream, and copy the other streams that the output can hold.
 
@@ -53,29 +55,32 @@ def enlarge_video(
         enlarger: the model.
         max_pixels: refuse larger frames.
         options: how to encode; None: as the container has it.
-        resume: continue a conversion that was killed; without it, what it has left is removed.
+        resume: continue a conversion that was killed.
+        force: remove what a killed conversion has left, and begin anew.
         advance: called with the share of the frames done since the last call.
         tell: called with the number of frames done and the speed, in words.
+        record: called with the output before it gets its name.
 
     Returns:
         What was left out or changed, each in a few words.
 
     Raises:
-        UserError: if the source cannot be read as a video, the options cannot be met, or the format cannot hold its
-            sound.
+        UserError: if the source cannot be read as a video, the options cannot be met, the format cannot hold its
+            sound, another process writes the same output, or neither ``resume`` nor ``force`` says what to do with
+            frames that are done.
     """
     try:
         with opened_video(source) as reader:
             conversion = _Conversion(reader, source, target, enlarger, max_pixels, options or VideoOptions())
-            segments = Segments(target, conversion.request, resume=resume)
-            if segments.is_other:
-                conversion.notes.append("what was converted before had other options, and is not used")
-            elif resume and segments.frames:
-                conversion.notes.append(f"continued after {segments.frames} frames")
-            conversion.run(segments, advance, tell)
-        with opened_video(source) as reader, whole_file(target) as file:
-            _put_together(reader, source, file, conversion.container, segments)
-        segments.remove()
+            with kept_segments(target, conversion.request, resume=resume, force=force) as segments:
+                if segments.is_other:
+                    conversion.notes.append("what was converted before had other options, and is not used")
+                elif segments.frames:
+                    conversion.notes.append(f"continued after {segments.frames} frames")
+                conversion.run(segments, advance, tell)
+                with opened_video(source) as again, whole_file(target) as file:
+                    _put_together(again, source, file, conversion.container, segments)
+                    record(target, file)
         return conversion.notes
     except FFmpegError as error:
         reason = error.strerror or str(error)

@@ -1,10 +1,11 @@
 """Finished parts of a conversion, kept beside the output until it is complete, so that a killed one can be resumed."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -17,10 +18,13 @@ from av.error import FFmpegError
 from sr.errors import UserError
 from sr.inference.video.encoding import Encoding
 from sr.io.atomic import write_text
+from sr.io.locks import hold
+
+log = logging.getLogger(__name__)
 
 FRAMES = 100  # of a segment, which begins with a key frame
 _FASTEST = 500  # frames per second: a segment counts milliseconds
-_REQUEST = "request.json"
+_REQUEST, _LOCK = "request.json", "lock"
 
 
 @dataclass(frozen=True)
@@ -40,26 +44,68 @@ class Segment:
     bytes: int
 
 
+@contextmanager
+def kept_segments(target: Path, request: dict[str, Any], *, resume: bool, force: bool) -> Iterator["Segments"]:
+    """Hold the folder of segments of an output; it is removed at the end, unless there is something to resume.
+
+    Args:
+        target: the output.
+        request: what has to be the same for its segments to be used.
+        resume: use those that are there.
+        force: remove those that are there.
+
+    Raises:
+        UserError: if another process holds it, or neither of both says what to do with segments that are there.
+    """
+    folder = target.with_name(f".{target.name}.parts")
+    folder.mkdir(exist_ok=True)
+    segments: Segments | None = None
+    try:
+        with hold(folder / _LOCK, 0) as acquired:
+            if not acquired:
+                raise UserError(f"{target}: another process is writing it: wait for it, or name another output")
+            segments = Segments(folder, request)
+            if segments.frames and not resume and not force:
+                frames, segments = segments.frames, None
+                raise UserError(f"{target}: {frames} frames are done: --resume continues, --force begins anew")
+            segments.clear(keep=resume)
+            yield segments
+        is_worth_keeping = False
+    except BaseException:
+        is_worth_keeping = segments is None or bool(segments.frames)
+        if segments and segments.frames:
+            log.warning("%s: %d frames are kept in %s: --resume continues", target, segments.frames, folder)
+        raise
+    finally:
+        if not is_worth_keeping:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Segments:
     """The folder of finished segments of one output."""
 
-    def __init__(self, target: Path, request: dict[str, Any], *, resume: bool) -> None:
-        """Find what a killed conversion has left; unless it is the same and is resumed, it is removed.
+    def __init__(self, folder: Path, request: dict[str, Any]) -> None:
+        """Find what a killed conversion has left.
 
         Segments from the first one on that a power failure has cut short do not count.
         """
-        self.folder = target.with_name(f".{target.name}.parts")
+        self.folder = folder
         self._request = json.dumps(request, sort_keys=True)
         record = self.folder / _REQUEST
-        self.is_other = resume and self.folder.is_dir() and not _is(record, self._request)
-        if not resume or self.is_other:
-            self.remove()
+        is_same = _is(record, self._request)
+        self.is_other = record.is_file() and not is_same
         self.finished: list[Segment] = []
-        while segment := self._recorded(len(self.finished)):
+        while is_same and (segment := self._recorded(len(self.finished))):
             self.finished.append(segment)
-        for path in self.folder.glob("[0-9]*.json"):
-            if int(path.stem) >= len(self.finished):
-                path.unlink()
+
+    def clear(self, *, keep: bool) -> None:
+        """Remove everything but, to ``keep`` them, the segments that count."""
+        if not keep:
+            self.finished = []
+        used = {self._path(number, suffix) for number in range(len(self.finished)) for suffix in ("json", "mkv")}
+        used |= {self.folder / _LOCK, *([self.folder / _REQUEST] if self.finished else [])}
+        for path in set(self.folder.iterdir()) - used:
+            path.unlink()
 
     def _recorded(self, number: int) -> Segment | None:
         """A finished segment; None if there is none, or its file is not whole."""
@@ -76,8 +122,7 @@ class Segments:
 
     def begin(self) -> Path:
         """Where the next segment is encoded; it counts once `finish` is called."""
-        if not self.folder.is_dir():
-            self.folder.mkdir()
+        if not (self.folder / _REQUEST).is_file():
             write_text(self.folder / _REQUEST, self._request)
         return self._path(len(self.finished), "mkv")
 
@@ -124,11 +169,6 @@ class Segments:
                     place += 1
             if place != end:
                 raise _damaged(path)
-
-    def remove(self) -> None:
-        """Remove the folder."""
-        if self.folder.is_dir():
-            shutil.rmtree(self.folder)
 
     def _path(self, number: int, suffix: str) -> Path:
         return self.folder / f"{number:05}.{suffix}"
