@@ -72,6 +72,8 @@ def test_degradations_that_are_asked_for_have_rows_and_fingerprints_of_their_own
     rows = [*evaluate([model], [folder], scale=2, degradations=degradations)]
     assert [row.data for row in rows] == [f"photos ({name})" for name in names for _ in range(2)]
     assert len({row.fingerprint for row in rows}) == 3
+    assert len({tuple(row.contents) for row in rows}) == 1  # of the high resolution alone
+    assert len(set(rows[0].contents)) == len(rows[0].images)
     again = [*evaluate([model], [folder], scale=2, degradations=degradations)]
     assert [row.psnr for row in again] == [row.psnr for row in rows]
 

@@ -21,7 +21,7 @@ from sr.data.folders.layouts import set_name
 from sr.data.folders.named import FolderOptions
 from sr.data.pairs import DEGRADED_BY
 from sr.data.sources import Source, one_set
-from sr.data.stores.fingerprint import degradation_settings, digests_of, fingerprint_of
+from sr.data.stores.fingerprint import content_hash, degradation_settings, digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
 from sr.inference.enlarger import Enlarger, common_channels
 from sr.io.bars import progress_bar
@@ -128,6 +128,7 @@ def evaluate(
             row.trained_on = trained_on(row.model) if row.model.nets else ""
             made = degradation_settings(degradation, DEGRADED_BY) if derived else ()
             row.fingerprint = fingerprint_of(sources, digests, *pixels.settings, *made)
+            row.contents = [content_hash(source, digests, hr_only=True) for source in sources]
             _warn_of_range(row)
         yield from rows
 

@@ -65,6 +65,7 @@ class Row:
         by_network: for each image, the scores by each network of the model, or of the baseline.
         groups: the photograph that each image shows: near-identical copies share it. Empty until the folder is done.
         fingerprint: hash of the names and contents of the images. Empty until the folder is done.
+        contents: hash of the high resolution of each image. Empty until the folder is done.
         outputs: folder of the finished pictures of another program.
         data_set: name of the folder alone, where ``data`` names a degradation, too.
         degradation: name of what made the low resolution; empty if files hold that of every image.
@@ -85,6 +86,7 @@ class Row:
     by_network: list[list[NetworkScore]] = field(default_factory=list)
     groups: Sequence[str] = ()
     fingerprint: str = ""
+    contents: Sequence[str] = ()
     outputs: Path | None = None
     data_set: str = ""
     degradation: str = ""

@@ -83,6 +83,7 @@ def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
         "metrics": {name: asdict(info) for name, info in row.metrics.items()},
         "names": [image.name for image in row.images],
         "groups": list(row.groups),
+        "contents": list(row.contents),
         "trainings": {name: _by_score(row, number) for number, name in enumerate(row.model.trainings or ["."])},
         "baselines": {prefix: _by_score(baseline, 0) for prefix, baseline in baselines.items()},
     }

@@ -87,7 +87,7 @@ def _benchmark(conditions: _Conditions, runs: Sequence[Run], contenders: Sequenc
     labels = _labels(configurations, conditions)
     labels = {key: labels[key] for key in labels if any(key in sets for sets in scored.values())}
     about = _first_evaluations(configurations, conditions)
-    photographs_of = {key: about[key].data_set or label for key, label in labels.items()}
+    photographs_of = _photographs({label: about[key] for key, label in labels.items()})
 
     def comparison(on: Sequence[str]) -> Comparison:
         return Comparison(
@@ -104,6 +104,7 @@ def _benchmark(conditions: _Conditions, runs: Sequence[Run], contenders: Sequenc
             data_set=about[on[0]].data_set if len(on) == 1 else "",
             degradation=about[on[0]].degradation if len(on) == 1 else "",
             degraded_by=about[on[0]].degraded_by if len(on) == 1 else "",
+            contents=frozenset(content for key in on for content in _contents(about[key])),
         )
 
     together = _shared_by_most(scored, list(labels))
@@ -152,6 +153,37 @@ def _first_evaluations(configurations: Iterable[Configuration], conditions: _Con
         for entry in _evaluations(configuration, conditions):
             found.setdefault(entry.fingerprint, entry)
     return found
+
+
+def _contents(evaluation: Evaluation) -> Sequence[str]:
+    """What tells the images of a set from others: their content, or the names of the set and the image."""
+    data_set = evaluation.data_set or evaluation.data
+    return evaluation.contents or [f"{data_set}/{name}" for name in evaluation.names]
+
+
+def _photographs(evaluations: Mapping[str, Evaluation]) -> dict[str, dict[str, str]]:
+    """A name for each photograph of each set: the same where an image has the same high resolution.
+
+    So do those of the degradations of a set, and of a folder before and after it grew, but not those of two sets that
+    happen to have one name.
+
+    Args:
+        evaluations: one of each set, by the label of the set.
+
+    Returns:
+        By the label, and by the photograph's name in its set.
+    """
+    known: dict[str, str] = {}
+    named: dict[str, dict[str, str]] = {}
+    for label, entry in evaluations.items():
+        of_group: dict[str, list[str]] = defaultdict(list)
+        for group, content in zip(entry.groups, _contents(entry), strict=True):
+            of_group[group].append(content)
+        for group, contents in of_group.items():
+            name = next((known[content] for content in contents if content in known), f"{label}/{group}")
+            named.setdefault(label, {})[group] = name
+            known |= dict.fromkeys(contents, name)
+    return named
 
 
 def _shared_by_most(scored: Mapping[str, _Scored], sets: Sequence[str]) -> list[str]:
@@ -232,26 +264,30 @@ def _training(run: Run, folder: Path, evaluation: Evaluation, scores: ImageScore
 
 
 def _joined(
-    scored: _Scored, on: Sequence[str], labels: Mapping[str, str], photographs_of: Mapping[str, str]
+    scored: _Scored,
+    on: Sequence[str],
+    labels: Mapping[str, str],
+    photographs_of: Mapping[str, Mapping[str, str]],
 ) -> tuple[Run, ...]:
     """The trainings that were scored on all of some sets, with the images of these together; empty if none was.
 
-    ``photographs_of`` names the set of photographs behind each: the degradations of a set share theirs.
+    ``photographs_of`` are those of `_photographs`.
     """
     if not on or any(key not in scored for key in on):
         return ()
     folders = sorted(folder for folder in scored[on[0]] if all(folder in scored[key] for key in on))
     if len(on) == 1:
         return tuple(scored[on[0]][folder] for folder in folders)
-    sets = {labels[key]: photographs_of[key] for key in on}
-    return tuple(_over_sets({labels[key]: scored[key][folder] for key in on}, sets) for folder in folders)
+    return tuple(_over_sets({labels[key]: scored[key][folder] for key in on}, photographs_of) for folder in folders)
 
 
-def _over_sets(runs: Mapping[str, Run], sets: Mapping[str, str]) -> Run:
+def _over_sets(runs: Mapping[str, Run], photographs_of: Mapping[str, Mapping[str, str]]) -> Run:
     """One training with its scores on several sets, by their names; a photograph counts once."""
     images = {f"{label}/{name}": row for label, run in runs.items() for name, row in run.images.items()}
     groups = {
-        f"{label}/{name}": f"{sets[label]}/{group}" for label, run in runs.items() for name, group in run.groups.items()
+        f"{label}/{name}": photographs_of[label].get(group, f"{label}/{group}")
+        for label, run in runs.items()
+        for name, group in run.groups.items()
     }
     first = next(iter(runs.values()))
     return replace(first, images=dict(sorted(images.items())), folds=dict.fromkeys(images, 0), groups=groups)

@@ -58,7 +58,7 @@ def heat_map(rows: Sequence[Row]) -> Caption:
     return Caption(
         "Gain of each combination",
         f"From {best.gain.mean:+.2f} dB ({best.name}) to {worst.gain.mean:+.2f} dB ({worst.name}). Blue is above the "
-        "unprocessed input, red below it; a dash was not trained.",
+        "unprocessed input, orange below it; a dash was not trained.",
     )
 
 

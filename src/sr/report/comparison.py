@@ -26,6 +26,7 @@ class Comparison:
         data_set: name of the set without that of the degradation.
         degradation: name of what made its low resolution, where that is recorded.
         degraded_by: key of it.
+        contents: hashes of the high resolution of its images, by which a set is known whatever it is called.
     """
 
     protocol: str
@@ -37,6 +38,7 @@ class Comparison:
     data_set: str = ""
     degradation: str = ""
     degraded_by: str = ""
+    contents: frozenset[str] = frozenset()
 
     @property
     def runs(self) -> list[Run]:

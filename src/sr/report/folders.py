@@ -1,6 +1,8 @@
 """Read the runs below a folder; files that are damaged are listed and left out."""
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -13,7 +15,7 @@ from sr.errors import UserError
 from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.io.tables import from_epoch_1, read_table
-from sr.report.run import Contender, Evaluation, Run
+from sr.report.run import Contender, Evaluation, ImageScores, Run
 from sr.runs.schema import RunResult, read_result
 from sr.runs.status import Cell, Standing, find_cells
 from sr.terms import DEFAULT_METRICS, Part, metrics_of
@@ -124,6 +126,7 @@ def _read_run(name: str, path: Path, problems: list[str]) -> Run | None:
     if result.data is None:
         raise ValueError(f"{folder.result.name} does not describe the images")
     images: dict[str, dict[str, float]] = {}
+    undefined: Counter[str] = Counter()
     folds: dict[str, int] = {}
     groups: dict[str, str] = {}
     for row in sorted(read_table(folder.images), key=lambda row: row["name"]):
@@ -131,12 +134,20 @@ def _read_run(name: str, path: Path, problems: list[str]) -> Run | None:
         missing = [score for score in _REQUIRED_SCORES if score not in scores]
         if missing:
             raise ValueError(f"{folder.images.name} has no column {missing[0]}")
-        images[row["name"]] = scores
+        not_numbers = [score for score, value in scores.items() if math.isnan(value)]
+        if required := [score for score in not_numbers if score in _REQUIRED_SCORES]:
+            raise ValueError(f"{required[0]} of {row['name']} is not a number")
+        undefined.update(not_numbers)
+        images[row["name"]] = {score: value for score, value in scores.items() if score not in not_numbers}
         folds[row["name"]] = int(row.get("fold") or result.fold or 0)
         groups[row["name"]] = row.get("group") or row["name"]
     expected = _images_validated(result)
     if not images or expected not in (None, len(images)):
         raise ValueError(f"{folder.images.name} has {len(images)} images, the run validated {expected}")
+    problems += [
+        f"{folder.images}: {score} is not compared, it is not a number for {count} of {len(images)} images"
+        for score, count in undefined.items()
+    ]
     curve = [
         {column: float(text) for column, text in row.items() if text != ""}
         for row in from_epoch_1(read_table(folder.metrics))
@@ -164,7 +175,9 @@ def _read_evaluations(folder: RunFolder, problems: list[str]) -> list[Evaluation
             if any((row.get("weights") or weights) != weights for row in rows):
                 problems.append(f"{path}: left out, the run has other weights by now: run sr evaluate again")
                 continue
-            evaluations += [_evaluation(row, folder.path) for row in rows]
+            for evaluation in (_evaluation(row, folder.path) for row in rows):
+                numbers = _of_numbers(evaluation, path, problems)
+                evaluations += [numbers] if numbers else []
         except (*_DAMAGES, AttributeError) as error:
             problems.append(f"{path}: left out, it is damaged ({_one_line(error)}): run sr evaluate again")
     return evaluations
@@ -180,9 +193,34 @@ def _evaluation(row: Mapping[str, Any], folder: Path) -> Evaluation:
     count = len(evaluation.names)
     for scores in (*evaluation.trainings.values(), *evaluation.baselines.values()):
         missing = [name for name in DEFAULT_METRICS if name not in scores]
-        if missing or not all(len(values) == count for values in (evaluation.groups, *scores.values())):
+        of_images = (evaluation.groups, evaluation.contents or evaluation.names, *scores.values())
+        if missing or not all(len(values) == count for values in of_images):
             raise ValueError("an image lacks a score")
     return evaluation
+
+
+def _of_numbers(evaluation: Evaluation, path: Path, problems: list[str]) -> Evaluation | None:
+    """The scores without those that are not numbers, as of a network whose output is none; None if nothing is left.
+
+    PSNR or SSIM of every image is needed; a training without it is left out. ``problems`` gets a line for each.
+    """
+    kept: dict[str, dict[str, ImageScores]] = {"trainings": {}, "baselines": {}}
+    for kind, of_kind in (("trainings", evaluation.trainings), ("baselines", evaluation.baselines)):
+        for name, scores in of_kind.items():
+            undefined = {score: sum(map(math.isnan, values)) for score, values in scores.items()}
+            undefined = {score: count for score, count in undefined.items() if count}
+            needed = [score for score in undefined if score in DEFAULT_METRICS]
+            for score, count in undefined.items():
+                what = f"{path}: {evaluation.data}" + ("" if name == "." else f", {name}")
+                fate = "left out" if needed else "not compared by it"
+                label = evaluation.metrics[score].label if score in evaluation.metrics else score
+                images = f"{count} of {len(evaluation.names)} images"
+                problems.append(f"{what}: {fate}, {label} is not a number for {images}")
+            if not needed:
+                kept[kind][name] = {score: values for score, values in scores.items() if score not in undefined}
+    if evaluation.trainings and not kept["trainings"]:
+        return None
+    return replace(evaluation, trainings=kept["trainings"], baselines=kept["baselines"])
 
 
 def _one_line(error: Exception) -> str:

@@ -31,6 +31,7 @@ class Evaluation:
         shrink: factor of the degradation at scale 1.
         names: of the images.
         groups: the photograph that each image shows.
+        contents: hash of the high resolution of each image; empty in files of earlier versions.
         trainings: scores of all images by the folder of each training, relative to the run.
         baselines: scores of all images by the prefix of each baseline.
         metrics: how to show each metric, by its name.
@@ -53,6 +54,7 @@ class Evaluation:
     shrink: int | None = None
     names: Sequence[str] = ()
     groups: Sequence[str] = ()
+    contents: Sequence[str] = ()
     trainings: Mapping[str, ImageScores] = field(default_factory=dict)
     baselines: Mapping[str, ImageScores] = field(default_factory=dict)
     metrics: Mapping[str, MetricInfo] = field(default_factory=lambda: DEFAULT_METRICS)

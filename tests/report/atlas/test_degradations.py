@@ -15,11 +15,11 @@ GAINS = {  # mean gain by what was trained on and scored on
 TRAINED_ON = {"espcn clean": "bicubic", "espcn robust": "jpeg"}
 
 
-def matrix() -> Matrix:
+def matrix(trainings: int = 1) -> Matrix:
     comparisons = [
         comparison(
             {
-                name: np.array([of_name[degradation] + SPREAD * (1 + number)])
+                name: np.array([of_name[degradation] + SPREAD * (1 + number)] * trainings)
                 for number, (name, of_name) in enumerate(GAINS.items())
             },
             np.full(5, 30.0),
@@ -60,7 +60,26 @@ def test_what_training_on_another_degradation_gains_and_costs_is_said() -> None:
     assert sentence.startswith(
         "espcn, mse, adam trained on jpeg rather than on bicubic: +1.60 (+1.56 to +1.64) dB under jpeg"
     )
-    assert sentence.endswith("-0.60 (-0.64 to -0.56) dB under bicubic.")
+    assert "-0.60 (-0.64 to -0.56) dB under bicubic." in sentence
+
+
+def test_checkpoints_that_were_trained_once_are_called_that() -> None:
+    once, repeated = matrix(), matrix(trainings=2)
+    assert once.sentences[0].endswith(" This is about these checkpoints: one or both were trained once.")
+    assert repeated.sentences[0].endswith("dB under bicubic.")
+    assert [row.trainings for row in (*once.rows, *repeated.rows)] == [1, 1, 2, 2]
+
+
+def test_an_unknown_training_is_on_no_degradation_of_stored_files() -> None:
+    comparisons = [
+        comparison({"espcn": np.ones((1, 5))}, np.full(5, 30.0), NAMES, data_set="Set5", degradation=degradation)
+        for degradation in ("", "jpeg")
+    ]
+    (panel,) = panels_of([], [Benchmark(comparisons, None, {}, [], [], [])])
+    found = matrix_of(panel)
+    assert found
+    assert found.rows[0].trained_on == "unknown"
+    assert not any(cell and cell.is_own for cell in found.rows[0].cells)
 
 
 def test_degradations_of_one_name_are_told_apart_by_their_settings() -> None:

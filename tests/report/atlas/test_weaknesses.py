@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -73,6 +76,77 @@ def test_false_findings_are_rare() -> None:
     assert sum(bool(page.weaknesses) for page in pages) <= 3  # 5 % of 60
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("trainings", [(5, 1), (5, 2), (10, 3), (5, 1, 1), (3, 3, 3)], ids=str)
+def test_trainings_that_vary_make_no_weak_point(trainings: tuple[int, ...]) -> None:
+    """Equal networks, each training of which is 0.3 dB better or worse under a degradation and on a kind by chance."""
+    names = [f"text_{number}" for number in range(8)] + [f"photo_{number}" for number in range(16)]
+    is_text = np.arange(24) < 8
+
+    def page(seed: int) -> Findings:
+        random = np.random.default_rng(seed)
+        comparisons = []
+        for degradation in DEGRADATIONS:
+            gains = {
+                network: 1
+                + random.normal(0, 0.05, 24)
+                + random.normal(0, 0.3, (count, 1))
+                + random.normal(0, 0.3, (count, 1)) * is_text
+                + random.normal(0, 0.03, (count, 24))
+                for network, count in zip(NETWORKS, trainings, strict=False)
+            }
+            comparisons.append(comparison(gains, np.full(24, 28.0), names, data_set="Set", degradation=degradation))
+        return findings(comparisons)
+
+    assert sum(bool(page(seed).weaknesses) for seed in range(60)) <= 3  # 5 % of 60
+
+
+def test_the_trainings_of_the_other_widen_the_bound() -> None:
+    """Two networks of two trainings; those of the other are 0.2 dB apart under jpeg alone."""
+    names, apart = list("abcdef"), np.array([[0.1], [-0.1]])
+    comparisons = [
+        comparison(
+            {"espcn": 1 + apart * (degradation == "jpeg") + np.zeros((2, 6)), "vdsr": np.full((2, 6), 1 + ahead)},
+            np.full(6, 30.0),
+            names,
+            data_set="Set",
+            degradation=degradation,
+        )
+        for degradation, ahead in (("bicubic", 0.5), ("blur", 0.5), ("jpeg", -1.5))
+    ]
+    (found,) = findings(comparisons).weaknesses
+    assert found.trained_once == []
+    assert found.change == pytest.approx(2.0)
+    # The variance of espcn's trainings is 0.02, of one degree of freedom; all four together have 0.02 / 2 of two, from
+    # which vdsr borrows: 0.02 / 2 + 0.01 / 2, with (0.015)^2 / (0.01^2 / 1 + 0.005^2 / 2) = 2 degrees of freedom.
+    # The level is 0.05 / 6 cases: Student's quantile is 7.649.
+    assert found.least == pytest.approx(2.0 - 7.649 * 0.015**0.5, abs=2e-3)
+
+
+def test_a_network_without_a_score_of_a_photograph_is_named_and_hides_no_other() -> None:
+    names = [f"photo_{number}" for number in range(20)]
+    values = {name: np.ones((1, 20)) for name in NETWORKS}
+    values["espcn"][0, 3] = np.nan
+    found = findings([comparison(values, np.full(20, 30.0), names, data_set="Set")])
+    assert found.left_out == ["espcn"]
+    assert found.examined == 2 * 2  # the hardest and the easiest third
+
+
+def test_trainings_are_paired_by_their_folders() -> None:
+    """Of three trainings, two were scored under each degradation, and one under both."""
+    names = list("abcd")
+    comparisons = []
+    for degradation, kept in (("bicubic", (0, 1)), ("jpeg", (1, 2))):
+        gains = np.array([[1.0], [2.0], [4.0]]) + np.zeros((3, 4))
+        one = comparison({"espcn": gains}, np.full(4, 30.0), names, data_set="Set", degradation=degradation)
+        entry = one.configurations[0]
+        runs = tuple(entry.runs[number] for number in kept)
+        comparisons.append(replace(one, configurations=[replace(entry, runs=runs)]))
+    (panel,) = panels_of([], [Benchmark(comparisons, None, {}, [], [], [])])
+    assert panel.trainings("espcn") == [(Path("espcn/1"),)]
+    assert panel.scores("psnr").tolist() == [[[32.0] * 4] * 2]
+
+
 def test_the_amounts_are_computed_by_hand() -> None:
     """Two networks; one is 0.5 dB ahead, and under jpeg 1.5 dB behind on each of four photographs."""
     names = list("abcd")
@@ -94,7 +168,7 @@ def test_the_amounts_are_computed_by_hand() -> None:
     assert found.least == pytest.approx(2.0)  # the difference is the same for each photograph
     assert found.text == (
         "vdsr is weak under jpeg (Set, 4 photographs): 1.50 dB behind the other one, which is 2.00 dB "
-        "(at least 2.00 dB) further than elsewhere. It was trained once: this is about these weights."
+        "(at least 2.00 dB) further than elsewhere. vdsr, espcn were trained once: this is about these weights."
     )
 
 

@@ -1,10 +1,12 @@
 """All of the atlas: findings, a section for each data set, and what is missing for more."""
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr.io.run_folder import RunFolder
 from sr.report.atlas.degradations import Matrix, matrix_of
 from sr.report.atlas.panels import Panel, panels_of
 from sr.report.atlas.photographs import Difficulty, difficulty_of
@@ -72,14 +74,16 @@ class Atlas:
         found, examined = len(self.findings.weaknesses), self.findings.examined
         if not examined:
             return ""
+        left_out = ", ".join(self.findings.left_out)
+        skipped = f" Not examined, since a photograph has no score: {left_out}." if left_out else ""
         if not found:
             return (
                 "No weak point: under no degradation and on no group of photographs does a configuration fall further "
-                f"behind than elsewhere by more than chance, in {examined} cases examined."
+                f"behind than elsewhere by more than chance, in {examined} cases examined.{skipped}"
             )
         return (
             f"{found} of {examined} cases, each a configuration under a degradation or on a group of photographs, the "
-            "largest first. The lower bounds hold for all cases together with 95 %."
+            f"largest first. The lower bounds hold for all cases together with 95 %.{skipped}"
         )
 
     @property
@@ -104,9 +108,15 @@ def atlas_of(
         score: the metric that findings are about.
         rope: differences up to this do not matter; None: that of the metric.
     """
-    panels = sorted(panels_of(contents.comparisons, benchmarks), key=lambda panel: len(panel.degradations) == 1)
+    every = sorted(panels_of(contents.comparisons, benchmarks), key=lambda panel: len(panel.degradations) == 1)
+    panels = [panel for panel in every if not panel.is_empty]
     sections = [_section(f"atlas{number}", panel) for number, panel in enumerate(panels, 1)]
-    return Atlas(find_weaknesses(panels, score, rope), sections, _missing(sections, folders))
+    models = _models(contents, folders)
+    return Atlas(
+        find_weaknesses(panels, score, rope),
+        sections,
+        _missing(sections, [panel for panel in every if panel.is_empty], models),
+    )
 
 
 def _section(key: str, panel: Panel) -> AtlasSection:
@@ -145,9 +155,31 @@ def _plane_plot(planes: Sequence[Plane]) -> Plot:
     return Plot("plane", draw(planes), "Perception and distortion", caption)
 
 
-def _missing(sections: Sequence[AtlasSection], folders: Sequence[Path]) -> list[Missing]:
-    command = f"sr evaluate {' '.join(f'{shlex.quote(folder.as_posix())}/*' for folder in folders)} --data DIR"
-    lines = []
+def _models(contents: Comparisons, folders: Sequence[Path]) -> str:
+    """The runs of a report as arguments of a command: the folders that hold several with a glob, the others by name."""
+    parts = [path for comparison in contents.comparisons for run in comparison.runs for path in run.folders]
+    runs = list(dict.fromkeys(path.parent if RunFolder(path.parent).seeds else path for path in parts))
+    count = Counter(path.parent for path in runs)
+    named = [
+        f"{shlex.quote(run.parent.as_posix())}/*" if count[run.parent] > 1 else shlex.quote(run.as_posix())
+        for run in runs
+    ]
+    return " ".join(dict.fromkeys(named) if named else [f"{shlex.quote(folder.as_posix())}/*" for folder in folders])
+
+
+def _empty(panel: Panel, command: str) -> Missing:
+    """Why a data set has no section."""
+    of_all = f"{', '.join(panel.degradations)}. DIR is its folder."
+    degraded = ",".join(comparison.degradation for comparison in panel.comparisons if comparison.degradation)
+    return Missing(
+        f"{panel.title}: no configuration has the same trainings scored under all of {of_all}",
+        f"{command} --degrade {shlex.quote(degraded)}" if degraded else command,
+    )
+
+
+def _missing(sections: Sequence[AtlasSection], empty: Sequence[Panel], models: str) -> list[Missing]:
+    command = f"sr evaluate {models} --data DIR"
+    lines = [_empty(panel, command) for panel in empty]
     if not any(section.matrix for section in sections):
         lines.append(
             Missing(

@@ -38,10 +38,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class MatrixRow:
-    """A configuration, what it was trained on, and a cell for each degradation: None where it has no score."""
+    """A configuration, what it was trained on, how often, and a cell for each degradation: None where it has no score.
+
+    ``trainings`` is the least number that any of its cells is a mean over; 0 if it is not trained here.
+    """
 
     name: str
     trained_on: str
+    trainings: int
     cells: Sequence[Cell | None]
 
 
@@ -72,18 +76,20 @@ def matrix_of(panel: Panel) -> Matrix | None:
     labels = {
         comparison.degraded_by: name for comparison, name in zip(panel.comparisons, panel.degradations, strict=True)
     }
-    every = {entry.name: entry for comparison in panel.comparisons for entry in comparison.configurations}
-    trained_on = {name: _trained_on(entry) for name, entry in every.items()}
+    every = [entry for comparison in panel.comparisons for entry in comparison.configurations]
+    by_name = {entry.name: entry for entry in every}
+    trained_on = {name: _trained_on(entry) for name, entry in by_name.items()}
     order = list(labels)
-    names = sorted(every, key=lambda name: (every[name].levels, _place(trained_on[name], order), name))
+    names = sorted(by_name, key=lambda name: (by_name[name].levels, _place(trained_on[name], order), name))
     gains = [_gains(analysis) for analysis in analyses]
     reach = max(0.05, *(abs(gain.mean) for of_column in gains for gain in of_column.values()))
     rows = [
         MatrixRow(
             name,
             _label(trained_on[name], labels),
+            min(_trainings(entry) for entry in every if entry.name == name),
             [
-                Cell(of_column[name], trained_on[name] == key, of_column[name].mean / reach)
+                Cell(of_column[name], bool(key) and trained_on[name] == key, of_column[name].mean / reach)
                 if name in of_column
                 else None
                 for key, of_column in zip(labels, gains, strict=True)
@@ -109,8 +115,12 @@ def _trained_on(entry: Configuration) -> str:
     return next((run.trained_on for run in entry.runs if run.trained_on), "")
 
 
+def _trainings(entry: Configuration) -> int:
+    return 0 if entry.is_fixed else len(entry.runs)
+
+
 def _label(key: str, labels: Mapping[str, str]) -> str:
-    return labels.get(key) or key.partition("(")[0] or "unknown"
+    return (labels.get(key) or key.partition("(")[0]) if key else "unknown"
 
 
 def _place(key: str, order: Sequence[str]) -> int:
@@ -130,19 +140,26 @@ def _sentences(
     first, *others = labels
     base, *_ = comparisons
     for entry in base.configurations:
-        if trained_on[entry.name] != first:
+        if not first or trained_on[entry.name] != first:
             continue
         for other in base.configurations:
             key = trained_on[other.name]
-            if other.levels != entry.levels or key not in others:
+            if other.levels != entry.levels or not key or key not in others:
                 continue
-            own = _difference(analyses[list(labels).index(key)], other.name, entry.name)
-            at_first = _difference(analyses[0], other.name, entry.name)
+            there = analyses[list(labels).index(key)]
+            own, at_first = (_difference(analysis, other.name, entry.name) for analysis in (there, analyses[0]))
             if own and at_first:
+                decided = all(_decides(analysis, other.name, entry.name) for analysis in (there, analyses[0]))
+                caveat = "." if decided else ". This is about these checkpoints: one or both were trained once."
                 yield (
                     f"{', '.join(filter(None, entry.levels))} trained on {labels[key]} rather than on {labels[first]}: "
-                    f"{difference(own)} dB under {labels[key]}, {difference(at_first)} dB under {labels[first]}."
+                    f"{difference(own)} dB under {labels[key]}, {difference(at_first)} dB under {labels[first]}{caveat}"
                 )
+
+
+def _decides(analysis: Analysis, name: str, other: str) -> bool:
+    """Whether both were trained often enough for intervals that hold for configurations, not for checkpoints alone."""
+    return analysis.decides(analysis.names.index(name), analysis.names.index(other))
 
 
 def _difference(analysis: Analysis, name: str, other: str) -> Difference | None:

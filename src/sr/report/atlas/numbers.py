@@ -15,6 +15,7 @@ def atlas_numbers(atlas: Atlas) -> Numbers:
     """All of them; an infinite end of an interval is None."""
     return {
         "examined": atlas.findings.examined,
+        "not_examined": list(atlas.findings.left_out),
         "findings": [
             {
                 **{"configuration": entry.configuration, "place": entry.place, "data": entry.data},
@@ -64,7 +65,7 @@ def _matrix(matrix: Matrix) -> Numbers:
         "columns": list(matrix.columns),
         "rows": [
             {
-                **{"name": row.name, "trained_on": row.trained_on},
+                **{"name": row.name, "trained_on": row.trained_on, "trainings": row.trainings},
                 "cells": [cell and {**_gain(cell.gain), "is_own": cell.is_own} for cell in row.cells],
             }
             for row in matrix.rows

@@ -1,14 +1,14 @@
 """Where a configuration falls behind the others by more than it does elsewhere: the findings of a report."""
 
-import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from sr.errors import some_of
+from sr.report.atlas.estimates import Estimate, combined, mean_of
 from sr.report.atlas.panels import Panel, kind_of
+from sr.report.atlas.pool import Pool, joined, pool_of
 from sr.report.components import Flags, Values
 from sr.report.statistics import ALPHA
 from sr.terms import MetricInfo
@@ -32,6 +32,7 @@ class Weakness:
         least: lower bound of ``change`` that holds for all places of the report together, with 95 %.
         photographs: number of photographs there.
         trainings: number of its trainings.
+        trained_once: names of the configurations, itself or others, whose trainings' variance is unknown.
         others: what it is compared with, in words.
         metric: that of the amounts.
     """
@@ -44,6 +45,7 @@ class Weakness:
     least: float
     photographs: int
     trainings: int
+    trained_once: Sequence[str]
     others: str
     metric: MetricInfo
 
@@ -51,7 +53,8 @@ class Weakness:
     def text(self) -> str:
         """All of it in a sentence or two."""
         deficit, change, least = (self.metric.text(value) for value in (self.deficit, self.change, self.least))
-        trained = "" if self.trainings > 1 else " It was trained once: this is about these weights."
+        once, were = some_of(self.trained_once), "was" if len(self.trained_once) == 1 else "were"
+        trained = f" {once} {were} trained once: this is about these weights." if self.trained_once else ""
         return (
             f"{self.configuration} is weak {self.place} ({self.data}, {_counted(self.photographs, 'photograph')}): "
             f"{deficit} behind {self.others}, which is {change} (at least {least}) further than elsewhere.{trained}"
@@ -65,43 +68,12 @@ class Findings:
     Attributes:
         weaknesses: the largest first.
         examined: number of pairs of a configuration and a place.
+        left_out: names of configurations that are not examined, since they lack a score of a photograph.
     """
 
     weaknesses: Sequence[Weakness]
     examined: int
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """The panels that share configurations and degradations, as arrays; more is the better.
-
-    Attributes:
-        panels: whose photographs are joined.
-        metric: how to show it.
-        matters: differences up to this do not.
-        scores: ``(C, D, P)``.
-        inputs: ``(D, P)``.
-        trainings: ``(T, D, P)`` of each configuration.
-        photographs: the number of its panel, and the name, of each photograph.
-    """
-
-    panels: Sequence[Panel]
-    metric: MetricInfo
-    matters: float
-    scores: Values
-    inputs: Values
-    trainings: Sequence[Values]
-    photographs: Sequence[tuple[int, str]]
-
-    @property
-    def names(self) -> Sequence[str]:
-        return self.panels[0].names
-
-    def others(self, number: int) -> Values:
-        """What a configuration is compared with ``(D, P)``: the median of the others, or the input."""
-        rest = np.delete(self.scores, number, axis=0)
-        others: Values = np.median(rest, axis=0) if len(rest) else self.inputs
-        return others
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -114,27 +86,14 @@ class _Place:
 
 
 @dataclass(frozen=True)
-class _Estimate:
-    """A mean with its squared standard error and degrees of freedom."""
-
-    mean: float
-    variance: float
-    df: float
-
-    def least(self, alpha: float) -> float:
-        """Lower bound of a one-sided interval."""
-        return self.mean - float(stats.t.ppf(1 - alpha, self.df)) * math.sqrt(self.variance)
-
-
-@dataclass(frozen=True)
 class _Case:
     """A configuration in a place: how far it is behind there, and how much further than elsewhere."""
 
-    pool: _Pool
+    pool: Pool
     number: int
     place: _Place
     deficit: float
-    change: _Estimate
+    change: Estimate
 
 
 def find_weaknesses(panels: Sequence[Panel], score: str, rope: float | None = None) -> Findings:
@@ -148,7 +107,7 @@ def find_weaknesses(panels: Sequence[Panel], score: str, rope: float | None = No
 
     Elsewhere means: its median over all degradations, photograph by photograph, which a single one does not move; or
     the rest of the photographs, for groups of at most half of them (Welch's standard error). Trainings add their
-    variance where there are several.
+    variance, those of the configuration and those of the others that it is compared with, where there are several.
 
     Args:
         panels: what was scored; those with the same configurations and degradations are joined.
@@ -156,58 +115,74 @@ def find_weaknesses(panels: Sequence[Panel], score: str, rope: float | None = No
         rope: differences up to this do not matter; None: that of the metric.
     """
     cases: list[_Case] = []
-    for joined in _joined(panels):
-        metric = score if all(score in panel.metrics for panel in joined) else "psnr"
-        info = joined[0].metrics[metric]
-        matters = info.rope if rope is None or metric != score else rope
-        cases += _cases(_pool(joined, metric, info, matters))
+    left_out: list[str] = []
+    for group in joined(panels):
+        metric = score if all(score in panel.metrics for panel in group) else "psnr"
+        matters = group[0].metrics[metric].rope if rope is None or metric != score else rope
+        pool = pool_of(group, metric, matters)
+        left_out += pool.left_out
+        cases += _cases(pool)
     found = []
     for case in cases:
         least = case.change.least(ALPHA / len(cases))
         if min(least, case.deficit) > case.pool.matters:
             found.append(_weakness(case, least))
-    return Findings(sorted(found, key=lambda entry: -entry.least), len(cases))
+    return Findings(sorted(found, key=lambda entry: -entry.least), len(cases), list(dict.fromkeys(left_out)))
 
 
-def _joined(panels: Sequence[Panel]) -> list[list[Panel]]:
-    """Panels with the same configurations and degradations under the same conditions; not validation images."""
-    groups: dict[object, list[Panel]] = defaultdict(list)
-    for number, panel in enumerate(panels):
-        first = panel.comparisons[0]
-        own = number if panel.is_validation else (first.protocol, first.scale, first.shrink)
-        groups[own, tuple(panel.names), tuple(panel.degradations)].append(panel)
-    return list(groups.values())
+def _cases(pool: Pool) -> Iterator[_Case]:
+    places = list(_places(pool))
+    for number in range(len(pool.names)):
+        shares = pool.shares(number)
+        standing = pool.standing(number, shares)
+        weights = -shares
+        weights[number] = 1
+        for place in places:
+            change = _change(standing, place)
+            trainings = list(_of_trainings(pool, standing, weights, place))
+            yield _Case(pool, number, place, _deficit(standing, place), combined(change.mean, [change, *trainings]))
 
 
-def _pool(panels: Sequence[Panel], metric: str, info: MetricInfo, matters: float) -> _Pool:
-    names, sign = panels[0].names, 1 if info.higher_is_better else -1
-    by_training = [[panel.by_training(name, metric) for panel in panels] for name in names]
-    fewest = [min(len(of_panel) for of_panel in of_name) for of_name in by_training]
-    return _Pool(
-        panels,
-        info,
-        matters,
-        sign * np.concatenate([panel.scores(metric) for panel in panels], axis=-1),
-        sign * np.concatenate([panel.inputs(metric) for panel in panels], axis=-1),
-        [
-            sign * np.concatenate([of_panel[:count] for of_panel in of_name], axis=-1)
-            for of_name, count in zip(by_training, fewest, strict=True)
-        ],
-        [(number, name) for number, panel in enumerate(panels) for name in panel.photographs],
-    )
+def _of_trainings(pool: Pool, standing: Values, weights: Values, place: _Place) -> Iterator[Estimate]:
+    """What the change of a configuration varies by if one that it depends on, itself included, is trained anew.
+
+    Few trainings say little, so each is taken to vary as all do together, or as itself if that is more. One that was
+    trained once borrows from the others; nothing is known if all were.
+
+    Args:
+        pool: the scores.
+        standing: ``(D, P)``, of the configuration.
+        weights: ``(C, D, P)``, of each configuration in it.
+        place: that is examined.
+    """
+    repeated = [effects for effects in pool.effects if len(effects) > 1]
+    if not repeated:
+        return
+    every = np.concatenate(repeated)
+    df = len(every) - len(repeated)
+    for other in np.flatnonzero(weights.any(axis=(1, 2)) & ~pool.is_fixed).tolist():
+        own, count = pool.effects[other], max(1, len(pool.effects[other]))
+        pooled = float(_apart(standing, weights[other] * every, place) / df)
+        alone = float(_apart(standing, weights[other] * own, place) / (count - 1)) if count > 1 else 0.0
+        yield Estimate(0.0, max(pooled, alone) / count, df if pooled >= alone else count - 1)
 
 
-def _cases(pool: _Pool) -> Iterator[_Case]:
-    for place in _places(pool):
-        for number in range(len(pool.names)):
-            others = pool.others(number)
-            by_training = pool.trainings[number] - others
-            standing = pool.scores[number] - others  # (D, P)
-            if np.isnan(standing).any():
-                continue
-            means = [_change(row, place).mean for row in by_training if not np.isnan(row).any()]
-            change = _with_trainings(_change(standing, place), means)
-            yield _Case(pool, number, place, _deficit(standing, place), change)
+def _apart(standing: Values, effects: Values, place: _Place) -> Values:
+    """Sum of squares of what the change in a place would be more or less with each of some effects ``(T, D, P)``."""
+    changes = _changes(standing + effects, place) - _changes(standing[None], place)
+    squares: Values = (changes**2).sum()
+    return squares
+
+
+def _changes(standings: Values, place: _Place) -> Values:
+    """The change of each standing ``(T, D, P)``, ``(T,)``."""
+    middle = np.median(standings, axis=1)
+    if place.degradation is not None:
+        changes: Values = (middle - standings[:, place.degradation]).mean(axis=1)
+        return changes
+    assert place.group is not None
+    further: Values = middle[:, ~place.group].mean(axis=1) - middle[:, place.group].mean(axis=1)
+    return further
 
 
 def _deficit(standing: Values, place: _Place) -> float:
@@ -217,33 +192,16 @@ def _deficit(standing: Values, place: _Place) -> float:
     return -float(np.median(standing, axis=0)[place.group].mean())
 
 
-def _change(standing: Values, place: _Place) -> _Estimate:
-    """How much further behind it is there than elsewhere."""
+def _change(standing: Values, place: _Place) -> Estimate:
+    """How much further behind it is there than elsewhere, as far as photographs say."""
     middle = np.median(standing, axis=0)
     if place.degradation is not None:
-        return _mean(middle - standing[place.degradation])
-    there, rest = _mean(-middle[place.group]), _mean(-middle[~place.group])  # type: ignore[operator]
-    return _combined(there.mean - rest.mean, [there, rest])
+        return mean_of(middle - standing[place.degradation])
+    there, rest = mean_of(-middle[place.group]), mean_of(-middle[~place.group])  # type: ignore[operator]
+    return combined(there.mean - rest.mean, [there, rest])
 
 
-def _mean(values: Values) -> _Estimate:
-    return _Estimate(float(values.mean()), float(values.var(ddof=1)) / len(values), len(values) - 1)
-
-
-def _with_trainings(estimate: _Estimate, means: Sequence[float]) -> _Estimate:
-    if len(means) < 2:
-        return estimate
-    return _combined(estimate.mean, [estimate, _mean(np.array(means))])
-
-
-def _combined(mean: float, parts: Sequence[_Estimate]) -> _Estimate:
-    """A mean whose variance is a sum, with the degrees of freedom of Satterthwaite (1946)."""
-    variance = sum(part.variance for part in parts)
-    doubt = sum(part.variance**2 / part.df for part in parts)
-    return _Estimate(mean, variance, variance**2 / doubt if doubt else sum(part.df for part in parts))
-
-
-def _places(pool: _Pool) -> Iterator[_Place]:
+def _places(pool: Pool) -> Iterator[_Place]:
     degradations = pool.panels[0].degradations
     if len(degradations) > 1 and len(pool.photographs) >= _LEAST:
         for number, name in enumerate(degradations):
@@ -257,7 +215,7 @@ def _places(pool: _Pool) -> Iterator[_Place]:
             yield _Place(text, group=group)
 
 
-def _groups(pool: _Pool) -> Iterator[tuple[str, Flags]]:
+def _groups(pool: Pool) -> Iterator[tuple[str, Flags]]:
     """Data sets, photographs with the same folder or first part of their names, and thirds by difficulty."""
     owners = np.array([number for number, _ in pool.photographs])
     if len(pool.panels) > 1:
@@ -277,6 +235,7 @@ def _weakness(case: _Case, least: float) -> Weakness:
     pool, place = case.pool, case.place
     count = len(pool.photographs) if place.group is None else int(place.group.sum())
     rest = len(pool.names) - 1
+    compared = [case.number, *(other for other in range(len(pool.names)) if other != case.number)]
     return Weakness(
         configuration=pool.names[case.number],
         place=place.text,
@@ -285,7 +244,8 @@ def _weakness(case: _Case, least: float) -> Weakness:
         change=case.change.mean,
         least=least,
         photographs=count,
-        trainings=len(pool.trainings[case.number]),
+        trainings=max(1, len(pool.effects[case.number])),
+        trained_once=[pool.names[other] for other in compared if pool.trained_once(other)],
         others=("its input" if not rest else "the other one" if rest == 1 else f"the median of the {rest} others"),
         metric=pool.metric,
     )
