@@ -40,7 +40,7 @@ SEARCH = (
 
 
 def train(folder: Path, options: str) -> None:
-    """Train a sweep or a search in a folder, unless it is done there."""
+    """Train a sweep or a search in a new folder."""
     command = [sys.executable, "-m", "sr.train", *options.split(), f"hydra.sweep.dir={folder}"]
     subprocess.run(command, check=True)
 

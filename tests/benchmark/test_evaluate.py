@@ -12,7 +12,7 @@ from PIL import Image
 
 from sr.benchmark.evaluate import evaluate
 from sr.benchmark.named_metrics import named_metrics
-from sr.benchmark.rows import ImageScore, Row
+from sr.benchmark.rows import ImageScore, Row, folder_name
 from sr.benchmark.selftest import Check, check, fingerprint
 from sr.benchmark.selftest import render as render_checks
 from sr.benchmark.tables import render, write_rows
@@ -555,3 +555,15 @@ def test_a_score_outside_the_range_of_its_metric_is_named(
     list(evaluate([], [folder], scale=2, metrics=metrics))
     (line,) = [record.getMessage() for record in caplog.records if "range" in record.getMessage()]
     assert "bicubic: mine of 2 of 2 images is outside its range, 0 to 1, such as 2." in line
+
+
+def test_long_option_texts_become_file_names_that_every_system_takes(tmp_path: Path) -> None:
+    options = ":".join(["noise=[[1,30],[1,25]]"] * 20)
+    texts = [f"Set5 photo:sigma=[[0.2,{number}],[0.2,1.5]]:{options}" for number in (2, 3)]
+    names = [folder_name(text) for text in texts]
+    assert len({*names}) == 2
+    for name in names:
+        (tmp_path / f"{name}_01234567_x4_rgb_x8_bfloat16_16bits.json").write_text("")
+        assert not {*name} & {*'<>:"|?*'}
+    assert folder_name("Set5 jpeg:quality=[20,60]") == "Set5 jpeg_quality=[20,60]"
+    assert len(folder_name("\u00e4" * 200).encode()) <= 120

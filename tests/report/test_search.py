@@ -98,6 +98,19 @@ def test_complete_trials_are_sorted_from_the_best_and_precede_the_others(
     assert [int(number) for number, _ in rows] == expected
 
 
+def test_values_that_are_not_finite_draw_no_curves_and_no_traceback(tmp_path: Path) -> None:
+    def diverges(trial: Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        trial.report(float("nan"), 1)
+        trial.report(float("-inf"), 2)
+        return float("-inf") if trial.number else x
+
+    write_search(make_study(tmp_path / "search", diverges, "maximize"))
+    page = (tmp_path / "search" / FILE).read_text()
+    assert "Learning curves" not in page
+    assert "of the trials in order" in page
+
+
 def test_hours_are_the_sum_of_all_trials(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "search", hill, "maximize")
     with open_study(study_config(folder, None, None)) as (study, _):

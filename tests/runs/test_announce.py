@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from sr.runs.announce import introduce
 from sr.runs.schema import RunResult, Status
+from sr.trackers.tensorboard import TensorBoardTracker
 from tests.support.runs import Command, MakeFolder
 
 IMAGES = [
@@ -19,11 +21,12 @@ IMAGES = [
 ]
 
 
-def fake_parts() -> Any:
+def fake_parts(*loggers: Logger) -> Any:
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     return SimpleNamespace(
         trainer=SimpleNamespace(strategy=strategy, world_size=1),
         datamodule=SimpleNamespace(degradation=lambda: "x2, low resolution by MATLAB's bicubic"),
+        loggers=list(loggers),
     )
 
 
@@ -62,6 +65,19 @@ def test_a_later_training_of_a_cell_says_only_what_is_new(caplog: pytest.LogCapt
         "data         isr: train 1 images (1 photographs), validation 1 (1), test 0",
         "folder       runs/a/fold_1",
     ]
+
+
+def test_a_logger_that_keeps_less_than_its_tracker_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said: set[str] = set()
+    introduce(fake_parts(TensorBoardTracker(str(tmp_path))), result_with(None), IMAGES, Path("runs/a"), said)
+    assert not [record for record in caplog.records if record.levelno == logging.WARNING]
+    for _ in range(2):
+        introduce(fake_parts(TensorBoardLogger(str(tmp_path))), result_with(None), IMAGES, Path("runs/a"), said)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.startswith("logger: Lightning's TensorBoardLogger keeps curves alone")
+    assert "sr.trackers.tensorboard.TensorBoardTracker" in warning
 
 
 def test_output_that_is_no_terminal_has_five_lines_then_one_for_each_epoch(

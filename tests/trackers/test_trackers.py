@@ -11,12 +11,12 @@ from typing import Any, cast
 import pytest
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.errors import DivergedError, PrunedError, UserError
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table, write_table
 from sr.runs.announce import described_in_trackers, log_final_scores
 from sr.runs.schema import RunResult, Status
-from sr.trackers.common import keep_id, known_id, need
+from sr.trackers.common import Ending, keep_id, known_id, need
 
 COMMAND = (
     *(sys.executable, "-m", "sr.train", "debug=tiny", "logger=[mlflow,trackio,wandb]"),
@@ -88,7 +88,7 @@ class Failing:
     label = "failing"
 
     def __init__(self) -> None:
-        self.closed: list[bool] = []
+        self.closed: list[Ending] = []
 
     def show(self, name: str, picture: Tensor, step: int) -> None:
         """Do nothing."""
@@ -99,17 +99,29 @@ class Failing:
     def conclude(self, scores: Mapping[str, float], step: int) -> None:
         raise OSError("no\ntraceback")
 
-    def close(self, *, failed: bool) -> None:
-        self.closed.append(failed)
+    def close(self, ending: Ending) -> None:
+        self.closed.append(ending)
         raise OSError("no answer")
 
 
-def test_every_tracker_is_closed_and_the_error_of_the_run_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("error", "ending"),
+    [
+        (ValueError("of the run"), Ending.FAILED),
+        (DivergedError("of the run"), Ending.FAILED),
+        (PrunedError("of the run"), Ending.PRUNED),
+        (KeyboardInterrupt("of the run"), Ending.INTERRUPTED),
+        (SystemExit("of the run"), Ending.INTERRUPTED),
+    ],
+)
+def test_every_tracker_is_closed_and_the_error_of_the_run_is_kept(
+    caplog: pytest.LogCaptureFixture, error: BaseException, ending: Ending
+) -> None:
     trackers: Any = [Failing(), Failing()]
     result = RunResult(Status.RUNNING, {"seed": 1, "model": {}, "optimizer": {}})
-    with pytest.raises(ValueError, match="of the run"), described_in_trackers(trackers, result):
-        raise ValueError("of the run")
-    assert [tracker.closed for tracker in trackers] == [[True], [True]]
+    with pytest.raises(type(error), match="of the run"), described_in_trackers(trackers, result):
+        raise error
+    assert [tracker.closed for tracker in trackers] == [[ending], [ending]]
     assert caplog.messages == ["logger: failing was not closed (no answer)"] * 2
 
 
@@ -118,7 +130,7 @@ def test_a_tracker_that_does_not_take_the_final_scores_costs_no_finished_run(cap
     result = RunResult(Status.DONE, {"seed": 1, "model": {}, "optimizer": {}})
     with described_in_trackers([tracker], result):
         log_final_scores([tracker], result)
-    assert tracker.closed == [False]
+    assert tracker.closed == [Ending.FINISHED]
     assert caplog.messages == [
         "logger: failing did not get the final scores (no)",
         "logger: failing was not closed (no answer)",
@@ -132,6 +144,7 @@ class FakeRun:
         self.config = self
         self.steps: list[int] = []
         self.exit_codes: list[int] = []
+        self.tags: tuple[str, ...] | None = None
 
     def update(self, *values: object, **options: object) -> None:
         """Do nothing."""
@@ -158,19 +171,32 @@ def test_wandb_gets_each_epoch_once_and_learns_how_a_run_ended(tmp_path: Path, m
 
     first = tracker(None)
     first.log_metrics({"val/psnr": 30.0}, 9)
-    first.close(failed=True)
+    first.close(Ending.FAILED)
     assert run.exit_codes == [1]
     write_table(RunFolder(tmp_path).metrics, [{"epoch": 1, "step": 10, "val/psnr": 30.0}])
-    tracker(10).close(failed=False)
+    tracker(10).close(Ending.FINISHED)
     assert (run.steps, run.exit_codes) == ([9], [1, 0])
     rows = [{"epoch": number, "step": 10 * number, "val/psnr": 30.0} for number in (1, 2)]
     write_table(RunFolder(tmp_path).metrics, rows)  # of the second, wandb was killed
-    tracker(20).close(failed=False)
-    tracker(20).close(failed=False)
+    tracker(20).close(Ending.FINISHED)
+    tracker(20).close(Ending.FINISHED)
     assert run.steps == [9, 19]
+    tracker(20).close(Ending.INTERRUPTED)
+    assert (run.exit_codes[-1], run.tags) == (255, None)
+    tracker(20).close(Ending.PRUNED)
+    assert (run.exit_codes[-1], run.tags) == (0, ("pruned",))
 
 
-def test_mlflow_shows_a_run_that_failed_after_its_training_as_failed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ending", "status", "tag"),
+    [
+        (Ending.FAILED, "FAILED", None),
+        (Ending.INTERRUPTED, "KILLED", None),
+        (Ending.PRUNED, "FINISHED", "pruned"),
+        (Ending.FINISHED, "FINISHED", None),
+    ],
+)
+def test_mlflow_shows_how_a_run_ended(tmp_path: Path, ending: Ending, status: str, tag: str | None) -> None:
     pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
 
@@ -180,8 +206,9 @@ def test_mlflow_shows_a_run_that_failed_after_its_training_as_failed(tmp_path: P
     tracker = MlflowTracker(str(tmp_path), tracking_uri=store)
     tracker.describe({"model": "espcn"})
     tracker.finalize("success")
-    tracker.close(failed=True)
-    assert MlflowClient(store).get_run(str(tracker.run_id)).info.status == "FAILED"
+    tracker.close(ending)
+    run = MlflowClient(store).get_run(str(tracker.run_id))
+    assert (run.info.status, run.data.tags.get("ending")) == (status, tag)
 
 
 def check_mlflow(folder: Path, number: str, curve: dict[int, float], final: float) -> None:

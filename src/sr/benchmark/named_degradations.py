@@ -51,7 +51,10 @@ def _named(text: str) -> Degradation:
         node = OmegaConf.to_container(OmegaConf.select(config, _GROUP), resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"--degrade {text}: {line_of(error).replace(f'{_GROUP}.', '')}") from error
-    return build(node, lambda target: True)  # the user's own config files name it
+    try:
+        return build(node, lambda target: True)  # the user's own config files name it
+    except UserError as error:
+        raise UserError(f"--degrade {text}: {str(error).removeprefix(f'degrade={name}: ')}") from error
 
 
 def split(text: str, separator: str) -> list[str]:

@@ -1,6 +1,8 @@
 """The scores of a model, or of a baseline, on a folder of images."""
 
+import hashlib
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +11,9 @@ from typing import NamedTuple
 
 from sr.terms import BASELINES, DEFAULT_METRICS, Baseline, MetricInfo, Protocol
 from sr.weights.find import Model
+
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\]')
+_LONGEST_NAME = 120  # bytes; file systems allow 255, and what tells apart scores follows
 
 
 class ImageScore(NamedTuple):
@@ -170,5 +175,14 @@ class Row:
 
 
 def folder_name(label: str) -> str:
-    """The label of a model or data set as the name of one folder."""
-    return "_".join(part for part in Path(label).parts if part not in ("/", "..", "."))
+    r"""The label of a model or data set as the name of one folder or file on any system; a long one ends with its hash.
+
+    >>> folder_name("../Set5 jpeg:quality=[20,60]"), len(folder_name("a" * 300))
+    ('Set5 jpeg_quality=[20,60]', 120)
+    """
+    name = "_".join(part for part in Path(label).parts if part not in ("/", "..", "."))
+    name = _NOT_ON_WINDOWS.sub("_", name)
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    end = f"_{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+    return name.encode()[: _LONGEST_NAME - len(end)].decode(errors="ignore") + end

@@ -56,14 +56,14 @@ class Objective:
 
 
 def search_plots(study: Study, objectives: Sequence[Objective]) -> list[Plot]:
-    """The plots of a study; those that need more complete trials are left out."""
+    """The plots of a study; those that need more complete trials, or a finite value at an epoch, are left out."""
     trials = study.get_trials(deepcopy=False)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     plots = [_pareto(study, objectives, complete)] if len(objectives) > 1 and complete else []
     for objective in objectives:
         if complete:
             plots.append(_history(objective, complete))
-        if len(objectives) == 1 and any(trial.intermediate_values for trial in trials):
+        if len(objectives) == 1 and _reported(trials):
             plots.append(_curves(objective, trials, complete))
         if shares := importances(study, objective):
             plots.append(_importances(objective, shares))
@@ -89,14 +89,21 @@ def varied_options(trials: Sequence[FrozenTrial]) -> list[str]:
     return [name for name in names if len({str(trial.params.get(name)) for trial in trials}) > 1]
 
 
+def _reported(trials: Sequence[FrozenTrial]) -> list[float]:
+    """The finite values of all epochs."""
+    return [value for trial in trials for value in trial.intermediate_values.values() if math.isfinite(value)]
+
+
 def _kind(objective: Objective, kind: str) -> str:
     return f"{kind}-{objective.number}" if objective.number else kind
 
 
 def _limit(axes: Axes, objective: Objective, values: Sequence[float]) -> None:
-    """Cut off values that are so bad that they would squeeze the others."""
+    """Cut off values that are not finite, or so bad that they would squeeze the others."""
     sign = 1 if objective.info.higher_is_better else -1
-    goodness = [sign * value for value in values]
+    goodness = [sign * value for value in values if math.isfinite(value)]
+    if not goodness:
+        return
     median, best, worst = statistics.median(goodness), max(goodness), min(goodness)
     worst = max(worst, median - _MOST_WORSE * (best - median)) if best > median else worst
     margin = 0.06 * (best - worst) or 0.5
@@ -144,8 +151,7 @@ def _curves(objective: Objective, trials: Sequence[FrozenTrial], complete: Seque
                 steps, values = [step for step, _ in reported], [value for _, value in reported]
                 shown = label if number == 0 else None
                 axes.plot(steps, values, color=colour, linewidth=width, marker="o", markersize=2.5, label=shown)
-        every = [value for trial in trials for value in trial.intermediate_values.values() if math.isfinite(value)]
-        _limit(axes, objective, every)
+        _limit(axes, objective, _reported(trials))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(objective.info.heading)

@@ -9,19 +9,21 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr.errors import UserError, line_of
 from sr.runs.build import Parts
-from sr.runs.schema import RunResult
+from sr.runs.record import status_of
+from sr.runs.schema import RunResult, Status
 from sr.runs.scores import unbeaten
 from sr.terms import Part
-from sr.trackers.common import Tracker
+from sr.trackers.common import Ending, Tracker
 
 log = logging.getLogger(__name__)
 
 _PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16 and float32", "16-mixed": "float16 and float32"}
+_ENDINGS = {Status.PRUNED: Ending.PRUNED, Status.INTERRUPTED: Ending.INTERRUPTED}
 _PARTS = {Part.TRAIN: "train", Part.VAL: "validation", Part.TEST: "test"}
 
 
@@ -45,6 +47,16 @@ def unused_options(config: Mapping[str, Any], overrides: Sequence[str]) -> list[
     ]
 
 
+def _limited_loggers(loggers: Sequence[Logger]) -> list[str]:
+    """A line about loggers that keep less than the trackers."""
+    limited = any(isinstance(logger, TensorBoardLogger) and not isinstance(logger, Tracker) for logger in loggers)
+    line = (
+        "logger: Lightning's TensorBoardLogger keeps curves alone: for pictures, options and final scores name "
+        "sr.trackers.tensorboard.TensorBoardTracker"
+    )
+    return [line] if limited else []
+
+
 @rank_zero_only
 def introduce(
     parts: Parts, result: RunResult, images: Sequence[Mapping[str, str]], folder: Path, said: set[str]
@@ -66,10 +78,10 @@ def introduce(
         "folder": str(folder),
     }
     overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    unused = unused_options(result.config, overrides)
-    for line in [*(f"{name:<12} {text}" for name, text in lines.items()), *unused]:
+    warnings = [*unused_options(result.config, overrides), *_limited_loggers(parts.loggers)]
+    for line in [*(f"{name:<12} {text}" for name, text in lines.items()), *warnings]:
         if line not in said:
-            log.log(logging.WARNING if line in unused else logging.INFO, "%s", line)
+            log.log(logging.WARNING if line in warnings else logging.INFO, "%s", line)
             said.add(line)
 
 
@@ -165,7 +177,7 @@ def described_in_trackers(loggers: Sequence[Logger], result: RunResult) -> Itera
         UserError: if a tracker cannot be reached.
     """
     trackers = [logger for logger in loggers if isinstance(logger, Tracker)]
-    failed = True
+    ending = Ending.FINISHED
     try:
         for tracker in trackers:
             try:
@@ -173,11 +185,13 @@ def described_in_trackers(loggers: Sequence[Logger], result: RunResult) -> Itera
             except Exception as error:  # of any kind, by tracker and kind of store
                 raise UserError(f"logger: {tracker.label} cannot be used ({line_of(error)})") from error
         yield
-        failed = False
+    except BaseException as error:
+        ending = _ENDINGS.get(status_of(error)[0], Ending.FAILED)
+        raise
     finally:
         for tracker in trackers:
             with _in_one_line(f"logger: {tracker.label} was not closed"):
-                tracker.close(failed=failed)
+                tracker.close(ending)
 
 
 @rank_zero_only

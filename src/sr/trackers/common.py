@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -12,6 +13,15 @@ from torch import Tensor
 from sr.errors import UserError
 from sr.io.atomic import write_text
 from sr.io.run_folder import RunFolder
+
+
+class Ending(StrEnum):
+    """How a run ended: done, with an error, by a search that saw no promise in it, or by Ctrl-C or a signal."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    PRUNED = "pruned"
+    INTERRUPTED = "interrupted"
 
 
 @runtime_checkable
@@ -32,8 +42,8 @@ class Tracker(Protocol):
     def conclude(self, scores: Mapping[str, float], step: int) -> None:
         """Keep the final scores, of a run of so many steps, beside the options."""
 
-    def close(self, *, failed: bool) -> None:
-        """End the run in the tracker, as failed or not, so that the next one of this process can begin."""
+    def close(self, ending: Ending) -> None:
+        """End the run in the tracker, so that the next one of this process can begin."""
 
 
 def need(package: str, logger: str) -> None:

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from sr.io.paths import shortest_path
-from sr.trackers.common import keep_id, known_id, need, new_id
+from sr.trackers.common import Ending, keep_id, known_id, need, new_id
 
 _NAME = "trackio"
 
@@ -94,8 +94,8 @@ class TrackioTracker(Logger):
         self.experiment.log(dict(scores))
 
     @rank_zero_only
-    def close(self, *, failed: bool) -> None:
-        """Write what is still waiting, and end the run."""
+    def close(self, ending: Ending) -> None:
+        """Write what is still waiting, and end the run; Trackio knows no state of it."""
         import trackio
 
         if self._run is not None:

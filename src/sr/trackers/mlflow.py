@@ -13,13 +13,14 @@ from torch import Tensor
 
 from sr.errors import UserError, line_of
 from sr.io.paths import shortest_path
-from sr.trackers.common import keep_id, known_id, need
+from sr.trackers.common import Ending, keep_id, known_id, need
 
 # Both say that a database or an experiment is created.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)
 
 _NAME = "mlflow"
+_STATUS = {Ending.FAILED: "FAILED", Ending.PRUNED: "FINISHED", Ending.INTERRUPTED: "KILLED"}
 _NOT_IN_KEYS = re.compile(r"[^\w\-. /]", re.ASCII)
 
 
@@ -92,7 +93,13 @@ class MlflowTracker(MLFlowLogger):
         self.log_metrics(dict(scores))
 
     @rank_zero_only
-    def close(self, *, failed: bool) -> None:
-        """Mark a run as failed; Lightning ends it, but does not know of what follows the training."""
-        if failed and self._initialized:
-            self.experiment.set_terminated(self.run_id, "FAILED")
+    def close(self, ending: Ending) -> None:
+        """Say how a run ended that did not finish, with a tag if it was pruned.
+
+        Lightning ends every run, but takes an interrupted or pruned one for failed, and does not know of what follows
+        the training.
+        """
+        if self._initialized and ending in _STATUS:
+            self.experiment.set_terminated(self.run_id, _STATUS[ending])
+            if ending is Ending.PRUNED:
+                self.experiment.set_tag(self.run_id, "ending", ending.value)

@@ -7,6 +7,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from sr.trackers.common import Ending
+
 _FIRST = "val/"  # TensorBoard sorts by the codes of letters, capitals first
 
 
@@ -58,7 +60,7 @@ class TensorBoardTracker(TensorBoardLogger):
             for name, value in scores.items():
                 writer.add_scalar(name, value, step)
 
-    def close(self, *, failed: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Do nothing: Lightning closes the file, and TensorBoard knows no state of a run."""
 
 

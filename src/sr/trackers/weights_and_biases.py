@@ -12,9 +12,10 @@ from torch import Tensor
 from sr.io.paths import shortest_path
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
-from sr.trackers.common import keep_id, known_id, need, new_id
+from sr.trackers.common import Ending, keep_id, known_id, need, new_id
 
 _NAME = "wandb"
+_EXIT_CODES = {Ending.FAILED: 1, Ending.INTERRUPTED: 255}  # 255 is wandb's own after Ctrl-C
 _KEPT = "wandb, last step"  # beside the ids: what W&B holds up to
 
 
@@ -104,9 +105,11 @@ class WandbTracker(WandbLogger):
         self.experiment.summary.update(dict(scores))
 
     @rank_zero_only
-    def close(self, *, failed: bool) -> None:
-        """Finish the run; W&B shows one that failed as failed."""
+    def close(self, ending: Ending) -> None:
+        """Finish the run; its exit code says whether it failed or was interrupted, a tag that it was pruned."""
         if self._experiment is not None:
-            self.experiment.finish(exit_code=int(failed))
+            if ending is Ending.PRUNED:
+                self.experiment.tags = (*(self.experiment.tags or ()), ending.value)
+            self.experiment.finish(exit_code=_EXIT_CODES.get(ending, 0))
             if self._last_step >= 0:
                 keep_id(self._run_dir, _KEPT, str(self._last_step))

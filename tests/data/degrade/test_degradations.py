@@ -235,11 +235,14 @@ def test_mixed_draws_by_weights() -> None:
     [
         (
             lambda: Jpeg((95, 30)),
-            r"degrade=jpeg: quality must be two numbers from 1 to 100, the lower first: \[95, 30\]",
+            r"degrade=jpeg: quality must be two whole numbers from 1 to 100, the lower first: \[95, 30\]",
         ),
         (lambda: Blur((0, 3)), "degrade=blur: sigma must be two numbers from 0.05"),
         (lambda: Blur(anisotropic=2), "degrade=blur: anisotropic must be a number from 0 to 1, got 2"),
-        (lambda: Noise(("salt",)), r"degrade=noise: kinds must be some of gaussian, poisson, camera: \['salt'\]"),
+        (
+            lambda: Noise(("salt",)),
+            r"degrade=noise: kinds must be a list of some of gaussian, poisson, camera: \['salt'\]",
+        ),
         (lambda: Chain(()), "degrade=chain: steps must be a list of degradations"),
         (lambda: Mixed((Area(),), (1, 2)), "degrade=mixed: weights must be 1 numbers"),
         (lambda: build({"_target_": "os.system", "command": "true"}), "if you trust the code of os, add --trust os"),

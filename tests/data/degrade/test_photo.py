@@ -157,7 +157,7 @@ def test_a_sinc_filter_rings_at_an_edge_and_keeps_flat_areas() -> None:
         (lambda: Photo(blur=(2, 0)), "degrade=photo: blur must be a number from 0 to 1, got 2"),
         (lambda: Photo(resize=((0.1, 0.5), (1, 1))), "each range of resize must hold 1"),
         (lambda: Photo(resize_odds=((0, 0, 0), (1, 1, 1))), "resize_odds must be three numbers of 0 or more"),
-        (lambda: Photo(quality=((95, 30), (30, 95))), "degrade=photo: quality must be two numbers from 1 to 100"),
+        (lambda: Photo(quality=((95, 30), (30, 95))), "degrade=photo: quality must be two whole numbers from 1 to 100"),
         (lambda: Bsrgan(jpeg=-1), "degrade=bsrgan: jpeg must be a number from 0 to 1, got -1"),
         (lambda: Bsrgan(variance=(0, 1)), "degrade=bsrgan: variance must be two numbers from 0.05"),
         (lambda: Sinc((0, 1)), "degrade=sinc: cutoff must be two numbers from 0.1"),

@@ -13,7 +13,7 @@ from sr.errors import UserError
 
 Interval: TypeAlias = tuple[float, float]
 
-_OURS = "sr.data.degrade."
+OURS = "sr.data.degrade."  # begins the names of our classes
 
 
 class Degradation(Protocol):
@@ -100,7 +100,7 @@ def is_degradation(value: object) -> bool:
 
 
 def _is_ours(value: object) -> bool:
-    return type(value).__module__.startswith(_OURS)
+    return type(value).__module__.startswith(OURS)
 
 
 def _full_name(value: object) -> str:
@@ -109,7 +109,7 @@ def _full_name(value: object) -> str:
 
 def _value(value: Any) -> str:
     """A field as text; 1 and 1.0 are the same number."""
-    if isinstance(value, Sequence) and not isinstance(value, str):  # Hydra's lists among them
+    if is_list(value):
         return f"[{', '.join(map(_value, value))}]"
     if is_degradation(value):
         return full_key(value)
@@ -118,16 +118,28 @@ def _value(value: Any) -> str:
     return json.dumps(value)
 
 
-def interval(owner: str, name: str, values: Any, least: float, most: float) -> Interval:
+def interval(owner: str, name: str, values: Any, least: float, most: float, *, whole: bool = False) -> Interval:
     """A range that was configured as two numbers, or as one for both.
 
     Raises:
-        UserError: unless ``least <= low <= high <= most``.
+        UserError: unless ``least <= low <= high <= most``, and both are whole numbers if they have to be.
     """
-    ends = [values, values] if isinstance(values, int | float) else list(values)
-    if len(ends) != 2 or not least <= ends[0] <= ends[1] <= most:
-        raise UserError(f"degrade={owner}: {name} must be two numbers from {least} to {most}, the lower first: {ends}")
-    return ends[0], ends[1]
+    ends = [values, values] if _is_number(values) else values
+    is_pair = is_list(ends) and len(ends) == 2 and all(map(_is_number, ends))
+    if not is_pair or not least <= ends[0] <= ends[1] <= most or (whole and any(end % 1 for end in ends)):
+        said = list(ends) if is_list(ends) else ends
+        numbers = f"two {'whole ' if whole else ''}numbers from {least} to {most}, the lower first"
+        raise UserError(f"degrade={owner}: {name} must be {numbers}: {said}")
+    return (int(ends[0]), int(ends[1])) if whole else (ends[0], ends[1])
+
+
+def is_list(value: object) -> bool:
+    """Whether a configured value is a list or a tuple, Hydra's lists among them."""
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def uniform(random: np.random.Generator, ends: Interval) -> float:
@@ -141,6 +153,6 @@ def chance(owner: str, name: str, value: float) -> float:
     Raises:
         UserError: unless it lies in [0, 1].
     """
-    if not 0 <= value <= 1:
+    if not _is_number(value) or not 0 <= value <= 1:
         raise UserError(f"degrade={owner}: {name} must be a number from 0 to 1, got {value}")
     return value

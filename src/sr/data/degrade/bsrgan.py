@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sr.data.degrade.base import Interval, Keyed, chance, interval, uniform
-from sr.data.degrade.encoders import recoded
+from sr.data.degrade.encoders import jpeg
 from sr.data.degrade.filters import convolved, gaussian
 from sr.data.degrade.noise import gaussian_noise, with_camera_noise
 from sr.data.degrade.random_kernels import RADII, drawn_radius
@@ -66,8 +66,8 @@ class Bsrgan(Keyed):
             *(("shot", 1e-8, 1), ("read", 1e-10, 1)),
         )
         for name, least, most in ranges:
-            object.__setattr__(self, name, interval("bsrgan", name, getattr(self, name), least, most))
-        object.__setattr__(self, "quality", (round(self.quality[0]), round(self.quality[1])))
+            ends = interval("bsrgan", name, getattr(self, name), least, most, whole=name == "quality")
+            object.__setattr__(self, name, ends)
 
     def __call__(self, image: Tensor, scale: int, random: np.random.Generator) -> Tensor:
         """See `Degradation`."""
@@ -120,8 +120,7 @@ class Bsrgan(Keyed):
 
     def _jpeg(self, values: np.ndarray, random: np.random.Generator) -> np.ndarray:
         quality = int(random.integers(int(self.quality[0]), int(self.quality[1]), endpoint=True))
-        stored: np.ndarray = recoded(torch.from_numpy(values), "JPEG", quality).numpy().astype(np.float32)
-        return stored
+        return jpeg(values, quality)
 
     @staticmethod
     def _drawn(ends: Interval, random: np.random.Generator) -> float:

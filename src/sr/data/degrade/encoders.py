@@ -35,8 +35,8 @@ class Encoded(Keyed, ABC):
 
     def __post_init__(self) -> None:
         """Check the options."""
-        low, high = interval(type(self).__name__.lower(), "quality", self.quality, 1, 100)
-        object.__setattr__(self, "quality", (round(low), round(high)))
+        name = type(self).__name__.lower()
+        object.__setattr__(self, "quality", interval(name, "quality", self.quality, 1, 100, whole=True))
 
     @property
     def is_random(self) -> bool:
@@ -66,6 +66,12 @@ def recoded(image: Tensor, file_format: str, quality: int) -> Tensor:
     read = [_recoded(picture, file_format, quality) for picture in pictures]
     pixels = read[0].transpose(2, 0, 1) if levels.shape[0] == 3 else np.stack(read)
     return torch.from_numpy(np.ascontiguousarray(pixels)).double() / 255
+
+
+def jpeg(values: np.ndarray, quality: int) -> np.ndarray:
+    """`recoded` as JPEG, of float32 ``(C, H, W)``."""
+    stored: np.ndarray = recoded(torch.from_numpy(values), "JPEG", quality).numpy().astype(np.float32)
+    return stored
 
 
 def _recoded(picture: Image.Image, file_format: str, quality: int) -> np.ndarray:

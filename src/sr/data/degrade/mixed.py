@@ -1,5 +1,6 @@
 """One of several degradations for each image."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,9 +29,13 @@ class Mixed(Keyed):
         """Check the options."""
         object.__setattr__(self, "choices", checked_list("mixed", "choices", self.choices))
         if self.weights is not None:
-            weights = tuple(map(float, self.weights))
+            weights: tuple[float, ...] = ()
+            with suppress(TypeError, ValueError):
+                weights = tuple(map(float, self.weights))
             if len(weights) != len(self.choices) or min(weights) < 0 or not sum(weights) > 0:
-                raise UserError(f"degrade=mixed: weights must be {len(self.choices)} numbers of 0 or more: {weights}")
+                raise UserError(
+                    f"degrade=mixed: weights must be {len(self.choices)} numbers of 0 or more: {self.weights}"
+                )
             object.__setattr__(self, "weights", weights)
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.data.degrade.base import Interval, Keyed, chance, interval, uniform
+from sr.data.degrade.base import Interval, Keyed, chance, interval, is_list, uniform
 from sr.data.degrade.bicubic import BICUBIC
 from sr.errors import UserError
 
@@ -42,9 +42,10 @@ class Noise(Keyed):
 
     def __post_init__(self) -> None:
         """Check the options."""
-        kinds = tuple(self.kinds)
-        if not kinds or not {*kinds} <= {*KINDS}:
-            raise UserError(f"degrade=noise: kinds must be some of {', '.join(KINDS)}: {list(kinds)}")
+        kinds = tuple(self.kinds) if is_list(self.kinds) else ()
+        if not kinds or not all(kind in KINDS for kind in kinds):
+            said = list(kinds) or self.kinds
+            raise UserError(f"degrade=noise: kinds must be a list of some of {', '.join(KINDS)}: {said}")
         object.__setattr__(self, "kinds", kinds)
         for name, least, most in (("sigma", 0, 255), ("poisson", 0, 20), ("shot", 1e-8, 1), ("read", 1e-10, 1)):
             object.__setattr__(self, name, interval("noise", name, getattr(self, name), least, most))

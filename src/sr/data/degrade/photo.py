@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -9,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.data.degrade.base import Interval, Keyed, chance, interval, uniform
-from sr.data.degrade.encoders import recoded
+from sr.data.degrade.base import Interval, Keyed, chance, interval, is_list, uniform
+from sr.data.degrade.encoders import jpeg
 from sr.data.degrade.filters import convolved, sinc
 from sr.data.degrade.noise import gaussian_noise, poisson_noise
 from sr.data.degrade.random_kernels import CUTOFF, RADII, drawn_kernel, drawn_radius
@@ -71,16 +72,16 @@ class Photo(Keyed):
             ("quality", 1, 100),
         )
         for name, least, most in ranges:
-            self._set(name, [interval("photo", name, ends, least, most) for ends in self._pair(name)])
+            whole = name == "quality"
+            self._set(name, [interval("photo", name, ends, least, most, whole=whole) for ends in self._pair(name)])
         if any(low > 1 or high < 1 for low, high in self.resize):
             raise UserError(f"degrade=photo: each range of resize must hold 1: {list(map(list, self.resize))}")
-        self._set("quality", [(round(low), round(high)) for low, high in self.quality])
         self._set("resize_odds", [_odds(values) for values in self._pair("resize_odds")])
         chance("photo", "final_sinc", self.final_sinc)
 
     def _pair(self, name: str) -> list[Any]:
         values = getattr(self, name)
-        if isinstance(values, int | float | str) or len(values) != 2:
+        if not is_list(values) or len(values) != 2:
             raise UserError(f"degrade=photo: {name} must be a list of two, for the first and the second pass: {values}")
         return list(values)
 
@@ -94,12 +95,12 @@ class Photo(Keyed):
         first, second = drawn.passes
         values = image.numpy().astype(np.float32)
         values = _resized(first.blurred(values), _times(image.shape[1:], first.factor), first.resampling)
-        values = _jpeg(self._noisy(values, 0, first.is_gaussian, random), first.quality)
+        values = jpeg(self._noisy(values, 0, first.is_gaussian, random), first.quality)
         values = _resized(second.blurred(values), _times(size, second.factor), second.resampling)
         values = self._noisy(values, 1, second.is_gaussian, random)
         if drawn.ends_with_jpeg:
-            return torch.from_numpy(_jpeg(drawn.finished(values, size), second.quality)).double()
-        return torch.from_numpy(drawn.finished(_jpeg(values, second.quality), size)).double()
+            return torch.from_numpy(jpeg(drawn.finished(values, size), second.quality)).double()
+        return torch.from_numpy(drawn.finished(jpeg(values, second.quality), size)).double()
 
     def drawn(self, random: np.random.Generator) -> "Drawn":
         """Everything that is drawn but the noise itself."""
@@ -172,10 +173,12 @@ class Drawn(NamedTuple):
 
 
 def _odds(values: Any) -> Odds:
-    odds = tuple(map(float, values))
+    odds: tuple[float, ...] = ()
+    with suppress(TypeError, ValueError):
+        odds = tuple(map(float, values))
     if len(odds) != 3 or min(odds) < 0 or not sum(odds) > 0:
         raise UserError(
-            f"degrade=photo: resize_odds must be three numbers of 0 or more, to enlarge, shrink and keep: {odds}"
+            f"degrade=photo: resize_odds must be three numbers of 0 or more, to enlarge, shrink and keep: {values}"
         )
     return odds
 
@@ -193,11 +196,6 @@ def _times(size: Sequence[int], factor: float) -> tuple[int, int]:
 def _resized(values: np.ndarray, size: tuple[int, int], kind: str) -> np.ndarray:
     resized: np.ndarray = np.clip(resampled(values, size, kind), 0, 1)
     return resized
-
-
-def _jpeg(values: np.ndarray, quality: int) -> np.ndarray:
-    stored: np.ndarray = recoded(torch.from_numpy(values), "JPEG", quality).numpy().astype(np.float32)
-    return stored
 
 
 def _margin(scale: int, radii: Sequence[int], factors: Sequence[float], kinds: Sequence[Sequence[str]]) -> int:

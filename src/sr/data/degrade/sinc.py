@@ -29,8 +29,7 @@ class Sinc(Keyed):
     def __post_init__(self) -> None:
         """Check the options."""
         object.__setattr__(self, "cutoff", interval("sinc", "cutoff", self.cutoff, 0.1, _HIGHEST))
-        low, high = interval("sinc", "radius", self.radius, 1, 50)
-        object.__setattr__(self, "radius", (round(low), round(high)))
+        object.__setattr__(self, "radius", interval("sinc", "radius", self.radius, 1, 50, whole=True))
 
     @property
     def is_random(self) -> bool:
