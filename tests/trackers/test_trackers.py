@@ -187,6 +187,7 @@ def test_wandb_gets_each_epoch_once_and_learns_how_a_run_ended(tmp_path: Path, m
     assert (run.exit_codes[-1], run.tags) == (0, ("pruned",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "status", "tag"),
     [
