@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sr.errors import counted
 from sr.report.configurations import find_configurations
 from sr.report.folders import FolderContents, read_runs
 from sr.report.run import Configuration, Contender, Run
@@ -67,9 +68,9 @@ class Comparison:
     @property
     def title(self) -> str:
         """What all its runs have in common, in one line."""
-        images = _counted(len(self.configurations[0].images), "image")
+        images = counted(len(self.configurations[0].images), "image")
         if self.photographs != len(self.configurations[0].images):
-            images += f" of {_counted(self.photographs, 'photograph')}"
+            images += f" of {counted(self.photographs, 'photograph')}"
         label = f"{self.label}: " if self.label else ""
         kind = f", {self.runs[0].pixels}" if self.runs and self.runs[0].pixels and not self.label else ""
         return f"{label}{images}{kind}, scale {self.scale}, protocol {self.protocol}, data {self.fingerprint[:8]}"
@@ -129,7 +130,3 @@ def _group(runs: Sequence[Run], repeats: list[str]) -> list[Comparison]:
         # Names tell apart what shares a table, so they are chosen anew for each.
         comparisons += [Comparison(*conditions, find_configurations(group, [])) for group in by_images.values()]
     return sorted(comparisons, key=lambda comparison: -len(comparison.configurations))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

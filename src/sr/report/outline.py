@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from sr.errors import counted
 from sr.report.run import Run
 from sr.report.sections import BenchmarkSection, Board, Section
 
@@ -37,8 +38,8 @@ def facts(
     boards: list[Board] = [*sections, *(board for entry in benchmarks for board in entry.boards)]
     configurations = {entry.name: entry for board in boards for entry in board.comparison.configurations}
     runs = [run for section in sections for run in section.comparison.runs]
-    compared = _counted(len(configurations), "configuration")
-    compared += f", {_counted(sum(_trainings(run) for run in runs), 'training')}" if runs else ""
+    compared = counted(len(configurations), "configuration")
+    compared += f", {counted(sum(_trainings(run) for run in runs), 'training')}" if runs else ""
     compared += f"; {unfinished} not done" if unfinished else ""
     data = [board.comparison.title for board in boards]
     found = [
@@ -53,10 +54,6 @@ def facts(
 def _trainings(run: Run) -> int:
     """Number of networks behind a run: one for each fold."""
     return max(1, len(set(run.folds.values())))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _more(count: int) -> str:
@@ -77,4 +74,4 @@ def _machines(runs: Sequence[Run]) -> str:
 
 
 def _part(name: str, value: str | int) -> str:
-    return _counted(value, name.removesuffix("s")) if isinstance(value, int) else value
+    return counted(value, name.removesuffix("s")) if isinstance(value, int) else value

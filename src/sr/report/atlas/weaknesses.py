@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sr.errors import some_of
+from sr.errors import counted, some_of
 from sr.report.atlas.estimates import Estimate, combined, mean_of
 from sr.report.atlas.panels import Panel, kind_of
 from sr.report.atlas.pool import Pool, joined, pool_of
@@ -56,7 +56,7 @@ class Weakness:
         once, were = some_of(self.trained_once), "was" if len(self.trained_once) == 1 else "were"
         trained = f" {once} {were} trained once: this is about these weights." if self.trained_once else ""
         return (
-            f"{self.configuration} is weak {self.place} ({self.data}, {_counted(self.photographs, 'photograph')}): "
+            f"{self.configuration} is weak {self.place} ({self.data}, {counted(self.photographs, 'photograph')}): "
             f"{deficit} behind {self.others}, which is {change} (at least {least}) further than elsewhere.{trained}"
         )
 
@@ -249,7 +249,3 @@ def _weakness(case: _Case, least: float) -> Weakness:
         others=("its input" if not rest else "the other one" if rest == 1 else f"the median of the {rest} others"),
         metric=pool.metric,
     )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
