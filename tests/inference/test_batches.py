@@ -20,6 +20,7 @@ from sr.inference.enlarger import Enlarger
 from sr.inference.inputs import Job, LeftOut, Naming, plan
 from sr.inference.predict import Settings, predict
 from sr.inference.records import key
+from sr.inference.video.encoding import VideoOptions
 from sr.inference.watch import follow
 from sr.io.pictures import WRITABLE
 from sr.nets.espcn import ESPCN
@@ -146,6 +147,11 @@ def test_options_without_effect_are_said(run: Run) -> None:
     assert run("in", quality=50)[1][0] == "--quality has no effect on PNG"
     assert run("in/a.png", out="a.png", naming=Naming("_x2")) == (
         0, ["--suffix has no effect: -o names the output"]
+    )  # fmt: skip
+    assert run("in/a.png", out="b.png", recursive=True) == (0, ["--recursive has no effect: no input is a folder"])
+    video = VideoOptions(crf=20)
+    assert run("in/a.png", out="c.png", video=video, quality=5) == (
+        0, ["--crf: no effect on pictures", "--quality has no effect on PNG"]
     )  # fmt: skip
     lines = run("clip.mp4", "in/a.png", out="films", naming=Naming(format=".jpg"), quality=5)[1]
     assert lines[:2] == ["--format jpg has no effect on videos", "--quality has no effect on videos"]
@@ -324,6 +330,7 @@ def test_a_watched_folder_is_followed_and_files_being_written_are_waited_for(
                 Path("in/new.png").write_bytes(content[:100])  # still being written
             case 3:
                 Path("in/new.png").write_bytes(content)
+                Path("in/note.txt").touch()
             case 6:
                 photograph(10, 10).save("in/a.png")  # comes again
             case 8:
@@ -339,7 +346,9 @@ def test_a_watched_folder_is_followed_and_files_being_written_are_waited_for(
         assert image.size == (20, 20)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "watching: Ctrl-C ends it"
-    assert [without_seconds(line) for line in lines[1:]] == ["enlarged 4 of 4 files in N s: out"]
+    assert [without_seconds(line) for line in lines[1:]] == [
+        "in: left out 1 file of other formats (.txt)", "enlarged 4 of 4 files in N s: out"
+    ]  # fmt: skip
 
 
 def test_a_file_that_vanishes_while_it_is_watched_is_forgotten(tmp_path: Path) -> None:
@@ -401,7 +410,7 @@ def test_all_frames_of_an_animation_become_an_animation_of_the_same_kind(run: Ru
             assert big.info["duration"] == small.info["duration"] == 100 * (1 + number)
             expected = np.asarray(BICUBIC(small.convert("RGB"))).astype(int)
             assert np.abs(np.asarray(big.convert("RGB")) - expected).mean() < 12  # GIF has 256 colours
-    said = f"in/moves{suffix}: more than 256 colours a frame (GIF cannot hold it) left out of moves_x2.gif"
+    said = f"in/moves{suffix}: more than 255 colours a frame (GIF cannot hold it) left out of moves_x2.gif"
     assert (said in lines) == (suffix == ".gif")
 
 
@@ -412,7 +421,8 @@ def test_of_an_animation_the_first_frame_is_taken_and_said_otherwise(run: Run) -
     assert run("in/moves.gif", out="still", naming=Naming(format=".jpg", all_frames=True)) == (0, [first])
     assert run("in/moves.gif", out="other.webp", naming=Naming(all_frames=True)) == (0, [])
     photograph(8, 8).save("in/still.gif")
-    assert run("in/still.gif", out="stills", naming=Naming(all_frames=True)) == (0, [])
+    note = "--frames all has no effect: no input is an animation"
+    assert run("in/still.gif", out="stills", naming=Naming(all_frames=True)) == (0, [note])
     assert files_in("stills") == ["still.png"]
 
 
@@ -425,3 +435,34 @@ def test_an_animation_becomes_a_clip(run: Run) -> None:
         times = [frame.time for frame in clip.decode(video=0)]
     assert (stream.width, stream.height) == (32, 24)
     assert np.allclose(times, [0, 0.1, 0.3, 0.6], atol=0.02)
+
+
+def test_an_animation_that_would_be_too_large_is_refused_before_it_is_enlarged(run: Run) -> None:
+    animated("in/moves.gif")  # 4 frames of 16x12
+    most = 4 * 32 * 24
+    naming = Naming(all_frames=True)
+    assert run("in/moves.gif", out="a.png", naming=naming, max_pixels=most) == (0, [])
+    assert run("in/moves.gif", out="b.png", naming=naming, max_pixels=most - 1) == (
+        1,
+        [
+            "error: b.png: its 4 frames of 32x24 would have together more than the 3071 pixels allowed (--max-pixels); "
+            ".mkv is written frame by frame"
+        ],
+    )
+    strip = [Image.new("RGB", (8200, 1), (shade, 0, 0)) for shade in (0, 200)]
+    strip[0].save("in/long.png", save_all=True, append_images=strip[1:])
+    assert run("in/long.png", out="c.webp", naming=naming) == (
+        1, ["error: c.webp: would have 16400x2 pixels, and sides end at 16383 there: use .png"]
+    )  # fmt: skip
+    assert not Path("b.png").exists()
+    assert not Path("c.webp").exists()
+
+
+def test_an_animation_that_ffmpeg_cannot_decode_is_refused_in_words(run: Run) -> None:
+    animated("in/moves.webp")
+    with av.open("in/moves.webp") as reader:
+        if reader.streams.video[0].codec_context.pix_fmt:
+            pytest.skip("this FFmpeg decodes animated WebP")
+    assert run("in/moves.webp", out="moves.mp4", naming=Naming(all_frames=True)) == (
+        1, ["error: in/moves.webp: FFmpeg cannot decode its frames: write it as .webp, .png or .gif"]
+    )  # fmt: skip

@@ -85,8 +85,11 @@ def test_a_still_picture_outside_the_animation_is_left_out_and_said(tmp_path: Pa
 
 
 def test_what_gif_cannot_hold_is_said() -> None:
-    said = write_animation(io.BytesIO(), ".gif", Animation(frames(alpha=True), DURATIONS))
-    assert said == "more than 256 colours a frame (GIF cannot hold it), partial transparency (GIF cannot hold it)"
+    assert write_animation(io.BytesIO(), ".gif", Animation(frames(alpha=True), DURATIONS)) == ""  # 6 colours
+    photographs = [np.asarray(photograph(24, 40, seed=seed)) for seed in range(2)]
+    shaded = [np.dstack([image, np.full((24, 40), 99, np.uint8)]) for image in photographs]
+    said = write_animation(io.BytesIO(), ".gif", Animation(shaded, DURATIONS[:2]))
+    assert said == "more than 255 colours a frame (GIF cannot hold it), partial transparency (GIF cannot hold it)"
 
 
 def test_still_pictures_and_other_files_are_no_animations(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def plan(
     *,
     recursive: bool = False,
     is_output: Callable[[Path], bool] = lambda path: False,
+    counts_outputs: bool = True,
 ) -> Plan:
     """List what to read and where to write it.
 
@@ -131,6 +132,7 @@ def plan(
         naming: of the outputs in a folder.
         recursive: read subfolders, too, and keep their tree in the output folder.
         is_output: whether a file was written by an earlier run, and is not to be enlarged again.
+        counts_outputs: whether it is said how many of them there are.
 
     Raises:
         UserError: if there is no input, or the output cannot hold all of them.
@@ -141,7 +143,7 @@ def plan(
     sources: list[tuple[Path | None, Path]] = []
     for text in inputs:
         left_out = LeftOut()
-        sources += _sources(text, _Filter(left_out, target, recursive, is_output))
+        sources += _sources(text, _Filter(left_out, target, recursive, is_output, counts_outputs))
         if said := str(left_out):
             notes.append(f"{text}: left out {said}")
     if out == STREAM or (target.suffix and not target.is_dir()):
@@ -182,6 +184,7 @@ class _Filter:
     out: Path
     recursive: bool
     is_output: Callable[[Path], bool]
+    counts_outputs: bool = True
 
     def takes(self, path: Path, *, videos: bool = False) -> bool:
         """Whether a file is read."""
@@ -193,7 +196,7 @@ class _Filter:
         elif suffix not in SUFFIXES | VIDEOS or not path.is_file():
             self.left_out.formats[suffix or "without suffix"] += 1
         elif self.is_output(path):
-            self.left_out.outputs += 1
+            self.left_out.outputs += self.counts_outputs
         else:
             return True
         return False

@@ -18,12 +18,12 @@ from sr.inference.inputs import STREAM, Job, Naming, Plan, plan
 from sr.inference.overwriting import OverwriteGuard
 from sr.inference.records import NAME as RECORDS
 from sr.inference.records import OTHER_INPUT, Record, Records, key
+from sr.inference.unused import options_without_effect, stream_suffix
 from sr.inference.watch import check_can_be_watched, follow
-from sr.io.animations import KINDS
 from sr.io.atomic import remove_leftovers, whole_file
 from sr.io.bars import progress_bar
 from sr.io.images import MAX_PIXELS
-from sr.io.pictures import HAVE_QUALITY, WRITABLE, check_quality, read_picture
+from sr.io.pictures import check_quality, read_picture
 from sr.io.pixel_formats import number_of_bands_said, read_bands
 from sr.terms import BASELINES, SHARPENS
 from sr.weights.find import Model
@@ -87,7 +87,9 @@ def predict(inputs: Sequence[str], out: str, enlarger: Enlarger, settings: Setti
             follow(lambda: batch.look(inputs), batch.enlarge)
         else:
             planned = batch.plan(inputs)
-            sys.stderr.writelines(f"{note}\n" for note in [*planned.notes, *batch.without_effect(planned.jobs)])
+            sys.stderr.writelines(
+                f"{note}\n" for note in [*planned.notes, *options_without_effect(inputs, planned.jobs, settings)]
+            )
             batch.enlarge(planned.jobs)
     finally:
         batch.say_what_was_done()
@@ -131,7 +133,7 @@ class _Batch:
         self.records = Records(self.folder, kept=is_kept and out != STREAM)
         self.keys = self._keys()
         self.guard = OverwriteGuard(force=settings.force)
-        self.has_looked = False
+        self.said: set[str] = set()  # the notes, while folders are followed
         self.seconds = -time.monotonic()
         self.total = self.failures = self.skipped = self.written = 0
 
@@ -139,7 +141,14 @@ class _Batch:
         """What to do."""
         settings = self.settings
         is_output = self.records.__contains__ if self.is_folder else lambda path: False
-        return plan(inputs, self.out, settings.naming, recursive=settings.recursive, is_output=is_output)
+        return plan(
+            inputs,
+            self.out,
+            settings.naming,
+            recursive=settings.recursive,
+            is_output=is_output,
+            counts_outputs=not settings.watch,  # their number changes with each
+        )
 
     def look(self, inputs: Sequence[str]) -> Sequence[Job]:
         """What there is to do in folders that are followed, which may be empty."""
@@ -148,10 +157,10 @@ class _Batch:
             with suppress(UserError):  # there is nothing in it yet
                 plans.append(self.plan([text]))
         jobs = [job for planned in plans for job in planned.jobs]
-        if not self.has_looked:
-            notes = [note for planned in plans for note in planned.notes]
-            sys.stderr.writelines(f"{note}\n" for note in [*notes, *self.without_effect(jobs)])
-            self.has_looked = True
+        notes = [note for planned in plans for note in planned.notes]
+        notes += options_without_effect(inputs, jobs, self.settings) if jobs else []
+        sys.stderr.writelines(f"{note}\n" for note in notes if note not in self.said)
+        self.said.update(notes)
         return jobs
 
     def _keys(self) -> dict[str, str]:
@@ -161,26 +170,6 @@ class _Batch:
         options: dict[str, object] = {"quality": self.settings.quality, "all_frames": self.settings.naming.all_frames}
         options |= {"video": self.settings.video} if self.settings.video else {}
         return {suffix: key(enlarger, **options) for suffix, enlarger in self.enlargers.items()}
-
-    def without_effect(self, jobs: Sequence[Job]) -> list[str]:
-        """Which options have no effect on some of the outputs, in a line each."""
-        video = vars(self.settings.video) if self.settings.video else {}
-        names = ", ".join(f"--{name.replace('_', '-')}" for name, value in video.items() if value is not None)
-        if names and not all(job.is_video for job in jobs):
-            return [f"{names}: no effect on pictures"]
-        if self.settings.quality is None:
-            return []
-        kinds = {"videos" if job.is_video else self._kind(job) for job in jobs}
-        lossless = sorted(kinds - HAVE_QUALITY)
-        return [f"--quality has no effect on {', '.join(lossless)}"] if lossless else []
-
-    def _kind(self, job: Job) -> str:
-        suffix = job.target.suffix.lower() if job.target else self._stream_suffix
-        return KINDS[suffix] if job.is_animation else WRITABLE[suffix]
-
-    @property
-    def _stream_suffix(self) -> str:
-        return self.settings.naming.format or ".png"
 
     def enlarge(self, jobs: Sequence[Job]) -> None:
         """Enlarge some inputs."""
@@ -249,11 +238,11 @@ class _Batch:
             content = job.source or sys.stdin.buffer.read()
             with number_of_bands_said(job.source, channels) if job.source else nullcontext():
                 picture = read_picture(content, job.name, max_pixels, " (--max-pixels)")
-        notes = [picture.note] if picture.note else []
+        notes, suffix = [picture.note] if picture.note else [], stream_suffix(self.settings)
         for target, enlarger in outputs:
             if target is None:
                 try:
-                    enlarger.write(picture, sys.stdout.buffer, self._stream_suffix, progress.advance, quality=quality)
+                    enlarger.write(picture, sys.stdout.buffer, suffix, progress.advance, quality=quality)
                     sys.stdout.buffer.flush()
                 except BrokenPipeError as error:
                     raise UserError("standard output: the program that reads it has exited") from error

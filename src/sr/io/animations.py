@@ -19,6 +19,7 @@ from sr.io.images import MAX_PIXELS, ImageFileError, header_of, opened, regular_
 from sr.io.metadata import Metadata, metadata_of
 
 KINDS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+MOST_SIDE = {"GIF": 2**16 - 1, "WEBP": 2**14 - 1, "PNG": 2**31 - 1}  # pixels, by kind
 
 _OPAQUE = 255
 _COLOURS = 255  # of a GIF frame, beside the transparent one
@@ -121,10 +122,12 @@ def write_animation(file: IO[bytes], suffix: str, animation: Animation, quality:
         images = [_with_palette(image) for image in images]
         durations = [_GIF_TICK * round(duration / _GIF_TICK) for duration in animation.durations]
         options = {"disposal": 2 if has_alpha else 1, "optimize": False}
-        lost.append("more than 256 colours a frame")
+        if any(_has_many_colours(frame) for frame in animation.frames):
+            lost.append("more than 255 colours a frame")
         if has_alpha:
             options["transparency"] = _COLOURS
-            lost.append("partial transparency")
+            if any(((frame[..., 3] % _OPAQUE) > 0).any() for frame in animation.frames):
+                lost.append("partial transparency")
         if animation.plays != _LEAST_TO_LOOP:  # without it, once
             options["loop"] = animation.plays
     elif kind == "PNG":
@@ -150,6 +153,10 @@ def _sought(image: Image.Image, number: int) -> bool:
     except EOFError:
         return False
     return True
+
+
+def _has_many_colours(frame: Pixels) -> bool:
+    return Image.fromarray(np.ascontiguousarray(frame[..., :3])).getcolors(_COLOURS) is None
 
 
 def _with_palette(image: Image.Image) -> Image.Image:

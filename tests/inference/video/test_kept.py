@@ -173,6 +173,8 @@ def test_more_than_8_bits_are_kept_or_said_to_be_reduced(tmp_path: Path) -> None
         (".webm", VideoOptions("h264"), r"--codec libx264: webm cannot hold it: write to \.mkv"),
         (".mp4", VideoOptions(pix_fmt="rgb9"), "--pix-fmt rgb9: libx264 has yuv420p, "),
         (".mov", VideoOptions("prores", crf=3), "--crf 3: prores_ks has no such quality"),
+        (".mp4", VideoOptions(crf=52), "--crf 52: that of libx264 ends at 51"),
+        (".mkv", VideoOptions("gif"), "--codec gif: matroska cannot hold it: choose another"),
         (".mp4", VideoOptions(crf=-1), "--crf must be an integer of 0 or more"),
     ],
 )

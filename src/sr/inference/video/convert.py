@@ -100,6 +100,8 @@ class _Conversion:
         self.container = FORMATS[target.suffix.lower()]
         self.frames = Frames(reader, stream, str(source))
         self.options, self.stream = options, stream
+        if self.frames.format is None:  # as of animated WebP, in many versions of FFmpeg
+            raise UserError(f"{source}: FFmpeg cannot decode its frames: write it as .webp, .png or .gif")
         self.encoding = chosen_encoding(self.container, self.frames.format, options)
         self.notes = _checked(reader, self.container, self.encoding, stream)
         self.notes += [self.encoding.note] if self.encoding.note else []
@@ -225,7 +227,8 @@ def _checked(reader: Any, container: str, encoding: Encoding, video: Any) -> lis
         try:
             trial.add_stream(encoding.codec, rate=25)
         except (ValueError, FFmpegError) as error:
-            raise UserError(f"--codec {encoding.codec}: {container} cannot hold it: write to .mkv") from error
+            other = "choose another" if container == "matroska" else "write to .mkv"
+            raise UserError(f"--codec {encoding.codec}: {container} cannot hold it: {other}") from error
         return Copied(reader, trial, container, video).notes
 
 

@@ -78,7 +78,7 @@ _SETTINGS = {
 _WITH_ALPHA = {"libvpx-vp9": "yuva420p", "prores_ks": "yuva444p10le", "ffv1": "yuva444p"}
 _WITHOUT_ALPHA = {"prores_ks": "yuv422p10le"}
 _ALPHA_IN = {"webm": "libvpx-vp9", "matroska": "libvpx-vp9", "mov": "prores_ks"}  # by container
-_MOST_CRF = 63
+_MOST_CRF = {"libx264": 51, "libx265": 51, "libvpx-vp9": 63, "libvpx": 63, "libsvtav1": 63}
 
 
 def chosen_encoding(container: str, source: Any, options: VideoOptions) -> Encoding:
@@ -103,7 +103,10 @@ def chosen_encoding(container: str, source: Any, options: VideoOptions) -> Encod
     encoding = Encoding(name, dict(_SETTINGS.get(name, {})), _pix_fmt(name, options.pix_fmt, transparent))
     if options.crf is not None:
         check_at_least("--crf", options.crf, 0)
-        if "crf" not in encoding.settings or options.crf > _MOST_CRF:
+        most = _MOST_CRF.get(name, 63)
+        if "crf" in encoding.settings and options.crf > most:
+            raise UserError(f"--crf {options.crf}: that of {name} ends at {most}")
+        if "crf" not in encoding.settings:
             raise UserError(f"--crf {options.crf}: {name} has no such quality: leave it out, or choose another --codec")
         encoding.settings["crf"] = str(options.crf)
     if name == "prores_ks":
