@@ -105,6 +105,7 @@ class _Conversion:
         self.encoding = chosen_encoding(self.container, self.frames.format, options)
         self.notes = _checked(reader, self.container, self.encoding, stream)
         self.notes += [self.encoding.note] if self.encoding.note else []
+        self.frames.looks_for_alpha = bool(self.encoding.alpha_note)
         self.rate = Fraction(stream.average_rate or _DEFAULT_RATE)
         estimate = int((stream.duration or 0) * (stream.time_base or 0) * self.rate)
         if not estimate and reader.duration:
@@ -171,6 +172,8 @@ class _Conversion:
             self.notes.append(
                 f"pixels of {stretched.numerator}:{stretched.denominator} made square ({name} keeps none)"
             )
+        if self.frames.has_transparent:
+            self.notes.append(self.encoding.alpha_note)
         if self.frames.other_sizes and self.frames.size:
             width, height = self.frames.size
             others = listed(sorted(f"{across}x{down}" for across, down in self.frames.other_sizes))

@@ -34,12 +34,14 @@ class Encoding:
         settings: its options.
         pix_fmt: its pixel format.
         note: what is lost, in a few words.
+        alpha_note: what is lost of frames that are partly transparent.
     """
 
     codec: str
     settings: dict[str, str]
     pix_fmt: str
     note: str = ""
+    alpha_note: str = ""
 
     @property
     def has_alpha(self) -> bool:
@@ -111,13 +113,12 @@ def chosen_encoding(container: str, source: Any, options: VideoOptions) -> Encod
         encoding.settings["crf"] = str(options.crf)
     if name == "prores_ks":
         encoding.settings["profile"] = "4444" if encoding.pix_fmt.startswith(("yuva", "yuv444")) else "hq"
-    lost = []
+    note, alpha_note, bits = "", "", depth(source)
     if transparent and not encoding.has_alpha:
-        lost.append(f"alpha left out ({name} in {container} has none: .webm and .mov keep it)")
-    bits = depth(source)
+        alpha_note = f"alpha left out ({name} in {container} has none: .webm and .mov keep it)"
     if bits > 8 and not encoding.is_deep:
-        lost.append(f"{bits} bits reduced to 8 (--pix-fmt yuv420p10le keeps 10)")
-    return replace(encoding, note=", ".join(lost))
+        note = f"{bits} bits reduced to 8 (--pix-fmt yuv420p10le keeps 10)"
+    return replace(encoding, note=note, alpha_note=alpha_note)
 
 
 def _pix_fmt(name: str, wanted: str | None, transparent: bool) -> str:

@@ -14,6 +14,7 @@ from sr.io.bounded import Pixels
 
 _BT709, _LIMITED = 1, 1  # H.273: matrix coefficients, and FFmpeg's name of the range
 _RGB = 0
+_OPAQUE = 255
 
 _DEINTERLACER = "mode=send_frame:deint=interlaced"  # a frame for each two fields; others pass unchanged
 
@@ -26,6 +27,8 @@ class Frames:
         deinterlaced: whether interlaced frames have been seen.
         size: width and height of the first frame; None before it.
         other_sizes: of frames that have another one.
+        looks_for_alpha: whether to look for transparent pixels.
+        has_transparent: whether one has been seen.
     """
 
     def __init__(self, reader: Any, stream: Any, name: str) -> None:
@@ -34,6 +37,7 @@ class Frames:
         self._reader, self.stream, self.deinterlaced = reader, stream, False
         self.size: tuple[int, int] | None = None
         self.other_sizes: set[tuple[int, int]] = set()
+        self.looks_for_alpha = self.has_transparent = False
         self._graph: Any = None
         self._decoder: Any = None
         stream.thread_type = "AUTO"
@@ -56,6 +60,8 @@ class Frames:
             frames = packet.decode() if self._decoder is None else self._decoder.decode(packet)
             for frame in frames:
                 self._note_size(frame)
+                if self.looks_for_alpha and not self.has_transparent:  # many formats have alpha, and opaque pixels only
+                    self.has_transparent = bool(frame.to_ndarray(format="rgba")[..., 3].min() < _OPAQUE)
                 if frame.interlaced_frame and self._graph is None:
                     self._deinterlace(frame)
                 if self._graph is None:
