@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from sr.report import figures
+from sr.report import captions, figures
 from sr.report.analysis import Analysis, analyse
 from sr.report.board import leaderboard
 from sr.report.comparison import Comparison, find_comparisons
@@ -95,6 +95,16 @@ def test_heat_map_shows_the_mean_gain_of_each_cell_in_its_place(
     assert "+1.05" in groups["axes_2"]
     assert "+1.05" not in groups["axes_1"]
     assert "gain over the input (dB)" in "".join(root.itertext())
+
+
+def test_the_caption_of_the_heat_map_names_its_colours(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:
+    run_folders("vdsr_mse_adam", [0.5] * 4)
+    run_folders("vdsr_mae_adam", [-0.5] * 4)
+    analysis = analysis_of(run_folders)
+    figures.heat_map(analysis)
+    below, above = (to_hex(cell.get_facecolor()) for cell in rectangles(drawn_figures[0].axes[0]))
+    assert (above, below) == ("#0072b2", "#d55e00")  # blue and orange
+    assert "Blue is above the unprocessed input, orange below it" in captions.heat_map(leaderboard(analysis)).text
 
 
 def test_colours_of_tiny_gains_are_not_exaggerated(run_folders: RunFolders, drawn_figures: list[Figure]) -> None:

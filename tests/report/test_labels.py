@@ -33,6 +33,15 @@ def test_a_name_that_has_no_place_becomes_a_rank() -> None:
     assert texts == ["#1", "b"]
 
 
+def test_only_the_line_that_is_drawn_is_avoided() -> None:
+    """Three points whose joining line would cover every place beside the middle one."""
+    points = [Point(0, 0, ("",)), Point(1, 1, ("b" * 30,)), Point(0, 2, ("",)), Point(2, 0, ("",)), Point(2, 2, ("",))]
+    figure = Figure((4, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlim(-1, 3)
+    assert label_points(figure, axes, points, points[:1])[1] == "b" * 30
+
+
 def test_plots_of_a_page_share_no_id_and_keep_text_that_looks_like_markup() -> None:
     with mpl.rc_context(STYLE):
         figure, _ = labels_of([Point(0, 0, ("colour: #000000",)), Point(1, 0, ("b",))])

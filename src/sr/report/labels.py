@@ -42,20 +42,25 @@ def wrapped(text: str, width: int = _WIDTH) -> str:
     return "\n".join(textwrap.wrap(text, width, break_long_words=False)) or text
 
 
-def label_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
+def label_points(figure: Figure, axes: Axes, points: Sequence[Point], line: Sequence[Point] | None = None) -> list[str]:
     """Write a label beside each point, inside the axes, over no other label or point of the axes.
 
-    Nor does a label cover the line that joins the points. One whose every place would cover something is left out.
+    Nor does a label cover the line through ``line``, by default through all points.
+
+    Returns:
+        The label of each point; empty where every place would cover something, and none is written.
     """
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     figure.draw(renderer)  # places the axes
     radius = _MARKER * figure.dpi / 72
     drawn = [axes.transData.transform(entry) for group in axes.collections for entry in np.asarray(group.get_offsets())]
     taken = [Bbox.from_extents(x - radius, y - radius, x + radius, y + radius) for x, y in drawn]
-    corners = [axes.transData.transform((point.x, point.y)) for point in points]
-    for start, end in pairwise(corners):
+    ends = [axes.transData.transform((point.x, point.y)) for point in (points if line is None else line)]
+    written = []
+    for start, end in pairwise(ends):
         taken += [Bbox.from_bounds(x, y, 1, 1) for x, y in np.linspace(start, end, _SAMPLES)]
     for point in points:
+        written.append("")
         for text, place in ((text, place) for text in point.labels for place in _PLACES):
             across, up, side, height = place
             label = axes.annotate(
@@ -74,5 +79,7 @@ def label_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
             )
             if inside and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
+                written[-1] = text
                 break
             label.remove()
+    return written

@@ -1,8 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 
 from sr.report.atlas.panels import panels_of
 from sr.report.atlas.photographs import Difficulty, difficulty_of
+from sr.report.benchmarks import Benchmark
 from tests.support.atlas import comparison
 
 NAMES = list("abcdef")
@@ -36,3 +39,17 @@ def test_the_points_of_these_photographs_link_to_their_rows() -> None:
     found = difficulty()
     assert len(found.photographs) == 5
     assert all(f'href="#{entry.anchor}"' in found.svg for entry in found.photographs)
+
+
+def test_degradations_beyond_the_markers_are_left_out_and_named() -> None:
+    comparisons = [
+        comparison({"espcn": np.ones((1, 6))}, INPUTS, NAMES, data_set="Set", degradation=f"d{number}")
+        for number in range(12)
+    ]
+    (panel,) = panels_of([], [Benchmark(comparisons, None, {}, [], [], [])])
+    found = difficulty_of(panel)
+    assert found.degradations_left_out == ["d10", "d11"]
+    assert ">under d9<" in found.svg
+    assert (
+        len(re.findall("PathCollection_", found.svg)) == 10 + 10 + 1 + 10
+    )  # of ten points, the legend included

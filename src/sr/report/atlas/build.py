@@ -138,6 +138,8 @@ def _difficulty_plot(difficulty: Difficulty) -> Plot:
         "A point is a photograph. Its difficulty is the PSNR of bicubic interpolation: how little is lost. Points with "
         "an edge are named in the table below, and link to it."
     )
+    if difficulty.degradations_left_out:
+        caption += f" Degradations that are not in the plot: {', '.join(difficulty.degradations_left_out)}."
     if difficulty.left_out:
         caption += f" Not shown: {'; '.join(difficulty.left_out)}."
     return Plot("difficulty", difficulty.svg, "Gain against difficulty", caption)
@@ -152,7 +154,10 @@ def _plane_plot(planes: Sequence[Plane]) -> Plot:
     )
     if shown < len(planes):
         caption += f" Not shown: {'; '.join(plane.degradation for plane in planes[shown:])}."
-    return Plot("plane", draw(planes), "Perception and distortion", caption)
+    svg, unsaid = draw(planes)
+    if unsaid:
+        caption += f" For want of space, {'; '.join(unsaid)}."
+    return Plot("plane", svg, "Perception and distortion", caption)
 
 
 def _models(contents: Comparisons, folders: Sequence[Path]) -> str:

@@ -69,12 +69,14 @@ class Difficulty:
         slopes: of the configurations that are shown, where there are photographs enough.
         photographs: the extremes of the best configuration, and the worst of each configuration.
         left_out: configurations that are not shown.
+        degradations_left_out: degradations that are not in the plot, which has no more markers than can be told apart.
     """
 
     svg: str
     slopes: Sequence[Slope]
     photographs: Sequence[Photograph]
     left_out: Sequence[str]
+    degradations_left_out: Sequence[str]
 
 
 def difficulty_of(panel: Panel) -> Difficulty:
@@ -91,6 +93,7 @@ def difficulty_of(panel: Panel) -> Difficulty:
         [slope for number in shown if (slope := _slope(panel.names[number], inputs, gains[number]))],
         named,
         [panel.names[number] for number in order if number not in shown],
+        panel.degradations[len(_MARKERS) :],
     )
 
 
@@ -142,7 +145,7 @@ def _draw(
         axes = figure.subplots()
         for colour, number in zip(_COLOURS, shown, strict=False):
             name = panel.names[number]
-            for d, degradation in enumerate(panel.degradations):
+            for d, (marker, degradation) in enumerate(zip(_MARKERS, panel.degradations, strict=False)):
                 where = degradation if several else ""
                 links = [anchors.get((name, where, photograph), "") for photograph in panel.photographs]
                 sizes = [48 if link else 20 for link in links]
@@ -150,7 +153,7 @@ def _draw(
                     inputs[d],
                     gains[number, d],
                     s=sizes,
-                    marker=_MARKERS[d % len(_MARKERS)],
+                    marker=marker,
                     facecolors=colour,
                     edgecolors=["#000000" if link else colour for link in links],
                     alpha=0.8,

@@ -105,8 +105,14 @@ def _interval(mean: float, half: float, metric: MetricInfo) -> Interval:
     )
 
 
-def draw(planes: Sequence[Plane]) -> str:
-    """A panel for each degradation, better to the upper right; the line joins the front."""
+def draw(planes: Sequence[Plane]) -> tuple[str, list[str]]:
+    """A panel for each degradation, better to the upper right; the line joins the front.
+
+    Returns:
+        The text of the SVG file, and what its labels do not say: a line for each panel in which points have numbers
+        for want of space, or have none.
+    """
+    unsaid = []
     shown = planes[:MOST_PLANES]
     columns = min(_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
@@ -115,10 +121,29 @@ def draw(planes: Sequence[Plane]) -> str:
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, plane in zip(panels, shown, strict=False):
             _draw_plane(axes, plane)
-            label_points(figure, axes, [Point(point.psnr, point.perceptual, (point.name,)) for point in plane.points])
+            points = [Point(point.psnr, point.perceptual, labels) for point, labels in _labelled(plane)]
+            front = [Point(point.psnr, point.perceptual, ()) for point in plane.front]
+            unsaid += _unsaid(plane, label_points(figure, axes, points, front), several=len(shown) > 1)
         for axes in panels[len(shown) :]:
             axes.set_visible(False)
-        return as_svg(figure)
+        return as_svg(figure), unsaid
+
+
+def _labelled(plane: Plane) -> list[tuple[PlanePoint, tuple[str, str]]]:
+    """The points, the best PSNR first, each with its name and its rank."""
+    ranked = sorted(plane.points, key=lambda point: -point.psnr)
+    return [(point, (point.name, f"#{rank}")) for rank, point in enumerate(ranked, 1)]
+
+
+def _unsaid(plane: Plane, written: Sequence[str], *, several: bool) -> list[str]:
+    """The names of points that are written as their rank, or not at all."""
+    points = [(point.name, rank, label) for (point, (_, rank)), label in zip(_labelled(plane), written, strict=True)]
+    numbered = [f"{rank} {name}" for name, rank, label in points if label == rank]
+    unlabelled = [name for name, _, label in points if not label]
+    parts = [f"numbered by rank of PSNR: {', '.join(numbered)}"] if numbered else []
+    parts += [f"without a label: {', '.join(unlabelled)}"] if unlabelled else []
+    where = f"under {plane.degradation}, " if several else ""
+    return [where + "; ".join(parts)] if parts else []
 
 
 def _draw_plane(axes: Axes, plane: Plane) -> None:
