@@ -50,6 +50,4 @@ def test_degradations_beyond_the_markers_are_left_out_and_named() -> None:
     found = difficulty_of(panel)
     assert found.degradations_left_out == ["d10", "d11"]
     assert ">under d9<" in found.svg
-    assert (
-        len(re.findall("PathCollection_", found.svg)) == 10 + 10 + 1 + 10
-    )  # of ten points, the legend included
+    assert len(re.findall("PathCollection_", found.svg)) == 10 + 10 + 1 + 10  # of ten points, the legend included
