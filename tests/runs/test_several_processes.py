@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -73,8 +74,9 @@ def test_two_processes_retrain_and_resume_after_a_kill(make_folder: MakeFolder, 
     deadline = time.monotonic() + 100
     started = result_of(run)["started"]
     while process.poll() is None and time.monotonic() < deadline:
-        if RunFolder(run).last.is_file() and result_of(run)["started"] != started:
-            break
+        with suppress(FileNotFoundError):  # for a moment the earlier record is gone and the new one not yet there
+            if RunFolder(run).last.is_file() and result_of(run)["started"] != started:
+                break
         time.sleep(0.05)
     process.kill()
     process.communicate(timeout=60)
