@@ -2,9 +2,8 @@
 
 import io
 import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ from sr.io.bars import progress_bar
 from sr.io.images import SUFFIXES
 from sr.io.pixel_formats import PixelFormat, read_pixels
 from sr.weights.onnx.exported import ONNX, Exported, onnx_of, write_onnx
+from sr.weights.onnx.quiet import quietly
 from sr.weights.onnx.session import INSTALL, new_session, run_session
 
 FLOAT16, INT8 = LOW_PRECISIONS = ("float16", "int8")
@@ -142,24 +142,12 @@ def _psnr(proto: Any, pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
     return float(np.mean(values))
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep back what the converters advise and print; their errors are raised."""
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 def _in_float16(proto: Any) -> Any:
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as error:
         raise UserError(f"--precision float16 needs more packages ({error.name}): {INSTALL}") from error
-    with _quietly():
+    with quietly(), redirect_stdout(io.StringIO()):
         return convert_float_to_float16(_copy(proto), keep_io_types=True)
 
 
@@ -183,7 +171,7 @@ def _in_int8(proto: Any, calibration: Sequence[tuple[Tensor, Tensor]]) -> Any:
     if len(trained) < 3:
         raise UserError("--precision int8: the first and last convolution stay float32, and there are no others")
     fixed = {node.name for node in proto.graph.node if node.op_type == "Conv"} - set(trained)
-    with TemporaryDirectory() as folder, _quietly():
+    with TemporaryDirectory() as folder, quietly(), redirect_stdout(io.StringIO()):
         path = Path(folder, "int8.onnx")
         quantize_static(
             _copy(proto),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.errors import UserError, check_at_least, check_choice, line_of
+from sr.errors import UserError, check_at_least, check_choice, counted, line_of
 from sr.image import gray, to_float
 from sr.io.bounded import BoundedReader, Pixels, UnreadKindError
 from sr.io.decoders import upright
@@ -99,7 +99,8 @@ def read_bands(path: Path, channels: int, max_pixels: int = MAX_PIXELS, advice: 
     """
     picture = Picture(_read_all_channels(path, channels, max_pixels, advice), has_bands=True)
     if picture.channels != channels:
-        raise ImageFileError(f"{path}: has {_counted(picture.channels)}, and the model was trained for {channels}")
+        found = counted(picture.channels, "channel")
+        raise ImageFileError(f"{path}: has {found}, and the model was trained for {channels}")
     return picture
 
 
@@ -168,11 +169,8 @@ def _of_channels(image: Tensor, channels: int, path: Path) -> Tensor:
         return gray(to_float(image[:3]).double()[None])[0].mul(most).round().to(image.dtype)
     if stored <= 4 and channels == 3:
         return image[:3] if stored == 4 else image[:1].expand(3, -1, -1)
-    raise ImageFileError(f"{path}: has {_counted(stored)}, not {channels}: data.channels={stored} trains on it")
-
-
-def _counted(channels: int) -> str:
-    return f"{channels} channel{'' if channels == 1 else 's'}"
+    found = counted(stored, "channel")
+    raise ImageFileError(f"{path}: has {found}, not {channels}: data.channels={stored} trains on it")
 
 
 def _read_tiff(path: Path, max_pixels: int = MAX_PIXELS, advice: str = "", pages: int = 1) -> Pixels:

@@ -36,7 +36,7 @@ def open_heif(file: IO[bytes]) -> ImageFile.ImageFile:
         return HeifImage(file)
     try:
         from sr.io.formats.avif import AvifImage
-    except ImportError as error:  # Pillow before 11.3, or built without it
+    except ImportError as error:  # Pillow built without it
         raise UnreadKindError("is AVIF, which needs Pillow 11.3: pip install -U pillow") from error
     return AvifImage(file)
 

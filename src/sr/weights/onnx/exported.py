@@ -1,10 +1,6 @@
 """Export trained networks to ONNX, for any image size, or to safetensors; run exported ONNX files."""
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,7 @@ from sr.terms import image_channels
 from sr.weights.checkpoint import MOST_SCALE, save_network
 from sr.weights.community import CommunityNetwork, open_network, save_community
 from sr.weights.onnx.providers import CPU
+from sr.weights.onnx.quiet import quietly
 from sr.weights.onnx.session import INSTALL, METADATA, new_session, read_onnx, run_session
 from sr.weights.reading.stored import SAFETENSORS
 
@@ -114,8 +111,7 @@ def write_onnx(target: Path, network: Exported) -> None:
 
 def _to_onnx(net: nn.Module) -> Any:
     height, width = torch.export.Dim("height", min=2), torch.export.Dim("width", min=2)
-    with warnings.catch_warnings(), _without_logs():
-        warnings.simplefilter("ignore")
+    with quietly():  # the exporter logs pages about what it tries
         try:
             return torch.onnx.export(
                 net,
@@ -129,16 +125,6 @@ def _to_onnx(net: nn.Module) -> Any:
             )
         except ImportError as error:
             raise UserError(f"exporting to ONNX needs more packages ({error.name}): {INSTALL}") from error
-
-
-@contextmanager
-def _without_logs() -> Iterator[None]:
-    """Keep back pages about what the exporter tries; an error is raised as well."""
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _max_difference(net: nn.Module, content: bytes) -> float:
