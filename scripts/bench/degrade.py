@@ -1,6 +1,6 @@
 """The cost of each degradation: milliseconds for a crop, and how long a training of ESPCN waits for its data.
 
-python -m scripts.bench.degrade                # about 5 minutes on two cores; writes benchmarks/degrade.json
+python -m scripts.bench.degrade                # about 8 minutes on two idle cores; writes benchmarks/degrade.json
 python -m scripts.bench.degrade --workers 0 1 2 --degrade photo
 
 Crops are those of experiment=espcn_x2, 64 of 24 low-resolution pixels in a batch, with the margin that they need.
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--degrade", nargs="+", default=names, metavar="NAME", help="choices (default: all)")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="numbers of loading processes")
-    parser.add_argument("--steps", type=int, default=30, help="training steps while waiting is measured")
+    parser.add_argument("--steps", type=int, default=150, help="training steps while waiting is measured")
     parser.add_argument("--crops", type=int, default=200, help="crops that are timed")
     options = parser.parse_args()
     torch.set_num_threads(1)
