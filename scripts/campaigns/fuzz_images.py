@@ -1,4 +1,4 @@
-"""Damage image files in thousands of ways and read each like a data set and like sr predict.
+"""Damage image files in thousands of ways and read each like a data set, like sr predict, and with --frames all.
 
 python -m scripts.campaigns.fuzz_images    # 20,000 files, some minutes on two cores; writes benchmarks/fuzz.json
 python -m scripts.campaigns.fuzz_images --files 200000 --seed 1
@@ -9,6 +9,7 @@ files are kept in a folder, and the exit code is 1.
 """
 
 import argparse
+import io
 import random
 import resource
 import statistics
@@ -31,6 +32,7 @@ MEMORY = 3 << 30  # bytes of address space that a worker may add after its start
 TIMEOUT = 30.0  # seconds per file: a header may claim the 200 million pixels that are allowed
 _START_TIMEOUT = 60.0  # seconds that a worker may take to start
 _PIXELS = 4_000_000  # limit of sr predict, as in the demo
+READERS = ("data", "predict", "frames")
 _BATCH = 100  # files that a worker receives at a time
 
 
@@ -39,21 +41,30 @@ def content_of(seed: int, number: int) -> tuple[str, bytes]:
     return damaged(intact_images(), random.Random(f"{seed} {number}"))
 
 
-def read_both(content: bytes, path: Path) -> Counter[str]:
-    """Read a file in both ways and count how each ended.
+def read_in_all_ways(content: bytes, path: Path) -> Counter[str]:
+    """Read a file in each way and count how it ended; what is read of an animation is written again.
 
     Raises:
         Exception: if the file is neither read nor refused.
     """
+    from sr.io.animations import is_animation, read_animation, write_animation
     from sr.io.images import ImageFileError, image_size, is_gray, read_image
     from sr.io.pictures import read_picture
 
     path.write_bytes(content)
     endings: Counter[str] = Counter()
+
+    def read_frames() -> tuple[int, ...]:
+        animation = read_animation(path, _PIXELS)
+        write_animation(io.BytesIO(), path.suffix, animation)
+        return animation.frames[0].shape
+
     readers: dict[str, Callable[[], tuple[int, ...]]] = {
         "data": lambda: read_image(path).shape,
         "predict": lambda: read_picture(path, None, _PIXELS).pixels.shape,
     }
+    if is_animation(path):
+        readers["frames"] = read_frames
     for name, read_shape in readers.items():
         try:
             assert min(read_shape()) > 0
@@ -69,7 +80,7 @@ def read_both(content: bytes, path: Path) -> Counter[str]:
 
 def _work(pipe: Connection, seed: int, folder: Path) -> None:
     """Read the files whose numbers arrive; send a message before and after each, and after each batch."""
-    read_both(intact_images()["png 16-bit"], folder / "first.png")  # import everything before measuring memory
+    read_in_all_ways(intact_images()["png 16-bit"], folder / "first.png")  # import everything before measuring memory
     used_memory = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used_memory + MEMORY, used_memory + MEMORY))
     path = folder / f"{id(pipe)}.png"
@@ -79,7 +90,7 @@ def _work(pipe: Connection, seed: int, folder: Path) -> None:
             _, content = content_of(seed, number)
             start = time.perf_counter()
             try:
-                result: Any = (read_both(content, path), time.perf_counter() - start)
+                result: Any = (read_in_all_ways(content, path), time.perf_counter() - start)
             except BaseException as error:
                 result = f"{type(error).__name__}: {error}"
             pipe.send(("finished", number, result))
@@ -185,7 +196,7 @@ class Campaign:
 
     def row(self) -> dict[str, Any]:
         """A row of the table."""
-        names = [f"{reader}: {ending}" for reader in ("data", "predict") for ending in ("image", "refused")]
+        names = [f"{reader}: {ending}" for reader in READERS for ending in ("image", "refused")]
         names += ["another exception", "hang", "worker died"]
         return {
             "files": self.kinds.total(),
