@@ -16,7 +16,8 @@ ALLOWED: dict[str, set[str]] = {
     "version": set(),
     "errors": set(),
     "terms": set(),
-    "image": set(),
+    "arrays": set(),
+    "image": {"arrays"},
     "schedules": {"errors"},
     "architectures": {"errors"},
     "nets": {"architectures", "errors", "image", "terms"},
@@ -27,11 +28,11 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"errors", "image", "metrics", "vgg"},
     "machine": {"errors", "image", "io", "terms", "version"},
     "lit_module": {"io", "terms"},
-    "data": {"errors", "image", "io", "machine.processes", "terms"},
+    "data": {"arrays", "errors", "image", "io", "machine.processes", "terms"},
     "datamodule": {"data", "errors", "image", "io", "terms"},
     "trackers": {"errors", "io"},
     "callbacks": {"errors", "image", "io", "metrics", "terms", "trackers"},
-    "weights": {"architectures", "errors", "io", "terms"},
+    "weights": {"architectures", "arrays", "errors", "io", "terms"},
     "options": {"errors"},
     "runs": {
         *("callbacks", "datamodule", "errors", "io", "lit_module", "machine", "options", "terms", "trackers"),
@@ -43,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         *("options", "runs.status", "runs.trained_on"),
     },
     "train": {"errors", "launch", "runs", "terms"},
-    "inference": {"errors", "image", "io", "machine", "terms", "weights"},
+    "inference": {"arrays", "errors", "image", "io", "machine", "terms", "weights"},
     # `runs.schema`: what `sr speed` measures completes the record of a run. `runs.trained_on`: `sr evaluate` warns of
     # scores on images that a model was trained on.
     "benchmark": {

@@ -33,7 +33,8 @@ from sr.io.images import read_image
 from sr.io.pictures import write_strips
 from sr.machine.side_by_side import side_by_side
 from sr.metrics import score
-from sr.weights.find import Model, find_model
+from sr.weights.find import find_model
+from sr.weights.model import Model
 
 SETS = {"Set14": (14, (512, 512)), "BSD100": (100, (481, 321)), "Urban100": (100, (1024, 768))}  # images, pixels
 CPU = torch.device("cpu")

@@ -20,8 +20,8 @@ from sr.data.pairs import load_pair
 from sr.data.sources import demo_photographs, image_folder
 from sr.image import to_float
 from sr.inference.enlarger import Enlarger
-from sr.machine.hardware import PRECISIONS
 from sr.metrics import score
+from sr.terms import PRECISIONS
 from sr.weights import zoo
 
 _PRECISIONS = [precision for precision in PRECISIONS if precision != "auto"]

@@ -17,7 +17,8 @@ from hydra.utils import instantiate
 
 from scripts.bench.timing import composed, interleaved, save
 from sr.inference.enlarger import Enlarger
-from sr.weights.find import Model, find_model
+from sr.weights.find import find_model
+from sr.weights.model import Model
 
 SCALE = 2
 MODELS = ("espcn_x2", "vdsr", "edsr")

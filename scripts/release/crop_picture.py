@@ -16,7 +16,7 @@ from skimage import data
 from sr import load
 from sr.image import crop_to_multiple, resize, to_uint8
 from sr.inference.enlarger import Enlarger
-from sr.weights.find import Model
+from sr.weights.model import Model
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 TOP, LEFT, SIDE = 40, 100, 120  # the crop shows an eye

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, so each function imports wha
     from sr.inference.enlarger import Enlarger
     from sr.report.sections import Board
     from sr.runs.schema import RunResult
-    from sr.weights.onnx.formats import OnnxHints
+    from sr.weights.onnx.hints import OnnxHints
 
     ModelName: TypeAlias = str | Path | RunResult
 
@@ -39,7 +39,7 @@ def load(
     from sr.inference.enlarger import Enlarger
     from sr.runs.best import model_path
     from sr.weights.find import find_model
-    from sr.weights.onnx.formats import OnnxHints
+    from sr.weights.onnx.hints import OnnxHints
     from sr.weights.trust import trust as trust_packages
 
     trust_packages(trust)
@@ -129,7 +129,7 @@ def evaluate(
     from sr.data.folders.named import FolderOptions
     from sr.terms import BASELINES
     from sr.train import config_dir
-    from sr.weights.onnx.formats import OnnxHints
+    from sr.weights.onnx.hints import OnnxHints
     from sr.weights.trust import trust as trust_packages
 
     trust_packages(trust)

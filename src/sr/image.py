@@ -5,7 +5,7 @@ that is meaningful, and keeps the device and dtype of its input.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -13,30 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# MATLAB's rgb2ycbcr, first row, for RGB in [0, 1] and luma in 16..235 (ITU-R BT.601, studio swing).
-_LUMA_BT601 = (65.481, 128.553, 24.966)
-_LUMA_OFFSET = 16.0
+from sr.arrays import FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, KERNELS, LUMA_BT601, SWAP_SIDES, band_blocks, taps
 
-# The free parameter of Keys' cubic convolution kernel (Keys 1981); MATLAB uses -0.5, torch -0.75.
-_KEYS_A = -0.5
+_LUMA_OFFSET = 16.0
 
 # Output rows or columns that one matrix product resizes. Small blocks multiply fewer zeros: a processor, for which one
 # more product costs little, takes half the time.
 _BLOCK, _BLOCK_ON_CPU = 128, 32
-
-# The eight flips and quarter turns of an image, as `dihedral` applies them: a code is a sum of these bits.
-FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, SWAP_SIDES = 1, 2, 4  # SWAP_SIDES: rows become columns, after the flips
-DIHEDRAL_CODES = range(8)
-ROTATIONS = (0, 3, 5, 6)  # the codes that do not mirror: by 0, 180, 90 degrees to the left, 90 to the right
-DIHEDRAL_NAMES = {
-    1: "mirrored left to right",
-    2: "mirrored top to bottom",
-    3: "turned by 180 degrees",
-    4: "mirrored along its diagonal",
-    5: "turned by 90 degrees to the left",
-    6: "turned by 90 degrees to the right",
-    7: "mirrored along its other diagonal",
-}
 
 
 def quantise(image: Tensor, bits: int = 8) -> Tensor:
@@ -93,7 +76,7 @@ def luma(image: Tensor) -> Tensor:
     >>> luma(torch.ones(1, 3, 1, 1)).mul(255).item()
     235.0
     """
-    weights = torch.tensor(_LUMA_BT601, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
+    weights = torch.tensor(LUMA_BT601, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
     return ((image * weights).sum(dim=1, keepdim=True) + _LUMA_OFFSET) / 255
 
 
@@ -138,14 +121,6 @@ def undo_dihedral(image: Tensor, code: int) -> Tensor:
     return dihedral(image, code & ~SWAP_SIDES)
 
 
-def dihedral_view(image: np.ndarray, code: int) -> np.ndarray:
-    """`dihedral` of a numpy array ``(..., H, W)``, as a view of it: nothing is copied."""
-    row_step = -1 if code & FLIP_TOP_BOTTOM else 1
-    column_step = -1 if code & FLIP_LEFT_RIGHT else 1
-    image = image[..., ::row_step, ::column_step]
-    return image.swapaxes(-2, -1) if code & SWAP_SIDES else image
-
-
 def gray(image: Tensor) -> Tensor:
     """Full-range gray value: ``(N, 3, H, W)`` in [0, 1] to ``(N, 1, H, W)`` in [0, 1]; equal channels keep their value.
 
@@ -156,8 +131,8 @@ def gray(image: Tensor) -> Tensor:
     """
     if image.shape[1] == 1:
         return image
-    weights = torch.tensor(_LUMA_BT601, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
-    return (image * (weights / sum(_LUMA_BT601))).sum(dim=1, keepdim=True)
+    weights = torch.tensor(LUMA_BT601, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
+    return (image * (weights / sum(LUMA_BT601))).sum(dim=1, keepdim=True)
 
 
 def resize(image: Tensor, scale: float, kernel: str = "bicubic") -> Tensor:
@@ -177,8 +152,8 @@ def resize(image: Tensor, scale: float, kernel: str = "bicubic") -> Tensor:
     """
     if not scale > 0:
         raise ValueError(f"resize needs a positive scale, got {scale}")
-    if kernel not in _KERNELS:
-        raise ValueError(f"kernel must be one of {', '.join(_KERNELS)}, got {kernel!r}")
+    if kernel not in KERNELS:
+        raise ValueError(f"kernel must be one of {', '.join(KERNELS)}, got {kernel!r}")
     if scale == 1:
         return image
     if torch.compiler.is_exporting() and kernel == "bicubic" and scale == int(scale):
@@ -203,20 +178,20 @@ def _enlarge_any_size(image: Tensor, scale: int) -> Tensor:
     Every ``scale``-th output pixel has the same position relative to the input pixels, and so the same weights: each of
     these ``scale`` phases is one filter of a convolution.
     """
-    weights, index = _taps(8, 8 * scale, scale, "bicubic")
+    weights, index = taps(8, 8 * scale, scale, "bicubic")
     middle = slice(4 * scale, 5 * scale)  # of pixel 4, far from the borders
-    filters = torch.zeros(scale, 5, dtype=torch.float64)
-    filters.scatter_add_(1, (index[:, middle] - 2).T, weights[:, middle].T.contiguous())
-    filters = filters.to(image.device, image.dtype)
+    phases = np.zeros((scale, 5))
+    np.add.at(phases, (np.arange(scale), index[:, middle] - 2), weights[:, middle])
+    filters = torch.tensor(phases.tolist(), dtype=image.dtype, device=image.device)
     batch, channels = image.shape[:2]
     for dim, shape in ((2, (scale, 1, 5, 1)), (3, (scale, 1, 1, 5))):
         height, width = image.shape[2:]
         before, after = image.narrow(dim, 0, 2).flip(dim), image.narrow(dim, image.shape[dim] - 2, 2).flip(dim)
         planes = torch.cat([before, image, after], dim).flatten(0, 1).unsqueeze(1)
-        phases = torch.nn.functional.conv2d(planes, filters.view(shape))  # (N*C, scale, H, W)
+        enlarged = torch.nn.functional.conv2d(planes, filters.view(shape))  # (N*C, scale, H, W)
         order = (0, 2, 1, 3) if dim == 2 else (0, 2, 3, 1)
         size = (height * scale, width) if dim == 2 else (height, width * scale)
-        image = phases.permute(order).reshape(batch, channels, *size)
+        image = enlarged.permute(order).reshape(batch, channels, *size)
     return image
 
 
@@ -249,59 +224,6 @@ def _bands(
     length: int, out_length: int, scale: float, kernel: str, dtype: torch.dtype, device: torch.device
 ) -> list[tuple[int, int, Tensor]]:
     """Blocks of rows of the matrix that resizes one dimension: (first source, last source + 1, (rows, sources))."""
-    weights, index = _taps(length, out_length, scale, kernel)
-    blocks = []
     size = _BLOCK_ON_CPU if device.type == "cpu" else _BLOCK
-    for begin in range(0, out_length, size):
-        taken = index[:, begin : begin + size]
-        start, stop = int(taken.min()), int(taken.max()) + 1
-        matrix = torch.zeros(stop - start, taken.shape[1], dtype=torch.float64)
-        matrix.scatter_add_(0, taken - start, weights[:, begin : begin + size])
-        blocks.append((start, stop, matrix.T.to(device, dtype)))
-    return blocks
-
-
-def _taps(length: int, out_length: int, scale: float, kernel: str) -> tuple[Tensor, Tensor]:
-    """Weights (taps, out) in float64 and source indices (taps, out) of one resized dimension.
-
-    MATLAB's ``contributions``: pixel centres at i + 0.5, the kernel stretched by 1/scale when shrinking, the edge
-    mirrored with the border pixel repeated.
-    """
-    shape, support = _KERNELS[kernel]
-    stretch = min(scale, 1.0)
-    width = support / stretch
-    centre = (torch.arange(out_length, dtype=torch.float64) + 0.5) / scale - 0.5
-    left = torch.floor(centre - width / 2)
-    positions = left + torch.arange(math.ceil(width) + 2, dtype=torch.float64).unsqueeze(1)
-    weights = shape((centre - positions) * stretch)
-    weights = weights / weights.sum(dim=0)
-    period = 2 * length
-    index = positions.long().remainder(period)
-    index = torch.where(index < length, index, period - 1 - index)
-    used = (weights != 0).any(dim=1)
-    return weights[used], index[used]
-
-
-def _cubic(x: Tensor) -> Tensor:
-    """Keys' cubic convolution kernel, equation 4 of the paper with a = -0.5."""
-    x = x.abs()
-    near = ((_KEYS_A + 2) * x - (_KEYS_A + 3)) * x * x + 1
-    far = ((_KEYS_A * x - 5 * _KEYS_A) * x + 8 * _KEYS_A) * x - 4 * _KEYS_A
-    return torch.where(x <= 1, near, torch.where(x <= 2, far, torch.zeros_like(x)))
-
-
-def _lanczos(x: Tensor) -> Tensor:
-    """Lanczos' kernel with three lobes: sinc(x) sinc(x / 3) for abs(x) below 3."""
-    return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
-
-
-def _box(x: Tensor) -> Tensor:
-    return ((x >= -0.5) & (x < 0.5)).to(x.dtype)
-
-
-# Each kernel and the width of its support.
-_KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
-    "bicubic": (_cubic, 4.0),
-    "lanczos": (_lanczos, 6.0),
-    "nearest": (_box, 1.0),
-}
+    blocks = band_blocks(length, out_length, scale, kernel, size)
+    return [(start, stop, torch.from_numpy(matrix).to(device, dtype)) for start, stop, matrix in blocks]

@@ -22,7 +22,7 @@ from sr.io.hashes import files_hash
 from sr.io.images import from_pil, read_image, to_pil
 from sr.report.page import write_report
 from sr.weights import zoo
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.networks import sharp_network
 from tests.support.runs import MakeFolder
 

@@ -21,7 +21,8 @@ from sr.metrics import score
 from sr.nets.espcn import ESPCN
 from sr.train import config_dir
 from sr.weights.checkpoint import network_config, save_network
-from sr.weights.find import Model, find_model
+from sr.weights.find import find_model
+from sr.weights.model import Model
 from tests.support.images import photograph
 
 JPEG = {"_target_": "sr.data.degrade.jpeg.Jpeg", "quality": [30, 40]}

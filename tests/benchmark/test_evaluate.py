@@ -30,7 +30,8 @@ from sr.runs.schema import Status
 from sr.terms import BASELINES, Protocol
 from sr.train import config_dir
 from sr.weights.checkpoint import network_config
-from sr.weights.find import Model, find_model
+from sr.weights.find import find_model
+from sr.weights.model import Model
 from tests.support.images import photograph
 from tests.support.networks import sharp_network
 from tests.support.run_folders import RunFolders

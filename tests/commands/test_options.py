@@ -15,8 +15,8 @@ from sr.inference.inputs import Naming
 from sr.inference.predict import Settings as Batch
 from sr.inference.video.encoding import VideoOptions
 from sr.report.sections import Settings
-from sr.weights.find import Model
-from sr.weights.onnx.formats import UNKNOWN, OnnxHints
+from sr.weights.model import Model
+from sr.weights.onnx.hints import UNKNOWN, OnnxHints
 
 Record = Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]]
 

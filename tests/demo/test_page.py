@@ -34,7 +34,8 @@ from sr.report.formats import interval
 from sr.terms import Protocol
 from sr.weights import zoo
 from sr.weights.checkpoint import network_config
-from sr.weights.find import Model, find_model
+from sr.weights.find import find_model
+from sr.weights.model import Model
 from tests.support.browser import Browser, axe_findings
 from tests.support.images import photograph
 from tests.support.run_folders import RunFolders

@@ -13,7 +13,8 @@ from sr.data.stores.store import PairStore
 from sr.inference.enlarger import Enlarger
 from sr.losses import VGGLoss
 from sr.machine.float32 import float32_as_in
-from sr.weights.find import Model, find_model
+from sr.weights.find import find_model
+from sr.weights.model import Model
 from sr.weights.onnx.exported import export
 from tests.support.gpu import DEVICE, ON_GPU
 from tests.support.images import photograph

@@ -8,7 +8,7 @@ from PIL import Image
 from sr.inference.alpha import fill_hidden
 from sr.inference.enlarger import Enlarger
 from sr.nets.espcn import ESPCN
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.images import photograph
 
 

@@ -24,8 +24,9 @@ from sr.inference.video.encoding import VideoOptions
 from sr.inference.watch import follow
 from sr.io.pictures import WRITABLE
 from sr.nets.espcn import ESPCN
-from sr.weights.find import Model, find_model
-from sr.weights.onnx.formats import UNKNOWN, OnnxHints
+from sr.weights.find import find_model
+from sr.weights.model import Model
+from sr.weights.onnx.hints import UNKNOWN, OnnxHints
 from tests.support.images import photograph
 
 Run = Callable[..., tuple[int, list[str]]]
@@ -250,12 +251,17 @@ def test_resume_redoes_what_another_onnx_network_or_other_hints_have_made(run: R
     assert keys[-1] == key(Enlarger(find_model(str(path), hints=hints), device="cpu"))
 
 
-def test_with_compare_only_the_output_that_is_missing_is_made(run: Run) -> None:
+def test_with_compare_only_the_output_that_is_missing_is_made(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     net = Enlarger(Model("net", 2, [ESPCN(scale=2)]), device="cpu")
     assert run("in", enlarger=net, compare=True)[0] == 0
     before = Path("out/a.png").stat().st_mtime_ns
     Path("out/a_bicubic.png").unlink()
-    assert run("in", enlarger=net, compare=True, resume=True)[0] == 0
+    capsys.readouterr()
+    assert predict(["in"], "out", net, Settings(compare=True, resume=True)) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "out/a.png: was done before",
+        "out/a_bicubic.png: written, 60x40 pixels",
+    ]
     assert Path("out/a.png").stat().st_mtime_ns == before
     assert files_in("out") == ["a.png", "a_bicubic.png", "b.jpg", "b_bicubic.jpg"]
 

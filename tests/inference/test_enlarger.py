@@ -13,7 +13,7 @@ from sr.inference.enlarger import Enlarger
 from sr.nets.autoencoder import Autoencoder
 from sr.nets.espcn import ESPCN
 from sr.weights.checkpoint import network_config, save_network
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.images import photograph
 
 PIXELS = np.asarray(photograph(40, 57, seed=3))

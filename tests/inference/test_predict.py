@@ -21,7 +21,8 @@ from sr.io.bounded import Pixels
 from sr.io.images import from_pil, to_pil
 from sr.nets.espcn import ESPCN
 from sr.weights.checkpoint import network_config, save_network
-from sr.weights.find import Model, find_model
+from sr.weights.find import find_model
+from sr.weights.model import Model
 from tests.support.images import photograph
 
 SUMMARY = re.compile(r"enlarged \d+ of \d+ files in ")  # tested in test_batches.py

@@ -11,7 +11,7 @@ from PIL import Image
 from sr.inference.enlarger import Enlarger
 from sr.io.images import ImageFileError
 from sr.io.pictures import read_picture
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.images import photograph
 
 _CANDIDATES = [folder / "shared" / "cases" / "make_images.py" for folder in Path(__file__).resolve().parents]

@@ -10,7 +10,7 @@ from sr.machine import hardware
 from sr.machine.hardware import cache_bytes
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.networks import randomise_output
 
 MIB = 2**20

@@ -11,7 +11,7 @@ from sr.inference.enlarger import Enlarger
 from sr.inference.tiles import enlarge, enlarge_in_tiles
 from sr.nets.espcn import ESPCN
 from sr.terms import WHOLE_IMAGE
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.networks import randomise_output
 from tests.support.runs import Compose, model_names
 

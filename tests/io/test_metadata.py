@@ -10,7 +10,7 @@ from PIL import Image
 
 from sr.inference.enlarger import Enlarger
 from sr.io.pictures import read_picture
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.images import photograph
 
 XMP = b'<x tiff:Orientation="6"/>'

@@ -18,7 +18,7 @@ from sr.nets.vdsr import VDSR
 from sr.terms import WHOLE_IMAGE
 from sr.weights.checkpoint import load_network, network_config, save_network
 from sr.weights.contract import check_network, measured_tiles
-from sr.weights.find import Model
+from sr.weights.model import Model
 from sr.weights.trust import trust
 from tests.support.runs import Compose, model_names
 

@@ -12,8 +12,9 @@ from sr.nets.autoencoder import Autoencoder
 from sr.nets.edsr import EDSR
 from sr.nets.espcn import ESPCN
 from sr.nets.vdsr import VDSR
-from sr.weights.checkpoint import MOST_SCALE, load_network, network_config, save_network
+from sr.weights.checkpoint import load_network, network_config, save_network
 from sr.weights.find import find_model
+from sr.weights.model import MOST_SCALE
 from tests.support.hostile.checkpoints import MODEL, checkpoint, serialized, weights
 from tests.support.hostile.files import MAKERS, hostile_files
 

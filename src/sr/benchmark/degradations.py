@@ -10,7 +10,7 @@ from sr.data.degrade.bicubic import BICUBIC
 from sr.data.degrade.configured import build
 from sr.data.sources import Source
 from sr.errors import UserError
-from sr.weights.find import Model
+from sr.weights.model import Model
 from sr.weights.trust import is_allowed
 
 log = logging.getLogger(__name__)

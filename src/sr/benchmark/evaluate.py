@@ -26,11 +26,11 @@ from sr.errors import UserError, check_at_least, check_choice
 from sr.inference.enlarger import Enlarger, common_channels
 from sr.io.bars import progress_bar
 from sr.io.pixel_formats import BITS, PixelFormat
-from sr.machine.hardware import PRECISIONS, find_device
+from sr.machine.hardware import find_device
 from sr.metrics import Metric
 from sr.metrics.scoring import DEFAULT, check_metrics
-from sr.terms import BASELINES, Baseline, Protocol
-from sr.weights.find import Model
+from sr.terms import BASELINES, PRECISIONS, Baseline, Protocol
+from sr.weights.model import Model
 
 log = logging.getLogger(__name__)
 

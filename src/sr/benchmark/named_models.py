@@ -11,8 +11,9 @@ from sr.io.run_folder import RunFolder
 from sr.runs.best import model_path
 from sr.runs.schema import read_result
 from sr.runs.status import standing_of
-from sr.weights.find import MODEL_SUFFIXES, Model, find_model
-from sr.weights.onnx.formats import UNKNOWN, OnnxHints
+from sr.weights.find import MODEL_SUFFIXES, find_model
+from sr.weights.model import Model
+from sr.weights.onnx.hints import UNKNOWN, OnnxHints
 
 
 def find_models(

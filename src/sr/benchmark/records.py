@@ -10,7 +10,8 @@ from sr.benchmark.rows import folder_name
 from sr.errors import UserError
 from sr.io.atomic import write_text
 from sr.io.run_folder import RunFolder
-from sr.weights.find import MODEL_SUFFIXES, Model
+from sr.weights.find import MODEL_SUFFIXES
+from sr.weights.model import Model
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sr.terms import BASELINES, DEFAULT_METRICS, Baseline, MetricInfo, Protocol
-from sr.weights.find import Model
+from sr.weights.model import Model
 
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\]')
 _LONGEST_NAME = 120  # bytes; file systems allow 255, and what tells apart scores follows

@@ -30,7 +30,7 @@ from sr.machine.float32 import float32_as_in
 from sr.machine.hardware import free_memory
 from sr.machine.side_by_side import side_by_side
 from sr.metrics import Metric, score
-from sr.weights.find import Model
+from sr.weights.model import Model
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from sr.io.tables import aligned
 from sr.machine.cost import count_parameters, multiply_adds
 from sr.machine.environment import environment
 from sr.machine.float32 import float32_as_in
-from sr.machine.hardware import PRECISIONS, find_device
+from sr.machine.hardware import find_device
 from sr.machine.hardware import precision as best_precision
 from sr.machine.speed import Timed, measure_speeds
 from sr.runs.schema import RunResult, read_result, write_result
-from sr.terms import Cost, Speed, ntire_score
-from sr.weights.find import Model
+from sr.terms import PRECISIONS, Cost, Speed, ntire_score
+from sr.weights.model import Model
 
 _TRAINED_IN = {"float32": "32-true", "bfloat16": "bf16-mixed"}  # names of the precision in records
 

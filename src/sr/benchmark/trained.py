@@ -8,7 +8,8 @@ from sr.data.sources import Source
 from sr.data.stores.fingerprint import content_hash
 from sr.errors import UserError, some_of
 from sr.runs.trained_on import images_behind, trained_among
-from sr.weights.find import Model, checkpoints_of
+from sr.weights.find import checkpoints_of
+from sr.weights.model import Model
 
 log = logging.getLogger(__name__)
 

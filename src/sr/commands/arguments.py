@@ -9,8 +9,8 @@ from sr.errors import UserError, check_at_least
 
 if TYPE_CHECKING:
     from sr.data.folders.named import FolderOptions
-    from sr.weights.find import Model
-    from sr.weights.onnx.formats import OnnxHints
+    from sr.weights.model import Model
+    from sr.weights.onnx.hints import OnnxHints
 
 MODEL = (
     "a name that `sr models` lists, a checkpoint, a run folder, the folder of a sweep (its best cell), or weights of "
@@ -50,7 +50,7 @@ def onnx_hints(options: argparse.Namespace) -> "OnnxHints":
     Raises:
         UserError: for a halo below 0.
     """
-    from sr.weights.onnx.formats import OnnxHints  # imports torch
+    from sr.weights.onnx.hints import OnnxHints
 
     if options.halo is not None:
         check_at_least("--halo", options.halo, 0)

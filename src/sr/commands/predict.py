@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sr.commands.arguments import (
     MODEL,
@@ -15,7 +17,12 @@ from sr.commands.arguments import (
     onnx_hints,
 )
 from sr.commands.completion import complete, model_names
-from sr.errors import check_at_least
+from sr.errors import check_at_least, check_choice
+from sr.terms import PRECISIONS
+
+if TYPE_CHECKING:  # slow to import
+    from sr.inference.pictures import PictureEnlarger
+    from sr.weights.onnx.hints import OnnxHints
 
 HELP = "enlarge or, at scale 1, sharpen pictures and videos: files, folders, or standard input"
 EXAMPLE = "sr predict photo.jpg -m espcn_x2 -o big.png"
@@ -80,28 +87,15 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Enlarge the inputs; exit with code 1 if any of them failed."""
-    from sr.inference.enlarger import Enlarger
     from sr.inference.inputs import Naming
     from sr.inference.predict import Settings, predict
     from sr.io.images import MAX_PIXELS
-    from sr.runs.best import model_path
-    from sr.weights.find import find_model
 
     file_format = f".{options.format.lower().lstrip('.')}" if options.format else ""
     naming = Naming(options.suffix, file_format, options.frames == "all")
     max_pixels = MAX_PIXELS if options.max_pixels is None else options.max_pixels
     check_at_least("--max-pixels", max_pixels, 1)
-    hints = onnx_hints(options)
-    model = find_model(model_path(options.model), options.scale, hints, provider=options.provider)
-    check_hints_are_used(hints, [model])
-    enlarger = Enlarger(
-        model,
-        tile=options.tile,
-        ensemble=options.x8,
-        wrap=options.wrap,
-        device=options.device,
-        precision=options.precision,
-    )
+    enlarger = _enlarger(options)
     video = None
     if options.codec or options.pix_fmt or options.crf is not None:
         from sr.inference.video.encoding import VideoOptions
@@ -121,3 +115,39 @@ def run(options: argparse.Namespace) -> None:
     failures = predict(options.inputs, options.output, enlarger, settings)
     if failures:
         sys.exit(1)
+
+
+def _enlarger(options: argparse.Namespace) -> "PictureEnlarger":
+    """What the model, and the options of how to run it, make; without torch, for a network that `sr export` wrote."""
+    from sr.runs.best import model_path
+    from sr.weights.onnx.session import is_exported
+
+    name, hints = model_path(options.model), onnx_hints(options)
+    check_choice("--precision", options.precision, PRECISIONS)
+    if Path(name).suffix.lower() == ".onnx" and Path(name).is_file() and is_exported(Path(name)):
+        return _array_enlarger(options, Path(name), hints)
+    from sr.inference.enlarger import Enlarger
+    from sr.weights.find import find_model
+
+    model = find_model(name, options.scale, hints, provider=options.provider)
+    check_hints_are_used(hints, [model])
+    return Enlarger(
+        model,
+        tile=options.tile,
+        ensemble=options.x8,
+        wrap=options.wrap,
+        device=options.device,
+        precision=options.precision,
+    )
+
+
+def _array_enlarger(options: argparse.Namespace, path: Path, hints: "OnnxHints") -> "PictureEnlarger":
+    from sr.inference.array_enlarger import ArrayEnlarger
+    from sr.inference.pictures import warn_of_onnx
+    from sr.weights.onnx.network import ExportedNetwork, exported_model
+    from sr.weights.onnx.providers import CPU
+
+    model = exported_model(path, ExportedNetwork(path, options.provider or CPU), options.scale)
+    check_hints_are_used(hints, [model])
+    warn_of_onnx(model, options.device or "cpu", options.precision)
+    return ArrayEnlarger(model, tile=options.tile, ensemble=options.x8, wrap=options.wrap)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr.image import DIHEDRAL_NAMES, dihedral, gray, preview, resize, to_float
+from sr.arrays import DIHEDRAL_NAMES
+from sr.image import dihedral, gray, preview, resize, to_float
 
 # Faults of a pair that impair training, worst first.
 OTHER, TURNED, MOVED, SHIFTED, ALIASED, COLOURS = KINDS = (

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from sr.arrays import DIHEDRAL_CODES, ROTATIONS, SWAP_SIDES, dihedral_view
 from sr.data.degraded_crops import DegradedCrops
 from sr.data.stores.packed import PackedPairs
 from sr.data.stores.store import PairStore
 from sr.errors import UserError
-from sr.image import DIHEDRAL_CODES, ROTATIONS, SWAP_SIDES, dihedral_view
 from sr.terms import Batch
 
 # Codes of `sr.image.dihedral` by (flip, rotate90). The order determines what a seed draws.

@@ -28,7 +28,7 @@ from sr.report.comparison import find_comparisons
 from sr.report.formats import data_uri, interval
 from sr.terms import BASELINES
 from sr.weights import zoo
-from sr.weights.find import Model
+from sr.weights.model import Model
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sr.errors import UserError
-from sr.inference.enlarger import Enlarger
+from sr.inference.pictures import PictureEnlarger
 from sr.inference.records import Record
 from sr.io.animations import KINDS, MOST_SIDE, read_animation, write_animation
 from sr.io.atomic import whole_file
@@ -15,7 +15,7 @@ from sr.io.atomic import whole_file
 
 def enlarge_animation(
     source: Path,
-    outputs: Sequence[tuple[Path | None, Enlarger]],
+    outputs: Sequence[tuple[Path | None, PictureEnlarger]],
     *,
     max_pixels: int,
     quality: int | None,

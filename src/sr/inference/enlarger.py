@@ -3,9 +3,10 @@
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
-from typing import IO, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,25 +16,27 @@ from torch import Tensor, nn
 from sr.errors import UserError, check_at_least, check_choice
 from sr.image import gray, resize
 from sr.inference.alpha import fill_hidden
+from sr.inference.channels import Operations, enlarge_channels
+from sr.inference.pictures import PictureEnlarger, warn_of_onnx
 from sr.inference.tile_size import bytes_of_layers, countable_side, fastest_tile, largest_tile
-from sr.inference.tiles import enlarge_in_tiles, round_up
+from sr.inference.tiles import enlarge_in_tiles
+from sr.inference.windows import USUAL_TILE, round_up
 from sr.io.bounded import Pixels
-from sr.io.pictures import Picture, pixels_of, write_strips
+from sr.io.pictures import pixels_of
 from sr.machine.float32 import float32_as_in
-from sr.machine.hardware import PRECISIONS, cache_bytes, find_device, free_memory
+from sr.machine.hardware import cache_bytes, find_device, free_memory
 from sr.machine.hardware import precision as best_precision
-from sr.terms import WHOLE_IMAGE, image_channels
-from sr.weights.find import Model
+from sr.terms import PRECISIONS, WHOLE_IMAGE, image_channels
+from sr.weights.model import Model
 
 log = logging.getLogger(__name__)
 
-_USUAL_TILE = 256  # pixels of the input, where no layers tell of their sizes
 _BICUBIC_HALO = 2
 
 T = TypeVar("T", Image.Image, np.ndarray, Tensor)
 
 
-class Enlarger:
+class Enlarger(PictureEnlarger):
     """Enlarges pictures by a factor, in bounded memory.
 
     >>> big = load("espcn_x2")(Image.open("photo.jpg"))        # doctest: +SKIP
@@ -75,9 +78,7 @@ class Enlarger:
         self._trained = next(self._net.parameters(), None) is not None  # else bicubic, or run by ONNX Runtime
         self.precision = precision
         if model.nets and not self._trained:
-            provider = getattr(model.nets[0], "provider", "cpu")
-            if precision == "bfloat16" or (self.device.type != "cpu" and provider == "cpu"):
-                log.warning("%s: ONNX Runtime computes on the %s, in float32", model.label, provider.upper())
+            warn_of_onnx(model, self.device.type, precision)
             self.device, self.precision = torch.device("cpu"), "float32"
         self._layers: list[float] = []  # of which the tiles for a picture are chosen; empty: they are all of one size
         self.tile = self._largest_tile() if tile is None else tile
@@ -100,17 +101,25 @@ class Enlarger:
         if self._net.halo >= WHOLE_IMAGE:
             return 0
         if not self._trained:  # nothing to estimate from
-            return _USUAL_TILE
+            return USUAL_TILE
         layers = bytes_of_layers(self._net)
         self._layers = layers if self.device.type == "cpu" else []
         tile = largest_tile(layers, free_memory(self.device))
-        return tile if self.device.type in ("cpu", "cuda") else min(tile, _USUAL_TILE)
+        return tile if self.device.type in ("cpu", "cuda") else min(tile, USUAL_TILE)
 
     def _countable_tile(self) -> int:
         """The largest tile that operations of a GPU can count the values of; 0 for any."""
         if self.device.type != "cuda" or not self._trained or self._net.halo >= WHOLE_IMAGE:
             return 0
         return countable_side(bytes_of_layers(self._net), round_up(self._net.halo, self._net.align))
+
+    def bicubic(self) -> "Enlarger":
+        """What enlarges as much without a network."""
+        return Enlarger(Model("bicubic", self.scale), device=self.device, wrap=self.wrap)
+
+    def tile_for(self, pixels: Pixels) -> int:
+        """Side of the tiles for a picture, in its pixels; 0 for all of it."""
+        return self.tile_of(_tensor(pixels))
 
     def tile_of(self, lr: Tensor) -> int:
         """Side of the tiles for one image ``(1, C, h, w)``; 0 for all of it."""
@@ -132,7 +141,7 @@ class Enlarger:
 
     def _tiles(self, lr: Tensor) -> Iterator[tuple[int, int, Tensor]]:
         """The parts of one image ``(1, C, h, w)`` of any type, enlarged; see `sr.inference.tiles.enlarge_in_tiles`."""
-        self._check_channels(lr.shape[1])
+        self.check_channels(lr.shape[1])
         net = self._in_bfloat16 if self.precision_for(lr.dtype) == "bfloat16" else self._net
         lr = lr.float() if lr.is_floating_point() else lr
         tile = self.tile_of(lr)
@@ -141,15 +150,6 @@ class Enlarger:
         settings: dict[str, Any] = {"ensemble": self.ensemble, "wrap": self.wrap, "device": self.device}
         return enlarge_in_tiles(net, lr, self.scale, tile, **settings)
 
-    def _check_channels(self, channels: int) -> None:
-        expected = range(1, 5) if self.channels in (1, 3) else (self.channels,)
-        if self.model.nets and channels not in expected:
-            raise UserError(f"{self.model.label}: enlarges images of {self.channels} channels, not of {channels}")
-
-    def _has_alpha(self, channels: int) -> bool:
-        """Whether the last of so many channels is transparency."""
-        return channels in (2, 4) and self.channels in (1, 3)
-
     def precision_for(self, dtype: torch.dtype) -> str:
         """What images of this type are computed in: ``float32`` or ``bfloat16``."""
         if self.precision != "auto":
@@ -157,63 +157,11 @@ class Enlarger:
         pays = self._trained and dtype == torch.uint8 and best_precision(self.device.type) == "bf16-mixed"
         return "bfloat16" if pays else "float32"
 
-    def strips(self, pixels: Pixels) -> Iterator[Pixels]:
-        """Enlarge ``(H, W, C)`` of uint8 or uint16, C from 1 (gray) to 4 (RGB and alpha), or as the model's images.
-
-        Yields:
-            ``(rows, scale*W, C)`` of the same type, from the top.
-
-        Raises:
-            UserError: for a number of channels that the model does not take.
-        """
-        height, width, channels = (int(side) for side in pixels.shape)
-        if self._has_alpha(channels):
-            pixels = fill_hidden(pixels)
-        lr = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
+    def parts(self, pixels: Pixels) -> Iterator[tuple[int, int, Pixels]]:
+        """(top, left, ``(H', W', C)``): place and content of each part of the output, row by row of tiles."""
         most = int(np.iinfo(pixels.dtype).max)
-        strip: Pixels | None = None
-        done = filled = 0
-        for top, left, out in self._tiles(lr):
-            part = out[0].clamp(0, 1).mul(most).round().permute(1, 2, 0).cpu().numpy()
-            if strip is None:  # the first tile of a row of tiles says how high the row is
-                rows = min(self.tile_of(lr) or height, height - done // self.scale) * self.scale
-                strip = np.empty((rows, width * self.scale, channels), pixels.dtype)
-            strip[top - done : top - done + part.shape[0], left : left + part.shape[1]] = part
-            filled += part.shape[0] * part.shape[1]
-            if filled == strip.shape[0] * strip.shape[1]:
-                yield strip
-                done, filled, strip = done + strip.shape[0], 0, None
-
-    def write(
-        self,
-        picture: Picture,
-        file: IO[bytes],
-        suffix: str,
-        advance: Callable[[float], None] = lambda share: None,
-        *,
-        quality: int | None = None,
-    ) -> str:
-        """Enlarge a picture into a file, see `sr.io.pictures.write_strips`; ``advance`` gets each finished share."""
-        height, width, channels = (int(side) for side in picture.pixels.shape)
-        shape = (height * self.scale, width * self.scale, channels)
-
-        def strips() -> Iterator[Pixels]:
-            for strip in self.strips(picture.pixels):
-                yield strip
-                advance(len(strip) / shape[0])
-
-        deep = picture.pixels.itemsize == 2
-        return write_strips(
-            file,
-            suffix,
-            strips(),
-            shape,
-            deep=deep,
-            bands=picture.has_bands,
-            profile=picture.profile,
-            metadata=picture.metadata,
-            quality=quality,
-        )
+        for top, left, out in self._tiles(_tensor(pixels)):
+            yield top, left, out[0].clamp(0, 1).mul(most).round().permute(1, 2, 0).cpu().numpy()
 
     def __call__(self, image: T) -> T:
         """Enlarge an image, and return the same type.
@@ -240,8 +188,7 @@ class Enlarger:
         if planes.dtype in (np.uint8, np.uint16):
             out: np.ndarray = np.concatenate(list(self.strips(planes)))
         else:
-            tensor = torch.from_numpy(np.require(planes, requirements=["C", "W"])).permute(2, 0, 1)
-            out = self._tensor(tensor).permute(1, 2, 0).numpy()
+            out = self._tensor(_tensor(planes)[0]).permute(1, 2, 0).numpy()
         return out if image.ndim == 3 else out[..., 0]
 
     def _pillow(self, image: Image.Image) -> Image.Image:
@@ -257,7 +204,7 @@ class Enlarger:
             )
         outs = []
         for single in batch.split(1):
-            if self._has_alpha(single.shape[1]):
+            if self.has_alpha(single.shape[1]):
                 filled = fill_hidden(single[0].permute(1, 2, 0).cpu().numpy())
                 single = torch.from_numpy(filled).permute(2, 0, 1)[None].to(single.device)
             outs.append(self.enlarge(single, torch.device("cpu")))
@@ -278,6 +225,11 @@ class Enlarger:
         return out.clamp_(0, 1)
 
 
+def _tensor(pixels: Pixels) -> Tensor:
+    """``(H, W, C)`` as ``(1, C, H, W)``."""
+    return torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
+
+
 def common_channels(nets: Sequence[nn.Module], label: str) -> int:
     """Channels of the images that all networks of a model take; 3 without networks.
 
@@ -291,10 +243,7 @@ def common_channels(nets: Sequence[nn.Module], label: str) -> int:
 
 
 class _AnyChannels(nn.Module):
-    """Networks on images of other channels: networks for RGB keep gray gray, networks for gray get the luma of RGB.
-
-    Whatever they do not see is enlarged by bicubic: alpha, and the colours beside the luma.
-    """
+    """Networks on images of other channels than their own, see `enlarge_channels`; bicubic without networks."""
 
     def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False) -> None:
         super().__init__()
@@ -305,19 +254,10 @@ class _AnyChannels(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, C from 1 to 4, or as the networks have it."""
-        channels = lr.shape[1]
-        if not self.nets or self.image_channels not in (1, 3):
+        operations = Operations(gray, partial(resize, scale=self.scale), partial(torch.cat, dim=1))
+        if not self.nets:
             return self._mean_output(lr)
-        colours = lr[:, :3] if channels > 2 else lr[:, :1]
-        if self.image_channels == 1:
-            out = self._mean_output(gray(colours))
-            if channels > 2:
-                enlarged = resize(colours, self.scale)
-                out = enlarged + (out - gray(enlarged))
-        else:
-            out = self._mean_output(colours.expand(-1, 3, -1, -1))
-            out = out if channels > 2 else gray(out)
-        return torch.cat([out, resize(lr[:, -1:], self.scale)], dim=1) if channels in (2, 4) else out
+        return enlarge_channels(lr, self.image_channels, self._mean_output, operations)
 
     def _mean_output(self, lr: Tensor) -> Tensor:
         """The mean of what the networks make of the channels that they take; bicubic without networks."""

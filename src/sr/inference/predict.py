@@ -13,9 +13,9 @@ from rich.progress import Progress, TaskID
 
 from sr.errors import UserError
 from sr.inference.animate import enlarge_animation
-from sr.inference.enlarger import Enlarger
 from sr.inference.inputs import STREAM, Job, Naming, Plan, plan
 from sr.inference.overwriting import OverwriteGuard
+from sr.inference.pictures import PictureEnlarger
 from sr.inference.records import NAME as RECORDS
 from sr.inference.records import OTHER_INPUT, Record, Records, key
 from sr.inference.unused import options_without_effect, stream_suffix
@@ -26,7 +26,6 @@ from sr.io.images import MAX_PIXELS
 from sr.io.pictures import check_quality, read_picture
 from sr.io.pixel_formats import number_of_bands_said, read_bands
 from sr.terms import BASELINES, SHARPENS
-from sr.weights.find import Model
 
 if TYPE_CHECKING:
     from sr.inference.video.encoding import VideoOptions
@@ -60,7 +59,7 @@ class Settings:
     video: "VideoOptions | None" = None
 
 
-def predict(inputs: Sequence[str], out: str, enlarger: Enlarger, settings: Settings | None = None) -> int:
+def predict(inputs: Sequence[str], out: str, enlarger: PictureEnlarger, settings: Settings | None = None) -> int:
     """Enlarge pictures and videos; report those that fail on standard error and continue with the rest.
 
     Args:
@@ -114,16 +113,15 @@ class _Progress:
 class _Batch:
     """The inputs of one call, and how they ended."""
 
-    def __init__(self, out: str, enlarger: Enlarger, settings: Settings) -> None:
+    def __init__(self, out: str, enlarger: PictureEnlarger, settings: Settings) -> None:
         self.out, self.settings, self.scale = out, settings, enlarger.scale
-        self.enlargers = {"": enlarger}  # by the suffix of what they write
+        self.enlargers: dict[str, PictureEnlarger] = {"": enlarger}  # by the suffix of what they write
         if settings.compare:
             if out == STREAM:
                 raise UserError("--compare writes a second file: name one, or a folder, with -o")
             baseline = BASELINES[0]
             suffix = f"_{baseline.name_at(enlarger.scale)}"
-            model = Model(baseline.kernel, enlarger.scale)
-            self.enlargers[suffix] = Enlarger(model, device=enlarger.device, wrap=enlarger.wrap)
+            self.enlargers[suffix] = enlarger.bicubic()
         self.verb = "sharpening" if enlarger.scale == 1 else "enlarging"
         if enlarger.scale == 1:
             sys.stderr.write(f"{enlarger.model.label}: {SHARPENS}\n")
@@ -217,10 +215,10 @@ class _Batch:
         self.written += 1
         sys.stderr.writelines(f"{job.name}: {note}\n" for note in notes)
         for target in targets.values():
-            sys.stdout.write(f"{target}: written{size}\n")
+            sys.stdout.write(f"{target}: {'was done before' if target in done else f'written{size}'}\n")
 
     def _write(
-        self, job: Job, outputs: Sequence[tuple[Path | None, Enlarger]], progress: _Progress, record: Record
+        self, job: Job, outputs: Sequence[tuple[Path | None, PictureEnlarger]], progress: _Progress, record: Record
     ) -> tuple[list[str], str]:
         """Read the input once and write each output; returns notes for the user, and the size of an output in words."""
         max_pixels, quality = self.settings.max_pixels, self.settings.quality
@@ -256,7 +254,7 @@ class _Batch:
         return notes, f", {width}x{height} pixels"
 
     def _write_video(
-        self, source: Path, outputs: Sequence[tuple[Path | None, Enlarger]], progress: _Progress, record: Record
+        self, source: Path, outputs: Sequence[tuple[Path | None, PictureEnlarger]], progress: _Progress, record: Record
     ) -> list[str]:
         from sr.inference.video.convert import enlarge_video  # FFmpeg is loaded only for videos
 

@@ -11,10 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-import torch
-
-from sr.inference.enlarger import Enlarger
-from sr.weights.find import Model
+from sr.inference.pictures import PictureEnlarger
+from sr.weights.model import Model
 
 NAME = ".sr_predict.jsonl"
 OTHER_INPUT = "it was made from another version of its input"
@@ -99,19 +97,26 @@ def how_onnx_runs(model: Model) -> list[list[object]]:
     return [[net.provider.lower(), vars(net.hints) if hasattr(net, "hints") else {}] for net in nets]
 
 
-def key(enlarger: Enlarger, **settings: object) -> str:
+def key(enlarger: PictureEnlarger, **settings: object) -> str:
     """What distinguishes the outputs of a model and its options from those of others."""
     digest = hashlib.sha256()
     for net in enlarger.model.nets:
-        for name, tensor in net.state_dict().items():
-            array = tensor.detach().cpu().contiguous()
-            digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-            digest.update(array.flatten().view(dtype=torch.uint8).numpy().tobytes() if array.numel() else b"")
+        _add_tensors(digest, net)
     weights = enlarger.model.weights_hash or enlarger.model.label  # ONNX networks have no tensors
     settings |= {"onnx": onnx} if (onnx := how_onnx_runs(enlarger.model)) else {}
     options = {"ensemble": enlarger.ensemble, "wrap": enlarger.wrap, "precision": enlarger.precision, **settings}
     digest.update(json.dumps([weights, enlarger.scale, options], sort_keys=True, default=str).encode())
     return digest.hexdigest()[:_LENGTH]
+
+
+def _add_tensors(digest: Any, net: Any) -> None:
+    """Hash the weights of a network of torch; those of ONNX have no tensors."""
+    for name, tensor in net.state_dict().items() if hasattr(net, "state_dict") else ():
+        import torch
+
+        array = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+        digest.update(array.flatten().view(dtype=torch.uint8).numpy().tobytes() if array.numel() else b"")
 
 
 def _identity(source: Path | None) -> list[object]:

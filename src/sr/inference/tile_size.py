@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sr.inference.tiles import LEAST_TILE, enlarge, round_up
+from sr.inference.tiles import enlarge
+from sr.inference.windows import LEAST_TILE, round_up
 from sr.terms import image_channels
 
 _PROBE = 32  # side of the image that layers are measured on

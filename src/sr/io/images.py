@@ -7,16 +7,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image, ImageFile
-from torch import Tensor
 
 from sr.errors import UserError, line_of
 from sr.io.bounded import Pixels, UnreadKindError
 from sr.io.decoders import has_several_frames, open_decoder, remaining_orientation, upright
+
+if TYPE_CHECKING:  # pictures are read without torch
+    from torch import Tensor
 
 SUFFIXES = frozenset(
     {
@@ -54,7 +55,7 @@ class ImageFileError(UserError):
     """A file that cannot be read as an image; the message names the file and the reason."""
 
 
-def read_image(path: Path) -> Tensor:
+def read_image(path: Path) -> "Tensor":
     """Decode a file to uint8 RGB ``(3, H, W)``, upright.
 
     EXIF orientation is applied; gray is repeated on three channels; palettes are looked up; alpha is dropped, colours
@@ -65,15 +66,16 @@ def read_image(path: Path) -> Tensor:
     Raises:
         ImageFileError: if the file cannot be opened, is not an image, is truncated, too large, or floating point.
     """
-    return _read(path, lambda *_: [])[0]
+    return _tensor(_read(path, lambda *_: [])[0])
 
 
-def read_with_traits(path: Path) -> tuple[Tensor, list[str]]:
+def read_with_traits(path: Path) -> "tuple[Tensor, list[str]]":
     """As `read_image`, with those of ``TRAITS`` that the file has."""
-    return _read(path, _traits)
+    pixels, traits = _read(path, _traits)
+    return _tensor(pixels), traits
 
 
-def _read(path: Path, find_traits: "Callable[[Image.Image, Header, bool], list[str]]") -> tuple[Tensor, list[str]]:
+def _read(path: Path, find_traits: "Callable[[Image.Image, Header, bool], list[str]]") -> tuple[Pixels, list[str]]:
     if path.suffix.lower() not in SUFFIXES:
         raise ImageFileError(f"{path}: not an image file ({', '.join(sorted(SUFFIXES))}): move it elsewhere")
     with opened(path, str(path)) as file:
@@ -82,8 +84,14 @@ def _read(path: Path, find_traits: "Callable[[Image.Image, Header, bool], list[s
         file.load()
         orientation = remaining_orientation(file)
         traits = find_traits(file, header, max(applied, orientation) > 1)
-        pixels = upright(_to_rgb(file, path), orientation)
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), traits
+        return upright(_to_rgb(file, path), orientation), traits
+
+
+def _tensor(pixels: Pixels) -> "Tensor":
+    """``(H, W, C)`` as ``(C, H, W)``."""
+    import torch
+
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def _traits(file: Image.Image, header: "Header", turned: bool) -> list[str]:
@@ -209,14 +217,14 @@ def regular_file(path: Path, name: str) -> IO[bytes]:
         raise ImageFileError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def to_pil(image: Tensor) -> Image.Image:
+def to_pil(image: "Tensor") -> Image.Image:
     """Convert uint8 ``(3, H, W)`` to a Pillow image."""
     return Image.fromarray(image.cpu().permute(1, 2, 0).numpy())
 
 
-def from_pil(image: Image.Image) -> Tensor:
+def from_pil(image: Image.Image) -> "Tensor":
     """Convert an RGB Pillow image to uint8 ``(3, H, W)``."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    return _tensor(np.array(image))
 
 
 def _to_rgb(image: Image.Image, path: Path) -> Pixels:

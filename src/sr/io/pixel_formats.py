@@ -4,20 +4,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sr.errors import UserError, check_at_least, check_choice, counted, line_of
-from sr.image import gray, to_float
 from sr.io.bounded import BoundedReader, Pixels, UnreadKindError
 from sr.io.decoders import upright
 from sr.io.images import MAX_PIXELS, ImageFileError, read_header, read_image, regular_file
 from sr.io.pictures import Picture, read_picture
 from sr.io.tiffs import MOST_CHANNELS, check_kind, read_page
 from sr.terms import pixel_format_name
+
+if TYPE_CHECKING:  # pictures are read without torch
+    from torch import Tensor
 
 BITS = (8, 16)
 
@@ -55,7 +55,7 @@ class BandsError(ImageFileError):
     """A file of several bands, read as gray or RGB."""
 
 
-def read_pixels(path: Path, pixels: PixelFormat = RGB8) -> Tensor:
+def read_pixels(path: Path, pixels: PixelFormat = RGB8) -> "Tensor":
     """Decode a file to ``(C, H, W)``, upright: uint8, or uint16 for 16 bits.
 
     RGB of 8 bits is decoded by `sr.io.images.read_image`. For gray, colours are weighted by ITU-R BT.601; alpha is
@@ -72,6 +72,8 @@ def read_pixels(path: Path, pixels: PixelFormat = RGB8) -> Tensor:
             bands = read_picture(path).pixels
     else:
         bands = _read_all_channels(path, pixels.channels)
+    import torch
+
     image = torch.from_numpy(np.ascontiguousarray(_of_bits(bands, pixels.bits))).permute(2, 0, 1)
     return _of_channels(image, pixels.channels, path).contiguous()
 
@@ -157,7 +159,7 @@ def _of_bits(bands: Pixels, bits: int) -> Pixels:
     return bands
 
 
-def _of_channels(image: Tensor, channels: int, path: Path) -> Tensor:
+def _of_channels(image: "Tensor", channels: int, path: Path) -> "Tensor":
     """Convert ``(C, H, W)`` to the number of channels."""
     stored = image.shape[0]
     if stored == channels:
@@ -165,6 +167,10 @@ def _of_channels(image: Tensor, channels: int, path: Path) -> Tensor:
     if stored <= 4 and channels == 1:  # drop alpha, weight colours
         if stored == 2:
             return image[:1]
+        import torch
+
+        from sr.image import gray, to_float
+
         most = torch.iinfo(image.dtype).max
         return gray(to_float(image[:3]).double()[None])[0].mul(most).round().to(image.dtype)
     if stored <= 4 and channels == 3:

@@ -15,8 +15,6 @@ from sr.image import keep_out_of_graphs
 from sr.io.atomic import write_text
 from sr.io.locks import hold
 
-PRECISIONS = ("auto", "float32", "bfloat16")  # of using a model
-
 _WORTH_COMPILING = 5000  # steps of a run on a GPU
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")

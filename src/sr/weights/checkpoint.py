@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from sr.errors import UserError, line_of
 from sr.io.atomic import whole_file
 from sr.terms import WHOLE_IMAGE, NetworkConfig
+from sr.weights.model import MOST_SCALE
 from sr.weights.reading.limits import NoLargerTensors, no_larger_than
 from sr.weights.reading.stored import CONFIG, PREFIX, Stored, check_values, printable, read_checkpoint, steps_of
 from sr.weights.trust import network_class
 
-MOST_SCALE = 64  # of a network; the file may be untrusted
 _OF_SPANDREL = "sr.nets.community.Community"  # derives tables from numbers in its config
 _MAX_NUMBER = 1024  # of any other number in a config: layers, channels
 DEFAULT_DEGRADATION = {"_target_": "sr.data.degrade.bicubic.Bicubic"}  # not recorded, as before there were others

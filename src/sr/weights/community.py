@@ -16,9 +16,10 @@ from sr.architectures import OTHER_USES, MissingSpandrelError, import_spandrel
 from sr.errors import UserError, line_of, shortened
 from sr.io.atomic import whole_file
 from sr.terms import WHOLE_IMAGE, NetworkConfig
-from sr.weights.checkpoint import MOST_SCALE, rebuilt
+from sr.weights.checkpoint import rebuilt
 from sr.weights.folding import folded
 from sr.weights.margins import Margin, measured_margin
+from sr.weights.model import MOST_SCALE
 from sr.weights.reading.limits import NoLargerTensors, no_larger_than
 from sr.weights.reading.stored import Stored, check_values, printable, read_checkpoint
 

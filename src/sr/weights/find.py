@@ -1,55 +1,25 @@
 """Find a trained model: a checkpoint, a run folder, an exported network, one shipped with the package, or of others."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from sr.errors import UserError
 from sr.io.hashes import files_hash
 from sr.io.run_folder import RunFolder
 from sr.weights import zoo
 from sr.weights.community import CommunityNetwork, open_network
-from sr.weights.onnx.formats import UNKNOWN, OnnxHints
+from sr.weights.model import Model
+from sr.weights.onnx.hints import UNKNOWN, OnnxHints
+from sr.weights.onnx.network import check_scale, exported_model
 from sr.weights.onnx.providers import CPU
+from sr.weights.onnx.session import is_exported
 
 log = logging.getLogger(__name__)
 
 
 MODEL_SUFFIXES = frozenset({".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
-
-
-@dataclass(frozen=True)
-class Model:
-    """What enlarges images: trained networks, or plain resizing.
-
-    Attributes:
-        label: its name in tables.
-        scale: factor between input and output.
-        nets: the network, or one for each seed and fold; empty for plain resizing.
-        trainings: for a run folder, the folder of each network relative to it: ``seed_23/fold_0``, or ``.``.
-        run: the run folder it comes from, if any.
-        weights_hash: hash of its checkpoints, for a run folder.
-        shrink: at scale 1, how far its input was shrunk in training before it was enlarged again, if that is recorded.
-        degrade: config of the degradation that made its input in training; None for the default.
-    """
-
-    label: str
-    scale: int
-    nets: Sequence[nn.Module] = ()
-    run: Path | None = None
-    shrink: int | None = None
-    weights_hash: str = ""
-    trainings: Sequence[str] = ()
-    degrade: dict[str, object] | None = None
-
-    @property
-    def is_foreign_onnx(self) -> bool:
-        """Whether it is an ONNX network of others, which hints are for."""
-        return any(hasattr(net, "is_foreign_onnx") for net in self.nets)
 
 
 def checkpoints_of(name: str) -> list[Path]:
@@ -72,22 +42,12 @@ def checkpoints_of(name: str) -> list[Path]:
 def _onnx_model(path: Path, scale: int | None, hints: OnnxHints, provider: str) -> Model:
     from sr.weights.onnx.exported import OnnxNetwork  # slow to import
     from sr.weights.onnx.foreign import ForeignOnnxNetwork
-    from sr.weights.onnx.session import is_exported
 
+    if is_exported(path):
+        return exported_model(path, OnnxNetwork(path, provider), scale)
     weights_hash = files_hash([path])
-    net: OnnxNetwork | ForeignOnnxNetwork
-    net = OnnxNetwork(path, provider) if is_exported(path) else ForeignOnnxNetwork(path, hints, provider)
-    if scale not in (None, net.scale):
-        raise UserError(f"{path}: is a network for scale {net.scale}, not {scale}")
-    if isinstance(net, OnnxNetwork):
-        return Model(
-            str(path),
-            net.scale,
-            [net],
-            shrink=net.shrink,
-            weights_hash=weights_hash,
-            degrade=getattr(net, "degrade", None),
-        )
+    net = ForeignOnnxNetwork(path, hints, provider)
+    check_scale(path, net.scale, scale)
     log.warning("%s: %s", path, net.about())
     return Model(path.stem, net.scale, [net], weights_hash=weights_hash)
 

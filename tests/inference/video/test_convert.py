@@ -10,7 +10,7 @@ import pytest
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.inference.video.convert import enlarge_video
-from sr.weights.find import Model
+from sr.weights.model import Model
 
 FRAMES, RATE = 12, 24
 MAX_PIXELS = 10_000

@@ -14,7 +14,7 @@ from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.inference.video.convert import enlarge_video
 from sr.inference.video.encoding import VideoOptions
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.clips import moving_square, remuxed, write_clip
 
 SUBTITLES = "1\n00:00:00,100 --> 00:00:00,400\nbonjour\n\n"

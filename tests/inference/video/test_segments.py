@@ -16,7 +16,7 @@ from sr.inference.video.convert import enlarge_video
 from sr.inference.video.encoding import VideoOptions
 from sr.io.bounded import Pixels
 from sr.io.locks import hold
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.clips import moving_square, write_clip
 from tests.support.images import photograph
 

@@ -13,7 +13,7 @@ from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.inference.video.convert import enlarge_video
 from sr.inference.video.encoding import VideoOptions
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.clips import moving_square, write_clip
 
 BT709, LIMITED, RGB = 1, 1, 0

@@ -13,7 +13,7 @@ import pytest
 from sr.io.atomic import write_text
 from sr.report.page import FILES, Report, write_report
 from sr.terms import DEFAULT_METRICS
-from tests.support.browser import Browser
+from tests.support.browser import Browser, axe_findings
 from tests.support.evaluations import write_evaluation
 from tests.support.run_folders import RunFolders
 
@@ -227,3 +227,15 @@ def test_chromium_follows_a_point_to_its_photograph(report: Report, browser: Bro
     assert browser.page.locator(f"tr{target}").is_visible()
     assert np.isclose(browser.page.evaluate("document.documentElement.scrollWidth - innerWidth"), 0, atol=1)
     assert not browser.errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1366])
+def test_axe_finds_nothing_serious_in_an_atlas(browser: Browser, report: Report, width: int, scheme: str) -> None:
+    browser.page.set_viewport_size({"width": width, "height": 800})
+    browser.page.emulate_media(color_scheme=scheme)
+    browser.page.goto(report.files[FILES.index("report.html")].as_uri())
+    browser.page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+    assert browser.page.locator("[id*='-difficulty']").count() > 0
+    assert axe_findings(browser.page) == []

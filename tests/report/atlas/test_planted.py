@@ -16,7 +16,7 @@ from sr.benchmark.tables import write_rows
 from sr.image import resize
 from sr.report.page import write_report
 from sr.train import config_dir
-from sr.weights.find import Model
+from sr.weights.model import Model
 from tests.support.images import photograph
 
 KINDS = {"photo": 14, "text": 7}

@@ -13,8 +13,9 @@ from sr.cli import main
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.terms import WHOLE_IMAGE
-from sr.weights.find import Model, find_model
-from sr.weights.onnx.formats import OnnxHints
+from sr.weights.find import find_model
+from sr.weights.model import Model
+from sr.weights.onnx.hints import OnnxHints
 
 pytest.importorskip("onnx", reason="needs sr-compare[onnx]")
 pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")

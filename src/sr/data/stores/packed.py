@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.image import FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, SWAP_SIDES
+from sr.arrays import FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, SWAP_SIDES
 
 Pair: TypeAlias = tuple[Tensor, Tensor]
 Shape: TypeAlias = Sequence[int]

@@ -16,7 +16,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from sr.errors import UserError, listed
-from sr.inference.enlarger import Enlarger
+from sr.inference.pictures import PictureEnlarger
 from sr.inference.records import Record, how_onnx_runs
 from sr.inference.video.encoding import Encoding, VideoOptions, chosen_encoding
 from sr.inference.video.frames import Frames, frame_of, pixels_of_frame, sample_aspect_ratio
@@ -34,7 +34,7 @@ _IN_FLIGHT = 2  # frames: while one is enlarged, the next is decoded and the las
 def enlarge_video(
     source: Path,
     target: Path,
-    enlarger: Enlarger,
+    enlarger: PictureEnlarger,
     *,
     max_pixels: int,
     options: VideoOptions | None = None,
@@ -91,7 +91,7 @@ class _Conversion:
     """Enlarges the frames of a video into segments."""
 
     def __init__(
-        self, reader: Any, source: Path, target: Path, enlarger: Enlarger, max_pixels: int, options: VideoOptions
+        self, reader: Any, source: Path, target: Path, enlarger: PictureEnlarger, max_pixels: int, options: VideoOptions
     ) -> None:
         self.enlarger, self.source, self.target = enlarger, source, target
         stream = _video_of(reader, source)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from sr.errors import UserError, line_of
 from sr.io.atomic import whole_file
-from sr.io.tiffs import MOST_CHANNELS
 from sr.terms import image_channels
-from sr.weights.checkpoint import MOST_SCALE, save_network
+from sr.weights.checkpoint import save_network
 from sr.weights.community import CommunityNetwork, open_network, save_community
+from sr.weights.onnx.network import ExportedNetwork
 from sr.weights.onnx.providers import CPU
 from sr.weights.onnx.quiet import quietly
-from sr.weights.onnx.session import INSTALL, METADATA, new_session, read_onnx, run_session
+from sr.weights.onnx.session import INSTALL, METADATA, new_session
 from sr.weights.reading.stored import SAFETENSORS
 
 ONNX = ".onnx"
@@ -25,7 +25,6 @@ ONNX = ".onnx"
 _OPSET = 20
 _TOLERANCE = 1e-4  # between the outputs of torch and ONNX Runtime, which are in [0, 1]
 _CHECKED_SIZES = ((16, 16), (33, 20), (64, 51))
-_MAX_NUMBER = 4096  # pixels of halo and alignment
 
 
 def export(source: Path, target: Path, scale: int | None = None) -> float:
@@ -139,34 +138,8 @@ def _max_difference(net: nn.Module, content: bytes) -> float:
     return difference
 
 
-def usage_of(metadata: str) -> dict[str, int]:
-    """The scale, halo, alignment and channels that `export` recorded in a file.
-
-    Raises:
-        ValueError: if they are not those of a network.
-    """
-    usage = json.loads(metadata)
-    properties = {name: usage[name] for name in ("scale", "halo", "align")}
-    properties["channels"] = usage.get("channels", 3)  # earlier versions knew RGB only
-    channels = ("channels", 1, MOST_CHANNELS)
-    for name, least, most in (("scale", 1, MOST_SCALE), ("halo", 0, _MAX_NUMBER), ("align", 1, _MAX_NUMBER), channels):
-        if type(properties[name]) is not int or not least <= properties[name] <= most:
-            raise ValueError(f"its {name} is not an integer from {least} to {most}")
-    shrink = usage["config"].get("shrink") if isinstance(usage.get("config"), dict) else None
-    if type(shrink) is int and 1 <= shrink <= MOST_SCALE:
-        properties["shrink"] = shrink
-    degrade = usage["config"].get("degrade") if isinstance(usage.get("config"), dict) else None
-    if isinstance(degrade, dict):  # checked where it is built
-        properties["degrade"] = degrade
-    return properties
-
-
 class OnnxNetwork(nn.Module):
-    """An exported network, run by ONNX Runtime on the CPU, or what else is asked for.
-
-    Attributes:
-        provider: what runs it, see `sr.weights.onnx.session.new_session`.
-    """
+    """An exported network as a module, see `sr.weights.onnx.network.ExportedNetwork`."""
 
     def __init__(self, path: Path, provider: str = CPU) -> None:
         """Open the file, and run it on a small image.
@@ -175,24 +148,9 @@ class OnnxNetwork(nn.Module):
             UserError: if it is not an ONNX file, or was not written by `export`.
         """
         super().__init__()
-        self.provider = provider
-        try:
-            content, proto, metadata = read_onnx(path)
-            if metadata is None:
-                raise UserError(f"{path}: was not written by sr export")
-            properties = usage_of(metadata)
-            if [value.name for value in proto.graph.input] != ["lr"] or len(proto.graph.output) != 1:
-                raise ValueError("it does not map one image to one image")
-            self.scale, self.halo, self.align = (properties[name] for name in ("scale", "halo", "align"))
-            self.image_channels = properties["channels"]
-            self.shrink, self.degrade = properties.get("shrink"), properties.get("degrade")
-            self.session = new_session(content, provider)
-            if not self(torch.rand(1, self.image_channels, *_CHECKED_SIZES[0])).isfinite().all():
-                raise ValueError("its output is not finite")
-        except UserError:
-            raise
-        except Exception as error:  # a damaged, foreign or hostile file fails in many ways
-            raise UserError(f"{path}: cannot be read as an ONNX file ({line_of(error)})") from error
+        self.network = network = ExportedNetwork(path, provider)
+        self.provider, self.scale, self.halo, self.align = provider, network.scale, network.halo, network.align
+        self.image_channels, self.shrink, self.degrade = network.image_channels, network.shrink, network.degrade
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, C, h, w)`` in [0, 1]; sides of one pixel are padded to two.
@@ -201,10 +159,4 @@ class OnnxNetwork(nn.Module):
             MemoryError: if this takes more than 4 GiB.
             ValueError: if the output does not have the expected size and type.
         """
-        height, width = lr.shape[-2:]
-        padded = nn.functional.pad(lr, (0, int(width == 1), 0, int(height == 1)), mode="replicate")
-        out = run_session(self.session, {"lr": np.ascontiguousarray(padded.cpu().numpy())})
-        shape = (lr.shape[0], self.image_channels, padded.shape[-2] * self.scale, padded.shape[-1] * self.scale)
-        if out.dtype != np.float32 or out.shape != shape:
-            raise ValueError(f"its output is not float32 of shape {shape}")
-        return torch.from_numpy(out)[..., : height * self.scale, : width * self.scale]
+        return torch.from_numpy(self.network(lr.cpu().numpy()))

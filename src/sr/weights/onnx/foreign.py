@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sr.arrays import Array
 from sr.errors import UserError, line_of
 from sr.terms import WHOLE_IMAGE
-from sr.weights.checkpoint import MOST_SCALE
 from sr.weights.margins import Margin, measured_margin
-from sr.weights.onnx.formats import TYPES, Array, OnnxFormat, OnnxHints, found_format
+from sr.weights.model import MOST_SCALE
+from sr.weights.onnx.formats import TYPES, OnnxFormat, found_format
+from sr.weights.onnx.hints import OnnxHints
 from sr.weights.onnx.providers import CPU
 from sr.weights.onnx.session import new_session, read_onnx, run_session
 

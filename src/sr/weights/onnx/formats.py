@@ -4,16 +4,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from sr.arrays import Array
 from sr.errors import UserError
-
-Array: TypeAlias = "np.ndarray[Any, Any]"
+from sr.weights.onnx.hints import UNKNOWN, OnnxHints
 
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 RANGES = (1, 255)
@@ -23,24 +23,6 @@ _RESEMBLES = 0.1  # root mean square of the difference between an image and its 
 _CLEARLY = 0.8  # ratio of two such differences that decides between two ways
 _SAME = 1 / 255  # largest difference between outputs that are called the same
 _NEARLY = 4 / 255  # root mean square of the difference up to which the usual order of colours, RGB, is guessed
-
-
-@dataclass(frozen=True)
-class OnnxHints:
-    """What the user says of an ONNX network of others; None where it has to be found out.
-
-    Attributes:
-        halo: low-resolution pixels around a tile that are enlarged with it.
-        order: of its colours, ``rgb`` or ``bgr``.
-        range: the value of white in its input, 1 or 255.
-    """
-
-    halo: int | None = None
-    order: str | None = None
-    range: int | None = None
-
-
-UNKNOWN = OnnxHints()
 
 
 @dataclass(frozen=True)

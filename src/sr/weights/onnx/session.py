@@ -1,11 +1,12 @@
 """Open untrusted ONNX files that need no other file, and run them on the CPU with limited memory."""
 
+import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from sr.errors import UserError
 from sr.weights.onnx.providers import CPU, OPENVINO, OpenVinoSession, checked_provider
@@ -37,11 +38,11 @@ def new_session(content: bytes, provider: str = CPU) -> Any:
         raise UserError(f"ONNX files need onnxruntime: {INSTALL}") from error
     installed = onnxruntime.get_available_providers()
     if provider.lower() == OPENVINO and "OpenVINOExecutionProvider" not in installed:
-        return OpenVinoSession(content, torch.get_num_threads())
+        return OpenVinoSession(content, _threads())
     chosen = checked_provider(provider, installed)
     _limit_memory()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = _threads()
     options.log_severity_level = 4  # fatal: other errors are raised as well
     options.add_session_config_entry("session.use_env_allocators", "1")
     # Older versions ignore the memory limit while folding constants; these networks have few to fold.
@@ -51,6 +52,14 @@ def new_session(content: bytes, provider: str = CPU) -> Any:
     if chosen not in session.get_providers():  # its libraries are missing: ONNX Runtime goes on without it
         raise UserError(f"--provider {provider}: onnxruntime cannot start it here: are its driver and libraries there?")
     return session
+
+
+def _threads() -> int:
+    """As many as torch would use, which need not be loaded; 0: as many as there are cores."""
+    if torch := sys.modules.get("torch"):
+        return int(torch.get_num_threads())
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() else 0
 
 
 @cache
