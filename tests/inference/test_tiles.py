@@ -5,6 +5,7 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.image import resize
 from sr.inference import tiles
 from sr.inference.enlarger import Enlarger
@@ -182,6 +183,14 @@ def test_every_error_of_a_tile_that_is_too_large_halves_it_but_not_below_32(
         list(enlarge_in_tiles(net, torch.rand(1, 3, 128, 128), 2, 128))
     assert sides == [128, 64 + net.halo, 32 + net.halo]
     assert reason in caplog.text
+
+
+def test_a_texture_is_refused_rather_than_seamed_if_it_does_not_fit_into_memory_as_a_whole() -> None:
+    net = ESPCN(scale=2).eval()
+    net.halo = WHOLE_IMAGE
+    net.register_forward_pre_hook(lambda module, inputs: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(UserError, match=r"not enough memory for tiles of 128 pixels.*leave out --wrap"):
+        list(enlarge_in_tiles(net, torch.rand(1, 3, 128, 128), 2, 0, wrap=True))
 
 
 def test_a_network_without_parameters_computes_on_the_device_that_is_asked_for() -> None:

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from sr.errors import UserError
 from sr.terms import WHOLE_IMAGE
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ def each_tile(
         wrap: whether the image goes on at its opposite edge, as a texture does. A network that sees the whole image is
             shown 64 pixels beyond each edge.
 
+    Raises:
+        UserError: if a tile does not fit that has to wrap around, and the network sees the whole image.
+
     Yields:
         (top, left, part): place and content of a part of the output, row by row of tiles.
     """
@@ -67,6 +71,11 @@ def each_tile(
             reason = _too_large(error)
             if not reason or half >= side or side <= LEAST_TILE:
                 raise
+            if wrap and halo >= WHOLE_IMAGE:
+                raise UserError(
+                    f"{reason} tiles of {side} pixels, and smaller ones of a network that sees the whole image would "
+                    "show seams: leave out --wrap, or use a smaller picture"
+                ) from error
             log.warning("%s tiles of %d pixels: retrying with %d", reason, side, half)
             waiting = [
                 (row, column, half)
