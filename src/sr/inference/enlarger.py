@@ -119,7 +119,9 @@ class Enlarger(PictureEnlarger):
 
     def tile_for(self, pixels: Pixels) -> int:
         """Side of the tiles for a picture, in its pixels; 0 for all of it."""
-        return self.tile_of(_tensor(pixels))
+        height, width, channels = pixels.shape
+        dtype = torch.from_numpy(np.empty(0, pixels.dtype)).dtype
+        return self.tile_of(torch.empty(1, channels, height, width, dtype=dtype, device="meta"))
 
     def tile_of(self, lr: Tensor) -> int:
         """Side of the tiles for one image ``(1, C, h, w)``; 0 for all of it."""
