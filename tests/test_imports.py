@@ -135,6 +135,16 @@ LIGHT = (
     *("train", "version"),
 )
 
+# Modules of `sr predict` with exported networks, which runs where torch is not installed.
+WITHOUT_TORCH = (
+    *("arrays", "inference.alpha", "inference.animate", "inference.array_enlarger", "inference.channels"),
+    *("inference.inputs", "inference.overwriting", "inference.pictures", "inference.predict", "inference.records"),
+    *("inference.unused", "inference.video", "inference.watch", "inference.windows"),
+    *("io.animations", "io.bars", "io.bounded", "io.decoders", "io.formats", "io.hashes", "io.images", "io.metadata"),
+    *("io.pictures", "io.pixel_formats", "io.second_reader", "io.tiffs"),
+    *("weights.model", "weights.onnx.hints", "weights.onnx.network", "weights.onnx.providers", "weights.onnx.session"),
+)
+
 
 def modules_of(name: str) -> list[Path]:
     """The files of a module or folder of `sr`, by its dotted name."""
@@ -187,6 +197,16 @@ def test_light_modules_import_nothing_heavy(module: str) -> None:
             assert name.split(".")[0] not in {"torch", "lightning", "numpy", "PIL"}, path
             if name.startswith("sr.") and ".commands." not in name:
                 assert any(f"{name}.".startswith(f"sr.{light}.") for light in LIGHT), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_exported_networks_enlarge_without_torch(module: str) -> None:
+    for path in modules_of(module):
+        for name in imports_of(path, at_start=True):
+            assert name.split(".")[0] not in {"torch", "lightning"}, path
+            if name.startswith("sr."):
+                known = (*LIGHT, *WITHOUT_TORCH)
+                assert any(f"{name}.".startswith(f"sr.{free}.") for free in known), f"{path} imports {name}"
 
 
 def test_the_sweeper_does_not_import_sr_and_sr_imports_nothing_private_of_it() -> None:

@@ -60,7 +60,7 @@ def _smaller(blocks: int, repeat: int, epochs: int, *more: str) -> tuple[str, ..
 
 
 GOALS = (
-    Goal("ESPCN", 3, 32.55, "resblock, 2 blocks", _smaller(2, 2, 10, "optimizer.lr=3e-3", "scheduler.warmup=0.1")),
+    Goal("ESPCN", 3, 32.55, "resblock, 2 blocks", _smaller(2, 2, 12, "optimizer.lr=3e-3", "scheduler.warmup=0.1")),
     Goal("FSRCNN", 2, 37.00, "resblock, 4 blocks", _smaller(4, 8, 20)),
     Goal("VDSR", 2, 37.53, "resblock", ("experiment=resblock",)),
     Goal("VDSR", 3, 33.66, "resblock", ("experiment=resblock",)),

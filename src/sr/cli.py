@@ -68,6 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_BAD_INPUT)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":  # the only package that some of `sr` does without
+            raise
+        sys.stderr.write(
+            "error: torch is not installed, and only networks that sr export wrote as ONNX run without it: "
+            "pip install torch\n"
+        )
+        sys.exit(_BAD_INPUT)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(_INTERRUPTED)

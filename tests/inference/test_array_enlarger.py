@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from sr.errors import UserError
+from sr.image import resize
 from sr.inference.array_enlarger import ArrayEnlarger
 from sr.inference.enlarger import Enlarger
 from sr.nets.espcn import ESPCN
@@ -101,6 +102,22 @@ def test_bicubic_is_that_of_torch(colour: Path) -> None:
     assert np.abs(without.astype(int) - with_torch.astype(int)).max() <= 1
 
 
+@pytest.mark.parametrize("bands", [2, 4, 5])
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_bands_are_enlarged_one_by_one_and_none_is_transparency(tmp_path: Path, bands: int, ensemble: bool) -> None:
+    path = exported(tmp_path, channels=bands)
+    pixels = picture(bands, np.uint16)
+    pixels[:8, :, -1] = 0
+    without, with_torch = both(path, pixels, ensemble=ensemble)
+    assert np.abs(without.astype(int) - with_torch.astype(int)).max() <= 1
+    for enlarger in (ArrayEnlarger(array_model(path)), Enlarger(find_model(str(path)), device="cpu")):
+        bicubic = np.concatenate(list(enlarger.bicubic().strips(pixels)))
+        for band in range(bands):
+            single = torch.from_numpy(pixels[None, None, ..., band].astype(np.float64) / 65535)
+            expected = resize(single, 2)[0, 0].clamp(0, 1).mul(65535).round().numpy()
+            assert np.abs(bicubic[..., band] - expected).max() <= 1
+
+
 def test_other_channels_and_tiles_below_zero_are_refused(colour: Path) -> None:
     with pytest.raises(UserError, match="enlarges images of 3 channels, not of 5"):
         next(ArrayEnlarger(array_model(colour)).strips(picture(5)))
@@ -164,7 +181,17 @@ def test_sr_predict_runs_an_exported_network_without_torch(tmp_path: Path, colou
     assert "4 were done before" in again.stderr
 
 
-def test_what_needs_torch_is_still_refused_in_one_line(tmp_path: Path, colour: Path) -> None:
+@pytest.mark.parametrize("arguments", [("-m", "espcn_x2"), ("-m", "missing.onnx"), ("-m", "colour", "--trust", "foo")])
+def test_what_needs_torch_says_so_in_one_line(tmp_path: Path, colour: Path, arguments: tuple[str, ...]) -> None:
+    Image.fromarray(picture(3)).save(tmp_path / "a.png")
+    words = [str(colour) if word == "colour" else word for word in arguments]
+    result = predict_without_torch(tmp_path / "a.png", *words, "-o", tmp_path / "b.png")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: torch is not installed, and only networks that sr export wrote")
+    assert result.stderr.count("\n") == 1
+
+
+def test_wrong_options_are_refused_without_torch(tmp_path: Path, colour: Path) -> None:
     Image.fromarray(picture(3)).save(tmp_path / "a.png")
     wrong = predict_without_torch(tmp_path / "a.png", "-m", colour, "-o", tmp_path / "b.png", "--scale", "3")
     assert wrong.returncode == 2
@@ -175,3 +202,8 @@ def test_what_needs_torch_is_still_refused_in_one_line(tmp_path: Path, colour: P
     said = predict_without_torch(tmp_path / "a.png", "-m", colour, "-o", tmp_path / "b.png", "--device", "cuda")
     assert said.returncode == 0
     assert "ONNX Runtime computes on the CPU, in float32" in said.stderr
+    unknown = predict_without_torch(tmp_path / "a.png", "-m", colour, "-o", tmp_path / "c.png", "--device", "nonsense")
+    assert unknown.returncode == 2
+    assert unknown.stderr.startswith("error: --device must be one of cpu, cuda, mps, xpu")
+    quiet = predict_without_torch(tmp_path / "a.png", "-m", colour, "-o", tmp_path / "c.png", "--device", "cpu:0")
+    assert (quiet.returncode, quiet.stderr) == (0, "")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # slow to import
     from sr.inference.pictures import PictureEnlarger
     from sr.weights.onnx.hints import OnnxHints
 
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
+
 HELP = "enlarge or, at scale 1, sharpen pictures and videos: files, folders, or standard input"
 EXAMPLE = "sr predict photo.jpg -m espcn_x2 -o big.png"
 
@@ -149,5 +151,7 @@ def _array_enlarger(options: argparse.Namespace, path: Path, hints: "OnnxHints")
 
     model = exported_model(path, ExportedNetwork(path, options.provider or CPU), options.scale)
     check_hints_are_used(hints, [model])
-    warn_of_onnx(model, options.device or "cpu", options.precision)
+    device = (options.device or "cpu").partition(":")[0]
+    check_choice("--device", device, _DEVICES)
+    warn_of_onnx(model, device, options.precision)
     return ArrayEnlarger(model, tile=options.tile, ensemble=options.x8, wrap=options.wrap)

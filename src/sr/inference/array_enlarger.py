@@ -10,12 +10,10 @@ from sr.arrays import DIHEDRAL_CODES, Array, dihedral_view, enlarge_array, gray_
 from sr.errors import check_at_least
 from sr.inference.channels import Operations, enlarge_channels
 from sr.inference.pictures import PictureEnlarger
-from sr.inference.windows import USUAL_TILE, Seen, each_tile, round_up
+from sr.inference.windows import BICUBIC_HALO, USUAL_TILE, Seen, each_tile, round_up
 from sr.io.bounded import Pixels
 from sr.terms import WHOLE_IMAGE, image_channels
 from sr.weights.model import Model
-
-_BICUBIC_HALO = 2
 
 
 class ArrayEnlarger(PictureEnlarger):
@@ -40,7 +38,7 @@ class ArrayEnlarger(PictureEnlarger):
         self.model, self.scale, self.ensemble, self.wrap = model, model.scale, ensemble, wrap
         self._net: Any = model.nets[0] if model.nets else None
         self.channels = image_channels(self._net)
-        self._halo = max(_BICUBIC_HALO, getattr(self._net, "halo", 0))
+        self._halo = max(BICUBIC_HALO, getattr(self._net, "halo", 0))
         self._align = getattr(self._net, "align", 1)
         self.tile = (0 if self._halo >= WHOLE_IMAGE else USUAL_TILE) if tile is None else tile
         self._operations = Operations(
@@ -49,7 +47,9 @@ class ArrayEnlarger(PictureEnlarger):
 
     def bicubic(self) -> "ArrayEnlarger":
         """What enlarges as much without a network."""
-        return ArrayEnlarger(Model("bicubic", self.scale), wrap=self.wrap)
+        bicubic = ArrayEnlarger(Model("bicubic", self.scale), wrap=self.wrap)
+        bicubic.channels = self.channels  # which tells bands from transparency
+        return bicubic
 
     def tile_for(self, pixels: Pixels) -> int:
         """Side of the tiles for a picture, in its pixels; 0 for all of it."""
@@ -73,16 +73,11 @@ class ArrayEnlarger(PictureEnlarger):
 
     def _enlarge(self, lr: Array) -> Array:
         """Enlarge ``(1, C, h, w)`` in [0, 1]."""
-        run = self._run
+        if self._net is None:
+            return enlarge_array(lr, self.scale)
+        run = partial(enlarge_channels, own=self.channels, run=self._net, operations=self._operations)
         if not self.ensemble:
-            return enlarge_channels(lr, self.channels, run, self._operations)
-        turned = [
-            undo_dihedral_view(enlarge_channels(dihedral_view(lr, code), self.channels, run, self._operations), code)
-            for code in DIHEDRAL_CODES
-        ]
+            return run(lr)
+        turned = [undo_dihedral_view(run(dihedral_view(lr, code)), code) for code in DIHEDRAL_CODES]
         mean: Array = np.stack(turned).mean(axis=0)
         return mean
-
-    def _run(self, lr: Array) -> Array:
-        out: Array = enlarge_array(lr, self.scale) if self._net is None else self._net(lr)
-        return out

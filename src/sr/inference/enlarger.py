@@ -20,7 +20,7 @@ from sr.inference.channels import Operations, enlarge_channels
 from sr.inference.pictures import PictureEnlarger, warn_of_onnx
 from sr.inference.tile_size import bytes_of_layers, countable_side, fastest_tile, largest_tile
 from sr.inference.tiles import enlarge_in_tiles
-from sr.inference.windows import USUAL_TILE, round_up
+from sr.inference.windows import BICUBIC_HALO, USUAL_TILE, round_up
 from sr.io.bounded import Pixels
 from sr.io.pictures import pixels_of
 from sr.machine.float32 import float32_as_in
@@ -31,7 +31,6 @@ from sr.weights.model import Model
 
 log = logging.getLogger(__name__)
 
-_BICUBIC_HALO = 2
 
 T = TypeVar("T", Image.Image, np.ndarray, Tensor)
 
@@ -115,7 +114,9 @@ class Enlarger(PictureEnlarger):
 
     def bicubic(self) -> "Enlarger":
         """What enlarges as much without a network."""
-        return Enlarger(Model("bicubic", self.scale), device=self.device, wrap=self.wrap)
+        bicubic = Enlarger(Model("bicubic", self.scale), device=self.device, wrap=self.wrap)
+        bicubic.channels = self.channels  # which tells bands from transparency
+        return bicubic
 
     def tile_for(self, pixels: Pixels) -> int:
         """Side of the tiles for a picture, in its pixels; 0 for all of it."""
@@ -163,7 +164,8 @@ class Enlarger(PictureEnlarger):
         """(top, left, ``(H', W', C)``): place and content of each part of the output, row by row of tiles."""
         most = int(np.iinfo(pixels.dtype).max)
         for top, left, out in self._tiles(_tensor(pixels)):
-            yield top, left, out[0].clamp(0, 1).mul(most).round().permute(1, 2, 0).cpu().numpy()
+            levels = out[0].clamp(0, 1).mul(most).round().permute(1, 2, 0).cpu().numpy()
+            yield top, left, levels.astype(pixels.dtype)
 
     def __call__(self, image: T) -> T:
         """Enlarge an image, and return the same type.
@@ -250,7 +252,7 @@ class _AnyChannels(nn.Module):
     def __init__(self, nets: Sequence[nn.Module], scale: int, *, bfloat16: bool = False) -> None:
         super().__init__()
         self.nets, self.scale, self.autocast = nn.ModuleList(nets), scale, bfloat16
-        self.halo = max([_BICUBIC_HALO, *(int(cast(Any, net).halo) for net in nets)])
+        self.halo = max([BICUBIC_HALO, *(int(cast(Any, net).halo) for net in nets)])
         self.align = math.lcm(*(int(getattr(net, "align", 1)) for net in nets))
         self.image_channels = image_channels(nets[0]) if nets else 3
 

@@ -289,5 +289,7 @@ class _Batch:
 
 
 def _failure(job: Job, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"error: {job.name}: needs the package {error.name}, which is not installed: pip install {error.name}"
     reason = str(error).partition("\n")[0] or type(error).__name__
     return f"error: {reason}" if isinstance(error, UserError) else f"error: {job.name}: {reason}"

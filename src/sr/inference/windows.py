@@ -12,6 +12,7 @@ from sr.terms import WHOLE_IMAGE
 log = logging.getLogger(__name__)
 
 LEAST_TILE = 32  # low-resolution pixels
+BICUBIC_HALO = 2  # low-resolution pixels
 USUAL_TILE = 256  # where no layers tell of their sizes
 _WRAPPED = 64  # low-resolution pixels beyond an edge that a network is shown that sees the whole image
 

@@ -18,7 +18,8 @@ class Model:
     Attributes:
         label: its name in tables.
         scale: factor between input and output.
-        nets: the network, or one for each seed and fold; empty for plain resizing.
+        nets: the network, or one for each seed and fold; empty for plain resizing. Of torch, or, for what runs without
+            it, a single `sr.weights.onnx.network.ExportedNetwork`.
         trainings: for a run folder, the folder of each network relative to it: ``seed_23/fold_0``, or ``.``.
         run: the run folder it comes from, if any.
         weights_hash: hash of its checkpoints, for a run folder.

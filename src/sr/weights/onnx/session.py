@@ -55,11 +55,11 @@ def new_session(content: bytes, provider: str = CPU) -> Any:
 
 
 def _threads() -> int:
-    """As many as torch would use, which need not be loaded; 0: as many as there are cores."""
+    """Those of torch, where it is loaded, else those of ``OMP_NUM_THREADS``; 0: as many as there are cores."""
     if torch := sys.modules.get("torch"):
         return int(torch.get_num_threads())
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdecimal() else 0
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(int(wanted), os.cpu_count() or 1) if wanted.isdecimal() else 0
 
 
 @cache
