@@ -68,7 +68,7 @@ def _blur(image: Tensor, window: int, step: int = 1) -> Tensor:
     return torch.cat(blocks, dim=-1)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # 16 MB for a side of 2000 pixels
 @torch.inference_mode(mode=False)
 def _bands(length: int, window: int, step: int, device: torch.device) -> Tensor:
     """The matrix whose rows are the window, each shifted by ``step``."""
