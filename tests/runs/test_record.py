@@ -252,7 +252,11 @@ def test_tensorboard_shows_the_settings_of_a_run_beside_its_final_scores(
 ) -> None:
     result = RunResult(
         Status.DONE,
-        {"seed": 5, "model": {"_target_": "sr.nets.VDSR", "channels": 8, "head": None}, "optimizer": {"lr": 0.1}},
+        {
+            **{"seed": 5, "run_dir": "/runs/a", "monitor": "val/psnr", "trainer": {"max_epochs": 3, "threads": 2}},
+            **{"model": {"_target_": "sr.nets.VDSR", "channels": 8, "head": None}, "optimizer": {"lr": 0.1}},
+            "data": {"root": "/images", "patch": 48, "degrade": {"_target_": "Jpeg", "quality": [20, 60]}},
+        },
         {"model": "vdsr", "experiment": None},
         loss="2 mse + mae",
         scale=3,
@@ -268,7 +272,8 @@ def test_tensorboard_shows_the_settings_of_a_run_beside_its_final_scores(
         log_final_scores(loggers, result)
     assert written == {
         **{"model": "vdsr", "experiment": "", "loss": "2 mse + mae", "seed": 5, "scale": 3},
-        **{"model.channels": 8, "optimizer.lr": 0.1, "final/psnr": 31.0, "init": ""},
+        **{"model.channels": 8, "optimizer.lr": 0.1, "init": "", "trainer.max_epochs": 3, "data.patch": 48},
+        **{"data.degrade.quality": "[20, 60]", "final/psnr": 31.0, "final/test_psnr": 29.0},
     }
     (score,) = EventAccumulator(str(tmp_path)).Reload().Scalars("final/psnr")
     assert (score.step, score.value) == (7, 31.0)

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr.errors import UserError, line_of
 from sr.runs.build import Parts
+from sr.runs.identity import configuration
 from sr.runs.record import status_of
 from sr.runs.schema import RunResult, Status
 from sr.runs.scores import unbeaten
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16 and float32", "16-mixed": "float16 and float32"}
 _ENDINGS = {Status.PRUNED: Ending.PRUNED, Status.INTERRUPTED: Ending.INTERRUPTED}
+_DESCRIBED = frozenset({"model", "loss", "optimizer", "scheduler", "data", "trainer"})  # groups whose options are told
 _PARTS = {Part.TRAIN: "train", Part.VAL: "validation", Part.TEST: "test"}
 
 
@@ -196,8 +198,13 @@ def described_in_trackers(loggers: Sequence[Logger], result: RunResult) -> Itera
 
 @rank_zero_only
 def log_final_scores(loggers: Sequence[Logger], result: RunResult) -> None:
-    """Give the final scores to the trackers."""
-    scores = {f"final/{name}": summary.mean for name, summary in result.scores.get(Part.VAL, {}).items()}
+    """Give the final scores to the trackers: ``final/psnr`` of the validation images, ``final/test_psnr`` of test images."""
+    prefixes = {Part.VAL: "final/", Part.TEST: "final/test_"}
+    scores = {
+        f"{prefix}{name}": summary.mean
+        for part, prefix in prefixes.items()
+        for name, summary in result.scores.get(part, {}).items()
+    }
     for logger in loggers:
         if isinstance(logger, Tracker):
             with _in_one_line(f"logger: {logger.label} did not get the final scores"):
@@ -217,8 +224,8 @@ def _hyper_parameters(result: RunResult) -> dict[str, object]:
     settings: dict[str, object] = {name: choice or "" for name, choice in result.choices.items()}
     settings |= {"loss": result.loss, "seed": result.config["seed"], "scale": result.scale}
     settings["init"] = result.initial.source if result.initial else ""
-    for group in ("model", "optimizer"):
-        for name, value in result.config[group].items():
-            if isinstance(value, int | float | str) and not name.startswith("_"):
-                settings[f"{group}.{name}"] = value
+    for name, value in configuration(result.config).items():
+        parts = name.split(".")
+        if parts[0] in _DESCRIBED and value is not None and not parts[-1].startswith("_"):
+            settings[name] = value if isinstance(value, int | float | str) else str(value)
     return settings
