@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 
 SIZE = (34, 46)  # height and width
 
@@ -58,7 +59,8 @@ def remuxed(target: Path, video: Path, subtitles: str = "", **extras: Any) -> Pa
         target: the new file.
         video: to copy from.
         subtitles: in the format SubRip.
-        extras: ``chapters`` and ``title`` and ``attachment``.
+        extras: ``chapters``, ``title``, ``attachment``, and ``stream_title`` of the video, which makes its subtitles
+            forced.
     """
     lines = target.with_name("lines.srt")
     lines.write_text(subtitles or "1\n00:00:00,000 --> 00:00:00,400\nhello\n\n")
@@ -70,6 +72,9 @@ def remuxed(target: Path, video: Path, subtitles: str = "", **extras: Any) -> Pa
         copies = [writer.add_stream_from_template(stream) for _, stream in sources]
         if subtitles:
             copies[1].metadata["language"] = "fra"
+        if "stream_title" in extras:
+            copies[0].metadata["title"] = extras["stream_title"]
+            copies[1].disposition = Disposition.forced
         if "chapters" in extras:
             writer.set_chapters(extras["chapters"])
         if "title" in extras:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from av.codec import Codec
 from av.error import FFmpegError
+from av.stream import Disposition
 
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
@@ -77,6 +78,16 @@ def test_subtitles_chapters_and_titles_are_kept(tmp_path: Path) -> None:
     assert enlarged(source, tmp_path / "big.mp4") == ["subtitles left out (mp4 cannot hold srt: .mkv can)"]
     with av.open(str(tmp_path / "big.mp4")) as reader:
         assert [chapter["metadata"]["title"] for chapter in reader.chapters()] == ["one", "two"]
+
+
+def test_the_title_of_the_video_stream_and_what_streams_are_for_are_kept(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", moving_square(6))
+    source = remuxed(tmp_path / "b.mkv", clip, SUBTITLES, stream_title="Angle 2")
+    assert enlarged(source, tmp_path / "big.mkv") == []
+    with av.open(str(tmp_path / "big.mkv")) as reader:
+        assert reader.streams.video[0].metadata["title"] == "Angle 2"
+        assert Disposition.forced in reader.streams.subtitles[0].disposition
+        assert Disposition.forced not in reader.streams.video[0].disposition
 
 
 @pytest.mark.skipif(not hasattr(av.container.OutputContainer, "add_attachment"), reason="this PyAV attaches nothing")

@@ -22,7 +22,7 @@ from sr.inference.video.encoding import Encoding, VideoOptions, chosen_encoding
 from sr.inference.video.frames import Frames, frame_of, pixels_of_frame, sample_aspect_ratio
 from sr.inference.video.segments import FRAMES, Segments, SegmentWriter, kept_segments
 from sr.inference.video.source import opened_video
-from sr.inference.video.streams import Copied
+from sr.inference.video.streams import Copied, keep_tags
 from sr.io.atomic import whole_file
 from sr.io.bounded import Pixels
 from sr.io.pictures import FORMATS
@@ -251,7 +251,9 @@ def _put_together(reader: Any, source: Path, file: Any, container: str, segments
         template = first.streams.video[0]
         video = writer.add_stream_from_template(template)
         video.time_base = segments.unit  # else that of the segment, in which the times of the source are rounded
-        copied = Copied(reader, writer, container, _video_of(reader, source))
+        original = _video_of(reader, source)
+        keep_tags(original, video)
+        copied = Copied(reader, writer, container, original)
         waiting = segments.packets()
         packet, seconds = next(waiting, (None, Fraction(0)))
 

@@ -53,7 +53,7 @@ class Copied:
                 raise UserError(f"{container} cannot hold {codec} audio: write to .mkv") from error
             self.notes.append(f"subtitles left out ({container} cannot hold {codec}: .mkv can)")
             return
-        target.metadata.update({key: stream.metadata[key] for key in _STREAM_TAGS if key in stream.metadata})
+        keep_tags(stream, target)
         self.targets[stream] = target
 
     def _attach(self, reader: Any, writer: Any, container: str) -> None:
@@ -65,3 +65,9 @@ class Copied:
             return
         for attachment in attachments:
             writer.add_attachment(attachment.name or "attachment", attachment.mimetype or "", attachment.data)
+
+
+def keep_tags(stream: Any, target: Any) -> None:
+    """Give a new stream the title and language of another, and what it is for: the default, forced, ..."""
+    target.metadata.update({key: stream.metadata[key] for key in _STREAM_TAGS if key in stream.metadata})
+    target.disposition = stream.disposition
