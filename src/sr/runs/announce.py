@@ -198,7 +198,7 @@ def described_in_trackers(loggers: Sequence[Logger], result: RunResult) -> Itera
 
 @rank_zero_only
 def log_final_scores(loggers: Sequence[Logger], result: RunResult) -> None:
-    """Give the final scores to the trackers: ``final/psnr`` of validation images, ``final/test_psnr`` of test images."""
+    """Give the final scores to the trackers: ``final/psnr`` of validation, ``final/test_psnr`` of test images."""
     prefixes = {Part.VAL: "final/", Part.TEST: "final/test_"}
     scores = {
         f"{prefix}{name}": summary.mean
