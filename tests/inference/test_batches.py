@@ -20,6 +20,7 @@ from sr.inference.enlarger import Enlarger
 from sr.inference.inputs import Job, LeftOut, Naming, plan
 from sr.inference.predict import Settings, predict
 from sr.inference.records import key
+from sr.inference.unused import options_without_effect
 from sr.inference.video.encoding import VideoOptions
 from sr.inference.watch import follow
 from sr.io.pictures import WRITABLE
@@ -150,6 +151,10 @@ def test_options_without_effect_are_said(run: Run) -> None:
         0, ["--suffix has no effect: -o names the output"]
     )  # fmt: skip
     assert run("in/a.png", out="b.png", recursive=True) == (0, ["--recursive has no effect: no input is a folder"])
+    resumed = Settings(resume=True)
+    assert options_without_effect(["in/a.png"], plan(["in/a.png"], "-").jobs, resumed) == [
+        "--resume has no effect on standard output"
+    ]
     video = VideoOptions(crf=20)
     assert run("in/a.png", out="c.png", video=video, quality=5) == (
         0, ["--crf: no effect on pictures", "--quality has no effect on PNG"]

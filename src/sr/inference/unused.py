@@ -27,6 +27,8 @@ def options_without_effect(inputs: Sequence[str], jobs: Sequence[Job], settings:
         notes.append(f"{names}: no effect on pictures")
     if settings.recursive and not any(text != STREAM and Path(text).is_dir() for text in inputs):
         notes.append("--recursive has no effect: no input is a folder")
+    if settings.resume and any(job.target is None for job in jobs):
+        notes.append("--resume has no effect on standard output")
     if settings.naming.all_frames and not any(job.source and is_animation(job.source) for job in jobs):
         notes.append("--frames all has no effect: no input is an animation")
     if settings.quality is not None:
