@@ -237,6 +237,18 @@ def test_times_of_a_busy_machine_are_hollow_and_not_on_the_front(
     assert left.get_lines()[0].get_xydata() == pytest.approx(np.array([[100, 2.0]]))
     hollow = {str(scatter.get_label()) for scatter in left.collections if not len(np.asarray(scatter.get_facecolor()))}
     assert hollow == {"espcn (busy machine)", "edsr (busy machine)"}
+    assert [text.get_text() for text in left.texts] == ["vdsr"]
+
+
+def test_all_are_named_where_every_time_is_of_a_busy_machine(
+    run_folders: RunFolders, drawn_figures: list[Figure]
+) -> None:
+    run_folders("vdsr_mse_adam", [2.0] * 4, ms_per_image=100.0)
+    run_folders("espcn_mse_adam", [1.5] * 4, ms_per_image=20.0)
+    figures.cost(leaderboard(analysis_of(run_folders)))
+    left = drawn_figures[0].axes[0]
+    assert len(left.get_lines()[0].get_xydata()) == 0
+    assert [text.get_text() for text in left.texts] == ["espcn", "vdsr"]
 
 
 def test_cost_connects_and_labels_the_runs_on_the_pareto_front(
@@ -287,9 +299,9 @@ def test_cost_connects_and_labels_the_runs_on_the_pareto_front(
     ("lowest", "highest", "limits"),
     [
         (-0.5, 1.0, (-0.5 - 0.1, 1.1)),
-        (-9.0, 1.0, (-1.0 - 0.1, 1.1)),  # no further below zero than the best run is above it
+        (-9.0, 1.0, (-0.1, 1.1)),  # further below zero than the best run is above it: cut off
         (0.05, 0.1, (-0.02, 0.22)),  # at least 0.2 dB
-        (-9.0, -8.0, (-0.2 - 0.02, 0.22)),
+        (-9.0, -8.0, (-0.02, 0.22)),
     ],
 )
 def test_runs_far_below_the_input_do_not_squeeze_the_others(

@@ -157,7 +157,7 @@ def cost(rows: Sequence[Row]) -> str:
         ]
         means = [row.gain.mean for _, row in points]
         reach = max(0.2, *means)
-        left.set_ylim(max(min(0.0, *means), -reach) - 0.1 * reach, 1.1 * reach)
+        left.set_ylim(min([0.0, *(mean for mean in means if mean >= -reach)]) - 0.1 * reach, 1.1 * reach)
         left.set_ylabel(_GAIN)
         labels = {
             label: handle
@@ -165,8 +165,8 @@ def cost(rows: Sequence[Row]) -> str:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(list(labels.values()), list(labels), loc="outside upper center", ncols=7, frameon=False)
-        for axes, front in zip((left, right), fronts, strict=True):
-            label_points(figure, axes, front)
+        for axes, (named, front) in zip((left, right), fronts, strict=True):
+            label_points(figure, axes, named, front)
         return as_svg(figure)
 
 
@@ -184,8 +184,12 @@ class _Point:
         return self.row.configuration.cell[0]
 
 
-def _cost_panel(axes: Axes, points: Sequence[_Point], label: str) -> list[Point]:
-    """Draw gains against one cost, and return the Pareto front; configurations of unknown cost are left out."""
+def _cost_panel(axes: Axes, points: Sequence[_Point], label: str) -> tuple[list[Point], list[Point]]:
+    """Draw gains against one cost; configurations of unknown cost are left out.
+
+    Returns:
+        The points to name, and the Pareto front: the same, or all points where no cost is reliable and there is none.
+    """
     known = [(point.cost, point.row.gain.mean, point) for point in points if point.cost]
     models = list(dict.fromkeys(point.model for point in points))
     for number, model in enumerate(models):
@@ -200,7 +204,10 @@ def _cost_panel(axes: Axes, points: Sequence[_Point], label: str) -> list[Point]
     reliable_points = [entry for entry in known if entry[2].is_reliable]
     on_front = pareto_front([c for c, *_ in reliable_points], [gain for _, gain, _ in reliable_points])
     chosen_front = [entry for entry, best in zip(reliable_points, on_front, strict=True) if best]
-    front = sorted(Point(c, gain, (point.row.name, f"#{point.row.rank}")) for c, gain, point in chosen_front)
+    front, everything = (
+        sorted(Point(c, gain, (point.row.name, f"#{point.row.rank}")) for c, gain, point in entries)
+        for entries in (chosen_front, known)
+    )
     axes.plot([point.x for point in front], [point.y for point in front], color="black", linewidth=0.8)
     values = [c for c, *_ in known]
     if values and max(values) > 10 * min(values):
@@ -210,7 +217,7 @@ def _cost_panel(axes: Axes, points: Sequence[_Point], label: str) -> list[Point]
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
     axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
-    return front
+    return front or everything, front
 
 
 def _gains(analysis: Analysis) -> dict[tuple[str, ...], float]:
