@@ -12,6 +12,7 @@ from PIL import Image
 
 from sr.io.animations import KINDS, Animation, is_animation, read_animation, write_animation
 from sr.io.images import ImageFileError
+from sr.io.metadata import Metadata
 from tests.support.damaged_images import damaged
 from tests.support.images import photograph
 
@@ -119,3 +120,18 @@ def test_damaged_animations_are_read_or_refused_in_one_line(tmp_path: Path, suff
             text = str(error)
         assert text.startswith(str(path))
         assert "\n" not in text
+
+
+def test_an_animated_png_keeps_exif_resolution_and_colour_tags_and_gif_says_that_it_does_not(tmp_path: Path) -> None:
+    exif, shown = Image.Exif(), frames(alpha=False)
+    exif[0x010E] = "a description"
+    metadata = Metadata(exif.tobytes().removeprefix(b"Exif\0\0"), b"<x/>", (300, 300), ((b"gAMA", b"\0\1\x86\xa0"),))
+    animation = Animation(shown, [100.0] * len(shown), metadata=metadata)
+    with (tmp_path / "a.png").open("w+b") as file:
+        assert write_animation(file, ".png", animation) == ""
+    kept = read_animation(tmp_path / "a.png").metadata
+    assert (kept.exif, kept.xmp, kept.colour_tags) == (metadata.exif, b"<x/>", metadata.colour_tags)
+    assert kept.dpi == pytest.approx((300, 300), abs=0.1)
+    lost = write_animation(io.BytesIO(), ".gif", animation)
+    for name in ("EXIF", "XMP", "dpi", "gamma"):
+        assert f"{name} (GIF cannot hold it)" in lost

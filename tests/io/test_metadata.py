@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +101,46 @@ def test_a_thumbnail_of_the_picture_before_is_not_kept(tmp_path: Path) -> None:
     content = saved("JPEG", exif=b"Exif\0\0" + bytes(linked))
     kept = read_picture(content).metadata.exif
     assert kept[directory + 26 : directory + 30] == bytes(4)
+
+
+def camera_exif() -> Image.Exif:
+    data = exif()
+    data[0x010F], data[0x8769] = "Maker", {0x9003: "2020:01:02 03:04:05"}
+    return data
+
+
+def described_tiff(**options: object) -> bytes:
+    return saved("TIFF", exif=camera_exif().tobytes(), **options)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_exif_of_a_tiff_is_kept_with_its_orientation_reset(suffix: str) -> None:
+    image, lost = enlarged(described_tiff(), suffix)
+    assert (lost, image.size) == ("", (24, 40))  # upright
+    stored = image.getexif()
+    assert (stored[0x010F], stored[0x010E]) == ("Maker", "a description")
+    assert stored.get_ifd(0x8769)[0x9003] == "2020:01:02 03:04:05"
+    assert stored.get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiff_gets_texts_and_xmp_and_what_else_exif_holds_is_said(tmp_path: Path, bits: int) -> None:
+    picture = read_picture(saved("JPEG", exif=camera_exif(), xmp=XMP))
+    if bits == 16:
+        picture = replace(picture, pixels=picture.pixels.astype(np.uint16) * 257)
+    with (tmp_path / "a.tif").open("w+b") as file:
+        assert LARGER.write(picture, file, ".tif") == "camera settings of EXIF (not written to TIFF)"
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        tags = tiff.pages.first.tags
+        assert (tags.valueof(271), tags.valueof(270)) == ("Maker", "a description")
+        assert tags.valueof(700) == XMP.replace(b"6", b"1")
+    again = read_picture(tmp_path / "a.tif")
+    assert again.pixels.dtype.itemsize == bits // 8
+    assert again.metadata.xmp == XMP.replace(b"6", b"1")
+    assert again.metadata.tiff_tags[271] == "Maker"
+
+
+def test_a_resolution_in_centimetres_is_read() -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((6, 8), np.uint8), resolution=(100, 200), resolutionunit="CENTIMETER")
+    assert read_picture(file.getvalue()).metadata.dpi == pytest.approx((254, 508))

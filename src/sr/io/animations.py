@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from sr.errors import UserError
 from sr.io.bounded import Pixels
@@ -123,15 +124,15 @@ def write_animation(file: IO[bytes], suffix: str, animation: Animation, quality:
         durations = [_GIF_TICK * round(duration / _GIF_TICK) for duration in animation.durations]
         options = {"disposal": 2 if has_alpha else 1, "optimize": False}
         if any(_has_many_colours(frame) for frame in animation.frames):
-            lost.append("more than 255 colours a frame")
+            lost.append("more than 255 colours a frame (GIF cannot hold it)")
         if has_alpha:
             options["transparency"] = _COLOURS
             if any(((frame[..., 3] % _OPAQUE) > 0).any() for frame in animation.frames):
-                lost.append("partial transparency")
+                lost.append("partial transparency (GIF cannot hold it)")
         if animation.plays != _LEAST_TO_LOOP:  # without it, once
             options["loop"] = animation.plays
     elif kind == "PNG":
-        options = {"loop": animation.plays, "blend": 0, "disposal": 0}
+        options, lost = {"loop": animation.plays, "blend": 0, "disposal": 0, **_png_options(animation)}, []
     else:
         options |= {"loop": animation.plays, "quality": quality or _QUALITY, "method": 4}
     if animation.profile:
@@ -143,7 +144,17 @@ def write_animation(file: IO[bytes], suffix: str, animation: Animation, quality:
             raise
         height, width = animation.frames[0].shape[:2]
         raise UserError(f"an animation of {width}x{height} cannot be written as {kind}: use .png") from error
-    return ", ".join(f"{name} ({kind} cannot hold it)" for name in lost)
+    return ", ".join(lost)
+
+
+def _png_options(animation: Animation) -> dict[str, Any]:
+    """How Pillow saves all metadata: PNG holds it."""
+    metadata, chunks = animation.metadata, PngInfo()
+    for name, data in metadata.png_chunks(profile=bool(animation.profile)):
+        if name not in (b"pHYs", b"eXIf"):  # which Pillow writes itself
+            chunks.add(name, data)
+    exif = {"exif": metadata.exif} if metadata.exif else {}
+    return {"pnginfo": chunks, **exif, **({"dpi": metadata.dpi} if metadata.dpi else {})}
 
 
 def _sought(image: Image.Image, number: int) -> bool:

@@ -1,5 +1,6 @@
 """What a picture file says beside its pixels: EXIF, XMP, resolution, and the colour tags of PNG."""
 
+import io
 import math
 import re
 import struct
@@ -7,15 +8,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TAGS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # bytes of each (PNG specification, third edition)
 _PREFIX = b"Exif\0\0"
 _ORIENTATION, _SHORT = 0x0112, 3
+_BYTE, _ASCII = 1, 2  # types of TIFF tags
 _MOST_DPI = 65_535
 _INCH = 0.0254  # metres
 _LONGEST_IN_JPEG = 65_000  # bytes: those of a segment, with room for its name
+_DESCRIPTION = (
+    270,
+    271,
+    272,
+    305,
+    306,
+    315,
+    33432,
+)  # EXIF tags of text, which TIFF has as well: camera, time, author, ...
+_MORE_EXIF = (0x8769, 0x8825)  # directories of camera settings and of the place
+_XMP = 700  # TIFF tag
 _XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))[1-8]')
 
 
@@ -45,8 +58,16 @@ class Metadata:
         if self.exif:
             yield b"eXIf", self.exif
 
+    @property
+    def tiff_tags(self) -> dict[int, str | bytes]:
+        """Tags of TIFF: the texts of EXIF, and XMP."""
+        texts = {tag: value for tag in _DESCRIPTION if isinstance(value := _loaded(self.exif).get(tag), str)}
+        return {**texts, **({_XMP: self.xmp} if self.xmp else {})}
+
     def options(self, kind: str) -> tuple[dict[str, Any], list[str]]:
-        """How Pillow saves it, and what a format other than PNG cannot hold."""
+        """How Pillow saves it, and what is left out of a format other than PNG, with the reason."""
+        if kind == "TIFF":
+            return self._tiff_options()
         options: dict[str, Any] = {}
         lost = []
         room = {"JPEG": _LONGEST_IN_JPEG, "WEBP": math.inf, "AVIF": math.inf}.get(kind, 0)
@@ -58,12 +79,28 @@ class Metadata:
             options["xmp"] = self.xmp
         elif self.xmp:
             lost.append("XMP")
-        if self.dpi and kind not in ("WEBP", "AVIF"):
-            options["dpi"] = self.dpi if kind == "TIFF" else tuple(round(dpi) for dpi in self.dpi)
+        if self.dpi and kind not in ("WEBP", "AVIF", "GIF"):
+            options["dpi"] = tuple(round(dpi) for dpi in self.dpi)
         elif self.dpi:
             lost.append("dpi")
-        names = {"gAMA": "gamma", "cICP": "cICP"}
-        return options, lost + [names[tag.decode()] for tag, _ in self.colour_tags if tag.decode() in names]
+        return options, [f"{name} ({kind} cannot hold it)" for name in [*lost, *self._colour_names]]
+
+    def _tiff_options(self) -> tuple[dict[str, Any], list[str]]:
+        options: dict[str, Any] = {"dpi": self.dpi} if self.dpi else {}
+        if self.tiff_tags:
+            options["tiffinfo"] = directory = TiffImagePlugin.ImageFileDirectory_v2()
+            for tag, value in self.tiff_tags.items():
+                directory.tagtype[tag] = _BYTE if isinstance(value, bytes) else _ASCII
+                directory[tag] = value
+        lost = [f"{name} (TIFF cannot hold it)" for name in self._colour_names]
+        if any(_loaded(self.exif).get_ifd(part) for part in _MORE_EXIF):
+            lost.insert(0, "camera settings of EXIF (not written to TIFF)")
+        return options, lost
+
+    @property
+    def _colour_names(self) -> list[str]:
+        names = {b"gAMA": "gamma", b"cICP": "cICP"}
+        return [names[tag] for tag, _ in self.colour_tags if tag in names]
 
 
 def metadata_of(image: Image.Image, content: bytes) -> Metadata:
@@ -71,12 +108,40 @@ def metadata_of(image: Image.Image, content: bytes) -> Metadata:
     exif, xmp, dpi = (image.info.get(name) for name in ("exif", "xmp", "dpi"))
     if image.format == "JPEG" and not image.info.get("jfif_unit"):
         dpi = None  # Pillow's guess of 72
+    if image.format == "TIFF":
+        exif = _exif_of_tiff(content)
     return Metadata(
         exif=_upright_exif(exif) if isinstance(exif, bytes) else b"",
         xmp=_XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if isinstance(xmp, bytes) else b"",
         dpi=_checked_dpi(dpi),
         colour_tags=tuple(_colour_tags(content)),
     )
+
+
+def _exif_of_tiff(content: bytes) -> bytes:
+    """EXIF, as other formats hold it, of the tags of a TIFF file; empty if it has none, or they are damaged."""
+    try:
+        stored = Image.open(io.BytesIO(content), formats=["TIFF"]).getexif()
+        exif = Image.Exif()
+        for tag in _DESCRIPTION:
+            if isinstance(value := stored.get(tag), str):
+                exif[tag] = value
+        for part in _MORE_EXIF:
+            if values := stored.get_ifd(part):
+                exif[part] = dict(values)
+        return exif.tobytes() if len(exif) else b""
+    except Exception:  # Pillow raises all kinds of errors on damaged tags
+        return b""
+
+
+def _loaded(exif: bytes) -> Image.Exif:
+    """The tags of EXIF; none if it is damaged."""
+    loaded = Image.Exif()
+    try:
+        loaded.load(exif)
+    except Exception:  # Pillow raises all kinds of errors on damaged tags
+        return Image.Exif()
+    return loaded
 
 
 def _checked_dpi(dpi: object) -> tuple[float, float] | None:

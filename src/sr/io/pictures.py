@@ -195,8 +195,7 @@ def write_strips(
         _write_png(file, strips, shape, deep=deep, profile=profile, metadata=metadata)
         return ""
     pixels = np.concatenate(list(strips))
-    saved_metadata, lost_metadata = metadata.options(kind)
-    lost = [f"{name} ({kind} cannot hold it)" for name in lost_metadata]
+    saved_metadata, lost = metadata.options(kind)
     if shape[2] in (2, 4) and kind in _NO_ALPHA:
         pixels = pixels[..., :-1]
         lost.append(f"transparency ({kind} has none)")
@@ -204,7 +203,7 @@ def write_strips(
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         lost.append(f"16 bits ({kind} has 8)")
     if pixels.dtype == np.uint16 or bands or shape[2] > 4:
-        _write_tiff(file, pixels, profile, metadata.dpi, bands=bands or shape[2] > 4)
+        _write_tiff(file, pixels, profile, metadata, bands=bands or shape[2] > 4)
     else:
         flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
         icc = {"icc_profile": profile} if profile else {}
@@ -216,9 +215,7 @@ def write_strips(
     return ", ".join(lost)
 
 
-def _write_tiff(
-    file: IO[bytes], pixels: Pixels, profile: bytes | None, dpi: tuple[float, float] | None, *, bands: bool
-) -> None:
+def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None, metadata: Metadata, *, bands: bool) -> None:
     import tifffile
 
     if pixels.shape[2] == 2 and not bands:  # few programs read 16-bit gray with alpha
@@ -234,8 +231,14 @@ def _write_tiff(
         planarconfig="contig",
         compression="zlib",
         iccprofile=profile,
-        resolution=dpi,
-        resolutionunit="INCH" if dpi else None,
+        resolution=metadata.dpi,
+        resolutionunit="INCH" if metadata.dpi else None,
+        software=False,
+        extratags=[
+            (tag, "B" if isinstance(value, bytes) else "s", len(value) if isinstance(value, bytes) else 0, value, True)
+            for tag, value in metadata.tiff_tags.items()
+        ],
+        metadata=None,
     )
 
 

@@ -31,7 +31,8 @@ _COLOUR_CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, 
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # values of ExtraSamples
 _DIFFERENCES = 2  # predictor
 _UNIT, _XMP, _PROFILE = 296, 700, 34675  # tags
-_INCH = 2  # unit of the resolution
+_INCH, _CENTIMETRE = 2, 3  # units of the resolution
+_PER_INCH = {_INCH: 1.0, _CENTIMETRE: 2.54}
 _REVERSED_BITS = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
@@ -56,10 +57,11 @@ class TiffImage(ArrayImage):
             value = page.tags.valueof(code)
             if isinstance(value, bytes) and value:
                 self.info[name] = value
-        if page.tags.valueof(_UNIT, _INCH) == _INCH and {282, 283} <= set(page.tags.keys()):
+        per_inch = _PER_INCH.get(page.tags.valueof(_UNIT, _INCH))
+        if per_inch and {282, 283} <= set(page.tags.keys()):
             across, down = page.tags.valueof(282), page.tags.valueof(283)
             if isinstance(across, tuple) and isinstance(down, tuple) and across[1] and down[1]:
-                self.info["dpi"] = (across[0] / across[1], down[0] / down[1])
+                self.info["dpi"] = (per_inch * across[0] / across[1], per_inch * down[0] / down[1])
         check_kind(page)
         alpha = _alpha(page) is not None
         gray = {(False, False): "L", (True, False): "LA", (False, True): "I;16", (True, True): "LA"}[
