@@ -247,7 +247,7 @@ def test_all_are_named_where_every_time_is_of_a_busy_machine(
     run_folders("espcn_mse_adam", [1.5] * 4, ms_per_image=20.0)
     figures.cost(leaderboard(analysis_of(run_folders)))
     left = drawn_figures[0].axes[0]
-    assert len(left.get_lines()[0].get_xydata()) == 0
+    assert not np.size(left.get_lines()[0].get_xydata())
     assert [text.get_text() for text in left.texts] == ["espcn", "vdsr"]
 
 
