@@ -169,7 +169,8 @@ def test_ctrl_c_ends_the_scoring_at_once(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     for number in range(6):
         Image.effect_noise((900, 900), 60).convert("RGB").save(tmp_path / "images" / f"{number}.png")
-    code = "import torch; torch.set_num_threads(2); from sr.cli import main; main()"
+    imports = "import torch; import sr.benchmark.evaluate; from sr.cli import main"
+    code = f"{imports}; torch.set_num_threads(2); print('ready', flush=True); main()"
     command = [
         sys.executable,
         "-c",
@@ -182,8 +183,11 @@ def test_ctrl_c_ends_the_scoring_at_once(tmp_path: Path) -> None:
         "--data",
         str(tmp_path / "images"),
     ]
-    process = subprocess.Popen([*command, "--device", "cpu"], stderr=subprocess.PIPE, text=True)
-    time.sleep(8)  # it takes minutes
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([*command, "--device", "cpu"], stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(6)  # it takes minutes
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
     _, errors = process.communicate(timeout=60)
