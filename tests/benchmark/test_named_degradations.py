@@ -34,6 +34,7 @@ def test_a_list_of_lists_is_an_option() -> None:
         ("jpeg,jpeg", "--degrade jpeg: is named twice"),
         ("jpeg:quality", "'quality' is no option: write jpeg:OPTION=VALUE"),
         ("jpeg:q=1", "--degrade jpeg:q=1: .*q"),
+        ("jpeg:qualty=3", r"jpeg has no option 'qualty' \(it has .*quality.*\); did you mean quality\?"),
         ("jpeg:quality=[a", "--degrade jpeg:quality"),
         ("jpeg:quality=[95,30]", r"--degrade jpeg:quality=\[95,30\]: quality must be two whole numbers from 1 to 100"),
         ("jpeg:quality=[a,b]", r"--degrade jpeg:quality=\[a,b\]: quality must be two whole numbers .*: \['a', 'b'\]"),

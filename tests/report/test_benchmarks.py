@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ from sr.io.run_folder import RunFolder
 from sr.report.benchmarks import Benchmark, find_benchmarks
 from sr.report.comparison import find_comparisons
 from sr.report.page import FILES, write_report
+from sr.report.run import Contender
 from sr.report.sections import Settings, benchmark_section
 from sr.report.statistics import Scope
 from sr.runs.schema import Status
 from tests.support.evaluations import SETS, write_evaluation
-from tests.support.run_folders import RunFolders, data
+from tests.support.run_folders import RunFolders, config, data
 
 
 def write_runs(run_folders: RunFolders, gains: Mapping[str, Mapping[str, float]]) -> None:
@@ -48,6 +50,40 @@ def test_each_set_has_verdicts_on_exactly_its_images_and_all_sets_on_others_like
     assert rows["espcn"].to_best is not None
     assert rows["espcn"].to_best.mean == pytest.approx(-0.5)
     assert section.notes == ["Leaving out any one set does not change which configurations may be the best."]
+
+
+def test_degradations_of_a_set_are_never_put_together(run_folders: RunFolders) -> None:
+    for model, gain in (("vdsr", 1.0), ("espcn", 0.5)):
+        for seed in range(3):
+            run = run_folders(f"{model}_mse_adam_seed{seed}", [0.5] * 4, folds=None, seed=seed)
+            for data_set, degradation in (("Set5", "bicubic"), ("Set5", "photo"), ("Urban", "photo")):
+                write_evaluation(
+                    run,
+                    f"{data_set} ({degradation})",
+                    {".": gain + 0.01 * seed},
+                    names=SETS[data_set],
+                    **{"data_set": data_set, "degradation": degradation, "degraded_by": f"{degradation}()"},
+                )
+    section = benchmark_section(benchmark_of(run_folders), Settings())
+    assert [board.comparison.label for board in section.boards] == [
+        "Set5 (photo), Urban (photo)",
+        "Set5 (bicubic)",
+        "Set5 (photo)",
+        "Urban (photo)",
+    ]
+    assert section.notes == ["Leaving out any one set does not change which configurations may be the best."]
+
+
+def test_a_network_trained_on_another_degradation_than_a_file_of_weights_says_so(run_folders: RunFolders) -> None:
+    node = {"_target_": "sr.data.degrade.photo.Photo"}
+    run = run_folders("espcn_mse_adam", [0.5] * 4, folds=None, config=config(0, degrade=node))
+    write_evaluation(run, "Set5", {".": 1.0}, trained_on="photo()")
+    contents = find_comparisons([run_folders.root])
+    assert [entry.name for entry in benchmark_of(run_folders).sets[0].configurations] == ["espcn, mse, adam"]
+    evaluation = replace(contents.comparisons[0].runs[0].evaluations[0], trained_on="bicubic()", folder=Path("x2"))
+    weights = Contender("espcn_x2", Path("x2"), (evaluation,), is_pictures=False)
+    (benchmark,) = find_benchmarks(contents.comparisons, [weights])
+    assert benchmark.sets[0].configurations[0].name == "espcn, mse, adam, degrade=Photo"
 
 
 def test_a_result_that_rests_on_one_set_is_said(run_folders: RunFolders) -> None:

@@ -41,6 +41,15 @@ def test_several_possible_bests_and_what_would_decide(run_folders: RunFolders) -
     assert line.startswith(f"{second} and {best}: ")
 
 
+def test_possible_bests_that_do_not_clearly_beat_a_baseline_are_said_to_be_so(run_folders: RunFolders) -> None:
+    write(run_folders, "vdsr_mse_adam", 0.04, sd=0.05)
+    write(run_folders, "edsr_mse_adam", 0.03, sd=0.05)
+    text = headline(analysis_of(run_folders))
+    assert text.startswith(
+        "2 of 2 configurations may be the best on photographs like these, but none of them clearly beats input: "
+    )
+
+
 def test_one_training_each_asks_for_seeds(run_folders: RunFolders) -> None:
     write(run_folders, "vdsr_mse_adam", 1.0, seeds=1)
     write(run_folders, "espcn_mse_adam", 0.5, seeds=1)

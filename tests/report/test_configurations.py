@@ -129,3 +129,9 @@ def test_a_degradation_is_named_by_its_class_alone_where_the_rest_follows_from_i
         "espcn, mse, adam, degrade=Bicubic",
         "espcn, mse, adam, degrade=Jpeg",
     ]
+
+
+def test_another_degradation_is_named_even_where_networks_differ() -> None:
+    node = {"data.degrade._target_": "sr.data.degrade.photo.Photo"}
+    runs = [run("a", options=node), run("b", choices=("vdsr", "mse", "adam"))]
+    assert names(find_configurations(runs, [])) == ["espcn, degrade=Photo", "vdsr"]

@@ -1,5 +1,6 @@
 """Degradations by their names in the config group ``degrade``, those of installed packages included."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -50,11 +51,24 @@ def _named(text: str) -> Degradation:
         config = compose("train", [f"degrade={name}", *(f"{_GROUP}.{option}" for option in options)])
         node = OmegaConf.to_container(OmegaConf.select(config, _GROUP), resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"--degrade {text}: {line_of(error).replace(f'{_GROUP}.', '')}") from error
+        wrong = _wrong_option(name, options) or line_of(error).replace(f"{_GROUP}.", "")
+        raise UserError(f"--degrade {text}: {wrong}") from error
     try:
         return build(node, lambda target: True)  # the user's own config files name it
     except UserError as error:
         raise UserError(f"--degrade {text}: {str(error).removeprefix(f'degrade={name}: ')}") from error
+
+
+def _wrong_option(name: str, options: Sequence[str]) -> str:
+    """What to say of the first option that a degradation does not have; empty if it has all."""
+    known = [str(key) for key in OmegaConf.select(compose("train", [f"degrade={name}"]), _GROUP)]
+    known = [key for key in known if not key.startswith("_")]
+    for option in options:
+        wrong = option.partition("=")[0].partition(".")[0].strip()
+        if wrong not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            return f"{name} has no option {wrong!r} ({has}){did_you_mean(close_names(wrong, known))}"
+    return ""
 
 
 def split(text: str, separator: str) -> list[str]:

@@ -5,6 +5,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -19,7 +20,7 @@ from sr.data.degrade.bicubic import BICUBIC
 from sr.data.duplicates import Hashes, hashes
 from sr.data.pairs import load_pair
 from sr.data.sources import Source
-from sr.errors import line_of
+from sr.errors import UserError, line_of
 from sr.image import resize, to_float, to_levels
 from sr.inference.enlarger import Enlarger
 from sr.io.atomic import whole_file
@@ -158,7 +159,7 @@ class ImageScorer:
         scores: list[NetworkScore] = []
         times = []
         for sr, milliseconds in outputs:
-            with float32_as_in("float32"):  # LPIPS and DISTS are networks, too
+            with _naming(f"{row.data}, {image.name}"), float32_as_in("float32"):  # LPIPS and DISTS are networks, too
                 tensors = score(
                     sr,
                     target,
@@ -202,6 +203,15 @@ class ImageScorer:
         by_networks = [enlarger.pixels_at_a_time * enlarger.scale**2 for enlarger in enlargers]
         of_scoring = free_memory(torch.device("cpu")) * _SHARE / _BYTES
         return min([of_scoring, *(pixels * self.pixels.channels for pixels in by_networks)])
+
+
+@contextmanager
+def _naming(image: str) -> Iterator[None]:
+    """Name the image that a metric refuses."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{image}: {error}; leave out the image, or that metric of --metrics") from error
 
 
 def _can_be_copied(enlargers: Sequence[Enlarger]) -> bool:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from sr.errors import UserError
 from sr.report.comparison import Comparison
-from sr.report.configurations import find_configurations
+from sr.report.configurations import find_configurations, with_degradation
+from sr.report.photograph_names import contents_of, named_photographs
 from sr.report.run import Configuration, Contender, Evaluation, ImageScores, Run
 from sr.runs.schema import RunResult, Status, read_result
 
@@ -27,24 +28,35 @@ _Scored = Mapping[str, Mapping[Path, Run]]  # by the fingerprint of a set: every
 
 
 @dataclass(frozen=True)
+class Joint:
+    """Several sets under one degradation.
+
+    Attributes:
+        comparison: on the images of all sets together, those that the most configurations share.
+        without: for each set, a comparison on the images of all others.
+        left_out: configurations that lack one of the sets.
+        sets_left_out: names of the sets under the same degradation that are not among these.
+    """
+
+    comparison: Comparison
+    without: Mapping[str, Comparison]
+    left_out: Sequence[str]
+    sets_left_out: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """Everything that was scored under the same conditions.
 
     Attributes:
         sets: a comparison on each set.
-        joint: a comparison on the images of several sets together, those that the most configurations share; None if
-            no two configurations share two sets.
-        without: for each set of ``joint``, a comparison on the images of all its others.
-        left_out: configurations that are not in ``joint``, since they lack one of its sets.
-        sets_left_out: names of the sets that are not in ``joint``.
+        joints: for each degradation, a comparison on several sets together, unless no two configurations share two
+            sets. Sets under different degradations are never put together.
         unfinished: folders of trainings that were scored before they were done, and do not count.
     """
 
     sets: Sequence[Comparison]
-    joint: Comparison | None
-    without: Mapping[str, Comparison]
-    left_out: Sequence[str]
-    sets_left_out: Sequence[str]
+    joints: Sequence[Joint]
     unfinished: Sequence[Path]
 
 
@@ -74,6 +86,8 @@ def _conditions(evaluation: Evaluation) -> _Conditions:
 
 def _benchmark(conditions: _Conditions, runs: Sequence[Run], contenders: Sequence[Contender]) -> Benchmark:
     configurations = find_configurations(runs, []) if runs else []
+    if _are_trained_differently([*configurations, *contenders]):
+        configurations = [with_degradation(entry) for entry in configurations]
     scored = {entry.name: _trainings(entry, conditions) for entry in configurations}
     for other in contenders:
         fixed = _fixed(other, {entry.name for entry in configurations})
@@ -87,7 +101,7 @@ def _benchmark(conditions: _Conditions, runs: Sequence[Run], contenders: Sequenc
     labels = _labels(configurations, conditions)
     labels = {key: labels[key] for key in labels if any(key in sets for sets in scored.values())}
     about = _first_evaluations(configurations, conditions)
-    photographs_of = _photographs({label: about[key] for key, label in labels.items()})
+    photographs_of = named_photographs({label: about[key] for key, label in labels.items()})
 
     def comparison(on: Sequence[str]) -> Comparison:
         return Comparison(
@@ -104,20 +118,40 @@ def _benchmark(conditions: _Conditions, runs: Sequence[Run], contenders: Sequenc
             data_set=about[on[0]].data_set if len(on) == 1 else "",
             degradation=about[on[0]].degradation if len(on) == 1 else "",
             degraded_by=about[on[0]].degraded_by if len(on) == 1 else "",
-            contents=frozenset(content for key in on for content in _contents(about[key])),
+            contents=frozenset(content for key in on for content in contents_of(about[key])),
         )
 
-    together = _shared_by_most(scored, list(labels))
-    joint = comparison(together) if together else None
-    in_joint = {entry.name for entry in joint.configurations} if joint else set()
+    def joint(keys: Sequence[str], together: Sequence[str]) -> Joint:
+        of_all = comparison(together)
+        names = {entry.name for entry in of_all.configurations}
+        return Joint(
+            of_all,
+            without={labels[key]: comparison([other for other in together if other != key]) for key in together},
+            left_out=[entry.name for entry in configurations if entry.name not in names],
+            sets_left_out=[labels[key] for key in keys if key not in together],
+        )
+
+    by_degradation: dict[str, list[str]] = defaultdict(list)
+    for key in labels:
+        by_degradation[about[key].degraded_by].append(key)
     return Benchmark(
         sets=[comparison([key]) for key in labels],
-        joint=joint,
-        without={labels[key]: comparison([other for other in together if other != key]) for key in together},
-        left_out=[entry.name for entry in configurations if entry.name not in in_joint],
-        sets_left_out=[label for key, label in labels.items() if key not in together],
+        joints=[
+            joint(keys, together) for keys in by_degradation.values() if (together := _shared_by_most(scored, keys))
+        ],
         unfinished=unfinished,
     )
+
+
+def _are_trained_differently(entries: Sequence[Configuration | Contender]) -> bool:
+    """Whether the records of scores name several degradations that networks were trained on."""
+    evaluations = [
+        evaluation
+        for entry in entries
+        for part in (entry.runs if isinstance(entry, Configuration) else [entry])
+        for evaluation in part.evaluations
+    ]
+    return len({evaluation.trained_on for evaluation in evaluations if evaluation.trained_on}) > 1
 
 
 def _is_done(folder: Path) -> bool:
@@ -153,37 +187,6 @@ def _first_evaluations(configurations: Iterable[Configuration], conditions: _Con
         for entry in _evaluations(configuration, conditions):
             found.setdefault(entry.fingerprint, entry)
     return found
-
-
-def _contents(evaluation: Evaluation) -> Sequence[str]:
-    """What tells the images of a set from others: their content, or the names of the set and the image."""
-    data_set = evaluation.data_set or evaluation.data
-    return evaluation.contents or [f"{data_set}/{name}" for name in evaluation.names]
-
-
-def _photographs(evaluations: Mapping[str, Evaluation]) -> dict[str, dict[str, str]]:
-    """A name for each photograph of each set: the same where an image has the same high resolution.
-
-    So do those of the degradations of a set, and of a folder before and after it grew, but not those of two sets that
-    happen to have one name.
-
-    Args:
-        evaluations: one of each set, by the label of the set.
-
-    Returns:
-        By the label, and by the photograph's name in its set.
-    """
-    known: dict[str, str] = {}
-    named: dict[str, dict[str, str]] = {}
-    for label, entry in evaluations.items():
-        of_group: dict[str, list[str]] = defaultdict(list)
-        for group, content in zip(entry.groups, _contents(entry), strict=True):
-            of_group[group].append(content)
-        for group, contents in of_group.items():
-            name = next((known[content] for content in contents if content in known), f"{label}/{group}")
-            named.setdefault(label, {})[group] = name
-            known |= dict.fromkeys(contents, name)
-    return named
 
 
 def _shared_by_most(scored: Mapping[str, _Scored], sets: Sequence[str]) -> list[str]:
@@ -271,7 +274,7 @@ def _joined(
 ) -> tuple[Run, ...]:
     """The trainings that were scored on all of some sets, with the images of these together; empty if none was.
 
-    ``photographs_of`` are those of `_photographs`.
+    ``photographs_of`` are those of `named_photographs`.
     """
     if not on or any(key not in scored for key in on):
         return ()

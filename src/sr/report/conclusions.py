@@ -32,15 +32,36 @@ def headline(analysis: Analysis) -> str:
     else:
         listed = [names[number] for number in analysis.possible_bests]
         claim = "are the best, and equivalent," if analysis.all_equivalent else "may be the best"
-        text = f"{len(listed)} of {trained} configurations {claim} {analysis.scope}: {_listed(listed)}."
+        caveat = _without_clear_gain(analysis)
+        text = f"{len(listed)} of {trained} configurations {claim} {analysis.scope}{caveat}: {_listed(listed)}."
     if analysis.undecidable_above:
         above = "; ".join(names[number] for number in analysis.undecidable_above[:_LISTED])
         more = "higher" if analysis.metric.higher_is_better else "lower"
         text += f" A {more} mean, but too few trainings for a verdict: {above}."
-    strongest = analysis.number(max(analysis.baselines, key=lambda baseline: analysis.mean(analysis.number(baseline))))
+    strongest = _strongest(analysis)
     if analysis.mean(analysis.order[0]) <= analysis.mean(strongest):
         text += f" No configuration beats {names[strongest]}: using no model at all would be better."
     return text
+
+
+def _strongest(analysis: Analysis) -> int:
+    """The number of the baseline with the best mean."""
+    return analysis.number(max(analysis.baselines, key=lambda baseline: analysis.mean(analysis.number(baseline))))
+
+
+def _without_clear_gain(analysis: Analysis) -> str:
+    """How few of those that may be the best clearly beat the strongest baseline; empty if all do, or it is said later.
+
+    Without a verdict on that baseline, as beside another reference, nothing is said.
+    """
+    strongest = _strongest(analysis)
+    pairs = [analysis.pairs.get((number, strongest)) for number in analysis.possible_bests]
+    clear = sum(pair is not None and pair.verdict is Verdict.BETTER for pair in pairs)
+    none_beats = analysis.mean(analysis.order[0]) <= analysis.mean(strongest)
+    if None in pairs or clear == len(pairs) or none_beats:
+        return ""
+    few = f"only {clear} of them clearly {'beats' if clear == 1 else 'beat'}" if clear else "none of them clearly beats"
+    return f", but {few} {analysis.names[strongest]}"
 
 
 def _listed(names: Sequence[str]) -> str:

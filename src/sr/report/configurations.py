@@ -37,6 +37,16 @@ def find_configurations(runs: Sequence[Run], repeats: list[str]) -> list[Configu
     ]
 
 
+def with_degradation(entry: Configuration) -> Configuration:
+    """A configuration whose name says what degradation it was trained on, if that was stated."""
+    target = options_of(entry.runs[0]).get(_DEGRADATION)
+    if not target or "degrade=" in entry.name:
+        return entry
+    text = _text(_DEGRADATION, target, [_DEGRADATION])
+    variant = f"{entry.variant} {text}".lstrip()
+    return replace(entry, name=f"{entry.name}{' ' if entry.variant else ', '}{text}", variant=variant)
+
+
 def _names(named: Sequence[tuple[tuple[str, str, str], str]]) -> list[str]:
     """The levels that configurations differ in, and their variants; numbered where they are alike after all.
 
@@ -118,7 +128,10 @@ def _levels(
     alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for choices, options in configurations:
         alike[choices].append(options)
-    every = sorted({name for group in alike.values() for name in _differing(group)})
+    found = {name for group in alike.values() for name in _differing(group)}
+    if _DEGRADATION in _differing([options for _, options in configurations]):
+        found.add(_DEGRADATION)  # what a network was trained to undo tells more of its scores than any other option
+    every = sorted(found)
     differing = _without_consequences(every, [options for _, options in configurations])
     names = []
     for choices, options in configurations:

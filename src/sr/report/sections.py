@@ -134,7 +134,7 @@ class BenchmarkSection:
 
     Attributes:
         title: the conditions.
-        boards: of all sets together, if there are several, and of each set.
+        boards: of all sets under one degradation together, if there are several, and of each set.
         notes: whether the result depends on a single set, and what is not in the first board.
     """
 
@@ -197,16 +197,18 @@ def benchmark_section(benchmark: Benchmark, settings: Settings) -> BenchmarkSect
     """
     boards = [board_of(comparison, settings, Scope.THESE) for comparison in benchmark.sets]
     lines: list[str] = []
-    if benchmark.joint:
-        joint = board_of(benchmark.joint, settings, Scope.LIKE_THESE)
-        boards.insert(0, joint)
+    for number, joint in enumerate(benchmark.joints):
+        board = board_of(joint.comparison, settings, Scope.LIKE_THESE)
+        boards.insert(number, board)
         without = {
-            label: _analysed(comparison, settings, Scope.LIKE_THESE) for label, comparison in benchmark.without.items()
+            label: _analysed(comparison, settings, Scope.LIKE_THESE) for label, comparison in joint.without.items()
         }
-        lines += conclusions.without_sets(joint.analysis, without)
-        missing = [*benchmark.left_out, *benchmark.sets_left_out]
+        about = list(conclusions.without_sets(board.analysis, without))
+        missing = [*joint.left_out, *joint.sets_left_out]
         if missing:
-            lines.append(f"Not in the table of several sets, since not all of them were scored: {'; '.join(missing)}.")
+            about.append(f"Not in the table of several sets, since not all of them were scored: {'; '.join(missing)}.")
+        which = f"{joint.comparison.label}: " if len(benchmark.joints) > 1 else ""
+        lines += [f"{which}{line}" for line in about]
     lines += [f"{folder}: does not count, its training is not done." for folder in benchmark.unfinished]
     first = benchmark.sets[0]
     return BenchmarkSection(f"scale {first.scale}, protocol {first.protocol}", boards, lines)
