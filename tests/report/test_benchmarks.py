@@ -83,7 +83,7 @@ def test_a_network_trained_on_another_degradation_than_a_file_of_weights_says_so
     evaluation = replace(contents.comparisons[0].runs[0].evaluations[0], trained_on="bicubic()", folder=Path("x2"))
     weights = Contender("espcn_x2", Path("x2"), (evaluation,), is_pictures=False)
     (benchmark,) = find_benchmarks(contents.comparisons, [weights])
-    assert benchmark.sets[0].configurations[0].name == "espcn, mse, adam, degrade=Photo"
+    assert benchmark.sets[0].configurations[0].name == "espcn, mse, adam, degrade=photo"
 
 
 def test_a_result_that_rests_on_one_set_is_said(run_folders: RunFolders) -> None:

@@ -38,11 +38,11 @@ def find_configurations(runs: Sequence[Run], repeats: list[str]) -> list[Configu
 
 
 def with_degradation(entry: Configuration) -> Configuration:
-    """A configuration whose name says what degradation it was trained on, if that was stated."""
-    target = options_of(entry.runs[0]).get(_DEGRADATION)
-    if not target or "degrade=" in entry.name:
+    """A configuration whose name says what degradation it was trained on, if its scores record that."""
+    keys = [evaluation.trained_on for run in entry.runs for evaluation in run.evaluations if evaluation.trained_on]
+    if not keys or "degrade=" in entry.name:
         return entry
-    text = _text(_DEGRADATION, target, [_DEGRADATION])
+    text = f"degrade={keys[0].partition('(')[0]}"  # the key goes on with the options
     variant = f"{entry.variant} {text}".lstrip()
     return replace(entry, name=f"{entry.name}{' ' if entry.variant else ', '}{text}", variant=variant)
 

@@ -33,7 +33,7 @@ def matrix(trainings: int = 1) -> Matrix:
     for entry in comparisons:  # the same network, trained twice
         for configuration in entry.configurations:
             object.__setattr__(configuration, "levels", ("espcn", "mse", "adam"))
-    (panel,) = panels_of([], [Benchmark(comparisons, None, {}, [], [], [])])
+    (panel,) = panels_of([], [Benchmark(comparisons, [], [])])
     found = matrix_of(panel)
     assert found
     return found
@@ -75,7 +75,7 @@ def test_an_unknown_training_is_on_no_degradation_of_stored_files() -> None:
         comparison({"espcn": np.ones((1, 5))}, np.full(5, 30.0), NAMES, data_set="Set5", degradation=degradation)
         for degradation in ("", "jpeg")
     ]
-    (panel,) = panels_of([], [Benchmark(comparisons, None, {}, [], [], [])])
+    (panel,) = panels_of([], [Benchmark(comparisons, [], [])])
     found = matrix_of(panel)
     assert found
     assert found.rows[0].trained_on == "unknown"
@@ -88,5 +88,5 @@ def test_degradations_of_one_name_are_told_apart_by_their_settings() -> None:
 
 def test_one_degradation_is_no_matrix() -> None:
     one = comparison({"espcn": np.ones((1, 5))}, np.full(5, 30.0), NAMES, data_set="Set5", degradation="jpeg")
-    (panel,) = panels_of([], [Benchmark([one], None, {}, [], [], [])])
+    (panel,) = panels_of([], [Benchmark([one], [], [])])
     assert matrix_of(panel) is None

@@ -46,7 +46,7 @@ def test_degradations_beyond_the_markers_are_left_out_and_named() -> None:
         comparison({"espcn": np.ones((1, 6))}, INPUTS, NAMES, data_set="Set", degradation=f"d{number}")
         for number in range(12)
     ]
-    (panel,) = panels_of([], [Benchmark(comparisons, None, {}, [], [], [])])
+    (panel,) = panels_of([], [Benchmark(comparisons, [], [])])
     found = difficulty_of(panel)
     assert found.degradations_left_out == ["d10", "d11"]
     assert ">under d9<" in found.svg

@@ -17,7 +17,7 @@ SEEDS = range(10)
 
 
 def findings(comparisons: list[Comparison]) -> Findings:
-    benchmark = Benchmark(comparisons, None, {}, [], [], [])
+    benchmark = Benchmark(comparisons, [], [])
     return find_weaknesses(panels_of([], [benchmark]), "psnr")
 
 
@@ -142,7 +142,7 @@ def test_trainings_are_paired_by_their_folders() -> None:
         entry = one.configurations[0]
         runs = tuple(entry.runs[number] for number in kept)
         comparisons.append(replace(one, configurations=[replace(entry, runs=runs)]))
-    (panel,) = panels_of([], [Benchmark(comparisons, None, {}, [], [], [])])
+    (panel,) = panels_of([], [Benchmark(comparisons, [], [])])
     assert panel.trainings("espcn") == [(Path("espcn/1"),)]
     assert panel.scores("psnr").tolist() == [[[32.0] * 4] * 2]
 
