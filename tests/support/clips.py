@@ -74,7 +74,7 @@ def remuxed(target: Path, video: Path, subtitles: str = "", **extras: Any) -> Pa
             copies[1].metadata["language"] = "fra"
         if "stream_title" in extras:
             copies[0].metadata["title"] = extras["stream_title"]
-            copies[1].disposition = Disposition.forced
+            copies[1].disposition = Disposition.forced.value
         if "chapters" in extras:
             writer.set_chapters(extras["chapters"])
         if "title" in extras:

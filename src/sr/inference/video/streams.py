@@ -70,4 +70,4 @@ class Copied:
 def keep_tags(stream: Any, target: Any) -> None:
     """Give a new stream the title and language of another, and what it is for: the default, forced, ..."""
     target.metadata.update({key: stream.metadata[key] for key in _STREAM_TAGS if key in stream.metadata})
-    target.disposition = stream.disposition
+    target.disposition = stream.disposition.value  # a flag itself is refused by PyAV 17
