@@ -23,6 +23,7 @@ from sr.image import resize
 from sr.machine.side_by_side import side_by_side
 from sr.metrics import Metric
 from sr.metrics.scoring import DEFAULT
+from sr.metrics.structure import ms_ssim
 from sr.terms import BASELINES
 from sr.weights.find import find_model
 from sr.weights.model import Model
@@ -36,6 +37,14 @@ def data(tmp_path: Path) -> Path:
     for number, side in enumerate((160, 30, 90, 48, 120, 64, 40)):
         photograph(side, side + 6, number).save(tmp_path / "images" / f"{number}.png")
     return tmp_path / "images"
+
+
+def test_an_image_that_is_too_small_for_a_metric_is_named(tmp_path: Path) -> None:
+    for name, side in (("large", 200), ("small", 170)):
+        photograph(side, side, 1).save(tmp_path / f"{name}.png")
+    metrics = DEFAULT | {"ms_ssim": Metric(ms_ssim, "MS-SSIM")}
+    with pytest.raises(UserError, match=r"small: ms_ssim .* needs .* 176x176 .*, got 170x170; leave out the image, or"):
+        list(evaluate([find_model("espcn_x2")], [tmp_path], scale=2, device="cpu", protocol="rgb", metrics=metrics))
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from sr.machine.float32 import float32_as_in
 from sr.machine.hardware import free_memory
 from sr.machine.side_by_side import side_by_side
 from sr.metrics import Metric, score
+from sr.metrics.scoring import DEFAULT
 from sr.weights.model import Model
 
 log = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ class ImageScorer:
         scores: list[NetworkScore] = []
         times = []
         for sr, milliseconds in outputs:
-            with _naming(f"{row.data}, {image.name}"), float32_as_in("float32"):  # LPIPS and DISTS are networks, too
+            with self._naming(row, image), float32_as_in("float32"):  # LPIPS and DISTS are networks, too
                 tensors = score(
                     sr,
                     target,
@@ -179,6 +180,15 @@ class ImageScorer:
                 _write(path, to_levels(sr[0], row.bits))
         mean = mean_score(image.name, scores, statistics.fmean(times) if times else None)
         return ContestantScore(mean, scores, faults)
+
+    @contextmanager
+    def _naming(self, row: Row, image: Loaded) -> Iterator[None]:
+        """Name the image that cannot be scored, as it is too small for a metric."""
+        try:
+            yield
+        except UserError as error:
+            hint = "; leave out the image, or that metric of --metrics" if self.metrics.keys() > DEFAULT.keys() else ""
+            raise UserError(f"{row.data}, {image.name}: {error}{hint}") from error
 
     def _for_a_thread(self) -> "ImageScorer":
         """The same with networks of its own: a network may keep values between its layers."""
@@ -203,15 +213,6 @@ class ImageScorer:
         by_networks = [enlarger.pixels_at_a_time * enlarger.scale**2 for enlarger in enlargers]
         of_scoring = free_memory(torch.device("cpu")) * _SHARE / _BYTES
         return min([of_scoring, *(pixels * self.pixels.channels for pixels in by_networks)])
-
-
-@contextmanager
-def _naming(image: str) -> Iterator[None]:
-    """Name the image that a metric refuses."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{image}: {error}; leave out the image, or that metric of --metrics") from error
 
 
 def _can_be_copied(enlargers: Sequence[Enlarger]) -> bool:
