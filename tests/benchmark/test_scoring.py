@@ -42,7 +42,7 @@ def data(tmp_path: Path) -> Path:
 def test_an_image_that_is_too_small_for_a_metric_is_named(tmp_path: Path) -> None:
     for name, side in (("large", 200), ("small", 170)):
         photograph(side, side, 1).save(tmp_path / f"{name}.png")
-    metrics = DEFAULT | {"ms_ssim": Metric(ms_ssim, "MS-SSIM")}
+    metrics = {**DEFAULT, "ms_ssim": Metric(ms_ssim, "MS-SSIM")}
     with pytest.raises(UserError, match=r"small: ms_ssim .* needs .* 176x176 .*, got 170x170; leave out the image, or"):
         list(evaluate([find_model("espcn_x2")], [tmp_path], scale=2, device="cpu", protocol="rgb", metrics=metrics))
 
