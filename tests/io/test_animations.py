@@ -135,3 +135,12 @@ def test_an_animated_png_keeps_exif_resolution_and_colour_tags_and_gif_says_that
     lost = write_animation(io.BytesIO(), ".gif", animation)
     for name in ("EXIF", "XMP", "dpi", "gamma"):
         assert f"{name} (GIF cannot hold it)" in lost
+
+
+def test_a_frame_that_is_shown_for_longer_than_png_can_say_is_shortened_and_that_is_said() -> None:
+    shown = frames(alpha=False)
+    file = io.BytesIO()
+    lost = write_animation(file, ".png", Animation(shown, [100_000.0, *[100.0] * (len(shown) - 1)]))
+    assert lost == "frames of more than 65 s (PNG cannot hold it)"
+    with Image.open(file) as image:
+        assert image.info["duration"] == 65_535

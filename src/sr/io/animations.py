@@ -26,6 +26,7 @@ _OPAQUE = 255
 _COLOURS = 255  # of a GIF frame, beside the transparent one
 _QUALITY = 95  # of WebP
 _GIF_TICK = 10  # milliseconds
+_LONGEST_IN_PNG = 2**16 - 1  # milliseconds
 _LEAST_TO_LOOP = 1  # plays
 
 
@@ -133,6 +134,9 @@ def write_animation(file: IO[bytes], suffix: str, animation: Animation, quality:
             options["loop"] = animation.plays
     elif kind == "PNG":
         options, lost = {"loop": animation.plays, "blend": 0, "disposal": 0, **_png_options(animation)}, []
+        if max(durations) > _LONGEST_IN_PNG:
+            durations = [min(duration, _LONGEST_IN_PNG) for duration in durations]
+            lost.append("frames of more than 65 s (PNG cannot hold it)")
     else:
         options |= {"loop": animation.plays, "quality": quality or _QUALITY, "method": 4}
     if animation.profile:
