@@ -1,5 +1,6 @@
 import io
 import struct
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from sr.inference.enlarger import Enlarger
+from sr.io.metadata import Metadata
 from sr.io.pictures import read_picture
 from sr.weights.model import Model
 from tests.support.images import photograph
@@ -144,3 +146,40 @@ def test_a_resolution_in_centimetres_is_read() -> None:
     file = io.BytesIO()
     tifffile.imwrite(file, np.zeros((6, 8), np.uint8), resolution=(100, 200), resolutionunit="CENTIMETER")
     assert read_picture(file.getvalue()).metadata.dpi == pytest.approx((254, 508))
+
+
+def hostile_tiff(tags: int = 400, size: int = 1_000_000) -> bytes:
+    """A gray pixel, and a directory of EXIF whose tags all claim all of the file."""
+    entries = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    entries += [(273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, 1, 1), (0x8769, 4, 1, 200)]
+    first = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHLL", *entry) for entry in entries) + bytes(4)
+    claims = b"".join(struct.pack("<HHLL", 0x9000 + number, 7, size - 16, 16) for number in range(tags))
+    content = struct.pack("<4sL", b"II*\0", 16) + bytes(8) + first
+    return (content.ljust(200, b"\0") + struct.pack("<H", tags) + claims + bytes(4)).ljust(size, b"\0")
+
+
+def test_tags_that_all_claim_the_whole_file_are_not_read() -> None:
+    start = time.process_time()
+    picture = read_picture(hostile_tiff())
+    assert picture.pixels.shape == (1, 1, 1)
+    assert picture.metadata.exif == b""
+    hostile_exif = Metadata(exif=hostile_tiff())
+    assert hostile_exif.tiff_tags == {}
+    assert time.process_time() - start < 5  # a minute if they are read
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_texts_that_tiff_cannot_hold_are_left_out_and_said(bits: int) -> None:
+    data = exif()
+    data[0x013B] = "M\u00fcller"
+    picture = read_picture(saved("JPEG", exif=data))
+    picture = replace(picture, metadata=replace(picture.metadata, exif=with_author(picture.metadata.exif)))
+    if bits == 16:
+        picture = replace(picture, pixels=picture.pixels.astype(np.uint16) * 257)
+    lost = LARGER.write(picture, io.BytesIO(), ".tif")
+    assert lost == "texts of EXIF with other letters than those of ASCII (TIFF cannot hold them)"
+
+
+def with_author(exif_bytes: bytes) -> bytes:
+    """The same with an author of other letters, in the encoding that Pillow reads."""
+    return exif_bytes.replace(b"M?ller", b"M\xfcller")

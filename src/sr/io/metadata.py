@@ -29,6 +29,8 @@ _DESCRIPTION = (
 )  # EXIF tags of text, which TIFF has as well: camera, time, author, ...
 _MORE_EXIF = (0x8769, 0x8825)  # directories of camera settings and of the place
 _XMP = 700  # TIFF tag
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # bytes of a value, by type
+_MOST_CLAIMED = 1 << 22  # bytes of all values of EXIF: each tag of a hostile file may claim all of it
 _XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))[1-8]')
 
 
@@ -61,7 +63,8 @@ class Metadata:
     @property
     def tiff_tags(self) -> dict[int, str | bytes]:
         """Tags of TIFF: the texts of EXIF, and XMP."""
-        texts = {tag: value for tag in _DESCRIPTION if isinstance(value := _loaded(self.exif).get(tag), str)}
+        loaded = _loaded(self.exif)
+        texts = {tag: value for tag in _DESCRIPTION if isinstance(value := loaded.get(tag), str) and value.isascii()}
         return {**texts, **({_XMP: self.xmp} if self.xmp else {})}
 
     def options(self, kind: str) -> tuple[dict[str, Any], list[str]]:
@@ -95,6 +98,8 @@ class Metadata:
         lost = [f"{name} (TIFF cannot hold it)" for name in self._colour_names]
         if any(_loaded(self.exif).get_ifd(part) for part in _MORE_EXIF):
             lost.insert(0, "camera settings of EXIF (not written to TIFF)")
+        if any(not str(_loaded(self.exif).get(tag, "")).isascii() for tag in _DESCRIPTION):
+            lost.insert(0, "texts of EXIF with other letters than those of ASCII (TIFF cannot hold them)")
         return options, lost
 
     @property
@@ -120,6 +125,8 @@ def metadata_of(image: Image.Image, content: bytes) -> Metadata:
 
 def _exif_of_tiff(content: bytes) -> bytes:
     """EXIF, as other formats hold it, of the tags of a TIFF file; empty if it has none, or they are damaged."""
+    if _claimed(content) > _MOST_CLAIMED:
+        return b""
     try:
         stored = Image.open(io.BytesIO(content), formats=["TIFF"]).getexif()
         exif = Image.Exif()
@@ -134,9 +141,31 @@ def _exif_of_tiff(content: bytes) -> bytes:
         return b""
 
 
+def _claimed(data: bytes) -> float:
+    """How many bytes the values of the first directory, and of those of EXIF, claim to take; infinite if unknown."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None:
+        return math.inf if data else 0
+    total = 0
+    try:
+        places = list(struct.unpack_from(f"{order}L", data, 4))
+        for place in places:  # to which the first directory adds two at most
+            (count,) = struct.unpack_from(f"{order}H", data, place)
+            for number in range(count):
+                tag, kind, values, value = struct.unpack_from(f"{order}HHLL", data, place + 2 + 12 * number)
+                total += _SIZES.get(kind, 8) * values
+                if place == places[0] and tag in _MORE_EXIF and len(places) <= len(_MORE_EXIF):
+                    places.append(value)
+    except struct.error:
+        return math.inf
+    return total
+
+
 def _loaded(exif: bytes) -> Image.Exif:
     """The tags of EXIF; none if it is damaged."""
     loaded = Image.Exif()
+    if _claimed(exif.removeprefix(_PREFIX)) > _MOST_CLAIMED:
+        return loaded
     try:
         loaded.load(exif)
     except Exception:  # Pillow raises all kinds of errors on damaged tags
