@@ -10,7 +10,7 @@ from sr.arrays import DIHEDRAL_CODES, Array, dihedral_view, enlarge_array, gray_
 from sr.errors import check_at_least
 from sr.inference.channels import Operations, enlarge_channels
 from sr.inference.pictures import PictureEnlarger
-from sr.inference.windows import BICUBIC_HALO, USUAL_TILE, Seen, each_tile, round_up
+from sr.inference.windows import BICUBIC_HALO, USUAL_TILE, Seen, each_tile, must_be_whole, round_up
 from sr.io.bounded import Pixels
 from sr.terms import WHOLE_IMAGE, image_channels
 from sr.weights.model import Model
@@ -53,9 +53,7 @@ class ArrayEnlarger(PictureEnlarger):
 
     def tile_for(self, pixels: Pixels) -> int:
         """Side of the tiles for a picture, in its pixels; 0 for all of it."""
-        if self.wrap and self._halo >= WHOLE_IMAGE:
-            return 0  # a tile sees 64 pixels of its surroundings, which are not enough for such a network
-        return round_up(self.tile, self._align)
+        return 0 if must_be_whole(self._halo, wrap=self.wrap) else round_up(self.tile, self._align)
 
     def parts(self, pixels: Pixels) -> Iterator[tuple[int, int, Pixels]]:
         """(top, left, ``(H', W', C)``): place and content of each part of the output, row by row of tiles."""

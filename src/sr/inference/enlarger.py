@@ -20,7 +20,7 @@ from sr.inference.channels import Operations, enlarge_channels
 from sr.inference.pictures import PictureEnlarger, warn_of_onnx
 from sr.inference.tile_size import bytes_of_layers, countable_side, fastest_tile, largest_tile
 from sr.inference.tiles import enlarge_in_tiles
-from sr.inference.windows import BICUBIC_HALO, USUAL_TILE, round_up
+from sr.inference.windows import BICUBIC_HALO, USUAL_TILE, must_be_whole, round_up
 from sr.io.bounded import Pixels
 from sr.io.pictures import pixels_of
 from sr.machine.float32 import float32_as_in
@@ -127,8 +127,8 @@ class Enlarger(PictureEnlarger):
     def tile_of(self, lr: Tensor) -> int:
         """Side of the tiles for one image ``(1, C, h, w)``; 0 for all of it."""
         align = self._net.align
-        if self.wrap and self._net.halo >= WHOLE_IMAGE:
-            return 0  # a tile sees 64 pixels of its surroundings, which are not enough for such a network
+        if must_be_whole(self._net.halo, wrap=self.wrap):
+            return 0
         if not self._layers:
             is_countable = not self._most_tile or (self.tile or max(lr.shape[-2:])) <= self._most_tile
             return round_up(self.tile if is_countable else self._most_tile, align)
@@ -255,13 +255,13 @@ class _AnyChannels(nn.Module):
         self.halo = max([BICUBIC_HALO, *(int(cast(Any, net).halo) for net in nets)])
         self.align = math.lcm(*(int(getattr(net, "align", 1)) for net in nets))
         self.image_channels = image_channels(nets[0]) if nets else 3
+        self._operations = Operations(gray, partial(resize, scale=scale), partial(torch.cat, dim=1))
 
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, C from 1 to 4, or as the networks have it."""
-        operations = Operations(gray, partial(resize, scale=self.scale), partial(torch.cat, dim=1))
         if not self.nets:
             return self._mean_output(lr)
-        return enlarge_channels(lr, self.image_channels, self._mean_output, operations)
+        return enlarge_channels(lr, self.image_channels, self._mean_output, self._operations)
 
     def _mean_output(self, lr: Tensor) -> Tensor:
         """The mean of what the networks make of the channels that they take; bicubic without networks."""

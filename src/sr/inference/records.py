@@ -111,9 +111,11 @@ def key(enlarger: PictureEnlarger, **settings: object) -> str:
 
 def _add_tensors(digest: Any, net: Any) -> None:
     """Hash the weights of a network of torch; those of ONNX have no tensors."""
-    for name, tensor in net.state_dict().items() if hasattr(net, "state_dict") else ():
-        import torch
+    if not hasattr(net, "state_dict"):
+        return
+    import torch
 
+    for name, tensor in net.state_dict().items():
         array = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
         digest.update(array.flatten().view(dtype=torch.uint8).numpy().tobytes() if array.numel() else b"")

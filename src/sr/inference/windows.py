@@ -56,7 +56,8 @@ def each_tile(
         (top, left, part): place and content of a part of the output, row by row of tiles.
     """
     height, width = size
-    margin = round_up(_WRAPPED if wrap and halo >= WHOLE_IMAGE else halo, align)
+    is_whole = must_be_whole(halo, wrap=wrap)
+    margin = round_up(_WRAPPED if is_whole else halo, align)
     side = round_up(tile, align) if tile else max(height, width)
     waiting = [(top, left, side) for top in range(0, height, side) for left in range(0, width, side)]
     waiting.reverse()
@@ -72,7 +73,7 @@ def each_tile(
             reason = _too_large(error)
             if not reason or half >= side or side <= LEAST_TILE:
                 raise
-            if wrap and halo >= WHOLE_IMAGE:
+            if is_whole:
                 raise UserError(
                     f"{reason} tiles of {side} pixels, and smaller ones of a network that sees the whole image would "
                     "show seams: leave out --wrap, or use a smaller picture"
@@ -88,6 +89,14 @@ def each_tile(
         kept_rows = slice((top - first_row) * scale, (bottom - first_row) * scale)
         kept_columns = slice((left - first_column) * scale, (right - first_column) * scale)
         yield top * scale, left * scale, out[..., kept_rows, kept_columns]
+
+
+def must_be_whole(halo: int, *, wrap: bool) -> bool:
+    """Whether tiles would show seams: at an edge that goes on at the opposite one, each sees 64 pixels beyond it.
+
+    That is not enough for a network that sees the whole image.
+    """
+    return wrap and halo >= WHOLE_IMAGE
 
 
 def _seen(start: int, stop: int, margin: int, length: int, *, wrap: bool) -> tuple[int, Seen]:

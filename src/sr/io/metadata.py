@@ -18,15 +18,8 @@ _BYTE, _ASCII = 1, 2  # types of TIFF tags
 _MOST_DPI = 65_535
 _INCH = 0.0254  # metres
 _LONGEST_IN_JPEG = 65_000  # bytes: those of a segment, with room for its name
-_DESCRIPTION = (
-    270,
-    271,
-    272,
-    305,
-    306,
-    315,
-    33432,
-)  # EXIF tags of text, which TIFF has as well: camera, time, author, ...
+# EXIF tags of text, which TIFF has as well: camera, time, author, ...
+_DESCRIPTION = (270, 271, 272, 305, 306, 315, 33432)
 _MORE_EXIF = (0x8769, 0x8825)  # directories of camera settings and of the place
 _XMP = 700  # TIFF tag
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # bytes of a value, by type
@@ -63,8 +56,10 @@ class Metadata:
     @property
     def tiff_tags(self) -> dict[int, str | bytes]:
         """Tags of TIFF: the texts of EXIF, and XMP."""
-        loaded = _loaded(self.exif)
-        texts = {tag: value for tag in _DESCRIPTION if isinstance(value := loaded.get(tag), str) and value.isascii()}
+        return self._tiff_tags(_loaded(self.exif))
+
+    def _tiff_tags(self, exif: Image.Exif) -> dict[int, str | bytes]:
+        texts = {tag: value for tag in _DESCRIPTION if isinstance(value := exif.get(tag), str) and value.isascii()}
         return {**texts, **({_XMP: self.xmp} if self.xmp else {})}
 
     def options(self, kind: str) -> tuple[dict[str, Any], list[str]]:
@@ -89,18 +84,19 @@ class Metadata:
         return options, [f"{name} ({kind} cannot hold it)" for name in [*lost, *self._colour_names]]
 
     def _tiff_options(self) -> tuple[dict[str, Any], list[str]]:
+        exif = _loaded(self.exif)
         options: dict[str, Any] = {"dpi": self.dpi} if self.dpi else {}
-        if self.tiff_tags:
+        if tags := self._tiff_tags(exif):
             options["tiffinfo"] = directory = TiffImagePlugin.ImageFileDirectory_v2()
-            for tag, value in self.tiff_tags.items():
+            for tag, value in tags.items():
                 directory.tagtype[tag] = _BYTE if isinstance(value, bytes) else _ASCII
                 directory[tag] = value
-        lost = [f"{name} (TIFF cannot hold it)" for name in self._colour_names]
-        if any(_loaded(self.exif).get_ifd(part) for part in _MORE_EXIF):
-            lost.insert(0, "camera settings of EXIF (not written to TIFF)")
-        if any(not str(_loaded(self.exif).get(tag, "")).isascii() for tag in _DESCRIPTION):
-            lost.insert(0, "texts of EXIF with other letters than those of ASCII (TIFF cannot hold them)")
-        return options, lost
+        lost = []
+        if not all(str(exif.get(tag, "")).isascii() for tag in _DESCRIPTION):
+            lost.append("texts of EXIF with other letters than those of ASCII (TIFF cannot hold them)")
+        if any(exif.get_ifd(part) for part in _MORE_EXIF):
+            lost.append("camera settings of EXIF (not written to TIFF)")
+        return options, [*lost, *(f"{name} (TIFF cannot hold it)" for name in self._colour_names)]
 
     @property
     def _colour_names(self) -> list[str]:

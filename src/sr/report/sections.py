@@ -195,11 +195,12 @@ def benchmark_section(benchmark: Benchmark, settings: Settings) -> BenchmarkSect
 
     A reference that was not scored is replaced by the strongest baseline.
     """
-    boards = [board_of(comparison, settings, Scope.THESE) for comparison in benchmark.sets]
+    of_sets = [board_of(comparison, settings, Scope.THESE) for comparison in benchmark.sets]
+    of_several: list[Board] = []
     lines: list[str] = []
-    for number, joint in enumerate(benchmark.joints):
+    for joint in benchmark.joints:
         board = board_of(joint.comparison, settings, Scope.LIKE_THESE)
-        boards.insert(number, board)
+        of_several.append(board)
         without = {
             label: _analysed(comparison, settings, Scope.LIKE_THESE) for label, comparison in joint.without.items()
         }
@@ -211,7 +212,7 @@ def benchmark_section(benchmark: Benchmark, settings: Settings) -> BenchmarkSect
         lines += [f"{which}{line}" for line in about]
     lines += [f"{folder}: does not count, its training is not done." for folder in benchmark.unfinished]
     first = benchmark.sets[0]
-    return BenchmarkSection(f"scale {first.scale}, protocol {first.protocol}", boards, lines)
+    return BenchmarkSection(f"scale {first.scale}, protocol {first.protocol}", [*of_several, *of_sets], lines)
 
 
 def board_of(comparison: Comparison, settings: Settings, scope: Scope) -> Board:
