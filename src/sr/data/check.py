@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -26,6 +25,7 @@ from sr.image import crop_to_multiple, is_constant
 from sr.io import images
 from sr.io.images import ImageFileError, read_with_traits
 from sr.io.pixel_formats import BandsError, number_of_bands_said
+from sr.machine.pools import thread_pool
 
 _CHUNK = 256  # images submitted to the threads at a time
 _QUIET_BELOW = 200  # no progress bar for fewer images, which take about a second
@@ -139,7 +139,7 @@ def _list_files(folder: Path, pairing: Pairing, options: FolderOptions, findings
 def _check_all(files: Sequence[_Files], scale: int | None) -> Iterator[_CheckedImage]:
     """Check images in threads, since Pillow and torch release the interpreter lock."""
     starts = range(0, len(files), _CHUNK)
-    with one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with one_thread(), thread_pool(os.cpu_count()) as pool:
         chunks = (pool.map(partial(_check_image, scale=scale), files[start : start + _CHUNK]) for start in starts)
         checked = chain.from_iterable(chunks)
         quiet = len(files) < _QUIET_BELOW

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
 import imagehash
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from sr.image import preview
 from sr.io.images import to_pil
+from sr.machine.pools import thread_pool
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 
@@ -34,7 +34,7 @@ def near_identical(images: Iterable[Tensor]) -> list[list[int]]:
     Returns:
         Groups of two or more indices, in ascending order; images without copies are left out.
     """
-    with ThreadPoolExecutor() as pool:
+    with thread_pool() as pool:
         return group(list(pool.map(hashes, images)))
 
 

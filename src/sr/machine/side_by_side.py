@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from sr.machine.pools import wait_until_gone
 from sr.machine.threads import restored_threads
 
 Item = TypeVar("Item")
@@ -102,7 +103,7 @@ class _Pool(Generic[Item, Result]):
         return self._results.pop(number).result()
 
     def close(self) -> None:
-        """End all threads, and wait for them."""
+        """End all threads, and wait until they are gone."""
         while not self._tasks.empty():
             with suppress(Exception):  # a thread was faster
                 self._tasks.get_nowait()
@@ -113,6 +114,7 @@ class _Pool(Generic[Item, Result]):
                 _interrupt(thread)
         for thread in self._threads:
             thread.join()
+        wait_until_gone(self._threads)
 
     def _serve(self) -> None:
         work: Callable[[Item], Result] | None = None

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from sr.io.bars import progress_bar
 from sr.io.bounded import Pixels
 from sr.io.images import ImageFileError, upright_size
 from sr.io.pictures import Picture, read_picture, write_strips
+from sr.machine.pools import thread_pool
 
 HIGH, LOW = "high_res", "low_res"  # in the new folder
 
@@ -85,7 +85,7 @@ def _repair_all(pairs: Sequence[Pair], out: Path, scale: int, journal: Journal, 
             remove_leftovers(folder)
     for path in [path for pair in left if pair.name in written for paths in _existing(pair, out) for path in paths]:
         path.unlink()  # half of a pair, which may get another suffix
-    with one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar() as progress:
+    with one_thread(), thread_pool(os.cpu_count()) as pool, progress_bar() as progress:
         bar = progress.add_task("mending pairs", total=len(left))
         for start in range(0, len(left), _CHUNK):
             chunk = left[start : start + _CHUNK]

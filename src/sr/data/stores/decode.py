@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from rich.progress import track
 
@@ -12,6 +11,7 @@ from sr.data.stores.kinds import LoadPair
 from sr.data.stores.packed import Pair
 from sr.errors import UserError
 from sr.io.images import ImageFileError
+from sr.machine.pools import thread_pool
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def decode_all(sources: Sequence[Source], load: LoadPair, *, skip_bad: bool) -> 
         UserError: at the first unreadable file, unless such files are skipped.
     """
     window = _IMAGES_AHEAD * (os.cpu_count() or 1)
-    with ThreadPoolExecutor() as pool:
+    with thread_pool() as pool:
         pending = [pool.submit(load, source) for source in sources[:window]]
         numbers = range(len(sources))
         try:

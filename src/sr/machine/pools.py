@@ -1,0 +1,39 @@
+"""Threads that have ended for the operating system, too, and not for Python alone."""
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread, current_thread
+
+_LIMIT = 10.0  # seconds; on an idle machine it takes microseconds
+_PAUSE = 1e-4
+
+
+@contextmanager
+def thread_pool(workers: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """A pool whose threads are gone at the end of the context: see `wait_until_gone`.
+
+    Args:
+        workers: number of threads; by default that of `concurrent.futures`.
+    """
+    threads: list[Thread] = []
+    try:
+        with ThreadPoolExecutor(workers, initializer=lambda: threads.append(current_thread())) as pool:
+            yield pool
+    finally:
+        wait_until_gone(threads)
+
+
+def wait_until_gone(threads: Iterable[Thread]) -> None:
+    """Wait until the system, where it lists them, has ended threads that Python has joined.
+
+    Python takes a thread for ended when its function has returned; the destructors of its thread-local values run
+    after that. MKL's hold the locks of its memory meanwhile: a process forked at this moment, as loading processes are,
+    has these locks without the thread that would release them, and its first product of matrices never ends.
+    """
+    deadline = time.monotonic() + _LIMIT
+    for thread in threads:
+        while Path(f"/proc/self/task/{thread.native_id}").exists() and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
