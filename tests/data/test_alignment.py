@@ -10,11 +10,12 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from sr.data.alignment import ALIASED, COLOURS, MOVED, OTHER, SHIFTED, TURNED, fault, one_thread
+from sr.data.alignment import ALIASED, COLOURS, MOVED, OTHER, SHIFTED, TURNED, fault
 from sr.data.pairs import derive_lr
 from sr.data.sources import demo_photographs
 from sr.image import crop_to_multiple, dihedral, to_float, to_uint8
 from sr.io.images import from_pil, read_image, to_pil
+from sr.machine.pools import one_thread
 
 SHRINK = 2
 

@@ -1,8 +1,6 @@
 """Check that a low-resolution image is its partner downscaled: the same picture, aligned and antialiased."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -61,17 +59,6 @@ class Fault:
 
     kind: str
     text: str
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Limit torch to one thread, which is faster for small images."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def fault(lr: Tensor, hr: Tensor) -> Fault | None:

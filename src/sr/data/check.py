@@ -14,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from sr.data import alignment
-from sr.data.alignment import fault, one_thread
+from sr.data.alignment import fault
 from sr.data.duplicates import Hashes, group, hashes
 from sr.data.findings import ERROR, NOTE, SEVERITIES, WARNING, Finding, Report
 from sr.data.folders.named import FolderOptions, find_pairing, pairs_in
@@ -139,7 +139,7 @@ def _list_files(folder: Path, pairing: Pairing, options: FolderOptions, findings
 def _check_all(files: Sequence[_Files], scale: int | None) -> Iterator[_CheckedImage]:
     """Check images in threads, since Pillow and torch release the interpreter lock."""
     starts = range(0, len(files), _CHUNK)
-    with one_thread(), thread_pool(os.cpu_count()) as pool:
+    with thread_pool(os.cpu_count()) as pool:
         chunks = (pool.map(partial(_check_image, scale=scale), files[start : start + _CHUNK]) for start in starts)
         checked = chain.from_iterable(chunks)
         quiet = len(files) < _QUIET_BELOW

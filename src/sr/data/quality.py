@@ -3,10 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sr.data.alignment import fault, one_thread
+from sr.data.alignment import fault
 from sr.data.stores.kinds import CacheKind
 from sr.data.stores.store import PairStore
 from sr.image import is_constant
+from sr.machine.pools import one_thread
 
 _PAIRS_CHECKED = 64  # few enough not to delay the start of a run noticeably
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.data.alignment import displacement, fault, one_thread
+from sr.data.alignment import displacement, fault
 from sr.data.pairs import derive_lr
 from sr.data.repair.mend import Mended, UnmendableError, mend
 from sr.data.sources import demo_photographs
 from sr.image import dihedral
 from sr.io.bounded import Pixels
 from sr.io.images import read_image
+from sr.machine.pools import one_thread
 
 ACCURACY = 0.05  # low-resolution pixels
 SIDE = 240

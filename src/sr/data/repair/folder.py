@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from sr.data.alignment import one_thread
 from sr.data.folders.named import FolderOptions, find_pairing, pairs_in
 from sr.data.folders.pairing import Listing, Pair
 from sr.data.repair.journal import Journal, Outcome, Request
@@ -85,7 +84,7 @@ def _repair_all(pairs: Sequence[Pair], out: Path, scale: int, journal: Journal, 
             remove_leftovers(folder)
     for path in [path for pair in left if pair.name in written for paths in _existing(pair, out) for path in paths]:
         path.unlink()  # half of a pair, which may get another suffix
-    with one_thread(), thread_pool(os.cpu_count()) as pool, progress_bar() as progress:
+    with thread_pool(os.cpu_count()) as pool, progress_bar() as progress:
         bar = progress.add_task("mending pairs", total=len(left))
         for start in range(0, len(left), _CHUNK):
             chunk = left[start : start + _CHUNK]
