@@ -13,6 +13,7 @@ from sr.data.degrade.base import Degradation
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.duplicates import describe
 from sr.data.image_set import ImageSet, shared_pool
+from sr.data.loader import LateLoader
 from sr.data.pairs import check_is_degraded, describe_degradation
 from sr.data.parts import find_groups, find_parts, split_parts
 from sr.data.sizes import check_crops_fit, check_whole_images_fit, smaller_than_patch
@@ -300,7 +301,7 @@ class ISRDataModule(LightningDataModule):
     def _loader(self, dataset: Dataset[Batch], sampler: Sampler[Any] | None = None) -> DataLoader[Batch]:
         is_on_device = self.store.kind == CacheKind.DEVICE
         workers = 0 if is_on_device else self.num_workers
-        return DataLoader(
+        return LateLoader(
             dataset,
             batch_size=None,
             sampler=sampler,

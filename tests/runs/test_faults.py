@@ -59,13 +59,21 @@ def _failing_save(when: str, at: int) -> Callable[..., None]:
     return save_checkpoint
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("at", [2, 4])  # in the middle and at the end of an epoch of four steps
+# In an epoch of four steps, after the last of them, after validation.
+@pytest.mark.parametrize(("when", "at"), [("before", 2), ("after", 2), ("after", 4), ("after", 5)])
+@pytest.mark.parametrize("workers", [0, 1])
 def test_a_failure_just_before_or_after_a_checkpoint_loses_nothing(
-    command: Command, make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, at: int
+    command: Command,
+    make_folder: MakeFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+    at: int,
+    workers: int,
 ) -> None:
     settings = ["data=isr", f"data.root={make_folder(count=14)}", "trainer.max_epochs=2", "data.batch_size=3"]
     settings += ["callbacks.checkpoints.minutes=0", "trainer.log_every_n_steps=1", "callbacks=ema"]
+    settings += [f"data.num_workers={workers}"]
     assert command(*settings, folder="uninterrupted")[0] == 0
     with monkeypatch.context() as patch:
         patch.setattr(WholeCheckpointIO, "save_checkpoint", _failing_save(when, at))
