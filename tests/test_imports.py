@@ -140,8 +140,8 @@ WITHOUT_TORCH = (
     *("arrays", "inference.alpha", "inference.animate", "inference.array_enlarger", "inference.channels"),
     *("inference.inputs", "inference.overwriting", "inference.pictures", "inference.predict", "inference.records"),
     *("inference.unused", "inference.video", "inference.watch", "inference.windows"),
-    *("io.animations", "io.bars", "io.bounded", "io.decoders", "io.formats", "io.hashes", "io.images", "io.metadata"),
-    *("io.pictures", "io.pixel_formats", "io.second_reader", "io.tiffs"),
+    *("io.animations", "io.bars", "io.bounded", "io.decoders", "io.directories", "io.formats", "io.hashes"),
+    *("io.images", "io.metadata", "io.pictures", "io.pixel_formats", "io.second_reader", "io.tiffs"),
     *("weights.model", "weights.onnx.hints", "weights.onnx.network", "weights.onnx.providers", "weights.onnx.session"),
 )
 

@@ -307,7 +307,7 @@ def test_markup_in_names_is_escaped(runs: Path, picture: Path, monkeypatch: pyte
 def test_a_note_on_the_picture_is_shown(page: Page, tmp_path: Path) -> None:
     frames = [photograph(20, 30, seed) for seed in (1, 2)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert "<p>animation: its first frame</p>" in page.enlarge([LABEL], str(tmp_path / "a.gif"), None).facts
+    assert "<p>the first of 2 frames</p>" in page.enlarge([LABEL], str(tmp_path / "a.gif"), None).facts
 
 
 def test_scores_against_a_target_follow_both_protocols(page: Page, picture: Path, tmp_path: Path) -> None:

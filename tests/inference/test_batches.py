@@ -427,7 +427,7 @@ def test_all_frames_of_an_animation_become_an_animation_of_the_same_kind(run: Ru
 
 def test_of_an_animation_the_first_frame_is_taken_and_said_otherwise(run: Run) -> None:
     animated("in/moves.gif")
-    first = "in/moves.gif: animation: its first frame"
+    first = "in/moves.gif: the first of 4 frames"
     assert run("in/moves.gif", out="first.png") == (0, [first])
     assert run("in/moves.gif", out="still", naming=Naming(format=".jpg", all_frames=True)) == (0, [first])
     assert run("in/moves.gif", out="other.webp", naming=Naming(all_frames=True)) == (0, [])

@@ -136,7 +136,7 @@ def test_failures_are_counted_inputs_sorted_and_notes_printed(predict: Predict) 
     assert [str(job.source) for job in plan(["in"], "out").jobs] == [
         f"in/{name}" for name in ("B.png", "a.png", "aa.png", "b.jpg", "c.png", "z.gif")
     ]
-    assert predict("in/z.gif", "-o", "z.png") == (0, "in/z.gif: animation: its first frame\n")
+    assert predict("in/z.gif", "-o", "z.png") == (0, "in/z.gif: the first of 2 frames\n")
     enlarger = Enlarger(Model("bicubic", 2), device="cpu")
     assert predict_files(["in"], "out", enlarger, Settings(max_pixels=1000)) == 3
 

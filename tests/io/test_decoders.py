@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from sr.io.decoders import has_several_frames, open_decoder, remaining_orientation, upright
+from sr.io.decoders import has_several_frames, note_of_frames, open_decoder, remaining_orientation, upright
+from sr.io.pictures import read_picture
 from tests.support.images import photograph
 
 ORIENTATION = 0x0112
@@ -122,8 +123,28 @@ def test_several_frames_are_detected(kind: str) -> None:
         assert getattr(Image.open(io.BytesIO(content)), "n_frames") == 2  # noqa: B009
         assert has_several_frames(image)
         assert image.size == (14, 10)
+        name = {"MPO": "pictures", "TIFF": "pages"}.get(kind, "frames")
+        assert note_of_frames(image) == f"the first of 2 {name}"
     with open_decoder(io.BytesIO(encoded(kind))) as image:
         assert not has_several_frames(image)
+        assert note_of_frames(image) == ""
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg"])  # read here, and by Pillow
+def test_pages_are_counted(compression: str) -> None:
+    content = encoded("TIFF", save_all=True, append_images=[photograph(10, 14, 2)] * 2, compression=compression)
+    assert read_picture(content).note == "the first of 3 pages"
+
+
+def test_frames_that_cannot_be_counted_are_said_to_be_several() -> None:
+    class Damaged(Image.Image):
+        is_animated = True
+
+        @property
+        def n_frames(self) -> int:
+            raise OSError("damaged")
+
+    assert note_of_frames(Damaged()) == "the first of several frames"
 
 
 def test_a_gain_map_is_not_a_second_frame() -> None:

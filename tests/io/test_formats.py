@@ -184,7 +184,7 @@ def test_floating_point_jpeg_xl_and_several_frames_are_said() -> None:
     frames = np.stack([RGB, RGB[::-1]])
     picture = read_picture(imagecodecs.jpegxl_encode(frames, lossless=True))
     assert np.array_equal(picture.pixels, RGB)
-    assert picture.note == "animation: its first frame"
+    assert picture.note == "the first of several frames"
 
 
 @needs_avif

@@ -50,10 +50,10 @@ def test_read_image_and_read_picture_agree_on_every_kind_of_file(tmp_path: Path,
     assert picture.note == {
         "jpeg cmyk": "CMYK: converted to RGB without its profile",
         "avif 10-bit": "10 or 12 bits: 8 are read",
-        **dict.fromkeys(
-            ("avif animated", "jxl animated", "png animated", "webp animated", "gif animated", "tiff pages"),
-            "animation: its first frame",
-        ),
+        **dict.fromkeys(("avif animated", "gif animated"), "the first of 2 frames"),
+        **dict.fromkeys(("png animated", "webp animated"), "the first of 3 frames"),
+        "jxl animated": "the first of several frames",
+        "tiff pages": "the first of 3 pages",
     }.get(name, "")
 
 

@@ -108,7 +108,7 @@ def test_palettes_and_colour_spaces_become_gray_or_rgb_with_any_alpha() -> None:
 def test_the_first_frame_of_an_animation_is_read_with_a_note() -> None:
     frames = [Image.fromarray(noise(channels)[..., :1].repeat(3, 2)) for channels in (1, 2)]
     picture = read_picture(pil_encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    assert picture.note == "animation: its first frame"
+    assert picture.note == "the first of 2 frames"
     assert np.array_equal(picture.pixels[..., 0], np.asarray(frames[0])[..., 0])
 
 

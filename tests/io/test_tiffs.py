@@ -244,7 +244,7 @@ def test_pages_profile_and_orientation_are_found() -> None:
             tiff.write(pixels, photometric="rgb", iccprofile=b"p" * 50, extratags=[(274, "H", 1, 6, True)])
     picture = read_picture(file.getvalue())
     assert np.array_equal(picture.pixels, np.rot90(pixels, -1))
-    assert (picture.profile, picture.note) == (b"p" * 50, "animation: its first frame")
+    assert (picture.profile, picture.note) == (b"p" * 50, "the first of 2 pages")
 
 
 def test_a_damaged_tiff_is_refused_without_the_reader_s_own_lines(

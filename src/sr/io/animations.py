@@ -133,7 +133,8 @@ def write_animation(file: IO[bytes], suffix: str, animation: Animation, quality:
         if animation.plays != _LEAST_TO_LOOP:  # without it, once
             options["loop"] = animation.plays
     elif kind == "PNG":
-        options, lost = {"loop": animation.plays, "blend": 0, "disposal": 0, **_png_options(animation)}, []
+        options = {"loop": animation.plays, "blend": 0, "disposal": 0, **_png_options(animation)}
+        lost = list(animation.metadata.left_out)
         if max(durations) > _LONGEST_IN_PNG:
             durations = [min(duration, _LONGEST_IN_PNG) for duration in durations]
             lost.append("frames of more than 65 s (PNG cannot hold it)")

@@ -12,13 +12,13 @@ from sr.errors import UserError
 
 @contextmanager
 def whole_file(path: Path, keep: Path | None = None) -> Iterator[IO[bytes]]:
-    """Open a file for an atomic write: under a temporary name next to it, then synced and renamed.
+    """Open a file for an atomic write, readable meanwhile: under a temporary name next to it, then synced and renamed.
 
     An existing file is replaced, or first moved to ``keep``; a kill between the two leaves only the one at ``keep``.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

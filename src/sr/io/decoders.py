@@ -27,8 +27,9 @@ from sr.io.formats.jpeg_2000 import HEADS as JPEG_2000_HEADS
 from sr.io.formats.jpeg_2000 import open_jpeg_2000
 from sr.io.formats.jpeg_xl import JpegXlImage, is_jpeg_xl
 from sr.io.formats.netpbm import NetpbmImage, is_netpbm
-from sr.io.tiffs import TiffImage, is_for_pillow
+from sr.io.tiffs import TiffImage, is_for_pillow, page_count
 
+_FRAMES = {"TIFF": "pages", "JPEG": "pictures", "HEIF": "pictures"}  # what several of them are called
 _HEAD = 256  # bytes by which a format is recognised
 _ORIENTATION = 0x0112  # EXIF tag
 _NUMBER_OF_IMAGES = 0xB001  # tag of the multi-picture format (CIPA DC-007)
@@ -88,6 +89,17 @@ def has_several_frames(image: Image.Image) -> bool:
     return bool(getattr(image, "is_animated", False))
 
 
+def note_of_frames(image: Image.Image) -> str:
+    """Which of several frames or pages is read, in a few words; empty if there is one. May change the current one."""
+    if not has_several_frames(image):
+        return ""
+    try:
+        count = str(getattr(image, "n_frames", "several"))
+    except Exception:  # what follows the first may be damaged
+        count = "several"
+    return f"the first of {count} {_FRAMES.get(image.format or '', 'frames')}"
+
+
 def _tag_value(exif: bytes, wanted: int) -> int | None:
     """The value of an integer tag in the first directory of EXIF or multi-picture data; None without it."""
     start = 6 if exif.startswith(b"Exif\0\0") else 0
@@ -110,10 +122,14 @@ def _tag_value(exif: bytes, wanted: int) -> int | None:
 
 class _Jpeg(JpegImageFile):
     @property
+    def n_frames(self) -> int:
+        """Number of pictures."""
+        return _tag_value(self.info.get("mp", b""), _NUMBER_OF_IMAGES) or 1
+
+    @property
     def is_animated(self) -> bool:
         """Whether it holds several pictures, apart from a gain map that brightens the first on some screens."""
-        pictures = _tag_value(self.info.get("mp", b""), _NUMBER_OF_IMAGES) or 1
-        return pictures > 1 and b"hdrgm:Version" not in self.info.get("xmp", b"")
+        return self.n_frames > 1 and b"hdrgm:Version" not in self.info.get("xmp", b"")
 
     def getexif(self) -> Image.Exif:
         return Image.Exif()  # Pillow asks for the resolution
@@ -125,6 +141,12 @@ class _Tiff(TiffImageFile):
         super().__init__(bounded)
         bounded.lift()  # of many small strips each reads a whole block: only tags are bounded
         self.stored_orientation = _orientation(self.tag_v2.get(_ORIENTATION), self)
+        self._source = file
+
+    @property
+    def n_frames(self) -> int:
+        """Number of pages, by tifffile: Pillow reads all their tags, which may be endless."""
+        return page_count(self._source)
 
     def getexif(self) -> Image.Exif:
         exif = Image.Exif()

@@ -1,8 +1,9 @@
 """Read and write images with 16 bits, alpha, gray and colour profiles."""
 
+import io
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -12,7 +13,8 @@ from PIL import Image, features
 
 from sr.errors import UserError
 from sr.io.bounded import Pixels
-from sr.io.decoders import has_several_frames, remaining_orientation, upright
+from sr.io.decoders import note_of_frames, remaining_orientation, upright
+from sr.io.directories import Directory, add_to_tiff
 from sr.io.formats.arrays import ArrayImage
 from sr.io.formats.ffmpeg import decode_deep
 from sr.io.images import MAX_PIXELS, SIXTEEN_BIT_MODES, ImageFileError, note_of, opened, regular_file
@@ -106,18 +108,17 @@ def read_picture(
         with regular_file(source, name) as file:
             source = file.read()
     with opened(source, name, max_pixels, advice) as image:
-        notes = ["animation: its first frame"] if has_several_frames(image) else []
-        notes += [note_of(image)] if note_of(image) else []
-        profile = image.info.get("icc_profile")
+        note, profile = note_of(image), image.info.get("icc_profile")
         if image.mode in ("CMYK", "LAB"):
-            profile, notes = None, [f"{image.mode}: converted to RGB without its profile"]
+            profile, note = None, f"{image.mode}: converted to RGB without its profile"
         pixels = image.pixels() if isinstance(image, ArrayImage) else _read_sixteen_bits(source, image)
         if pixels is None:
             image.load()
             pixels = pixels_of(image, name)
         pixels = upright(pixels, remaining_orientation(image))
         metadata = metadata_of(image, source)
-    return Picture(pixels, profile, ", ".join(notes), metadata=metadata)
+        notes = [note_of_frames(image), note]  # last: counting frames may leave the first
+    return Picture(pixels, profile, ", ".join(filter(None, notes)), metadata=metadata)
 
 
 def _read_sixteen_bits(content: bytes, file: Image.Image) -> Pixels | None:
@@ -193,7 +194,7 @@ def write_strips(
         raise UserError(f"a picture of {shape[2]} channels cannot be written as {kind}: use .tif")
     if kind == "PNG":
         _write_png(file, strips, shape, deep=deep, profile=profile, metadata=metadata)
-        return ""
+        return ", ".join(metadata.left_out)
     pixels = np.concatenate(list(strips))
     saved_metadata, lost = metadata.options(kind)
     if shape[2] in (2, 4) and kind in _NO_ALPHA:
@@ -202,20 +203,41 @@ def write_strips(
     if deep and kind not in _SIXTEEN_BIT:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         lost.append(f"16 bits ({kind} has 8)")
-    if pixels.dtype == np.uint16 or bands or shape[2] > 4:
-        _write_tiff(file, pixels, profile, metadata, bands=bands or shape[2] > 4)
-    else:
+    tags, lost_tags = metadata.tiff_tags() if kind == "TIFF" else (Directory(), [])
+
+    def save(target: IO[bytes]) -> None:
+        if pixels.dtype == np.uint16 or bands or shape[2] > 4:
+            _write_tiff(target, pixels, profile, metadata.dpi, bands=bands or shape[2] > 4)
+            return
         flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
         icc = {"icc_profile": profile} if profile else {}
-        try:
-            chosen = {"quality": quality} if quality is not None and kind in HAVE_QUALITY else {}
-            Image.fromarray(flat).save(file, kind, **(_OPTIONS.get(kind, {}) | chosen), **icc, **saved_metadata)
-        except (ValueError, OverflowError, struct.error) as error:
-            raise UserError(f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: use .png") from error
-    return ", ".join(lost)
+        chosen = {"quality": quality} if quality is not None and kind in HAVE_QUALITY else {}
+        Image.fromarray(flat).save(target, kind, **(_OPTIONS.get(kind, {}) | chosen), **icc, **saved_metadata)
+
+    try:
+        _save_with_tags(file, save, tags)
+    except (ValueError, OverflowError, struct.error) as error:
+        raise UserError(f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: use .png") from error
+    return ", ".join([*lost, *lost_tags])
 
 
-def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None, metadata: Metadata, *, bands: bool) -> None:
+def _save_with_tags(file: IO[bytes], save: Callable[[IO[bytes]], None], tags: Directory) -> None:
+    """Save a picture, and add tags to it if there are any: of TIFF, in memory if the file cannot be read again."""
+    if not tags:
+        save(file)
+    elif file.seekable() and file.readable():
+        save(file)
+        add_to_tiff(file, tags)
+    else:
+        content = io.BytesIO()
+        save(content)
+        add_to_tiff(content, tags)
+        file.write(content.getbuffer())
+
+
+def _write_tiff(
+    file: IO[bytes], pixels: Pixels, profile: bytes | None, dpi: tuple[float, float] | None, *, bands: bool
+) -> None:
     import tifffile
 
     if pixels.shape[2] == 2 and not bands:  # few programs read 16-bit gray with alpha
@@ -231,13 +253,9 @@ def _write_tiff(file: IO[bytes], pixels: Pixels, profile: bytes | None, metadata
         planarconfig="contig",
         compression="zlib",
         iccprofile=profile,
-        resolution=metadata.dpi,
-        resolutionunit="INCH" if metadata.dpi else None,
+        resolution=dpi,
+        resolutionunit="INCH" if dpi else None,
         software=False,
-        extratags=[
-            (tag, "B" if isinstance(value, bytes) else "s", len(value) if isinstance(value, bytes) else 0, value, True)
-            for tag, value in metadata.tiff_tags.items()
-        ],
         metadata=None,
     )
 

@@ -46,7 +46,8 @@ class TiffImage(ArrayImage):
         bounded = BoundedReader(self.fp)
         self._structure = tifffile.TiffFile(bounded)
         self._page: Any = self._structure.pages.first
-        self.is_animated = len(self._structure.pages) > 1
+        self.n_frames = len(self._structure.pages)
+        self.is_animated = self.n_frames > 1
         bounded.lift()  # of many small strips each reads a whole block: only tags are bounded
         page = self._page
         self._size = (int(page.imagewidth), int(page.imagelength))
@@ -103,6 +104,12 @@ def is_for_pillow(file: IO[bytes]) -> bool:
         page: Any = tiff.pages.first
         is_picture = page.bitspersample in (1, 8) and page.sampleformat == 1
         return is_picture and (page.compression in _BY_PILLOW or page.photometric in (_YCBCR, _LAB))
+
+
+def page_count(file: IO[bytes]) -> int:
+    """Number of pages."""
+    with tifffile.TiffFile(BoundedReader(file)) as tiff:
+        return len(tiff.pages)
 
 
 def check_kind(page: Any, *, bands: bool = False) -> None:

@@ -58,7 +58,8 @@ class HeifImage(ArrayImage):
         base, _, deep = self._file.mode.partition(";")
         self.is_deep = deep == "16"
         self._mode = "I;16" if self._file.mode == "I;16" or (base == "L" and self.is_deep) else base
-        self.is_animated = len(self._file) > 1
+        self.n_frames = len(self._file)
+        self.is_animated = self.n_frames > 1
         self.stored_orientation = 1  # libheif applies what turns it
         for name in ("icc_profile", "exif", "xmp"):
             if isinstance(value := self._file.info.get(name), bytes) and value:
