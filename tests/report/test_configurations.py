@@ -126,12 +126,12 @@ def test_a_degradation_is_named_by_its_class_alone_where_the_rest_follows_from_i
         )
     runs = [run for comparison in find_comparisons([run_folders.root]).comparisons for run in comparison.runs]
     assert [entry.name for entry in find_configurations(runs, [])] == [
-        "espcn, mse, adam, degrade=Bicubic",
-        "espcn, mse, adam, degrade=Jpeg",
+        "espcn, mse, adam, degrade=bicubic",
+        "espcn, mse, adam, degrade=jpeg",
     ]
 
 
 def test_another_degradation_is_named_even_where_networks_differ() -> None:
     node = {"data.degrade._target_": "sr.data.degrade.photo.Photo"}
     runs = [run("a", options=node), run("b", choices=("vdsr", "mse", "adam"))]
-    assert names(find_configurations(runs, [])) == ["espcn, degrade=Photo", "vdsr"]
+    assert names(find_configurations(runs, [])) == ["espcn, degrade=photo", "vdsr"]

@@ -13,6 +13,7 @@ from sr.runs.scores import over_trainings_by_epoch
 _FACTORS = ("model", "loss", "optimizer")
 _MOST_NAMED = 3  # options in a name; the others are counted
 _ABSENT = object()
+_OUR_DEGRADATIONS = "sr.data.degrade."
 _DEGRADATION, _IMAGES = "data.degrade._target_", "data (images)"
 
 
@@ -175,7 +176,9 @@ def _listed(named: Sequence[tuple[str, Any]], differing: Sequence[str]) -> list[
 def _text(name: str, value: Any, differing: Sequence[str]) -> str:
     parts = name.split(".")
     if parts[-1].startswith("_"):  # the class of a part that others lack or have otherwise
-        return f"{'.'.join(parts[1:-1]) or parts[0]}={str(value).rpartition('.')[2]}"
+        of_class = str(value).rpartition(".")[2]
+        shown = of_class.lower() if str(value).startswith(_OUR_DEGRADATIONS) else of_class  # as in the config group
+        return f"{'.'.join(parts[1:-1]) or parts[0]}={shown}"
     ambiguous = sum(other.rpartition(".")[2] == parts[-1] for other in differing) > 1
     shown = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{'.'.join(parts[-2:]) if ambiguous else parts[-1]}={shown}"
