@@ -124,7 +124,7 @@ def combinations() -> list[tuple[str, str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "loss", "optimizer"), combinations())
-def test_every_combination_trains_a_step(compose_config: Compose, model: str, loss: str, optimizer: str) -> None:
+def test_every_pair_of_choices_trains_a_step(compose_config: Compose, model: str, loss: str, optimizer: str) -> None:
     small = ["loss.scales=1"] if loss == "ms_ssim" else []  # images of 12 pixels
     side = 16 if loss == "lpips" else 12
     config = compose_config([f"model={model}", f"loss={loss}", f"optimizer={optimizer}", "vgg_weights=random", *small])

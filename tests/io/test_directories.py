@@ -86,13 +86,63 @@ def test_a_tiff_whose_camera_tags_claim_gigabytes_is_read_at_once_and_that_is_sa
     assert len(metadata.exif) < 1_100_000
 
 
-def test_exif_that_claims_gigabytes_is_left_out_and_said() -> None:
+def test_of_exif_that_claims_gigabytes_no_more_is_read_than_there_is_and_that_is_said() -> None:
     tags = b"".join(struct.pack("<HHII", 1000 + number, 1, 60_000, 8) for number in range(1000))
     data = (b"II*\0" + struct.pack("<IH", 8, 1000) + tags + bytes(4)).ljust(60_000, b"\0")
     file = io.BytesIO()
     photograph(12, 20).save(file, "JPEG", exif=b"Exif\0\0" + data)
     metadata = read_picture(file.getvalue()).metadata
-    assert (metadata.exif, metadata.left_out) == (b"", ("damaged EXIF",))
+    assert metadata.left_out == ("damaged tags of EXIF",)
+    assert len(metadata.exif) < 61_000
+
+
+def test_a_tag_that_claims_too_much_costs_no_other() -> None:
+    entries = big_endian(271, 2, 4, b"abc\0") + big_endian(0x9999, 7, 100_000, struct.pack(">L", 8))
+    data = b"MM\0*" + struct.pack(">LH", 8, 2) + entries + bytes(4)
+    file = io.BytesIO()
+    photograph(12, 20).save(file, "JPEG", exif=b"Exif\0\0" + data)
+    metadata = read_picture(file.getvalue()).metadata
+    assert metadata.left_out == ("damaged tags of EXIF",)
+    assert DirectoryReader(metadata.exif).first() == Directory({271: Tag(2, b"abc\0")})
+
+
+@pytest.mark.parametrize("end", [b"", bytes(4)])  # some programs leave out the place of the next directory
+def test_the_orientation_and_the_sides_are_cut_out_and_the_rest_stays_in_place(end: bytes) -> None:
+    values = (
+        big_endian(271, 2, 4, b"abc\0"),
+        big_endian(274, 3, 1, b"\0\6"),
+        big_endian(CAMERA, 4, 1, struct.pack(">L", 60)),
+    )
+    camera = (
+        big_endian(0xA002, 4, 1, b"\0\0\0\7"),
+        big_endian(0xA003, 4, 1, b"\0\0\0\7"),
+        big_endian(MAKER_NOTE, 7, 6, struct.pack(">L", 52)),
+    )
+    head = b"MM\0*" + struct.pack(">LH", 8, 3) + b"".join(values) + struct.pack(">L", 60)
+    data = head.ljust(52, b"\0") + b"secret".ljust(8, b"\0") + struct.pack(">H", 3) + b"".join(camera) + end
+    file = io.BytesIO()
+    photograph(12, 20).save(file, "JPEG", exif=b"Exif\0\0" + data)
+    metadata = read_picture(file.getvalue()).metadata
+    assert metadata.left_out == ()
+    assert metadata.exif[52:58] == b"secret"
+    reader = DirectoryReader(metadata.exif)
+    assert reader.first() == Directory({271: Tag(2, b"abc\0")})
+    assert (reader.unkept, reader.is_damaged) == ({MAKER_NOTE}, False)
+    assert struct.unpack_from(">L", metadata.exif, 10 + 12 * 2) == (0,)
+
+
+def test_an_empty_block_of_exif_is_none() -> None:
+    file = io.BytesIO()
+    photograph(12, 20).save(file, "JPEG", exif=b"Exif\0\0")
+    assert read_picture(file.getvalue()).metadata.left_out == ()
+
+
+def test_large_numbers_of_bigtiff_become_those_of_exif() -> None:
+    content = struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, 2)
+    content += struct.pack("<HHQQ", 270, 2, 4, 0x00636261) + struct.pack("<HHQQ", 271, 16, 1, 77) + bytes(8)
+    reader = DirectoryReader(content)
+    assert reader.first(WANTED).tags == {270: Tag(2, b"abc\0"), 271: Tag(4, struct.pack("<L", 77))}
+    assert not reader.is_damaged
 
 
 def test_maker_notes_are_named() -> None:

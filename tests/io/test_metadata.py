@@ -1,7 +1,9 @@
 import io
+import os
 import struct
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,7 @@ def test_exif_and_xmp_are_kept_and_their_orientation_is_reset(kind: str, suffix:
     image, lost = enlarged(saved(kind, exif=exif()), suffix)
     assert lost == ""
     assert image.size == (24, 40)  # upright
-    assert dict(image.getexif()) == {0x0112: 1, 0x010E: "a description"}
+    assert dict(image.getexif()) == {0x010E: "a description"}
     image, lost = enlarged(saved("JPEG", xmp=XMP), suffix)
     assert (lost, image.size) == ("", (24, 40))
     assert XMP.replace(b"6", b"1") in image.info["xmp"]
@@ -105,7 +107,7 @@ def test_a_thumbnail_of_the_picture_before_is_not_kept(tmp_path: Path) -> None:
     struct.pack_into(">L" if data[:2] == b"MM" else "<L", linked, directory + 2 + 24, directory)
     content = saved("JPEG", exif=b"Exif\0\0" + bytes(linked))
     kept = read_picture(content).metadata.exif
-    assert kept[directory + 26 : directory + 30] == bytes(4)
+    assert kept[directory + 14 : directory + 18] == bytes(4)  # behind one entry, without the orientation
 
 
 def camera_exif() -> Image.Exif:
@@ -163,7 +165,7 @@ def test_tiff_gets_all_of_exif_and_xmp_for_both_readers(tmp_path: Path, kind: st
 
 
 def described_tiff(data: Image.Exif, *, big: bool, order: Any) -> bytes:
-    """Written by this test, tag by tag, with XMP and a picture of one strip."""
+    """A picture of one strip with orientation and XMP by tifffile, and EXIF."""
     pixels = np.asarray(photograph(12, 20))
     file = io.BytesIO()
     tifffile.imwrite(
@@ -196,13 +198,6 @@ def test_maker_notes_are_said_to_be_left_out_of_tiff_and_kept_elsewhere(tmp_path
     assert tiff_of(picture, tmp_path / "a.tif") == "maker notes of EXIF (not written to TIFF)"
     assert b"secret of a maker" not in (tmp_path / "a.tif").read_bytes()
     assert b"secret of a maker" in picture.metadata.exif
-
-
-def test_a_tiff_for_a_pipe_gets_its_tags(tmp_path: Path) -> None:
-    with (tmp_path / "a.tif").open("wb") as file:  # cannot be read again
-        assert LARGER.write(read_picture(saved("JPEG", exif=exif())), file, ".tif") == ""
-    with Image.open(tmp_path / "a.tif") as image:
-        assert image.getexif()[270] == "a description"
 
 
 @pytest.mark.parametrize(
@@ -240,6 +235,74 @@ def test_what_no_output_gets_is_said(suffix: str) -> None:
     assert enlarged(damaged, suffix)[1] == "damaged EXIF"
 
 
+def tiff_with(*tags: tuple[int, str, int, Any, bool]) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.asarray(photograph(12, 20)), photometric="rgb", metadata=None, extratags=tags)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".jpg"])
+def test_tags_of_tiff_that_no_output_gets_are_said(suffix: str) -> None:
+    assert enlarged(tiff_with((33550, "d", 3, (1.0, 1.0, 0.0), True)), suffix)[1] == "georeference"
+    assert enlarged(tiff_with((65000, "H", 1, 3, True)), suffix)[1] == "other tags"
+    assert enlarged(tiff_with((269, "s", 0, "a document", True)), suffix)[1] == ""
+
+
+def test_tags_of_exif_that_tiff_does_not_get_are_said() -> None:
+    data = exif()
+    data[0xC4A5] = b"PrintIM"
+    assert enlarged(saved("JPEG", exif=data), ".tif")[1] == "other tags (not written to TIFF)"
+    assert enlarged(saved("JPEG", exif=data), ".jpg")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("ImageJ=1.53t\nimages=3\nslices=3\n", "the description for ImageJ"), ("<OME ></OME>", "OME-XML")],
+)
+def test_a_description_of_another_file_does_not_reach_tiff(tmp_path: Path, text: str, name: str) -> None:
+    data = exif()
+    data[270] = text
+    assert tiff_of(read_picture(saved("JPEG", exif=data)), tmp_path / "a.tif") == name
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        assert (tiff.is_imagej, tiff.is_ome, tiff.asarray().shape) == (False, False, (40, 24, 3))
+
+
+@pytest.mark.parametrize(("unit", "expected"), [(2, (300, 150)), (3, (762, 381))])
+def test_a_resolution_that_exif_alone_says_reaches_tiff(unit: int, expected: tuple[int, int]) -> None:
+    data = exif()
+    data[282], data[283], data[296] = 300.0, 150.0, unit
+    content = bytearray(saved("JPEG", exif=data))
+    start = content.index(b"JFIF\0")
+    content[start : start + 5] = b"NONE\0"
+    image, lost = enlarged(bytes(content), ".tif")
+    assert (lost, image.info["dpi"]) == ("", pytest.approx(expected))
+
+
+def test_avif_gets_the_bytes_of_exif_as_they_are() -> None:
+    """Pillow writes EXIF anew that has an orientation, and texts beyond ASCII with question marks."""
+    data = exif()
+    data[315] = "M__ller"
+    content = saved("JPEG", exif=data.tobytes().replace(b"M__ller", "Müller".encode()))
+    file = io.BytesIO()
+    assert LARGER.write(read_picture(content), file, ".avif") == ""
+    assert "Müller".encode() in file.getvalue()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("described", [False, True])
+def test_a_tiff_goes_through_a_pipe(bits: int, described: bool) -> None:
+    content = saved("JPEG", exif=camera_exif().tobytes()) if described else saved("PNG")
+    picture = of_bits(read_picture(content), bits)
+    in_memory = io.BytesIO()
+    LARGER.write(picture, in_memory, ".tif")
+    receiver, sender = os.pipe()
+    with os.fdopen(receiver, "rb") as end, ThreadPoolExecutor(1) as pool:
+        received = pool.submit(end.read)
+        with os.fdopen(sender, "wb") as file:
+            assert LARGER.write(picture, file, ".tif") == ""
+        assert received.result() == in_memory.getvalue()
+
+
 def test_xmp_of_png_is_no_text_chunk_that_is_left_out() -> None:
     picture = read_picture(saved("JPEG", xmp=XMP))
     file = io.BytesIO()
@@ -270,18 +333,3 @@ def test_tags_that_all_claim_the_whole_file_are_read_no_more_than_once() -> None
     assert picture.metadata.left_out == ("damaged tags of EXIF",)
     assert len(picture.metadata.exif) < 1_000_100
     assert time.process_time() - start < 5  # a minute if all are read
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-def test_texts_with_letters_beyond_ascii_reach_tiff_as_they_are(bits: int) -> None:
-    data = exif()
-    data[0x013B] = "Moller"
-    picture = read_picture(saved("JPEG", exif=data))
-    author = "M\u00fcller".encode()  # as many programs write it, although EXIF has ASCII
-    changed = picture.metadata.exif.replace(b"Moller\0", author)
-    picture = replace(picture, metadata=replace(picture.metadata, exif=changed))
-    if bits == 16:
-        picture = replace(picture, pixels=picture.pixels.astype(np.uint16) * 257)
-    file = io.BytesIO()
-    assert LARGER.write(picture, file, ".tif") == ""
-    assert author in file.getvalue()

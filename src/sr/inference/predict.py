@@ -240,10 +240,11 @@ class _Batch:
         for target, enlarger in outputs:
             if target is None:
                 try:
-                    enlarger.write(picture, sys.stdout.buffer, suffix, progress.advance, quality=quality)
+                    lost = enlarger.write(picture, sys.stdout.buffer, suffix, progress.advance, quality=quality)
                     sys.stdout.buffer.flush()
                 except BrokenPipeError as error:
                     raise UserError("standard output: the program that reads it has exited") from error
+                notes += [f"{lost} left out"] if lost else []
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(target) as file:

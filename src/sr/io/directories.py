@@ -12,7 +12,23 @@ CAMERA, PLACE, MAKER_NOTE = 0x8769, 0x8825, 0x927C
 _INTEROPERABILITY, _USER_COMMENT, _PADDING = 0xA005, 0x9286, 0xEA1C
 _PARTS: dict[int, tuple[int, ...]] = {CAMERA: (_INTEROPERABILITY,)}  # directories within directories
 _UNKEPT = frozenset({MAKER_NOTE, _PADDING})  # the former points to places of the file that it was written for
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}  # bytes, by type
+_SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    129: 1,
+}  # bytes, by type
 _ITEM_SIZES = _SIZES | {5: 4, 10: 4}  # of what has a byte order: fractions are two numbers
 _LONG, _LONG8 = 4, 16  # the latter of BigTIFF
 _POINTERS = {_LONG: "L", 13: "L", _LONG8: "Q", 18: "Q"}
@@ -83,6 +99,7 @@ class DirectoryReader:
 
     Attributes:
         is_damaged: whether something was left out that is damaged, or claims more than there is.
+        is_big: whether it is laid out as BigTIFF.
         unkept: numbers of the tags that were left out on purpose.
     """
 
@@ -94,12 +111,13 @@ class DirectoryReader:
         """
         self._content = content
         self._layout, self._first = _Layout.of(content[:16])
+        self.is_big = self._layout.big
         self._left = min(len(content), _MOST_BYTES)
         self.is_damaged = False
         self.unkept = set[int]()
 
-    def first(self, wanted: Collection[int]) -> Directory:
-        """Those of ``wanted`` of the first directory, with what is said of the camera and the place."""
+    def first(self, wanted: Collection[int] | None = None) -> Directory:
+        """Those of ``wanted`` of the first directory, all if None, with what is said of the camera and the place."""
         return self._directory(self._first, (CAMERA, PLACE), wanted)
 
     def _directory(self, place: int, parts: Collection[int], wanted: Collection[int] | None = None) -> Directory:
@@ -123,7 +141,7 @@ class DirectoryReader:
             elif (data := self._value(kind, length, value)) is None:
                 self.is_damaged = True
             elif data:
-                directory.tags[code] = Tag(kind, _in_order(code, kind, data, layout.order))
+                directory.tags[code] = _as_in_exif(Tag(kind, _in_order(code, kind, data, layout.order)))
         return directory
 
     def _part(self, code: int, kind: int, length: int, value: bytes) -> Directory:
@@ -145,6 +163,40 @@ class DirectoryReader:
         (place,) = struct.unpack(self._layout.place, value)
         data = self._content[place : place + size]
         return data if len(data) == size else None
+
+
+def without_tags(exif: bytes, first: Collection[int], camera: Collection[int]) -> bytes:
+    """Intact EXIF without some tags of the first directory and of the camera's, and without a thumbnail.
+
+    All that remains stays at its place, to which maker notes may point.
+    """
+    data = bytearray(exif)
+    layout, place = _Layout.of(exif[:16])
+    for code, kind, length, value in _cut(data, layout, place, first):
+        if code == CAMERA and kind in _POINTERS and length == 1:
+            _cut(data, layout, struct.unpack_from(layout.order + _POINTERS[kind], value)[0], camera)
+    struct.pack_into(layout.place, data, _end_of_table(data, layout, place), 0)  # the directory of the thumbnail
+    return bytes(data)
+
+
+def _cut(data: bytearray, layout: _Layout, place: int, codes: Collection[int]) -> list[tuple[int, int, int, bytes]]:
+    """Take entries out of a table, and return the others."""
+    end, entry = _end_of_table(data, layout, place), layout.entry
+    start = place + struct.calcsize(layout.count)
+    following = bytes(data[end : end + layout.size]).ljust(layout.size, b"\0")  # some programs leave it out
+    entries = list(entry.iter_unpack(bytes(data[start:end])))
+    kept = [values for values in entries if values[0] not in codes]
+    if len(kept) < len(entries) or end + layout.size > len(data):
+        struct.pack_into(layout.count, data, place, len(kept))
+        table = b"".join(entry.pack(*values) for values in kept) + following
+        data[start : start + len(table)] = table
+    return kept
+
+
+def _end_of_table(data: bytes | bytearray, layout: _Layout, place: int) -> int:
+    """Where the place of the following directory is."""
+    (count,) = struct.unpack_from(layout.count, data, place)
+    return place + struct.calcsize(layout.count) + int(count) * layout.entry.size
 
 
 def exif_block(directory: Directory) -> bytes:
@@ -200,6 +252,14 @@ def _table(directory: Directory, stored: Mapping[int, bytes], start: int, follow
     return b"".join(
         [struct.pack(layout.count, len(codes)), *entries, struct.pack(layout.place, following), bytes(values)]
     )
+
+
+def _as_in_exif(tag: Tag) -> Tag:
+    """A tag with a type that files of less than 4 GB have, if its values fit."""
+    values = array("Q", tag.data) if tag.type == _LONG8 else ()
+    if not values or max(values) >> 32:
+        return tag
+    return Tag(_LONG, array("I", values).tobytes())
 
 
 def _in_order(code: int, kind: int, data: bytes, order: str) -> bytes:

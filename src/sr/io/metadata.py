@@ -4,17 +4,20 @@ import math
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
-from sr.io.directories import BYTE, MAKER_NOTE, Directory, DirectoryReader, Tag, exif_block
+from sr.io.directories import BYTE, CAMERA, MAKER_NOTE, Directory, DirectoryReader, Tag, exif_block, without_tags
 
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TAGS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # bytes of each (PNG specification, third edition)
 _PREFIX = b"Exif\0\0"
-_ORIENTATION, _SHORT = 0x0112, 3
+_ORIENTATION, _SIDES = 0x0112, frozenset({0xA002, 0xA003})  # the latter of the camera's directory
+_RESOLUTION, _UNIT = (282, 283), 296
+_ASCII, _SHORT, _RATIONAL, _UTF8 = 2, 3, 5, 129  # types of tags
 _MOST_DPI = 65_535
 _INCH = 0.0254  # metres
 _LONGEST_IN_JPEG = 65_000  # bytes: those of a segment, with room for its name
@@ -23,6 +26,14 @@ _ABOUT = frozenset(  # tags that EXIF and TIFF have alike, beside those of the c
     {
         *(_DESCRIPTION, 271, 272, 305, 306, 315, 316, 33432),  # maker, model, software, time, artist, computer, rights
         *(18246, 18249, *range(40091, 40096)),  # rating; title, comment, author, keywords and subject of Windows
+        *(269, 33434, 33437, 34855, 36867, 50708),  # name; exposure, aperture, sensitivity, time and model by TIFF/EP
+    }
+)
+_GEOREFERENCE = frozenset({33550, 33920, 33922, 34264, 34735, 34736, 34737, 42112, 42113})  # of GeoTIFF and GDAL
+_STRUCTURE = frozenset(  # tags of how the file is stored, beside the profile and what is read elsewhere
+    {
+        *(*range(254, 267), *range(273, 285), *range(288, 293), *range(296, 302), *range(317, 348), *range(512, 522)),
+        *(529, 530, 531, 532, 559, 700, 32995, 32996, 32997, 32998, 34675, 59932),
     }
 )
 _XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377  # tags of TIFF
@@ -102,8 +113,8 @@ def metadata_of(image: Image.Image, content: bytes) -> Metadata:
     if image.format == "TIFF":
         exif, left_out = _exif_of_tiff(content)
     else:
-        exif = _upright_exif(stored) if isinstance(stored, bytes) else b""
-        left_out = ["damaged EXIF"] if stored and not exif else []
+        exif, directory, left_out = _upright_exif(stored if isinstance(stored, bytes) else b"")
+        dpi = dpi or _dpi_of(directory)
     return Metadata(
         exif=exif,
         xmp=_XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if isinstance(xmp, bytes) else b"",
@@ -117,23 +128,28 @@ def _about(exif: bytes) -> tuple[Directory, list[str]]:
     """What EXIF says about the picture, and what TIFF does not get of it."""
     reader = DirectoryReader(exif)
     directory = reader.first(_ABOUT)
-    lost = ["maker notes of EXIF (not written to TIFF)"] if MAKER_NOTE in reader.unkept else []
-    return directory, [*lost, "damaged tags of EXIF"] if reader.is_damaged else lost
+    for code, tag in directory.tags.items():
+        if tag.type == _UTF8:  # of EXIF 3, which readers of TIFF leave out
+            directory.tags[code] = Tag(_ASCII, tag.data)
+    lost = [f"{name} (not written to TIFF)" for name in _lost(reader)]
+    return directory, [*lost, *_without_description_of_file(directory)]
 
 
 def _exif_of_tiff(content: bytes) -> tuple[bytes, list[str]]:
     """EXIF, as other formats hold it, of the tags of a TIFF file, and what no output gets."""
     reader = DirectoryReader(content)
-    directory = reader.first(_ABOUT)
-    left_out = ["maker notes of EXIF"] if MAKER_NOTE in reader.unkept else []
-    left_out += ["damaged tags of EXIF"] if reader.is_damaged else []
-    left_out += ["IPTC"] if _IPTC in reader.unkept else []
-    left_out += ["Photoshop's data"] if _PHOTOSHOP in reader.unkept else []
+    directory = _upright(reader.first(_ABOUT))
+    lost = [*_lost(reader), *_without_description_of_file(directory)]
+    return exif_block(directory) if directory else b"", lost
+
+
+def _without_description_of_file(directory: Directory) -> list[str]:
+    """Take out a description that is none of the picture, and return its name if it says anything."""
     description = directory.tags.get(_DESCRIPTION)
-    if description and (name := _of_file(description.data)) is not None:
+    name = _of_file(description.data) if description else None
+    if name is not None:
         del directory.tags[_DESCRIPTION]
-        left_out += [name] if name else []
-    return exif_block(directory) if directory else b"", left_out
+    return [name] if name else []
 
 
 def _of_file(description: bytes) -> str | None:
@@ -166,26 +182,63 @@ def _checked_dpi(dpi: object) -> tuple[float, float] | None:
     return (across, down) if 1 <= across <= _MOST_DPI and 1 <= down <= _MOST_DPI else None
 
 
-def _upright_exif(exif: bytes) -> bytes:
-    """EXIF with orientation 1, without a thumbnail, which would show the picture as it was; empty if it is damaged."""
-    data = bytearray(exif.removeprefix(_PREFIX))
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(data[:4]))
-    if order is None:
-        return b""
-    claimed = 0
+def _upright_exif(exif: bytes) -> tuple[bytes, Directory, list[str]]:
+    """EXIF for a picture of another orientation and size: without these, and without the thumbnail.
+
+    Damaged EXIF is written anew as far as it goes: of tags that claim more than there is, other programs, and Pillow,
+    would copy gigabytes.
+
+    Returns:
+        EXIF, empty if there is none; what was read of it; and what is lost.
+    """
+    data = exif.removeprefix(_PREFIX)
+    if not data.strip(b"\0"):
+        return b"", Directory(), []
     try:
-        (directory,) = struct.unpack_from(f"{order}L", data, 4)
-        (count,) = struct.unpack_from(f"{order}H", data, directory)
-        for number in range(count):
-            place = directory + 2 + 12 * number
-            tag, _, length = struct.unpack_from(f"{order}HHL", data, place)
-            claimed += length
-            if tag == _ORIENTATION:
-                struct.pack_into(f"{order}HLHH", data, place + 2, _SHORT, 1, 1, 0)
-        struct.pack_into(f"{order}L", data, directory + 2 + 12 * count, 0)  # the directory of the thumbnail
-    except struct.error:
-        return b""
-    return b"" if claimed > len(data) else bytes(data)  # of which other programs, and Pillow, would copy gigabytes
+        reader = DirectoryReader(data)
+    except ValueError:
+        return b"", Directory(), ["damaged EXIF"]
+    directory = _upright(reader.first())
+    if not directory:
+        return b"", directory, _lost(reader)
+    if not (reader.is_damaged or reader.is_big):
+        with suppress(struct.error):  # directories that overlap
+            return without_tags(data, {_ORIENTATION}, _SIDES), directory, []
+    return exif_block(directory), directory, _lost(reader)
+
+
+def _upright(directory: Directory) -> Directory:
+    """Without what is not true of another picture; the same object."""
+    directory.tags.pop(_ORIENTATION, None)
+    if camera := directory.parts.get(CAMERA):
+        for code in _SIDES:
+            camera.tags.pop(code, None)
+        if not camera:
+            del directory.parts[CAMERA]
+    return directory
+
+
+def _lost(reader: DirectoryReader) -> list[str]:
+    """What was left out on purpose or because it is damaged, in a few words each."""
+    names = {MAKER_NOTE: "maker notes of EXIF", _IPTC: "IPTC", _PHOTOSHOP: "Photoshop's data"}
+    names |= dict.fromkeys(_GEOREFERENCE, "georeference")
+    others = reader.unkept - names.keys() - _STRUCTURE
+    lost = list(dict.fromkeys(name for code, name in names.items() if code in reader.unkept))
+    lost += ["other tags"] if others else []
+    return [*lost, "damaged tags of EXIF"] if reader.is_damaged else lost
+
+
+def _dpi_of(directory: Directory) -> tuple[float, float] | None:
+    """The resolution that EXIF says."""
+    tags = [directory.tags.get(code) for code in _RESOLUTION]
+    if not all(tag and tag.type == _RATIONAL and len(tag.data) == 8 for tag in tags):
+        return None
+    across, down = (struct.unpack("<LL", tag.data) for tag in tags if tag)
+    unit = directory.tags.get(_UNIT, Tag(_SHORT, b"\2\0")).data[:1]
+    factor = {b"\2": 1, b"\3": 2.54}.get(unit)
+    if factor is None or not across[1] or not down[1]:
+        return None
+    return across[0] / across[1] * factor, down[0] / down[1] * factor
 
 
 def _colour_tags(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -215,24 +215,31 @@ def write_strips(
         Image.fromarray(flat).save(target, kind, **(_OPTIONS.get(kind, {}) | chosen), **icc, **saved_metadata)
 
     try:
-        _save_with_tags(file, save, tags)
+        _save_with_tags(file, save, tags, again=kind == "TIFF")
     except (ValueError, OverflowError, struct.error) as error:
-        raise UserError(f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: use .png") from error
+        advice = "use .png" if shape[2] <= 4 and not bands else "it is too large"
+        raise UserError(f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: {advice}") from error
     return ", ".join([*lost, *lost_tags])
 
 
-def _save_with_tags(file: IO[bytes], save: Callable[[IO[bytes]], None], tags: Directory) -> None:
-    """Save a picture, and add tags to it if there are any: of TIFF, in memory if the file cannot be read again."""
-    if not tags:
-        save(file)
-    elif file.seekable() and file.readable():
-        save(file)
-        add_to_tiff(file, tags)
-    else:
-        content = io.BytesIO()
-        save(content)
-        add_to_tiff(content, tags)
-        file.write(content.getbuffer())
+def _save_with_tags(
+    file: IO[bytes], save: Callable[[IO[bytes]], None], tags: Directory, *, again: bool = False
+) -> None:
+    """Save a picture, and add tags of TIFF to it: in memory if the file cannot do what that needs.
+
+    Args:
+        file: where to.
+        save: writes the picture.
+        tags: added, if there are any.
+        again: whether the picture is not written from beginning to end, as TIFF is not.
+    """
+    is_able = file.seekable() and (file.readable() or not tags)
+    target = file if is_able or not (again or tags) else io.BytesIO()
+    save(target)
+    if tags:
+        add_to_tiff(target, tags)
+    if isinstance(target, io.BytesIO) and target is not file:
+        file.write(target.getbuffer())
 
 
 def _write_tiff(

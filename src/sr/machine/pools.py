@@ -1,5 +1,6 @@
 """Pools of threads in which torch computes."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +10,15 @@ from threading import Thread, current_thread
 
 import torch
 
+log = logging.getLogger(__name__)
+
 _LIMIT = 10.0  # seconds; on an idle machine it takes microseconds
 _PAUSE = 1e-4
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit torch to one thread, which is faster for small images."""
+    """Limit torch to one thread in the whole process, which is faster for small images. Do not overlap two of them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -44,11 +47,15 @@ def thread_pool(workers: int | None = None) -> Iterator[ThreadPoolExecutor]:
 def wait_until_gone(threads: Iterable[Thread]) -> None:
     """Wait until the system, where it lists them, has ended threads that Python has joined.
 
-    Python takes a thread for ended when its function has returned; the destructors of its thread-local values run
-    after that. MKL's hold the locks of its memory meanwhile: a process forked at this moment, as loading processes are,
-    has these locks without the thread that would release them, and its first product of matrices never ends.
+    Before version 3.13, Python takes a thread for ended when its function has returned; the destructors of its
+    thread-local values run after that. MKL's hold the locks of its memory meanwhile: a process forked then, as
+    loading processes are, has these locks without the thread that would release them, and its first product of matrices
+    never ends.
     """
     deadline = time.monotonic() + _LIMIT
     for thread in threads:
-        while Path(f"/proc/self/task/{thread.native_id}").exists() and time.monotonic() < deadline:
+        while Path(f"/proc/self/task/{thread.native_id}").exists():
+            if time.monotonic() > deadline:
+                log.warning("a thread takes more than %.0f s to end: a loading process may wait for it forever", _LIMIT)
+                return
             time.sleep(_PAUSE)
