@@ -59,7 +59,7 @@ def _small(blocks: int, repeat: int, epochs: int) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-_SOON = ("optimizer.lr=3e-3", "scheduler.warmup=0.1")  # a rate too high for a long training
+_SOON = ("optimizer.lr=3e-3", "scheduler.warmup=0.1")  # for a few hundred steps
 
 GOALS = (
     Goal("ESPCN", 3, 32.55, "resblock, 2 blocks", (*_small(2, 2, 12), *_SOON)),
