@@ -15,6 +15,7 @@ from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.inference.video.convert import enlarge_video
 from sr.inference.video.encoding import VideoOptions
+from sr.inference.video.frames import EXACT, pixels_of_frame
 from sr.weights.model import Model
 from tests.support.clips import moving_square, remuxed, write_clip
 
@@ -41,9 +42,10 @@ def frames_of(path: Path, layout: str = "rgb24", decoder: str = "") -> list[Any]
     with av.open(str(path)) as reader:
         stream = reader.streams.video[0]
         if not decoder:
-            return [frame.to_ndarray(format=layout) for frame in reader.decode(stream)]
+            return [frame.to_ndarray(format=layout, interpolation=EXACT) for frame in reader.decode(stream)]
         context: Any = av.CodecContext.create(decoder, "r")
-        return [frame.to_ndarray(format=layout) for packet in reader.demux(stream) for frame in context.decode(packet)]
+        frames = (frame for packet in reader.demux(stream) for frame in context.decode(packet))
+        return [frame.to_ndarray(format=layout, interpolation=EXACT) for frame in frames]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
@@ -121,6 +123,15 @@ def test_transparency_is_kept_where_the_container_has_a_codec_for_it(tmp_path: P
         assert out[:, 44:, 3].min() > 245
     notes = enlarged(source, tmp_path / "big.mp4")
     assert notes == ["alpha left out (libx264 in mp4 has none: .webm and .mov keep it)"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(92, 68), (98, 90), (100, 90), (50, 50), (46, 34)])
+def test_transparency_of_every_width_is_read_as_it_is(width: int, height: int) -> None:
+    """FFmpeg's fast conversion has what is behind the end of a row."""
+    rgba = np.full((height, width, 4), 7, np.uint8)
+    frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format="yuva420p")
+    for _ in range(100):
+        assert set(pixels_of_frame(frame, alpha=True, deep=False)[..., 3].ravel()) == {7}
 
 
 def test_interlaced_frames_are_deinterlaced_and_that_is_said(tmp_path: Path) -> None:
