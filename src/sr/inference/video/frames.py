@@ -16,8 +16,9 @@ _BT709, _LIMITED = 1, 1  # H.273: matrix coefficients, and FFmpeg's name of the 
 _RGB = 0
 _OPAQUE = 255
 
-# FFmpeg's SWS_BILINEAR and SWS_ACCURATE_RND. Without the latter, its conversion of planes with transparency to RGBA works
-# on eight pixels at a time: the last of a row get what is behind them, and in several threads the first of the next, too.
+# FFmpeg's SWS_BILINEAR and SWS_ACCURATE_RND. Without the latter, its conversion of planes with transparency to RGBA
+# works on eight pixels at a time: the last of a row get what is behind them, and in several threads the first of the
+# next row, too.
 EXACT = 0x2 | 0x40000
 
 _DEINTERLACER = "mode=send_frame:deint=interlaced"  # a frame for each two fields; others pass unchanged
