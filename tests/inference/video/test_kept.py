@@ -15,7 +15,7 @@ from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.inference.video.convert import enlarge_video
 from sr.inference.video.encoding import VideoOptions
-from sr.inference.video.frames import EXACT, pixels_of_frame
+from sr.inference.video.frames import EXACT, frame_of, pixels_of_frame
 from sr.weights.model import Model
 from tests.support.clips import moving_square, remuxed, write_clip
 
@@ -42,10 +42,10 @@ def frames_of(path: Path, layout: str = "rgb24", decoder: str = "") -> list[Any]
     with av.open(str(path)) as reader:
         stream = reader.streams.video[0]
         if not decoder:
-            return [frame.to_ndarray(format=layout, interpolation=EXACT) for frame in reader.decode(stream)]
+            return [frame.to_ndarray(format=layout, **EXACT) for frame in reader.decode(stream)]
         context: Any = av.CodecContext.create(decoder, "r")
         frames = (frame for packet in reader.demux(stream) for frame in context.decode(packet))
-        return [frame.to_ndarray(format=layout, interpolation=EXACT) for frame in frames]
+        return [frame.to_ndarray(format=layout, **EXACT) for frame in frames]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
@@ -132,6 +132,21 @@ def test_transparency_of_every_width_is_read_as_it_is(width: int, height: int) -
     frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format="yuva420p")
     for _ in range(100):
         assert set(pixels_of_frame(frame, alpha=True, deep=False)[..., 3].ravel()) == {7}
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize(("width", "height"), [(98, 90), (100, 90), (50, 50)])
+def test_frames_for_an_encoder_do_not_depend_on_threads(width: int, height: int, channels: int) -> None:
+    """FFmpeg's threads write beyond the ends of rows."""
+    pix_fmt = "yuva444p10le" if channels == 4 else "yuv420p10le"
+    pixels = np.random.default_rng(0).integers(0, 2**16, (height, width, channels)).astype(np.uint16)
+    original = av.VideoFrame(width, height, "rgb24")
+    frames = [frame_of(pixels, pix_fmt, original) for _ in range(100)]
+    rows = [
+        [np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : 2 * plane.width] for plane in frame.planes]
+        for frame in frames
+    ]
+    assert all(np.array_equal(plane, first) for planes in rows for plane, first in zip(planes, rows[0], strict=True))
 
 
 def test_interlaced_frames_are_deinterlaced_and_that_is_said(tmp_path: Path) -> None:

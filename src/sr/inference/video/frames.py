@@ -16,10 +16,11 @@ _BT709, _LIMITED = 1, 1  # H.273: matrix coefficients, and FFmpeg's name of the 
 _RGB = 0
 _OPAQUE = 255
 
-# FFmpeg's SWS_BILINEAR and SWS_ACCURATE_RND. Without the latter, its conversion of planes with transparency to RGBA
-# works on eight pixels at a time: the last of a row get what is behind them, and in several threads the first of the
-# next row, too.
-EXACT = 0x2 | 0x40000
+# How FFmpeg converts pixels: by SWS_BILINEAR and SWS_ACCURATE_RND in one thread. Without the latter, it works on eight
+# pixels at a time from planes with transparency to RGBA, and the last of a row get what is behind them. In several
+# threads, many conversions write beyond the end of a row, into what another thread has written.
+EXACT: dict[str, Any] = {"interpolation": 0x2 | 0x40000, "threads": 1}
+_ALONE = {"threads": 1}
 
 _DEINTERLACER = "mode=send_frame:deint=interlaced"  # a frame for each two fields; others pass unchanged
 
@@ -66,9 +67,7 @@ class Frames:
             for frame in frames:
                 self._note_size(frame)
                 if self.looks_for_alpha and not self.has_transparent:  # many formats have alpha, and opaque pixels only
-                    self.has_transparent = bool(
-                        frame.to_ndarray(format="rgba", interpolation=EXACT)[..., 3].min() < _OPAQUE
-                    )
+                    self.has_transparent = bool(frame.to_ndarray(format="rgba", **EXACT)[..., 3].min() < _OPAQUE)
                 if frame.interlaced_frame and self._graph is None:
                     self._deinterlace(frame)
                 if self._graph is None:
@@ -123,7 +122,7 @@ def pixels_of_frame(frame: Any, size: tuple[int, int] | None = None, *, alpha: b
         format=layout[alpha, deep],
         src_colorspace=frame.colorspace,
         src_color_range=frame.color_range,
-        interpolation=EXACT if alpha else None,
+        **(EXACT if alpha else _ALONE),
     )
     pixels: Pixels = rgb.to_ndarray()
     return np.ascontiguousarray(np.rot90(pixels, quarter_turns(frame)))
@@ -163,6 +162,7 @@ def frame_of(pixels: Pixels, pix_fmt: str, original: Any, stretched: Fraction | 
         format=pix_fmt,
         dst_colorspace=matrix,
         dst_color_range=colour_range,
+        **(EXACT if channels == 4 else _ALONE),
     )
     frame.colorspace, frame.color_range = matrix, colour_range
     return frame

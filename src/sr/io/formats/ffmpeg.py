@@ -28,7 +28,7 @@ def decode_deep(content: bytes, demuxer: str, size: tuple[int, int]) -> Pixels:
         container.streams.video[0].codec_context.options = {"max_pixels": str(max_pixels)}
         frame = next(container.decode(video=0))  # type: ignore[union-attr]
     gray_alpha = frame.format.name.startswith("ya")
-    stored: Any = (frame.reformat(format="rgba64be") if gray_alpha else frame).to_ndarray()
+    stored: Any = (frame.reformat(format="rgba64be", threads=1) if gray_alpha else frame).to_ndarray()
     pixels: Pixels = stored if stored.ndim == 3 else stored[..., None]
     if pixels.dtype != np.uint16 or sorted(pixels.shape[:2]) != sorted(size):
         raise ValueError("its headers contradict each other")
