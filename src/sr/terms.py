@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the report imports this module without torch
 _ROUNDING = 1e-6  # of a metric in float32, beyond the ends of its range
 
 WHOLE_IMAGE = 4096  # halo of a network whose output depends on the whole image
+OUR_DEGRADATIONS = "sr.data.degrade."  # begins the names of our classes
 PRECISIONS = ("auto", "float32", "bfloat16")  # of using a model
 
 

@@ -215,30 +215,24 @@ def write_strips(
         Image.fromarray(flat).save(target, kind, **(_OPTIONS.get(kind, {}) | chosen), **icc, **saved_metadata)
 
     try:
-        _save_with_tags(file, save, tags, again=kind == "TIFF")
+        if kind == "TIFF":
+            _save_tiff(file, save, tags)
+        else:
+            save(file)
     except (ValueError, OverflowError, struct.error) as error:
         advice = "use .png" if shape[2] <= 4 and not bands else "it is too large"
         raise UserError(f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: {advice}") from error
     return ", ".join([*lost, *lost_tags])
 
 
-def _save_with_tags(
-    file: IO[bytes], save: Callable[[IO[bytes]], None], tags: Directory, *, again: bool = False
-) -> None:
-    """Save a picture, and add tags of TIFF to it: in memory if the file cannot do what that needs.
-
-    Args:
-        file: where to.
-        save: writes the picture.
-        tags: added, if there are any.
-        again: whether the picture is not written from beginning to end, as TIFF is not.
-    """
+def _save_tiff(file: IO[bytes], save: Callable[[IO[bytes]], None], tags: Directory) -> None:
+    """Save a TIFF, which is not written from beginning to end, and add tags: in memory if the file cannot do that."""
     is_able = file.seekable() and (file.readable() or not tags)
-    target = file if is_able or not (again or tags) else io.BytesIO()
+    target = file if is_able else io.BytesIO()
     save(target)
     if tags:
         add_to_tiff(target, tags)
-    if isinstance(target, io.BytesIO) and target is not file:
+    if isinstance(target, io.BytesIO) and not is_able:
         file.write(target.getbuffer())
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from sr.report.run import Configuration, Run
 from sr.runs.identity import configuration
 from sr.runs.scores import over_trainings_by_epoch
+from sr.terms import OUR_DEGRADATIONS
 
 _FACTORS = ("model", "loss", "optimizer")
 _MOST_NAMED = 3  # options in a name; the others are counted
 _ABSENT = object()
-_OUR_DEGRADATIONS = "sr.data.degrade."
 _DEGRADATION, _IMAGES = "data.degrade._target_", "data (images)"
 
 
@@ -177,7 +177,7 @@ def _text(name: str, value: Any, differing: Sequence[str]) -> str:
     parts = name.split(".")
     if parts[-1].startswith("_"):  # the class of a part that others lack or have otherwise
         of_class = str(value).rpartition(".")[2]
-        shown = of_class.lower() if str(value).startswith(_OUR_DEGRADATIONS) else of_class  # as in the config group
+        shown = of_class.lower() if str(value).startswith(OUR_DEGRADATIONS) else of_class  # as in the config group
         return f"{'.'.join(parts[1:-1]) or parts[0]}={shown}"
     ambiguous = sum(other.rpartition(".")[2] == parts[-1] for other in differing) > 1
     shown = f"{value:g}" if isinstance(value, float) else str(value)

@@ -34,7 +34,7 @@ from sr.machine.hardware import compile_from, device_in_turn
 from sr.machine.hardware import precision as best_precision
 from sr.machine.processes import in_worker
 from sr.runs.record import in_sweep
-from sr.terms import Protocol
+from sr.terms import OUR_DEGRADATIONS, Protocol
 from sr.weights.checkpoint import network_config
 from sr.weights.contract import check_network
 from sr.weights.trust import VARIABLE, is_allowed, package_of, trust
@@ -43,7 +43,6 @@ T = TypeVar("T", bound=Callback)
 
 log = logging.getLogger(__name__)
 
-_DEGRADATIONS = "sr.data.degrade."
 _LOSS_SIDE = 64  # pixels of the images that a loss is tried on
 _TRIED_STEPS = 100  # of a schedule that is built once to see whether its options are accepted
 
@@ -152,7 +151,7 @@ def _trust_network(config_dict: Mapping[str, Any]) -> None:
     """Trust what the user's config names, here; other commands have to be told, so the first training says it."""
     trust(config_dict["trust"])
     for target in [str(config_dict["model"]["_target_"]), *_targets(config_dict["data"].get("degrade"))]:
-        if not is_allowed(target) and not target.startswith(_DEGRADATIONS):
+        if not is_allowed(target) and not target.startswith(OUR_DEGRADATIONS):
             package = package_of(target)
             log.info("%s: other commands load it with --trust %s, or with %s=%s", target, package, VARIABLE, package)
             trust([package])

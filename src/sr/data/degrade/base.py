@@ -10,10 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.terms import OUR_DEGRADATIONS
 
 Interval: TypeAlias = tuple[float, float]
-
-OURS = "sr.data.degrade."  # begins the names of our classes
 
 
 class Degradation(Protocol):
@@ -100,7 +99,7 @@ def is_degradation(value: object) -> bool:
 
 
 def _is_ours(value: object) -> bool:
-    return type(value).__module__.startswith(OURS)
+    return type(value).__module__.startswith(OUR_DEGRADATIONS)
 
 
 def _full_name(value: object) -> str:

@@ -4,8 +4,9 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from sr.data.degrade.base import OURS, Degradation, is_degradation
+from sr.data.degrade.base import Degradation, is_degradation
 from sr.errors import UserError
+from sr.terms import OUR_DEGRADATIONS
 
 _DEEPEST = 6  # lists and nodes inside each other
 _LONGEST = 100  # items of a list or node, characters of a string
@@ -52,7 +53,7 @@ def _built(value: object, is_allowed: Callable[[str], bool], depth: int) -> obje
 
 def _class(target: str, is_allowed: Callable[[str], bool]) -> Any:
     module, _, name = target.rpartition(".")
-    if not module.startswith(OURS) and not is_allowed(target):
+    if not module.startswith(OUR_DEGRADATIONS) and not is_allowed(target):
         package = module.rpartition(".")[0] or module
         raise UserError(
             f"its config names the degradation {target!r}: if you trust the code of {package}, add --trust {package}"

@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sr.data.degrade.base import Degradation, full_key
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.sources import Source
 from sr.io.hashes import file_hash
-from sr.machine.pools import thread_pool
 
 
 def digests_of(sources: Sequence[Source]) -> dict[Path, str]:
@@ -22,7 +22,7 @@ def digests_of(sources: Sequence[Source]) -> dict[Path, str]:
         except OSError:
             return ""
 
-    with thread_pool() as pool:
+    with ThreadPoolExecutor() as pool:
         return dict(zip(paths, pool.map(digest, paths), strict=True))
 
 
