@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         *("data.parts", "errors", "io", "machine.children", "machine.processes"),
         *("options", "runs.status", "runs.trained_on"),
     },
-    "train": {"errors", "launch", "runs", "terms"},
+    "train": {"errors", "launch", "machine.garbage", "runs", "terms"},
     "inference": {"arrays", "errors", "image", "io", "machine", "terms", "weights"},
     # `runs.schema`: what `sr speed` measures completes the record of a run. `runs.trained_on`: `sr evaluate` warns of
     # scores on images that a model was trained on.
@@ -113,7 +113,7 @@ ALLOWED: dict[str, set[str]] = {
         "train",
         "weights",
     },
-    "cli": {"commands", "errors", "train", "version"},
+    "cli": {"commands", "errors", "machine.garbage", "train", "version"},
 }
 
 # Modules that must be quick to import: they are loaded before it is known whether torch is needed.
@@ -128,6 +128,7 @@ LIGHT = (
         "io.run_folder",
         "io.tables",
         "machine.children",
+        "machine.garbage",
         "machine.processes",
         "terms",
     ),

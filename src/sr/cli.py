@@ -27,6 +27,7 @@ from sr.commands import (
 from sr.commands.arguments import trust_named
 from sr.commands.completion import choices_of_groups, complete
 from sr.errors import UserError, close_names, did_you_mean
+from sr.machine.garbage import search_rarely
 from sr.version import __version__
 
 _BAD_INPUT = 2
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return None
     options = parser.parse_args(words)
     run: Callable[[argparse.Namespace], None] = options.run
+    search_rarely()
     try:
         trust_named(options)
         run(options)

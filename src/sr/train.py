@@ -19,6 +19,7 @@ from sr.launch.folder import bracket_patterns, expand_home, quote_pattern, remov
 from sr.launch.messages import say_folder
 from sr.launch.refusals import hydras_tracebacks, refusals_in_one_line
 from sr.launch.sweep import note_failure
+from sr.machine.garbage import search_rarely
 from sr.terms import direction
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def _task(config: DictConfig) -> float | list[float] | None:
 
 def main() -> None:
     """Run the command."""
+    search_rarely()
     sys.argv[1:] = map(quote_pattern, map(expand_home, sys.argv[1:]))
     if not {"-m", "--multirun"} & set(sys.argv):
         sys.argv[1:] = map(bracket_patterns, sys.argv[1:])
