@@ -13,7 +13,6 @@ Grid: 27 cells, 5 folds, 10 epochs, on 560 images of 256x256, by one command, as
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from scripts.bench.steady import rate_in, steady
 from scripts.bench.timing import photographs, run, save
 from sr.data.pairs import load_pair
 from sr.data.sources import demo_photographs
@@ -71,11 +71,9 @@ def rates(options: argparse.Namespace) -> None:
                 "data=isr", f"data.root={root}", f"model={model}", *LOSSES[loss], "data.patch=null",
                 "data.test_share=0", "data.repeat=1000", "data.train_scored=0", "trainer.max_epochs=1",
                 f"+trainer.max_steps={steps}", f"trainer={_trainer(options)}", f"trainer.compile={options.compile}",
-                "trainer.limit_val_batches=1",
-                f"+callbacks.rate={{_target_: scripts.bench.steady.SteadyRate, first: {first}, last: {steps}, "
-                f"path: '{path}'}}",
+                "trainer.limit_val_batches=1", steady(path, steps, first),
             )  # fmt: skip
-            rate = json.loads(path.read_text(encoding="utf-8"))["images_per_second"]
+            rate = rate_in(path)
             operations = 3 * 2 * result.multiply_adds + (3 * VGG_OPERATIONS if loss == "vgg" else 0)
             rows.append(
                 {

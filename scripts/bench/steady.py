@@ -35,6 +35,18 @@ class SteadyRate(Callback):
             self.path.write_text(json.dumps(values), encoding="utf-8")
 
 
+def steady(path: Path, last: int, first: int = 1) -> str:
+    """The option of a run that measures its rate into ``path``."""
+    return (
+        f"+callbacks.rate={{_target_: scripts.bench.steady.SteadyRate, first: {first}, last: {last}, path: '{path}'}}"
+    )
+
+
+def rate_in(path: Path) -> float:
+    """The images per second that a run has measured into ``path``."""
+    return float(json.loads(path.read_text(encoding="utf-8"))["images_per_second"])
+
+
 def _clock(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)

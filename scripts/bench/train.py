@@ -28,6 +28,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from scripts.bench.steady import rate_in, steady
 from scripts.bench.timing import composed, device, interleaved, machine, photographs, rate, run, save
 
 NETWORKS = ("espcn", "autoencoder", "vdsr")
@@ -142,13 +143,15 @@ def bare_loop(loss_overrides: list[str], model: str, bf16: bool) -> Callable[[],
 
 
 def sr_speed(root: Path, loss_overrides: list[str], model: str, steps: int) -> float:
-    """Crops per second of a run of sr with ``steps`` steps."""
-    result = run(
+    """Crops per second of ``steps`` steps of a run of sr, after a first one as in the other loops."""
+    path = root / "rate.json"
+    run(
         "data=isr", f"data.root={root}", f"model={model}", *loss_overrides, f"data.patch={PATCH}",
         f"data.batch_size={BATCH}", "data.test_share=0", "data.repeat=100", "data.train_scored=0",
-        f"+trainer.max_steps={steps}", "trainer.max_epochs=1", "trainer.limit_val_batches=1",
+        f"+trainer.max_steps={1 + steps}", "trainer.max_epochs=1", "trainer.limit_val_batches=1",
+        steady(path, 1 + steps),
     )  # fmt: skip
-    return float(result.images_per_second)
+    return rate_in(path)
 
 
 def main() -> None:
