@@ -9,6 +9,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
 from sr.callbacks.averaging import MovingAverage
+from sr.errors import UserError
 from tests.support.runs import Command, MakeFolder, StopAt, result_of
 
 
@@ -57,6 +58,12 @@ def test_the_decay_rises_to_its_limit(steps: int, decay: float) -> None:
     callback.update(module)
     assert average_of(callback, module) == pytest.approx(decay)
     assert module.weight == 0
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1, 1.5, float("nan")])
+def test_a_limit_that_is_no_share_is_refused(decay: float) -> None:
+    with pytest.raises(UserError, match=r"callbacks\.ema\.decay must be at least 0 and less than 1"):
+        MovingAverage(decay)
 
 
 def test_the_limit_is_0_999_unless_set() -> None:

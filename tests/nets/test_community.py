@@ -148,9 +148,13 @@ def test_a_checkpoint_cannot_ask_for_more_memory_than_its_weights_are_for() -> N
 
 
 @pytest.mark.slow
-def test_it_is_trained_resumed_scored_and_exported(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arch", ["Compact", "SPAN"])
+def test_it_is_trained_resumed_scored_and_exported(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, arch: str
+) -> None:
     pytest.importorskip("onnxruntime", reason="needs sr-compare[onnx]")
-    options = ["model=community", "model.arch=Compact", "+model.num_feat=8", "+model.num_conv=2", "scale=2"]
+    options = ["model=community", f"model.arch={arch}", "scale=2"]
+    options += [f"+model.{name}={value}" for name, value in NETWORKS[arch].items()]
     options += ["data=folder", f"data.root={make_folder()}", "logger=none", *SMALL]
     for epochs in (1, 2):
         code, text = command(*options, f"trainer.max_epochs={epochs}")

@@ -129,3 +129,13 @@ def test_an_extended_run_has_no_test_scores_of_earlier_weights(
     assert RunFolder(tmp_path / "run").test_images.is_file()
     assert command(*settings, "trainer.max_epochs=2")[0] == 0
     assert not RunFolder(tmp_path / "run").test_images.exists()
+
+
+def test_a_seed_that_is_added_does_not_hide_that_the_others_were_extended(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    settings = ("data=isr", f"data.root={make_folder(count=10)}", "logger=none")
+    assert command(*settings, "seeds=[1]", "trainer.max_epochs=1")[0] == 0
+    assert command(*settings, "seeds=[1]", "trainer.max_epochs=2")[0] == 0
+    assert command(*settings, "seeds=[2]", "trainer.max_epochs=2")[0] == 0
+    assert extensions(tmp_path / "run") == [Extension(1, 1, 2)]

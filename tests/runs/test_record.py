@@ -16,7 +16,7 @@ from sr.io.run_folder import RunFolder
 from sr.runs.announce import announce, described_in_trackers, log_final_scores
 from sr.runs.finished import is_complete
 from sr.runs.migration import with_added_options
-from sr.runs.objectives import objective
+from sr.runs.objectives import check_objectives, objective
 from sr.runs.record import clear, earlier_run, held_folder, status_of
 from sr.runs.schema import Process, RunResult, Status, TrainingResult, write_result
 from sr.runs.scores import MeanSd, Scores
@@ -245,6 +245,15 @@ def test_objectives_are_mean_scores_and_costs() -> None:
     result.ms_per_image = None
     with pytest.raises(UserError, match="no 'ms_per_image'"):
         objective(result, "ms_per_image")
+
+
+def test_objectives_of_every_score_of_a_result_are_accepted() -> None:
+    metrics = ["psnr", "ssim", "vif"]
+    names = ["val/psnr", "val/vif", "val/gain", "val/input_psnr", "val/lanczos_ssim", "ms_per_image"]
+    check_objectives([*names, "test/gain"], metrics, test=True)
+    for name in ("test/gain", "val/loss", "train/psnr", "psnr", "val/lpips"):
+        with pytest.raises(UserError, match=f"objectives: no {name!r} in a result: use val/psnr, val/ssim, val/vif"):
+            check_objectives([*names, name], metrics, test=False)
 
 
 def test_tensorboard_shows_the_settings_of_a_run_beside_its_final_scores(

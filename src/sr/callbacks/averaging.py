@@ -8,6 +8,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
+from sr.errors import UserError
+
 _STATE, _CURRENT, _AVERAGING = "state_dict", "current_model_state", "averaging_state"  # keys of a checkpoint
 _NET = "net"  # the network's name in the module that is trained
 
@@ -25,7 +27,13 @@ class MovingAverage(Callback):
     """
 
     def __init__(self, decay: float = 0.999) -> None:
-        """Use at most ``decay``, in [0, 1), as the share of the old average kept at each step."""
+        """Use at most ``decay``, in [0, 1), as the share of the old average kept at each step.
+
+        Raises:
+            UserError: for another decay.
+        """
+        if not 0 <= decay < 1:
+            raise UserError(f"callbacks.ema.decay must be at least 0 and less than 1, got {decay!r}")
         self._decay = decay
         self._average: list[Tensor] = []  # of the network's parameters, in their order
         self._loaded: Mapping[str, Tensor] | None = None  # the weights of a checkpoint, by name

@@ -30,6 +30,7 @@ from sr.runs.announce import announce, described_in_trackers, introduce, log_fin
 from sr.runs.build import Parts, build
 from sr.runs.finished import announce_earlier, check_moved_data, is_complete
 from sr.runs.initial import check_held_out, start_weights
+from sr.runs.objectives import check_objectives
 from sr.runs.record import (
     check_same_images,
     clear,
@@ -242,6 +243,9 @@ def _check(config_dict: Mapping[str, Any]) -> None:
     right = direction(config_dict["monitor"], metrics)
     if config_dict["mode"] != right:
         raise UserError(f"monitor={config_dict['monitor']} is best at its {right}imum: mode={right}")
+    check_objectives(
+        config_dict["objectives"] or (), list(dict.fromkeys((*DEFAULT_METRICS, *metrics))), test=config_dict["test"]
+    )
 
 
 def _silence() -> None:

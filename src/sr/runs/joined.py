@@ -15,7 +15,7 @@ from sr.terms import typical_speed
 # What the trainings of a cell have in common.
 _SHARED = (
     *("scale", "protocol", "loss", "parameters", "multiply_adds", "precision", "device", "data", "epochs", "steps"),
-    *("extensions", "images_seen", "initial"),
+    *("images_seen", "initial"),
 )
 
 
@@ -39,6 +39,7 @@ def joined(result: RunResult, folder: Path, parts: Sequence[RunFolder]) -> RunRe
     return replace(
         result,
         **{name: getattr(first, name) for name in _SHARED},
+        extensions=max((one.extensions for one in results), key=len),  # a seed that is added later may have none
         seconds=sum(one.seconds for one in results),
         train_seconds=sum(one.train_seconds for one in results),
         images_per_second=statistics.fmean(one.images_per_second for one in results),

@@ -60,9 +60,7 @@ class CommunityNetwork(nn.Module):
         requirements = descriptor.size_requirements
         self.align = int(requirements.multiple_of)
         cost = self._checked_cost()
-        for module in self.modules():
-            if hasattr(module, "update_params"):  # SPAN derives weights anew in each pass, which no exporter can follow
-                vars(module)["update_params"] = _nothing
+        _keep_derived_weights(self)
         supports_tiles = descriptor.tiling.name == "SUPPORTED" and not requirements.square
         self.margin = self._measured(cost) if supports_tiles else Margin(WHOLE_IMAGE, 0.0)
         self.halo = max(self.margin.pixels, int(requirements.minimum))
@@ -125,6 +123,15 @@ class CommunityNetwork(nn.Module):
         return total / _CHECKED_SIDE**2
 
 
+def _keep_derived_weights(net: nn.Module) -> None:
+    """Derive weights from others once: spandrel's SPAN does so in each pass, which no exporter can follow."""
+    for module in net.modules():
+        if hasattr(module, "update_params"):
+            with torch.no_grad():
+                module.update_params()
+            vars(module)["update_params"] = _nothing
+
+
 def _nothing() -> None:
     """Leave weights as they are."""
 
@@ -145,6 +152,7 @@ def open_network(path: Path, scale: int | None = None) -> tuple[nn.Module, Netwo
     contents = read_checkpoint(path)
     if contents.config is not None:
         net, config = rebuilt(path, contents, scale)
+        _keep_derived_weights(net)
         try:
             return folded(net, config)
         except UserError as error:
