@@ -81,6 +81,23 @@ def test_an_unpromising_trial_is_pruned_in_its_first_fold(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["hydra.sweeper.direction=[maximize,minimize]"],
+        ["objectives=[val/psnr,parameters]"],
+        ["objectives=[val/psnr,parameters]", "hydra.sweeper.direction=[maximize]"],
+    ],
+)
+def test_directions_and_objectives_of_different_number_are_refused_before_any_training(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, options: list[str]
+) -> None:
+    code, text = command(*search_overrides(tmp_path, make_folder()), *options)
+    assert code == 2, text
+    assert "objectives: one each is needed, as in hydra.sweeper.direction=[maximize,minimize] objectives=" in text
+    assert not (tmp_path / "search").exists()
+
+
 def test_two_objectives(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     overrides = search_overrides(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
     code, text = command(

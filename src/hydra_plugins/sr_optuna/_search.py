@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -55,6 +55,7 @@ class Search:
         """
         self._options, self._config, self._loader = options, config, hydra_context.config_loader
         _check_options(options)
+        _check_number_of_objectives(config, options.directions())
         self._space = self._parse_space(arguments)
         self._grid = grid_points(self._space.distributions) if options.sampler == GRID else []
         total = options.n_trials if options.n_trials is not None else len(self._grid) or _DEFAULT_TRIALS
@@ -238,6 +239,19 @@ class Search:
         for command in write_best(self._folder, best_trials, self._config, self._loader):
             log.info("train it: %s", command)
         return [trial.values for trial in best_trials] if is_multi_objective else study.best_value
+
+
+def _check_number_of_objectives(config: DictConfig, directions: Sequence[str]) -> None:
+    """Compare the directions with the names that ``objectives`` lists; null means one value."""
+    names = config.get("objectives", 0)
+    if names is not None and not isinstance(names, ListConfig):
+        return  # of another program
+    count = len(names) if names else 1
+    if count != len(directions):
+        raise SearchError(
+            f"hydra.sweeper.direction has {len(directions)} directions for {count} objectives: one each is needed, "
+            "as in hydra.sweeper.direction=[maximize,minimize] objectives=[val/psnr,ms_per_image]"
+        )
 
 
 def _check_options(options: OptunaSweeperConf) -> None:

@@ -4,7 +4,7 @@ Spandrel gets named tensors that were checked, never a file.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +126,10 @@ class CommunityNetwork(nn.Module):
 def _keep_derived_weights(net: nn.Module) -> None:
     """Derive weights from others once: spandrel's SPAN does so in each pass, which no exporter can follow."""
     for module in net.modules():
-        if hasattr(module, "update_params"):
+        derive: Callable[[], None] | None = getattr(module, "update_params", None)
+        if derive:
             with torch.no_grad():
-                module.update_params()
+                derive()
             vars(module)["update_params"] = _nothing
 
 
