@@ -177,6 +177,17 @@ def test_folded_weights_are_trained_further_in_the_folded_form(tmp_path: Path) -
     assert copy_weights(SPAN(2, num_blocks=2, channels=8), tmp_path / "trained.safetensors").fresh == {}
 
 
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_weights_of_the_other_form_are_refused_whatever_the_number_of_blocks(tmp_path: Path, blocks: int) -> None:
+    net, config = trained_span()
+    save_network(tmp_path / "small.safetensors", *folded(net, config))
+    save_network(tmp_path / "trained.safetensors", net, config)
+    with pytest.raises(UserError, match=r"small\.safetensors: holds the network in its folded form"):
+        copy_weights(SPAN(2, num_blocks=blocks, channels=8), tmp_path / "small.safetensors")
+    with pytest.raises(UserError, match=r"trained\.safetensors: holds the network before it is folded, .* sr export"):
+        copy_weights(SPAN(2, num_blocks=blocks, channels=8, folded=True), tmp_path / "trained.safetensors")
+
+
 def test_a_file_that_does_not_fold_is_refused_by_its_name(tmp_path: Path) -> None:
     net = Wrong(scale=2).eval()
     save_network(tmp_path / "wrong.safetensors", net, config_of(net))

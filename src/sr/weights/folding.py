@@ -42,16 +42,21 @@ def folded(net: nn.Module, config: NetworkConfig, tolerance: float = _TOLERANCE)
     return plain, {**config, "model": {**config["model"], OPTION: True}}
 
 
-def refuse_folded(net: nn.Module, names: Collection[str]) -> None:
-    """Refuse weights, by their names, that are those of the folded form of a network but not its own.
+def refuse_other_form(net: nn.Module, names: Collection[str]) -> None:
+    """Refuse weights, by their names, of the other form of a network than its own, of as many blocks or not.
 
     Raises:
-        UserError: with the option that builds the folded form.
+        UserError: with the way from one to the other.
     """
-    if (plain := form_in_use(net)) is net or set(names) == set(net.state_dict()):
-        return
-    if set(names) == set(plain.state_dict()):
+    own, plain, given = set(net.state_dict()), set(form_in_use(net).state_dict()), set(names)
+    if (plain - own) & given and not (own - plain) & given:
         raise UserError(f"holds the network in its folded form: model.{OPTION}=true trains that further")
+    lacking = tuple(f"{name.removesuffix('.weight')}." for name in own - given if name.endswith(".weight"))
+    if own == plain and hasattr(net, OPTION) and any(name.startswith(lacking) for name in given - own):
+        raise UserError(
+            f"holds the network before it is folded, and model.{OPTION}=true trains it afterwards: "
+            "sr export writes it folded, as in sr export RUN -o NET.safetensors"
+        )
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from sr.errors import UserError, shortened
 from sr.weights import zoo
 from sr.weights.community import architecture_of
 from sr.weights.edsr_layouts import NOTE, as_ours, fits_edsr, is_edsr
-from sr.weights.folding import refuse_folded
+from sr.weights.folding import refuse_other_form
 from sr.weights.reading.stored import Stored, check_values, read_checkpoint, steps_of
 
 
@@ -49,7 +49,7 @@ def copy_weights(net: nn.Module, path: Path) -> Copied:
     own = net.state_dict()
     try:
         weights, note = _ours(stored, own)
-        refuse_folded(net, weights)
+        refuse_other_form(net, weights)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     fresh: dict[str, str] = {}
