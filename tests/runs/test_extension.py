@@ -8,7 +8,7 @@ import torch
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
 from sr.runs.schema import Extension, read_result
-from tests.support.runs import Command, MakeFolder, StopAt
+from tests.support.runs import Command, MakeFolder, StopAt, result_of
 
 
 def last_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -139,3 +139,31 @@ def test_a_seed_that_is_added_does_not_hide_that_the_others_were_extended(
     assert command(*settings, "seeds=[1]", "trainer.max_epochs=2")[0] == 0
     assert command(*settings, "seeds=[2]", "trainer.max_epochs=2")[0] == 0
     assert extensions(tmp_path / "run") == [Extension(1, 1, 2)]
+
+
+def test_a_run_that_another_limit_ended_keeps_its_epochs_and_is_not_extended(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    settings = (
+        *("data=isr", f"data.root={make_folder(count=10)}", "data.repeat=4", "data.batch_size=8"),
+        "+trainer.max_steps=3",
+    )
+    assert command(*settings, "trainer.max_epochs=5")[0] == 0
+    before = result_of(tmp_path / "run")
+    assert command(*settings, "trainer.max_epochs=5", "test=true")[0] == 0
+    again = result_of(tmp_path / "run")
+    assert (again["epochs"], again["steps"]) == (before["epochs"], before["steps"])
+    assert before["epochs"] < 5
+    code, text = command(*settings, "trainer.max_epochs=9")
+    assert code == 2, text
+    assert f"the run ended after {before['epochs']} of 5 epochs, by another limit such as trainer.max_steps" in text
+
+
+def test_a_run_that_was_ended_before_its_first_step_has_nothing_to_test(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    settings = ("data=isr", f"data.root={make_folder(count=10)}", "+trainer.max_time=00:00:00:00")
+    assert command(*settings)[0] == 0
+    code, text = command(*settings, "test=true")
+    assert code == 2, text
+    assert "nothing was trained, so there is nothing to test" in text

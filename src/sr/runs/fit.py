@@ -118,6 +118,8 @@ def _train(
         if earlier:
             result.extensions = earlier.extensions if checkpoint else []
             result.peak_memory_bytes = earlier.peak_memory_bytes
+            if checkpoint:
+                result.epochs, result.steps = earlier.epochs, earlier.steps
             remove_test_scores(folder)
         seconds_before = earlier.seconds if earlier else 0.0
         result.seconds = seconds_before
@@ -208,7 +210,8 @@ def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None)
     trainer.fit(parts.module, parts.datamodule, ckpt_path=checkpoint, weights_only=True)
 
     best = parts.checkpoints.best_model_score
-    result.epochs, result.steps = trainer.current_epoch, trainer.global_step
+    if trainer.global_step > result.steps:  # else the run was done before; an epoch that a limit ended counts no more
+        result.epochs, result.steps = trainer.current_epoch, trainer.global_step
     result.images_per_second, result.train_seconds = timing.images_per_second, timing.train_seconds
     result.wait_share, result.images_seen = timing.wait_share, timing.images
     result.peak_memory_bytes = max(result.peak_memory_bytes, peak_memory_bytes(device))
@@ -230,6 +233,10 @@ def _test(trainer: Trainer, parts: Parts, folder: Path) -> None:
     """Score the test images with the best checkpoint, or with the last one of a run that was never validated."""
     checkpoint = parts.checkpoints.best_model_path
     if not checkpoint:
+        if not RunFolder(folder).last.is_file():
+            raise UserError(
+                f"{folder}: nothing was trained, so there is nothing to test: raise trainer.max_steps or max_time"
+            )
         log.warning("the run was never validated, so no checkpoint is the best: the last one is tested")
         checkpoint = str(RunFolder(folder).last)
     trainer.test(parts.module, parts.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)

@@ -121,13 +121,23 @@ def earlier_run(folder: Path, config_dict: Mapping[str, Any]) -> RunResult | Non
 
 
 def _extension(earlier: RunResult, config_dict: Mapping[str, Any]) -> Extension | None:
-    """The extension that a config asks of a run; None if it changes anything but adds epochs."""
+    """The extension that a config asks of a run; None if it changes anything but adds epochs.
+
+    Raises:
+        UserError: if the number of epochs is not what ended the run.
+    """
     before, after = (config.get("trainer", {}).get("max_epochs") for config in (earlier.config, config_dict))
     if not (isinstance(before, int) and isinstance(after, int) and before < after):
         return None
     longer = {**earlier.config, "trainer": {**earlier.config["trainer"], "max_epochs": after}}
     if differences(longer, config_dict):
         return None
+    if earlier.is_done and earlier.epochs < before:
+        raise UserError(
+            f"{config_dict['run_dir']}: the run ended after {earlier.epochs} of {before} epochs, by another limit such "
+            "as trainer.max_steps or trainer.max_time, so that more epochs do not extend it: choose another folder "
+            "(name=), or retrain=true"
+        )
     table = RunFolder(Path(config_dict["run_dir"])).metrics
     return Extension(len(read_table(table)) if table.is_file() else 0, before, after)
 
