@@ -20,8 +20,15 @@ def test_a_condition_holds_if_it_holds_in_any_process(local: bool, remote: bool)
     def reduce_boolean_decision(decision: bool, all: bool = True) -> bool:
         return decision and remote if all else decision or remote
 
-    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(reduce_boolean_decision=reduce_boolean_decision))
+    strategy = SimpleNamespace(reduce_boolean_decision=reduce_boolean_decision)
+    trainer: Any = SimpleNamespace(world_size=2, strategy=strategy)
     assert any_process(trainer, local) == (local or remote)
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_a_single_process_asks_no_other(condition: bool) -> None:
+    trainer: Any = SimpleNamespace(world_size=1)  # without a strategy
+    assert any_process(trainer, condition) == condition
 
 
 @pytest.mark.parametrize("decision_of_rank_zero", [True, False])

@@ -123,6 +123,7 @@ def test_two_gpus_train_like_one_with_twice_the_batch_size(
     for devices, batch in ((1, 8), (2, 4)):
         options = [
             f"data.root={root}",
+            "data.repeat=2",  # so that no process draws an image once more to fill its last batch
             "trainer.max_epochs=3",
             f"trainer.devices={devices}",
             f"data.batch_size={batch}",

@@ -65,7 +65,7 @@ def test_bicubic_is_computed_on_the_gpu(pixels: np.ndarray) -> None:
 
 def test_a_tile_that_does_not_fit_is_halved(caplog: pytest.LogCaptureFixture) -> None:
     lr = torch.zeros(3, 2048, 2048, dtype=torch.uint8)
-    whole = Enlarger(Model("sharp", 2, [sharp_network()]), device=DEVICE, tile=0)
+    whole = Enlarger(Model("sharp", 2, [sharp_network()]), device=DEVICE, tile=0, precision="float32")
     torch.cuda.empty_cache()
     try:
         torch.cuda.set_per_process_memory_fraction(1.5e9 / torch.cuda.get_device_properties(0).total_memory)
@@ -104,6 +104,7 @@ def test_the_store_takes_the_memory_of_its_images_and_a_block(make_folder: MakeF
         for stored, expected in zip(store[number], on_cpu[number], strict=True):
             assert stored.device.type == DEVICE
             assert torch.equal(stored.cpu(), expected)
+    del stored, expected  # views of what the store holds
     store.close()
     assert torch.cuda.memory_allocated() - before < 2**20
 

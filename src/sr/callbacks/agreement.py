@@ -17,6 +17,8 @@ def is_due(trainer: Trainer) -> bool:
 
 def any_process(trainer: Trainer, condition: bool) -> bool:
     """Whether the condition holds in any process of the run; a collective call, which every process has to make."""
+    if trainer.world_size == 1:  # Lightning's strategies for several wait for the GPU even so
+        return condition
     return bool(trainer.strategy.reduce_boolean_decision(condition, all=False))
 
 
