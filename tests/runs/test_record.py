@@ -251,7 +251,7 @@ def test_objectives_of_every_score_of_a_result_are_accepted() -> None:
     metrics = ["psnr", "ssim", "vif"]
     names = ["val/psnr", "val/vif", "val/gain", "val/input_psnr", "val/lanczos_ssim", "ms_per_image"]
     check_objectives([*names, "test/gain"], metrics, test=True)
-    for name in ("test/gain", "val/loss", "train/psnr", "psnr", "val/lpips"):
+    for name in ("test/gain", "val/loss", "train/psnr", "psnr", "val/lpips", "val/ms_ssim", "val/other_psnr"):
         with pytest.raises(UserError, match=f"objectives: no {name!r} in a result: use val/psnr, val/ssim, val/vif"):
             check_objectives([*names, name], metrics, test=False)
 

@@ -80,7 +80,6 @@ def test_an_unpromising_trial_is_pruned_in_its_first_fold(
     assert {cell.name: cell.status for cell in find_cells(search)} == {"trial_0000": "done", "trial_0001": "pruned"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -98,6 +97,7 @@ def test_directions_and_objectives_of_different_number_are_refused_before_any_tr
     assert not (tmp_path / "search").exists()
 
 
+@pytest.mark.slow
 def test_two_objectives(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     overrides = search_overrides(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")
     code, text = command(

@@ -244,15 +244,12 @@ def _test(trainer: Trainer, parts: Parts, folder: Path) -> None:
 
 def _check(config_dict: Mapping[str, Any]) -> None:
     """Refuse what no part of a run would notice by itself, or only after an epoch."""
-    metrics = config_dict["metrics"]
-    known = dict.fromkeys((*DEFAULT_METRICS, *metrics, "gain", "loss"))
-    check_choice("monitor", config_dict["monitor"], [f"val/{name}" for name in known])
-    right = direction(config_dict["monitor"], metrics)
+    metrics = list(dict.fromkeys((*DEFAULT_METRICS, *config_dict["metrics"])))
+    check_choice("monitor", config_dict["monitor"], [f"val/{name}" for name in (*metrics, "gain", "loss")])
+    right = direction(config_dict["monitor"], config_dict["metrics"])
     if config_dict["mode"] != right:
         raise UserError(f"monitor={config_dict['monitor']} is best at its {right}imum: mode={right}")
-    check_objectives(
-        config_dict["objectives"] or (), list(dict.fromkeys((*DEFAULT_METRICS, *metrics))), test=config_dict["test"]
-    )
+    check_objectives(config_dict["objectives"] or (), metrics, test=config_dict["test"])
 
 
 def _silence() -> None:

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 
 from sr.errors import UserError
 from sr.runs.schema import RunResult
-from sr.terms import Part
+from sr.terms import BASELINES, Part
 
-COSTS = ("ms_per_image", "parameters", "multiply_adds", "train_seconds", "peak_memory_bytes")
+_COSTS = ("ms_per_image", "parameters", "multiply_adds", "train_seconds", "peak_memory_bytes")
 
 
 def objective(result: RunResult, name: str) -> float:
@@ -18,7 +18,7 @@ def objective(result: RunResult, name: str) -> float:
     values: dict[str, float] = {
         f"{part}/{score}": summary.mean for part, scores in result.scores.items() for score, summary in scores.items()
     }
-    costs: dict[str, float | None] = {cost: getattr(result, cost) for cost in COSTS}
+    costs: dict[str, float | None] = {cost: getattr(result, cost) for cost in _COSTS}
     values |= {cost: float(value) for cost, value in costs.items() if value is not None}
     if name not in values:
         raise UserError(f"objectives: no {name!r} in a result: use {', '.join(values)}")
@@ -30,16 +30,15 @@ def check_objectives(names: Sequence[str], metrics: Collection[str], *, test: bo
 
     Args:
         names: of the objectives.
-        metrics: that the run computes; those of the input and of interpolations have a word before them.
+        metrics: that the run computes, of its output and of the baselines.
         test: whether test images are scored.
 
     Raises:
         UserError: for the first such name.
     """
     parts = [Part.VAL, *([Part.TEST] if test else [])]
+    scores = [f"{part}/{score}" for part in parts for score in (*metrics, "gain")]
+    of_baselines = {f"{part}/{one.prefix}_{metric}" for part in parts for one in BASELINES for metric in metrics}
     for name in names:
-        part, _, score = name.partition("/")
-        is_score = score == "gain" or score in metrics or score.partition("_")[2] in metrics
-        if name not in COSTS and not (part in parts and is_score):
-            scores = ", ".join(f"{part}/{score}" for part in parts for score in (*metrics, "gain"))
-            raise UserError(f"objectives: no {name!r} in a result: use {scores}, {', '.join(COSTS)}")
+        if name not in {*scores, *_COSTS, *of_baselines}:
+            raise UserError(f"objectives: no {name!r} in a result: use {', '.join([*scores, *_COSTS])}")
