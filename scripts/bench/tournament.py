@@ -4,12 +4,14 @@ python -m scripts.bench.tournament TRAINING Set5       # 5 hours of one core; th
 
 First the time of a training step of each network is measured, in turns, on one thread; it gives the steps that fit into
 the budget. Budgets are of steps, since a training of so many seconds could be neither resumed nor repeated. The recipe
-is `experiment=resblock`. Everything lies in ``runs/tournament``: the steps, a sweep over seeds for each network, the
-scores on the benchmark, and the report.
+is `experiment=resblock`. All networks train with two seeds, then all with the next, so that those of an interrupted
+tournament can be compared. Everything lies in ``runs/tournament``: the steps, the trainings of each
+network, the scores on the benchmark, and the report.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from hydra.utils import instantiate
 
 from scripts.bench.timing import composed, interleaved
 from sr.io.atomic import write_text
+from sr.machine.hardware import precision
 
 NETWORKS = ("fsrcnn", "resblock", "span", "rlfn", "compact")
 SCALE, EPOCHS = 2, 10
@@ -35,10 +38,11 @@ def seconds_per_step(model: str) -> float:
         loss, optimizer = instantiate(config.loss), instantiate(config.optimizer)(net.parameters())
         hr = torch.rand(config.data.batch_size, 3, config.data.patch, config.data.patch)
     lr = torch.nn.functional.avg_pool2d(hr, SCALE)
+    in_bfloat16 = precision("cpu") == "bf16-mixed"
     for number in range(_WARM_UP + _TIMED):
         if number == _WARM_UP:
             start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
             value = loss(net(lr), hr)
         optimizer.zero_grad()
         value.backward()
@@ -46,20 +50,22 @@ def seconds_per_step(model: str) -> float:
     return (time.perf_counter() - start) / _TIMED
 
 
-def steps_within(minutes: float, models: list[str]) -> dict[str, int]:
-    """How many steps of each network fit into the time, each measured as often, in turns."""
+def steps_within(minutes: float, models: list[str]) -> dict[str, int | str]:
+    """How many steps of each network fit into the time, each measured as often, in turns; and in which precision."""
     torch.set_num_threads(1)
     seconds = interleaved({model: partial(seconds_per_step, model) for model in models}, _ROUNDS)
-    return {model: round(60 * minutes / value) for model, value in seconds.items()}
+    return {"precision": precision("cpu"), **{model: round(60 * minutes / value) for model, value in seconds.items()}}
 
 
-def repeat_for(steps: int, training: Path) -> int:
-    """``data.repeat``, the crops of an image in an epoch, that makes about so many steps in all epochs."""
+def lasting(steps: int, training: Path) -> list[str]:
+    """Options that make so many steps in all epochs: crops of an image in an epoch, and where its batches end."""
     many = 100
     with composed(*RECIPE, f"data.root={training}", f"data.repeat={many}") as config:
         data = instantiate(config.data)
         data.setup("fit")
-    return max(1, round(many * steps / EPOCHS / len(data.train_dataloader())))
+    batches = max(1, round(steps / EPOCHS))
+    repeat = math.ceil(many * batches / len(data.train_dataloader()))
+    return [f"trainer.max_epochs={EPOCHS}", f"data.repeat={repeat}", f"trainer.limit_train_batches={batches}"]
 
 
 def command(*arguments: str) -> None:
@@ -76,7 +82,7 @@ def main() -> None:
     parser.add_argument("training", type=Path)
     parser.add_argument("benchmark", type=Path)
     parser.add_argument("--minutes", type=float, default=20, help="of one core, for each training")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="2 or more")
     parser.add_argument("--models", nargs="+", default=list(NETWORKS))
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/tournament"))
     options = parser.parse_args()
@@ -84,12 +90,15 @@ def main() -> None:
     budget = options.output / "steps.json"
     if not budget.is_file():
         write_text(budget, json.dumps(steps_within(options.minutes, options.models), indent=2) + "\n")
-    for model, steps in json.loads(budget.read_text(encoding="utf-8")).items():
-        repeat = repeat_for(steps, options.training)
-        command(
-            "train", *RECIPE, f"model={model}", f"data.root={options.training}", f"seeds={options.seeds}",
-            f"trainer.max_epochs={EPOCHS}", f"data.repeat={repeat}", f"hydra.run.dir={options.output / model}",
-        )  # fmt: skip
+    steps = json.loads(budget.read_text(encoding="utf-8"))
+    for seeds in range(2, options.seeds + 1):
+        for model in options.models:
+            command(
+                "train", *RECIPE, f"trainer.precision={steps['precision']}", f"model={model}", f"seeds={seeds}",
+                *lasting(steps[model], options.training), f"data.root={options.training}",
+                f"hydra.run.dir={options.output / model}",
+            )  # fmt: skip
+    for model in options.models:
         command("evaluate", str(options.output / model), "--data", str(options.benchmark))
     command("report", str(options.output))
 
