@@ -5,7 +5,7 @@ that is meaningful, and keeps the device and dtype of its input.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -73,11 +73,12 @@ def is_constant(image: Tensor) -> bool:
 def luma(image: Tensor) -> Tensor:
     """MATLAB's ``rgb2ycbcr`` luma: ``(N, 3, H, W)`` in [0, 1] to ``(N, 1, H, W)`` in 16/255..235/255, unrounded.
 
+    Gray ``(N, 1, H, W)`` counts as three equal channels.
+
     >>> luma(torch.ones(1, 3, 1, 1)).mul(255).item()
     235.0
     """
-    weights = torch.tensor(LUMA_BT601, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
-    return ((image * weights).sum(dim=1, keepdim=True) + _LUMA_OFFSET) / 255
+    return (_weighted_sum(image, LUMA_BT601) + _LUMA_OFFSET) / 255
 
 
 def shave(image: Tensor, border: int) -> Tensor:
@@ -131,8 +132,14 @@ def gray(image: Tensor) -> Tensor:
     """
     if image.shape[1] == 1:
         return image
-    weights = torch.tensor(LUMA_BT601, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
-    return (image * (weights / sum(LUMA_BT601))).sum(dim=1, keepdim=True)
+    return _weighted_sum(image, [weight / sum(LUMA_BT601) for weight in LUMA_BT601])
+
+
+def _weighted_sum(image: Tensor, weights: Sequence[float]) -> Tensor:
+    """``(N, 3, H, W)``, or gray, to ``(N, 1, H, W)``; by numbers: a tensor of them would be copied to the device."""
+    red, green, blue = image.expand(-1, 3, -1, -1).split(1, dim=1)
+    weighted: Tensor = red * weights[0] + green * weights[1] + blue * weights[2]
+    return weighted
 
 
 def resize(image: Tensor, scale: float, kernel: str = "bicubic") -> Tensor:

@@ -62,6 +62,8 @@ class LitSR(LightningModule):
         self._compile_from, self._compiled_batch = compile_from, compiled_batch
         self._compiled: Callable[[Tensor], Tensor] | None = None
         self.late_log = LateLog()
+        # DDP would send them from GPU to GPU before every step, though none changes: VGG16 has 30 MB.
+        self._ddp_params_and_buffers_to_ignore = [f"loss.{name}" for name, _ in loss.named_buffers()]
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, unclamped."""

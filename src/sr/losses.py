@@ -282,16 +282,16 @@ def _resized(image: Tensor, side: int) -> Tensor:
 
 def _resized_by_matrices(image: Tensor, side: int) -> Tensor:
     with torch.autocast(image.device.type, enabled=False):
-        rows, columns = (_resizing_matrix(length, side).to(image) for length in image.shape[-2:])
+        rows, columns = (_resizing_matrix(length, side, image.dtype, image.device) for length in image.shape[-2:])
         return rows @ image @ columns.T
 
 
 @lru_cache(maxsize=16)
 @torch.inference_mode(mode=False)
-def _resizing_matrix(length: int, side: int) -> Tensor:
+def _resizing_matrix(length: int, side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """What `torch.nn.functional.interpolate` multiplies a column of ``length`` pixels with: ``(side, length)``."""
     pixels = torch.eye(length)[None, None]
-    return F.interpolate(pixels, (side, length), mode="bilinear", antialias=True)[0, 0]
+    return F.interpolate(pixels, (side, length), mode="bilinear", antialias=True)[0, 0].to(device, dtype)
 
 
 def _at_least_float32(image: Tensor) -> Tensor:

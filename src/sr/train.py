@@ -4,6 +4,7 @@ Heavy packages are imported only once a run starts, so that ``--help`` and ``--c
 """
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def _task(config: DictConfig) -> float | list[float] | None:
 def main() -> None:
     """Run the command."""
     search_rarely()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # once read, it is too late for trainer.deterministic
     sys.argv[1:] = map(quote_pattern, map(expand_home, sys.argv[1:]))
     if not {"-m", "--multirun"} & set(sys.argv):
         sys.argv[1:] = map(bracket_patterns, sys.argv[1:])

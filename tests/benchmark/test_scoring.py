@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,8 @@ from sr.benchmark.contenders import Contender
 from sr.benchmark.evaluate import evaluate
 from sr.benchmark.rows import Row
 from sr.errors import UserError
-from sr.image import resize
+from sr.image import resize, to_float
+from sr.inference.enlarger import Enlarger
 from sr.machine.side_by_side import side_by_side
 from sr.metrics import Metric
 from sr.metrics.scoring import DEFAULT
@@ -95,6 +97,29 @@ def test_metrics_that_are_networks_compute_in_float32_on_a_gpu(data: Path) -> No
     score_with(1, [], data, metrics={**DEFAULT, "watching": Metric(watching, "watching")})
     assert set(in_tf32[1:]) == {False}  # the first is a trial on small images
     assert torch.backends.cudnn.allow_tf32
+
+
+def test_the_clock_starts_once_each_network_on_a_gpu_has_had_an_image(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OnGpu(Enlarger):
+        """Says that it is on a GPU, and is slow the first time."""
+
+        def __init__(self, model: Model, **settings: Any) -> None:
+            super().__init__(model, **settings)
+            self.device = torch.device("mps")
+
+        def enlarge(self, lr: Tensor, place: torch.device) -> Tensor:
+            if not hasattr(self, "is_warm"):
+                self.is_warm = True
+                time.sleep(0.5)
+            return resize(to_float(lr), 2).clamp(0, 1)
+
+    nets = [Remembering().eval(), Remembering().eval()]
+    monkeypatch.setattr("sr.benchmark.evaluate.Enlarger", OnGpu)
+    row = score_with(2, [Model("own", 2, nets)], data)[-1]
+    assert len(row.images) == 7
+    assert max(image.milliseconds or 0 for image in row.images) < 400
 
 
 class Remembering(nn.Module):

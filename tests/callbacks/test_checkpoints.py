@@ -1,4 +1,5 @@
 import math
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sr.callbacks.checkpoints import RunCheckpoints, WholeCheckpointIO, epoch_is_best, seconds_saving
-from sr.errors import UserError
+from sr.callbacks.divergence import DivergenceGuard
+from sr.errors import DivergedError, UserError
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
 from tests.support.runs import Command, MakeFolder, result_of
@@ -113,6 +115,34 @@ def test_within_an_epoch_a_checkpoint_is_saved_at_the_given_interval(monkeypatch
     finally:
         checkpoints.release()
     assert run.saved == ["last.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize("is_signalled", [False, True])
+def test_within_an_epoch_no_checkpoint_is_saved_of_a_step_whose_loss_was_not_finite(
+    is_signalled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = fake_clock(monkeypatch)
+    guard, checkpoints = DivergenceGuard(), RunCheckpoints("checkpoints", minutes=2)
+    checkpoints.on_fit_start(MODULE, MODULE)
+    run: Any = FakeTrainer()
+    run.callbacks = [guard, checkpoints]
+    run.optimizers = [SimpleNamespace(param_groups=[{"lr": 0.1}])]
+    arrives_later = SimpleNamespace(query=lambda: False)
+    guard._pending.append((1, "loss", torch.tensor(math.nan), arrives_later))  # type: ignore[arg-type]
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: setattr(arrives_later, "query", lambda: True))
+    clock.now += 121
+    if is_signalled:
+        checkpoints._received_signal = signal.SIGTERM
+    on_gpu: Any = SimpleNamespace(
+        device=torch.device("cuda"), automatic_optimization=True, parameters=torch.nn.Linear(1, 1).parameters
+    )
+    try:
+        with pytest.raises(DivergedError, match="the loss is not finite at step 1"):
+            checkpoints.on_train_batch_end(run, on_gpu, {}, {}, 0)
+        checkpoints.on_exception(run, on_gpu, DivergedError())
+    finally:
+        checkpoints.release()
+    assert run.saved == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sr.io.tables import read_table
-from tests.support.gpu import ON_GPU
+from tests.support.gpu import DEVICE, ON_GPU, copies_of
 from tests.support.run_differences import differences
 from tests.support.runs import SMALL, Command, MakeFolder, StopAt, result_of
 
@@ -22,6 +22,10 @@ FORBID = "+callbacks.forbid={_target_: tests.support.gpu.ForbidWaiting}"
         (),
         ("callbacks=ema", "logger=both"),
         ("loss=vgg", "vgg_weights=random", "trainer.precision=bf16-mixed"),
+        ("loss=vgg_origin", "vgg_weights=random"),
+        ("loss=lpips", "vgg_weights=random"),
+        ("loss=luma",),
+        ("loss=ms_ssim", "loss.scales=2"),
         ("trainer.gradient_clip_val=1", "optimizer=sgd", "loss=charbonnier"),
         ("data.cache=memory",),
         ("data.cache=memory", "data.num_workers=2"),
@@ -40,6 +44,22 @@ def test_no_training_step_waits_for_the_gpu(
     assert result["steps"] > 15
 
 
+@pytest.mark.parametrize("cache", ["device", "memory"])
+def test_no_training_step_copies_from_memory_that_is_not_pinned(
+    cache: str, command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        torch.zeros(2**20).to(DEVICE)
+        torch.cuda.synchronize()
+    assert any("Pageable" in name for name in copies_of(profiler))
+    record = f"+callbacks.copies={{_target_: tests.support.gpu.RecordCopies, path: '{tmp_path / 'copies.json'}'}}"
+    settings = [f"data.root={make_folder(count=14)}", f"data.cache={cache}", "data.repeat=8", "loss=luma", record]
+    assert command(*ON_GPU, *settings, "trainer.max_epochs=1")[0] == 0
+    copies = json.loads((tmp_path / "copies.json").read_text())
+    assert copies
+    assert [name for name in copies if "Pageable" in name] == []
+
+
 def test_the_curve_of_the_loss_has_every_step(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     settings = [f"data.root={make_folder(count=14)}", "trainer.max_epochs=2", "trainer.log_every_n_steps=1"]
     assert command(*ON_GPU, *settings, "logger=tensorboard")[0] == 0
@@ -56,7 +76,8 @@ def test_the_work_of_the_gpu_counts_as_training_and_not_as_waiting(
 ) -> None:
     root = make_folder(count=14)
     seconds = {}
-    for name, cycles in (("fast", 0), ("slow", 200_000_000)):  # about a tenth of a second each
+    slowly = 200_000_000  # cycles, about a tenth of a second
+    for name, cycles in (("first", 0), ("fast", 0), ("slow", slowly)):  # the first loads cuDNN and chooses algorithms
         slow = f"+callbacks.slow={{_target_: tests.support.gpu.SlowSteps, cycles: {cycles}}}"
         assert command(*ON_GPU, f"data.root={root}", "trainer.max_epochs=2", slow, folder=name)[0] == 0
         seconds[name] = result_of(tmp_path / name)["train_seconds"]
@@ -100,7 +121,7 @@ def test_a_compiled_network_is_compiled_once_though_the_last_batch_is_smaller(
     assert compiled == pytest.approx(plain, rel=1e-2)
 
 
-def test_two_workers_on_one_gpu_finish_and_share_its_memory(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_two_workers_on_one_gpu_finish(make_folder: MakeFolder, tmp_path: Path) -> None:
     options = [f"data.root={make_folder(count=14)}", "trainer.max_epochs=2", "seed=1,2,3,4", "model=espcn,vdsr"]
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     argv = [sys.executable, "-m", "sr.train", "-m", *SMALL, *ON_GPU, *options, "model.num_blocks=2", *launcher]

@@ -1,5 +1,8 @@
 """Using networks on a GPU: the same scores and pictures as on a CPU, in float32 that is float32."""
 
+import math
+import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,11 @@ import torch.nn.functional as F
 
 from sr.benchmark.evaluate import evaluate
 from sr.data.sources import isr_folders
+from sr.data.stores import kinds
 from sr.data.stores.store import PairStore
 from sr.inference.enlarger import Enlarger
 from sr.losses import VGGLoss
-from sr.machine.float32 import float32_as_in
+from sr.machine.float32 import full_float32
 from sr.weights.find import find_model
 from sr.weights.model import Model
 from sr.weights.onnx.exported import export
@@ -86,7 +90,7 @@ def test_float32_convolutions_are_not_tf32() -> None:
     generator = torch.Generator().manual_seed(0)
     image, weight = torch.rand(1, 64, 64, 64, generator=generator), torch.rand(64, 64, 3, 3, generator=generator)
     exact = F.conv2d(image.double(), weight.double())
-    with float32_as_in("float32"):
+    with full_float32():
         out = F.conv2d(image.to(DEVICE), weight.to(DEVICE)).cpu()
     assert float(((out - exact) / exact).abs().max()) < 1e-5
 
@@ -107,6 +111,25 @@ def test_the_store_takes_the_memory_of_its_images_and_a_block(make_folder: MakeF
     del stored, expected  # views of what the store holds
     store.close()
     assert torch.cuda.memory_allocated() - before < 2**20
+
+
+def test_two_workers_share_what_images_may_take_of_the_memory(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source,) = isr_folders(make_folder(count=1))
+    device = torch.device(DEVICE)
+    side = math.isqrt(int(0.3 * torch.cuda.mem_get_info(device)[0] / 3.75))  # three tenths, with its input at x2
+    large = [replace(source, box=(0, 0, side, side))]
+    assert kinds.choose_kind(large, 2, device) == "device"
+    monkeypatch.setattr(kinds, "workers_of_sweep", lambda: 2)
+    assert kinds.choose_kind(large, 2, device, is_shared=True) == "disk"
+
+
+def test_the_time_of_an_image_is_without_the_loading_of_cudnn(make_folder: MakeFolder) -> None:
+    root = make_folder(count=8, size=(96, 128))
+    rows = evaluate([Model("sharp", 2, [sharp_network()])], [root], scale=2, device=DEVICE)
+    times = [image.milliseconds or 0.0 for image in next(row for row in rows if row.name == "sharp").images]
+    assert times[0] < 3 * statistics.median(times[1:])
 
 
 @pytest.mark.parametrize("resize", [None, 48])

@@ -116,6 +116,13 @@ def test_frozen_parameters_are_counted() -> None:
     assert count_parameters(net) == 1_110_403
 
 
+def test_of_several_gpus_the_one_that_is_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: f"GPU {device.index if device else 0}")
+    assert environment(torch.device("cuda:1")).machine["gpu"] == "GPU 1"
+    assert environment(torch.device("cpu")).machine["gpu"] == environment().machine["gpu"] == "GPU 0"
+
+
 def test_environment_records_what_a_rerun_needs() -> None:
     recorded = environment()
     assert recorded.versions["sr"] == sr.__version__

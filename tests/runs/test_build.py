@@ -5,6 +5,7 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import OmegaConf
+from torch.nn.parallel import DistributedDataParallel
 
 from sr.errors import UserError
 from sr.runs.build import Parts, build
@@ -100,6 +101,26 @@ def test_algorithms_are_not_timed_where_results_are_to_be_reproducible_and_the_r
     finally:
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(mode=False)
+
+
+def test_algorithms_are_not_timed_because_an_earlier_run_in_the_process_did(parts: Any) -> None:
+    try:
+        parts("+trainer.benchmark=true")
+        parts()
+        assert not torch.backends.cudnn.benchmark
+    finally:
+        torch.backends.cudnn.benchmark = False
+
+
+def test_several_gpus_do_not_send_each_other_what_a_loss_holds(parts: Any, tmp_path: Path) -> None:
+    module = parts("model=autoencoder", "loss=vgg", "vgg_weights=random").module
+    module.net.register_buffer("running_mean", torch.zeros(7))
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        distributed = DistributedDataParallel(module)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert [buffer.shape for buffer in distributed.modules_buffers] == [(7,)]
 
 
 def test_the_network_is_compiled_for_whole_batches(parts: Any) -> None:

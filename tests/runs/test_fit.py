@@ -2,20 +2,24 @@
 
 import logging
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from sr.data.pairs import derive_lr
 from sr.image import to_float
 from sr.io.images import read_image
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table
+from sr.machine.speed import measure_speed
 from sr.metrics import score
 from sr.runs import fit
 from sr.runs.schema import Status, read_result
-from sr.terms import Part
+from sr.terms import Part, Speed
 from sr.weights.checkpoint import load_network
 from tests.support.runs import Command, MakeFolder
 
@@ -47,6 +51,24 @@ def test_the_best_checkpoint_is_tested_rather_than_the_last(
     assert result.mean(Part.TEST, "psnr") == pytest.approx(
         sum(float(row["psnr"]) for row in read_table(files.test_images)) / result.data.images[Part.TEST]  # type: ignore[union-attr]
     )
+
+
+def test_the_speed_of_a_run_is_that_of_the_form_in_which_its_network_is_used(
+    command: Command, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[nn.Module] = []
+
+    def measure(net: nn.Module, *settings: Any) -> Speed:
+        measured.append(net)
+        return measure_speed(nn.Identity(), 1, nullcontext)
+
+    monkeypatch.setattr(fit, "measure_speed", measure)
+    small = ("model=span", "model.num_blocks=1", "model.channels=8", "scale=2", "trainer.max_epochs=1")
+    assert command("data=isr", f"data.root={make_folder(count=6)}", *small)[0] == 0
+    (net,) = measured
+    convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    assert convolutions
+    assert all(one.weight.is_contiguous(memory_format=torch.channels_last) for one in convolutions)
 
 
 @pytest.mark.slow

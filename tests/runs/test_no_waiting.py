@@ -48,13 +48,16 @@ def lines_that_wait(
         (),
         ("callbacks=ema", "logger=both"),
         ("loss=vgg", "vgg_weights=random", "trainer.precision=bf16-mixed"),
+        ("loss=luma", "data.cache=device"),
+        ("loss=lpips", "vgg_weights=random"),
+        ("loss=ssim",),
         ("trainer.gradient_clip_val=1", "optimizer=sgd", "loss=charbonnier", "logger=csv"),
         ("scale=2", "model=rlfn", "data.cache=device"),
         ("scale=2", "model=span", "data.cache=disk", "data.cache_dir=${run_dir}/cache"),
     ],
     ids=lambda options: " ".join(options) or "default",
 )
-def test_no_training_step_reads_a_value_from_the_device(
+def test_no_training_step_reads_a_value_from_the_device_or_copies_one_to_it(
     options: tuple[str, ...], compose_config: Compose, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert lines_that_wait(compose_config, make_folder, monkeypatch, *options) == []

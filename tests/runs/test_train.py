@@ -1,6 +1,7 @@
 """Complete runs through the command line, small enough for a laptop."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -16,6 +17,19 @@ from sr.io.tables import read_table as table
 from sr.metrics import score
 from sr.weights.checkpoint import load_network
 from tests.support.runs import Command, MakeFolder, result_of
+
+
+def test_matrix_products_on_a_gpu_can_be_deterministic_in_any_run_of_a_process(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "CUBLAS_WORKSPACE_CONFIG"  # read by the first product
+    monkeypatch.setenv(name, "to be restored")
+    monkeypatch.delenv(name)
+    assert command(flags=["--cfg", "job"])[0] == 0
+    assert os.environ[name] == ":4096:8"
+    monkeypatch.setenv(name, ":16:8")
+    assert command(flags=["--cfg", "job"])[0] == 0
+    assert os.environ[name] == ":16:8"
 
 
 def test_a_run_folder_describes_its_run(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -15,25 +15,31 @@ from sr.io.logs import LateLog
 from sr.lit_module import LitSR
 
 _READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+_MAKES = (torch.ops.aten.lift_fresh.default,)  # as `torch.tensor` does
 
 # What reads tensors that lie on the CPU in any case: counters of optimizers, seeds of loaders, and what is logged, once
 # it has arrived there.
 _OURS = ("/sr/", "/tests/", "/lightning/")
 _OF_THE_CPU = ("torch/optim/", "torch/utils/data/", "sr/io/logs.py")
+_PINNED = "sr/data/"  # whose tensors are made on the CPU, and copied from pinned memory
 
 
 class Reads(TorchDispatchMode):
-    """Records the lines of `sr`, of its tests and of Lightning in which the value of a tensor is read."""
+    """Records the lines of `sr`, of its tests and of Lightning in which a tensor is read or made of numbers.
+
+    Reading waits for the device, and numbers in a new tensor are copied to it, which waits as well.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.lines: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _READS:
+        if func in _READS + _MAKES:
             stack = reversed(traceback.extract_stack()[:-1])
             frame = next(frame for frame in stack if any(place in frame.filename for place in (*_OURS, *_OF_THE_CPU)))
-            if not any(place in frame.filename for place in _OF_THE_CPU):
+            on_the_cpu = _OF_THE_CPU if func in _READS else (*_OF_THE_CPU, _PINNED)
+            if not any(place in frame.filename for place in on_the_cpu):
                 self.lines.append(f"{frame.filename}:{frame.lineno}: {frame.line}")
         return func(*args, **(kwargs or {}))
 

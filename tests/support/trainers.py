@@ -21,6 +21,7 @@ class FakeTrainer:
         self.state = SimpleNamespace(fn=TrainerFn.FITTING)
         self.ckpt_path = None
         self.loggers: list[Any] = []
+        self.callbacks: list[Any] = []
         self.callback_metrics: dict[str, torch.Tensor] = {}
         self.strategy = SimpleNamespace(reduce_boolean_decision=self._reduce)
         self.saved: list[str] = []

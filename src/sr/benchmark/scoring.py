@@ -27,7 +27,7 @@ from sr.io.atomic import whole_file
 from sr.io.images import image_size, is_gray
 from sr.io.pictures import write_strips
 from sr.io.pixel_formats import PixelFormat
-from sr.machine.float32 import float32_as_in
+from sr.machine.float32 import full_float32
 from sr.machine.hardware import free_memory
 from sr.machine.side_by_side import side_by_side
 from sr.metrics import Metric, score
@@ -117,10 +117,22 @@ class ImageScorer:
         sizes, most = [self._values(source) for source in sources], self._most_values(enlargers)
         if self.place.type != "cpu" or any(enlarger.device.type != "cpu" for enlarger in enlargers):
             loaded = side_by_side(sources, sizes, lambda: self.load, workers=workers, most=most)
-            return map(self.score, loaded)
+            return self._timed_once_warm(loaded)
         if not _can_be_copied(enlargers):
             return map(self.load_and_score, sources)
         return side_by_side(sources, sizes, lambda: self._for_a_thread().load_and_score, workers=workers, most=most)
+
+    def _timed_once_warm(self, images: Iterable[Loaded]) -> Iterator[Scored]:
+        """`score` of each, once every network on a GPU has had an image: the first loads and chooses algorithms."""
+        is_warm = False
+        for image in images:
+            if not is_warm:
+                for _, maker in self.contestants:
+                    for enlarger in maker if isinstance(maker, list) else ():
+                        if enlarger.device.type != "cpu":
+                            enlarger.enlarge(image.lr[None], self.place)
+                is_warm = True
+            yield self.score(image)
 
     def load(self, source: Source) -> Loaded:
         """Decode an image, and derive its low resolution."""
@@ -160,7 +172,7 @@ class ImageScorer:
         scores: list[NetworkScore] = []
         times = []
         for sr, milliseconds in outputs:
-            with self._naming(row, image), float32_as_in("float32"):  # LPIPS and DISTS are networks, too
+            with self._naming(row, image), full_float32():  # LPIPS and DISTS are networks, too
                 tensors = score(
                     sr,
                     target,

@@ -16,7 +16,7 @@ from sr.io.run_folder import RunFolder
 from sr.io.tables import aligned
 from sr.machine.cost import count_parameters, multiply_adds
 from sr.machine.environment import environment
-from sr.machine.float32 import float32_as_in
+from sr.machine.float32 import full_float32
 from sr.machine.hardware import find_device
 from sr.machine.hardware import precision as best_precision
 from sr.machine.speed import Timed, measure_speeds
@@ -78,7 +78,7 @@ def compare_speed(
         raise UserError(f"{models[is_open.index(False)].label}: ONNX files run on the CPU: --device cpu")
     # As Lightning does while a run trains: weights are cast in every pass.
     autocast = partial(torch.autocast, where.type, torch.bfloat16, cache_enabled=False)
-    context = autocast if precision == "bfloat16" else partial(float32_as_in, precision)
+    context = autocast if precision == "bfloat16" else full_float32
     networks = [Timed(model.nets[0].to(where), model.scale, context) for model in models]
     costs = [
         (count_parameters(network.net), multiply_adds(network.net, network.scale)) if has_weights else (None, None)
@@ -136,7 +136,7 @@ def _obstacle(row: SpeedRow, result: RunResult | None) -> str:
         return f"measured while the machine was not quiet ({row.speed.reason})"
     trained = {"scale": str(result.scale), "device": result.device.split(":")[0], "precision": result.precision}
     measured = {"scale": str(row.model.scale), "device": row.device.type, "precision": _TRAINED_IN[row.precision]}
-    present = environment().machine
+    present = environment(row.device).machine
     for name in ("gpu",) if row.device.type == "cuda" else ("processor", "threads"):
         trained[name], measured[name] = str(result.machine.get(name, "unknown")), str(present.get(name))
     different = [name for name in trained if trained[name] != measured[name]]
@@ -145,7 +145,7 @@ def _obstacle(row: SpeedRow, result: RunResult | None) -> str:
 
 def render(rows: Sequence[SpeedRow], baseline: int = 0) -> str:
     """The rows as a text table, under a line that says what was measured and on what."""
-    device, machine = rows[0].device, environment().machine
+    device, machine = rows[0].device, environment(rows[0].device).machine
     where = machine.get("gpu") if device.type == "cuda" else f"{machine['processor']}, threads: {machine['threads']}"
     lines: list[tuple[str, ...]] = [_HEADER]
     for row in rows:
@@ -177,7 +177,7 @@ def write_json(path: Path, rows: Sequence[SpeedRow], baseline: int = 0) -> None:
             "scale": row.model.scale,
             "device": str(row.device),
             "precision": row.precision,
-            "machine": environment().machine,
+            "machine": environment(row.device).machine,
             "parameters": row.parameters,
             "multiply_adds": row.multiply_adds,
             **asdict(row.speed),

@@ -21,6 +21,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 from sr.callbacks.agreement import any_process, is_due
+from sr.callbacks.divergence import check_pending
 from sr.errors import UserError, check_choice
 from sr.io.atomic import whole_file
 from sr.io.logs import LateLog
@@ -122,11 +123,13 @@ class RunCheckpoints(ModelCheckpoint):
         if trainer.is_last_batch or not is_due(trainer):
             return
         if any_process(trainer, self._received_signal is not None):
+            check_pending(trainer, pl_module)
             self._stopped_cleanly = True
             raise _exception_of(self._received_signal)
         if any_process(trainer, time.monotonic() - self._saved_at >= self._seconds):
             if pl_module.device.type == "cuda":  # the work before is that of steps
                 torch.cuda.synchronize(pl_module.device)
+            check_pending(trainer, pl_module)
             begun = time.perf_counter()
             self._save_last(trainer, pl_module)
             self.saving_seconds += time.perf_counter() - begun

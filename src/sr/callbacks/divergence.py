@@ -52,6 +52,14 @@ class DivergenceGuard(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the values still pending at the end of the epoch."""
+        self.check_pending(trainer, pl_module)
+
+    def check_pending(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait for the values still pending and check them; a collective call, which every process has to make.
+
+        Raises:
+            DivergedError: as `on_train_batch_end`.
+        """
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize()
         self._check(trainer, pl_module)
@@ -84,6 +92,13 @@ class DivergenceGuard(Callback):
     def _end_together(self, trainer: Trainer) -> None:
         if any_process(trainer, self._error is not None):
             raise self._error or DivergedError("the loss of another process is not finite")
+
+
+def check_pending(trainer: Trainer, pl_module: LightningModule) -> None:
+    """Let the guards of a run check all losses and gradients so far, before its state is written in mid-epoch."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, DivergenceGuard):
+            callback.check_pending(trainer, pl_module)
 
 
 def _gradient_norm(module: torch.nn.Module) -> Tensor:

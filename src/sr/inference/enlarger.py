@@ -23,7 +23,7 @@ from sr.inference.tiles import enlarge_in_tiles
 from sr.inference.windows import BICUBIC_HALO, USUAL_TILE, must_be_whole, round_up
 from sr.io.bounded import Pixels
 from sr.io.pictures import pixels_of
-from sr.machine.float32 import float32_as_in
+from sr.machine.float32 import full_float32
 from sr.machine.hardware import cache_bytes, find_device, free_memory
 from sr.machine.hardware import precision as best_precision
 from sr.terms import PRECISIONS, WHOLE_IMAGE, image_channels
@@ -265,7 +265,6 @@ class _AnyChannels(nn.Module):
 
     def _mean_output(self, lr: Tensor) -> Tensor:
         """The mean of what the networks make of the channels that they take; bicubic without networks."""
-        precision = float32_as_in("bfloat16" if self.autocast else "float32")
-        with precision, torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
+        with full_float32(), torch.autocast(lr.device.type, torch.bfloat16, enabled=self.autocast):
             outs = [net(lr) for net in self.nets] or [resize(lr, self.scale)]
         return outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)

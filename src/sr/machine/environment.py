@@ -28,14 +28,14 @@ class Environment:
     git_commit: str | None
 
 
-def environment() -> Environment:
-    """The versions, the machine and the commit of this process."""
+def environment(device: torch.device | None = None) -> Environment:
+    """The versions, the machine and the commit of this process; of several GPUs the one of ``device``, or the first."""
     versions = {"python": platform.python_version(), "sr": __version__}
     versions |= {package: metadata.version(package) for package in _PACKAGES}
     processor = str(torch.cpu.get_capabilities().get("cpu_name", ""))
     machine: dict[str, str | int] = {"processor": processor, "threads": torch.get_num_threads()}
     if torch.cuda.is_available():
-        machine["gpu"] = torch.cuda.get_device_name()
+        machine["gpu"] = torch.cuda.get_device_name(device if device and device.type == "cuda" else None)
     return Environment(versions, machine, _git_commit())
 
 

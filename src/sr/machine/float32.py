@@ -6,23 +6,15 @@ from contextlib import contextmanager
 
 import torch
 
-_FULL = frozenset({"float32", "32-true", "64-true"})  # names of precisions, here and in Lightning
-
 
 @contextmanager
-def float32_as_in(precision: str) -> Iterator[None]:
-    """Compute float32 in float32 if that is the precision, not in TF32, whose mantissa has 10 bits instead of 23.
+def full_float32() -> Iterator[None]:
+    """Compute float32 in float32, not in TF32, whose mantissa has 10 bits instead of 23.
 
-    cuDNN convolves float32 in TF32 unless told otherwise. In mixed precision, what is left in float32 may be TF32: most
-    of it has been through bfloat16, with its 7 bits, anyway. The setting is that of the process: threads that need
+    cuDNN convolves float32 in TF32 unless told otherwise. In mixed precision too: what is left in float32 there, such
+    as the features of LPIPS, is so because it was asked for. The setting is that of the process: threads that need
     float32 may enter and leave at any time.
-
-    Args:
-        precision: ``float32`` or ``bfloat16``, or Lightning's name of either.
     """
-    if precision not in _FULL:
-        yield
-        return
     _full_float32.enter()
     try:
         yield

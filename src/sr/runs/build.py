@@ -216,6 +216,8 @@ def _trainer(
     if settings["deterministic"] and settings.get("benchmark"):
         log.info("trainer.deterministic=%s: trainer.benchmark=false, since timings differ", settings["deterministic"])
         settings["benchmark"] = False
+    if settings.get("benchmark") is None:
+        settings["benchmark"] = False  # Lightning would keep the setting of an earlier run in this process
     if settings["devices"] == "in_turn":
         job = HydraConfig.get().job.num if in_sweep() else 0
         settings["devices"] = device_in_turn(settings["accelerator"], job)

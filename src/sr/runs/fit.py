@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
@@ -20,7 +21,7 @@ from sr.machine.cost import (
     peak_memory_bytes,
     reset_peak_memory,
 )
-from sr.machine.float32 import float32_as_in
+from sr.machine.float32 import full_float32
 from sr.machine.processes import in_worker, is_rank_zero
 from sr.machine.quiet import ProcessorWatch
 from sr.machine.speed import measure_speed
@@ -108,7 +109,7 @@ def _train(
     """Build, train and score; whatever happens, the record tells how it ended."""
     checkpoint = find_checkpoint(folder) if earlier else None
     parts, result, images = _prepared(config, config_dict, folder, earlier, member, checkpoint)
-    with described_in_trackers(parts.loggers, result), float32_as_in(result.precision):  # before anything is deleted
+    with described_in_trackers(parts.loggers, result), full_float32():  # before anything is deleted
         if config_dict["retrain"]:
             clear(folder)
         if earlier:
@@ -175,9 +176,10 @@ def _prepared(
     initial, weights_file = start_weights(parts.module, config_dict, earlier if checkpoint else None)
     parts.datamodule.trainer = parts.trainer
     parts.datamodule.setup("fit")
-    alone_on_cpu = parts.trainer.strategy.root_device.type == "cpu" and parts.trainer.world_size == 1
+    device = parts.trainer.strategy.root_device
+    alone_on_cpu = device.type == "cpu" and parts.trainer.world_size == 1
     choose_threads(config_dict["trainer"]["threads"], watch, may_reduce=alone_on_cpu)
-    result = _described(new_result(config_dict, member.changes if member else {}), parts)
+    result = _described(new_result(config_dict, member.changes if member else {}, device), parts)
     result.initial = initial
     if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):
         raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
@@ -216,7 +218,7 @@ def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None)
     result.wait_share, result.images_seen = timing.wait_share, timing.images
     result.peak_memory_bytes = max(result.peak_memory_bytes, peak_memory_bytes(device))
     if is_rank_zero():  # the others wait, and leave the machine to it
-        in_use = form_in_use(parts.net.to(device))
+        in_use = form_in_use(parts.net.to(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         result.speed = measure_speed(in_use, result.scale, trainer.precision_plugin.forward_context)
         result.ms_per_image = result.speed.latency_ms.median
         if not result.speed.quiet:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -162,12 +163,15 @@ def remove_test_scores(folder: Path) -> None:
     RunFolder(folder).test_images.unlink(missing_ok=True)
 
 
-def new_result(config_dict: dict[str, Any], changes: Mapping[str, Any] | None = None) -> RunResult:
+def new_result(
+    config_dict: dict[str, Any], changes: Mapping[str, Any] | None = None, device: torch.device | None = None
+) -> RunResult:
     """What is known of a run before it trains: config, choices, the command that repeats it, versions and machine.
 
     Args:
         config_dict: the resolved config.
         changes: options that differ from the command line's.
+        device: that trains; it tells which GPU the machine is described by.
     """
     choices: dict[str, str | None] = {}
     line = None
@@ -176,7 +180,7 @@ def new_result(config_dict: dict[str, Any], changes: Mapping[str, Any] | None = 
         choices = {group: hydra.runtime.choices.get(group) for group in _GROUPS}
         mode = {"hydra.mode": "RUN"} if hydra.mode == RunMode.MULTIRUN else {}  # one cell, not the sweep
         line = command(list(hydra.overrides.task), {**mode, **(changes or {})})
-    about = environment()
+    about = environment(device)
     return RunResult(
         status=Status.RUNNING,
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),

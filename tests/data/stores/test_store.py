@@ -17,6 +17,7 @@ from sr.data.sources import Source, image_folder, isr_folders
 from sr.data.stores import backends, kinds, store
 from sr.data.stores.packed import Pair
 from sr.data.stores.store import PairStore
+from sr.data.variants import rotated_copies, shrunk_copies
 from sr.errors import UserError
 from sr.io.locks import hold
 from sr.io.pixel_formats import RGB8, PixelFormat
@@ -180,6 +181,14 @@ def test_parallel_workers_share_four_tenths_of_the_free_memory_of_a_gpu(
     monkeypatch.setattr(kinds, "_DEVICE_SHARE", 0.2)
     device = on_gpu(monkeypatch, free_bytes, workers)
     assert kinds.choose_kind(sources, 2, device, is_shared=workers > 1) == expected
+
+
+def test_copies_count_with_their_own_sizes(make_folder: MakeFolder) -> None:
+    whole = isr_folders(make_folder(count=1, size=(120, 160)))
+    copies = [*shrunk_copies(whole, [0.9, 0.33]), *rotated_copies(whole)]
+    for source, least in zip(copies, (0.97, 0.92, 0.85), strict=True):  # what rounding and margins leave
+        decoded = sum(image.numel() for image in load_pair(source, 2, 2))
+        assert least * kinds.decoded_values([source], 2, RGB8) < decoded <= kinds.decoded_values([source], 2, RGB8)
 
 
 def test_pairs_on_a_device_are_allocated_once_and_filled_in_large_blocks(

@@ -1,5 +1,6 @@
 """The kinds of stores for decoded pairs, and their common interface."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -76,15 +77,19 @@ def choose_kind(
 
 def decoded_values(sources: Sequence[Source], scale: int, pixels: PixelFormat) -> int:
     """Number of values of all pairs at most, by the headers of the files; those without a readable one do not count."""
-    area = 0
-    for source in sources:
-        if source.box:
-            left, top, right, bottom = source.box
-            area += (bottom - top) * (right - left)
-        else:
-            height, width = image_size(source.hr)
-            area += height * width
+    area = sum(_area(source) for source in sources)
     return pixels.channels * (area + area // scale**2 + 1)
+
+
+def _area(source: Source) -> int:
+    """Pixels of an image or of a copy, at most; see `sr.data.pairs.load_pair`."""
+    if source.box:
+        left, top, right, bottom = source.box
+        height, width = bottom - top, right - left
+    else:
+        height, width = image_size(source.hr)
+    height, width = math.ceil(height * source.size), math.ceil(width * source.size)
+    return min(height, width) ** 2 // 2 if source.rotated else height * width  # a square whose diagonal fits
 
 
 def _main_memory() -> int:
