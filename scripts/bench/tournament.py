@@ -5,8 +5,10 @@ python -m scripts.bench.tournament TRAINING Set5       # 5 hours of one core; th
 First the time of a training step of each network is measured, in turns, on one thread; it gives the steps that fit into
 the budget. Budgets are of steps, since a training of so many seconds could be neither resumed nor repeated. The recipe
 is `experiment=resblock`. All networks train with two seeds, then all with the next, so that those of an interrupted
-tournament can be compared. Everything lies in ``runs/tournament``: the steps, the trainings of each
-network, the scores on the benchmark, and the report.
+tournament can be compared. Each training is scored on the benchmark when it is done.
+
+``benchmarks/tournament`` holds the records of the trainings, without weights: with them, the same command trains what
+is missing, on any machine, and `sr report benchmarks/tournament` shows what there is.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from hydra.utils import instantiate
 
 from scripts.bench.timing import composed, interleaved
 from sr.io.atomic import write_text
+from sr.io.run_folder import RunFolder
 from sr.machine.hardware import precision
 
 NETWORKS = ("fsrcnn", "resblock", "span", "rlfn", "compact")
@@ -84,7 +87,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20, help="of one core, for each training")
     parser.add_argument("--seeds", type=int, default=3, help="2 or more")
     parser.add_argument("--models", nargs="+", default=list(NETWORKS))
-    parser.add_argument("-o", "--output", type=Path, default=Path("runs/tournament"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/tournament"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     budget = options.output / "steps.json"
@@ -98,8 +101,9 @@ def main() -> None:
                 *lasting(steps[model], options.training), f"data.root={options.training}",
                 f"hydra.run.dir={options.output / model}",
             )  # fmt: skip
-    for model in options.models:
-        command("evaluate", str(options.output / model), "--data", str(options.benchmark))
+            for training in sorted((options.output / model).glob("seed_*")):
+                if RunFolder(training).best.is_file() and not any(training.glob("evaluations/*")):
+                    command("evaluate", str(training), "--data", str(options.benchmark))
     command("report", str(options.output))
 
 

@@ -59,6 +59,7 @@ class LitSR(LightningModule):
         self._optimizer, self._scheduler = optimizer, scheduler
         self._config = config
         self.steps_before: int | None = 0  # behind the weights that it starts from; None: unknown
+        self.schedule_steps = 0  # that the schedule of the learning rate is laid out for
         self._compile_from, self._compiled_batch = compile_from, compiled_batch
         self._compiled: Callable[[Tensor], Tensor] | None = None
         self.late_log = LateLog()
@@ -111,7 +112,8 @@ class LitSR(LightningModule):
         # This builds the training loader before the checkpoint is restored, and its workers prefetch from the start of
         # the epoch. Without it, Lightning builds another when training begins, which starts where the checkpoint says.
         self.trainer.fit_loop._combined_loader = None
-        schedule = self._scheduler(optimizer, total_steps=int(total))
+        self.schedule_steps = int(total)
+        schedule = self._scheduler(optimizer, total_steps=self.schedule_steps)
         if self._compile_from is not None and total >= self._compile_from:
             torch.compiler.reset()  # graphs of earlier runs in this process count towards a limit
             self._compiled = torch.compile(self.forward)

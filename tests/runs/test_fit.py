@@ -53,6 +53,29 @@ def test_the_best_checkpoint_is_tested_rather_than_the_last(
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        (("trainer.max_epochs=2",), []),
+        (("trainer.max_epochs=2", "+trainer.max_steps=3"), ["the last 1 of 3 steps were not scored"]),
+        (("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"), ["the last 2 of 6 steps were not scored"]),
+        (
+            ("trainer.max_epochs=4", "+callbacks.end={_target_: tests.support.parts.EndAfter, epoch: 1}"),
+            ["trained 2 of the 8 steps that the schedule of the learning rate is laid out for: it was broken off"],
+        ),
+    ],
+    ids=["whole", "max_steps", "every second epoch", "ended by a callback"],
+)
+def test_steps_that_were_not_trained_or_not_scored_are_said(
+    options: tuple[str, ...], lines: list[str], command: Command, make_folder: MakeFolder
+) -> None:
+    code, text = command("data=isr", f"data.root={make_folder(count=10)}", "data.batch_size=4", *options)
+    assert code == 0, text
+    said = [line for line in text.splitlines() if "steps were not scored" in line or "broken off" in line]
+    assert len(said) == len(lines)
+    assert all(line.startswith(expected) for line, expected in zip(said, lines, strict=True))
+
+
 def test_the_speed_of_a_run_is_that_of_the_form_in_which_its_network_is_used(
     command: Command, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,16 @@ class BrokenLoss(nn.Module):
         return (sr - hr).square().mean() + "1"  # type: ignore[operator]
 
 
+class EndAfter(Callback):
+    """Ends the training after some epochs, as a limit of time does."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = trainer.current_epoch + 1 == self.epoch
+
+
 class SpoilWeights(Callback):
     """Brightens every output at the start of an epoch, so that an earlier epoch is the best."""
 

@@ -13,6 +13,8 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr.errors import UserError, line_of
+from sr.io.run_folder import RunFolder
+from sr.io.tables import read_table
 from sr.runs.build import Parts
 from sr.runs.identity import configuration
 from sr.runs.record import status_of
@@ -128,6 +130,24 @@ def _device(trainer: Trainer, result: RunResult) -> str:
     place = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else str(device)
     precision = _PRECISIONS.get(result.precision, result.precision)
     return f"{place}{f' ({name})' if name else ''}, {precision}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+@rank_zero_only
+def tell_what_is_missing(steps: int, planned: int, folder: Path) -> None:
+    """Warn of steps of the schedule that were not trained, and of trained ones that were not scored.
+
+    Args:
+        steps: that the run has trained.
+        planned: that the schedule of the learning rate is laid out for.
+        folder: of the run.
+    """
+    if steps < planned:
+        text = "trained %d of the %d steps that the schedule of the learning rate is laid out for: it was broken off"
+        log.warning(text, steps, planned)
+    table = RunFolder(folder).metrics
+    scored = [int(row["step"]) for row in read_table(table) if row.get("val/psnr")] if table.is_file() else []
+    if scored and scored[-1] < steps:
+        log.warning("the last %d of %d steps were not scored, and best.ckpt is without them", steps - scored[-1], steps)
 
 
 @rank_zero_only

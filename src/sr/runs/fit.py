@@ -27,7 +27,7 @@ from sr.machine.quiet import ProcessorWatch
 from sr.machine.speed import measure_speed
 from sr.machine.threads import choose_threads, restored_threads
 from sr.options.check import check_options
-from sr.runs.announce import announce, described_in_trackers, introduce, log_final_scores
+from sr.runs.announce import announce, described_in_trackers, introduce, log_final_scores, tell_what_is_missing
 from sr.runs.build import Parts, build
 from sr.runs.finished import announce_earlier, check_moved_data, is_complete
 from sr.runs.initial import check_held_out, start_weights
@@ -211,6 +211,7 @@ def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None)
     reset_peak_memory(device)
     trainer.fit(parts.module, parts.datamodule, ckpt_path=checkpoint, weights_only=True)
 
+    tell_what_is_missing(trainer.global_step, parts.module.schedule_steps, folder)
     best = parts.checkpoints.best_model_score
     if trainer.global_step > result.steps:  # else the run was done before; an epoch that a limit ended counts no more
         result.epochs, result.steps = trainer.current_epoch, trainer.global_step
