@@ -331,6 +331,12 @@ def test_charbonnier_is_the_square_root_of_squared_error_plus_squared_eps() -> N
             CharbonnierLoss(eps=eps)
 
 
+def test_the_luma_of_an_output_in_bfloat16_is_computed_in_float32() -> None:
+    sr, hr = (torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    rounded = sr.bfloat16()
+    assert LumaLoss(nn.L1Loss())(rounded, hr) == LumaLoss(nn.L1Loss())(rounded.float(), hr)
+
+
 def test_the_luma_loss_sees_brightness_and_no_colours() -> None:
     hr = torch.full((1, 3, 2, 2), 0.5)
     colour = torch.tensor([128.553, -65.481, 0.0]).view(1, 3, 1, 1) / 1000  # red up and green down: the same luma

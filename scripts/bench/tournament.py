@@ -60,14 +60,20 @@ def steps_within(minutes: float, models: list[str]) -> dict[str, int | str]:
     return {"precision": precision("cpu"), **{model: round(60 * minutes / value) for model, value in seconds.items()}}
 
 
-def lasting(steps: int, training: Path) -> list[str]:
-    """Options that make so many steps in all epochs: crops of an image in an epoch, and where its batches end."""
-    many = 100
-    with composed(*RECIPE, f"data.root={training}", f"data.repeat={many}") as config:
+def training_images(training: Path) -> int:
+    """How many images and copies the recipe trains on."""
+    with composed(*RECIPE, f"data.root={training}") as config:
         data = instantiate(config.data)
         data.setup("fit")
+    return int(data.train_dataloader().sampler.images)
+
+
+def lasting(steps: int, images: int) -> list[str]:
+    """Options that make so many steps in all epochs: crops of an image in an epoch, and where its batches end."""
+    with composed(*RECIPE) as config:
+        size = config.data.batch_size
     batches = max(1, round(steps / EPOCHS))
-    repeat = math.ceil(many * batches / len(data.train_dataloader()))
+    repeat = math.ceil(batches * size / images)
     return [f"trainer.max_epochs={EPOCHS}", f"data.repeat={repeat}", f"trainer.limit_train_batches={batches}"]
 
 
@@ -89,16 +95,21 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(NETWORKS))
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/tournament"))
     options = parser.parse_args()
+    if options.seeds < 2:
+        parser.error("--seeds: 2 or more are needed, since configurations are compared")
     options.output.mkdir(parents=True, exist_ok=True)
     budget = options.output / "steps.json"
     if not budget.is_file():
         write_text(budget, json.dumps(steps_within(options.minutes, options.models), indent=2) + "\n")
     steps = json.loads(budget.read_text(encoding="utf-8"))
+    if missing := {"precision", *options.models} - steps.keys():
+        sys.exit(f"{budget}: has no {', '.join(sorted(missing))}: it was measured without: choose another folder (-o)")
+    images = training_images(options.training)
     for seeds in range(2, options.seeds + 1):
         for model in options.models:
             command(
                 "train", *RECIPE, f"trainer.precision={steps['precision']}", f"model={model}", f"seeds={seeds}",
-                *lasting(steps[model], options.training), f"data.root={options.training}",
+                *lasting(steps[model], images), f"data.root={options.training}",
                 f"hydra.run.dir={options.output / model}",
             )  # fmt: skip
             for training in sorted((options.output / model).glob("seed_*")):

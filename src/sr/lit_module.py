@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from sr.io.logs import LateLog
 from sr.terms import BASELINES, Batch, NetworkConfig, Part, StepOutput
+from sr.vgg import VGGFeatures
 
 # The order of the validation loaders, see `sr.datamodule.ISRDataModule.val_dataloader`.
 _PARTS = (Part.VAL, Part.TRAIN)
@@ -63,8 +64,13 @@ class LitSR(LightningModule):
         self._compile_from, self._compiled_batch = compile_from, compiled_batch
         self._compiled: Callable[[Tensor], Tensor] | None = None
         self.late_log = LateLog()
-        # DDP would send them from GPU to GPU before every step, though none changes: VGG16 has 30 MB.
-        self._ddp_params_and_buffers_to_ignore = [f"loss.{name}" for name, _ in loss.named_buffers()]
+        # DDP would send them from GPU to GPU before every step, though they never change: 30 MB.
+        self._ddp_params_and_buffers_to_ignore = [
+            ".".join(filter(None, ("loss", place, name)))
+            for place, module in loss.named_modules()
+            if isinstance(module, VGGFeatures)
+            for name, _ in module.named_buffers()
+        ]
 
     def forward(self, lr: Tensor) -> Tensor:
         """Enlarge ``(N, C, h, w)`` to ``(N, C, scale*h, scale*w)``, unclamped."""

@@ -137,7 +137,7 @@ class LumaLoss(nn.Module):
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """Return the scalar loss of two ``(N, 3, H, W)`` batches in [0, 1]."""
-        loss: Tensor = self.loss(luma(sr), luma(hr))
+        loss: Tensor = self.loss(luma(_at_least_float32(sr)), luma(_at_least_float32(hr)))
         return loss
 
 

@@ -44,17 +44,25 @@ def test_no_training_step_waits_for_the_gpu(
     assert result["steps"] > 15
 
 
-@pytest.mark.parametrize("cache", ["device", "memory"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("data.cache=device", "loss=luma"),
+        ("data.cache=memory", "loss=vgg", "vgg_weights=random"),
+        ("callbacks=ema", "trainer.gradient_clip_val=1"),
+    ],
+    ids=lambda options: " ".join(options),
+)
 def test_no_training_step_copies_from_memory_that_is_not_pinned(
-    cache: str, command: Command, make_folder: MakeFolder, tmp_path: Path
+    options: tuple[str, ...], command: Command, make_folder: MakeFolder, tmp_path: Path
 ) -> None:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
         torch.zeros(2**20).to(DEVICE)
         torch.cuda.synchronize()
     assert any("Pageable" in name for name in copies_of(profiler))
     record = f"+callbacks.copies={{_target_: tests.support.gpu.RecordCopies, path: '{tmp_path / 'copies.json'}'}}"
-    settings = [f"data.root={make_folder(count=14)}", f"data.cache={cache}", "data.repeat=8", "loss=luma", record]
-    assert command(*ON_GPU, *settings, "trainer.max_epochs=1")[0] == 0
+    settings = [f"data.root={make_folder(count=14)}", "data.repeat=8", record]
+    assert command(*ON_GPU, *settings, *options, "trainer.max_epochs=1")[0] == 0
     copies = json.loads((tmp_path / "copies.json").read_text())
     assert copies
     assert [name for name in copies if "Pageable" in name] == []

@@ -1,3 +1,4 @@
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -18,6 +19,37 @@ def test_float32_is_not_tf32() -> None:
     with full_float32():
         assert tf32() == (False, False)
     assert tf32() == before
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_a_setting_of_the_process_is_read_inside_and_restored(precision: str) -> None:
+    torch.set_float32_matmul_precision(precision)
+    before = tf32()
+    try:
+        with full_float32():
+            assert torch.get_float32_matmul_precision() == "highest"  # as Lightning reads it when a run begins
+            assert tf32() == (False, False)
+        assert torch.get_float32_matmul_precision() == precision
+        assert tf32() == before
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("kind", ["cuda.matmul", "cudnn.conv"])
+def test_a_setting_by_the_newer_options_of_torch_is_restored(kind: str) -> None:
+    options: Any = attrgetter(kind)(torch.backends)
+    before = options.fp32_precision
+    try:
+        options.fp32_precision = "ieee" if kind == "cudnn.conv" else "tf32"
+        given = options.fp32_precision
+        with full_float32():
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert options.fp32_precision in ("ieee", "none")
+        assert options.fp32_precision == given
+    finally:
+        torch.set_float32_matmul_precision("highest")  # both ways, which then agree again
+        options.fp32_precision = before
+        torch.backends.cudnn.allow_tf32 = True
 
 
 def test_the_setting_is_restored_after_an_error() -> None:

@@ -115,12 +115,14 @@ def test_algorithms_are_not_timed_because_an_earlier_run_in_the_process_did(part
 def test_several_gpus_do_not_send_each_other_what_a_loss_holds(parts: Any, tmp_path: Path) -> None:
     module = parts("model=autoencoder", "loss=vgg", "vgg_weights=random").module
     module.net.register_buffer("running_mean", torch.zeros(7))
+    module.loss.add_module("own", torch.nn.BatchNorm1d(5, affine=False))  # may change from step to step
+    del module.loss.own.running_var, module.loss.own.num_batches_tracked
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
     try:
         distributed = DistributedDataParallel(module)
     finally:
         torch.distributed.destroy_process_group()
-    assert [buffer.shape for buffer in distributed.modules_buffers] == [(7,)]
+    assert [buffer.shape for buffer in distributed.modules_buffers] == [(7,), (5,)]
 
 
 def test_the_network_is_compiled_for_whole_batches(parts: Any) -> None:

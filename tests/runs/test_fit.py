@@ -58,13 +58,17 @@ def test_the_best_checkpoint_is_tested_rather_than_the_last(
     [
         (("trainer.max_epochs=2",), []),
         (("trainer.max_epochs=2", "+trainer.max_steps=3"), ["the last 1 of 3 steps were not scored"]),
+        (
+            ("trainer.max_epochs=1", "data.repeat=3", "+trainer.val_check_interval=4"),
+            ["the last 2 of 6 steps were not scored"],
+        ),
         (("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"), ["the last 2 of 6 steps were not scored"]),
         (
             ("trainer.max_epochs=4", "+callbacks.end={_target_: tests.support.parts.EndAfter, epoch: 1}"),
             ["trained 2 of the 8 steps that the schedule of the learning rate is laid out for: it was broken off"],
         ),
     ],
-    ids=["whole", "max_steps", "every second epoch", "ended by a callback"],
+    ids=["whole", "max_steps", "within an epoch", "every second epoch", "ended by a callback"],
 )
 def test_steps_that_were_not_trained_or_not_scored_are_said(
     options: tuple[str, ...], lines: list[str], command: Command, make_folder: MakeFolder

@@ -123,14 +123,13 @@ class ImageScorer:
         return side_by_side(sources, sizes, lambda: self._for_a_thread().load_and_score, workers=workers, most=most)
 
     def _timed_once_warm(self, images: Iterable[Loaded]) -> Iterator[Scored]:
-        """`score` of each, once every network on a GPU has had an image: the first loads and chooses algorithms."""
+        """`score` of each, once a GPU has enlarged an image in every way: the first loads and chooses algorithms."""
         is_warm = False
         for image in images:
             if not is_warm:
-                for _, maker in self.contestants:
-                    for enlarger in maker if isinstance(maker, list) else ():
-                        if enlarger.device.type != "cpu":
-                            enlarger.enlarge(image.lr[None], self.place)
+                for model, maker in self.contestants:
+                    if isinstance(maker, list):
+                        list(_outputs(model, maker, image.lr[None], self.place))
                 is_warm = True
             yield self.score(image)
 

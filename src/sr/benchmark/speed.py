@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -76,9 +77,7 @@ def compare_speed(
     is_open = [next(model.nets[0].parameters(), None) is not None for model in models]
     if where.type != "cpu" and not all(is_open):
         raise UserError(f"{models[is_open.index(False)].label}: ONNX files run on the CPU: --device cpu")
-    # As Lightning does while a run trains: weights are cast in every pass.
-    autocast = partial(torch.autocast, where.type, torch.bfloat16, cache_enabled=False)
-    context = autocast if precision == "bfloat16" else full_float32
+    context = partial(_bfloat16, where.type) if precision == "bfloat16" else full_float32
     networks = [Timed(model.nets[0].to(where), model.scale, context) for model in models]
     costs = [
         (count_parameters(network.net), multiply_adds(network.net, network.scale)) if has_weights else (None, None)
@@ -91,6 +90,13 @@ def compare_speed(
         own_precision = precision if has_weights else "float32"
         rows.append(SpeedRow(model, where, own_precision, parameters, operations, speed, score))
     return rows
+
+
+@contextmanager
+def _bfloat16(device_type: str) -> Iterator[None]:
+    """As while a run trains: weights are cast in every pass, and what is left in float32 is that."""
+    with full_float32(), torch.autocast(device_type, torch.bfloat16, cache_enabled=False):
+        yield
 
 
 def _score(

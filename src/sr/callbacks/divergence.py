@@ -68,7 +68,7 @@ class DivergenceGuard(Callback):
 
     def _add(self, trainer: Trainer, pl_module: LightningModule, name: str, value: Tensor, step: int) -> None:
         """Queue a value and check those that have arrived, without synchronising the device."""
-        value = value.to("cpu", non_blocking=True)
+        value = value.to("cpu", non_blocking=value.is_cuda)  # others have no events that tell when a copy has arrived
         event = None
         if pl_module.device.type == "cuda":
             event = torch.cuda.Event()

@@ -36,6 +36,7 @@ class EpochTable(Callback):
     def __init__(self) -> None:
         """Start with no rows; those of a resumed run come from its checkpoint."""
         self.rows: list[dict[str, float]] = []
+        self.scored_step: int | None = None  # the last one that was validated; unknown in a run of an older version
         self._validated = False
         self._started = 0.0
         self._loss_sum: Tensor | float = 0.0
@@ -63,6 +64,7 @@ class EpochTable(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that this epoch has scores."""
         self._validated = True
+        self.scored_step = trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the row of the epoch and write the table."""
@@ -99,11 +101,17 @@ class EpochTable(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far, and the loss of the unfinished epoch."""
-        return {"rows": self.rows, "loss_sum": float(self._loss_sum), "loss_count": self._loss_count}
+        return {
+            "rows": self.rows,
+            "scored_step": self.scored_step,
+            "loss_sum": float(self._loss_sum),
+            "loss_count": self._loss_count,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the rows and the mean loss of the checkpoint."""
         self.rows = from_epoch_1(state_dict["rows"])
+        self.scored_step = state_dict.get("scored_step")
         self._loss_sum, self._loss_count = state_dict["loss_sum"], state_dict["loss_count"]
 
 

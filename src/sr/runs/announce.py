@@ -12,9 +12,8 @@ from lightning import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from sr.callbacks.tables import EpochTable
 from sr.errors import UserError, line_of
-from sr.io.run_folder import RunFolder
-from sr.io.tables import read_table
 from sr.runs.build import Parts
 from sr.runs.identity import configuration
 from sr.runs.record import status_of
@@ -133,21 +132,28 @@ def _device(trainer: Trainer, result: RunResult) -> str:
 
 
 @rank_zero_only
-def tell_what_is_missing(steps: int, planned: int, folder: Path) -> None:
+def tell_what_is_missing(parts: Parts, said: set[str]) -> None:
     """Warn of steps of the schedule that were not trained, and of trained ones that were not scored.
 
     Args:
-        steps: that the run has trained.
-        planned: that the schedule of the learning rate is laid out for.
-        folder: of the run.
+        parts: of the run, trained.
+        said: see `introduce`.
     """
+    steps, planned = parts.trainer.global_step, parts.module.schedule_steps
+    lines = []
     if steps < planned:
-        text = "trained %d of the %d steps that the schedule of the learning rate is laid out for: it was broken off"
-        log.warning(text, steps, planned)
-    table = RunFolder(folder).metrics
-    scored = [int(row["step"]) for row in read_table(table) if row.get("val/psnr")] if table.is_file() else []
-    if scored and scored[-1] < steps:
-        log.warning("the last %d of %d steps were not scored, and best.ckpt is without them", steps - scored[-1], steps)
+        lines.append(
+            f"trained {steps} of the {planned} steps that the schedule of the learning rate is laid out for: it was "
+            "broken off"
+        )
+    for callback in parts.trainer.callbacks:  # type: ignore[attr-defined]
+        scored = callback.scored_step if isinstance(callback, EpochTable) else None
+        if scored is not None and scored < steps:
+            lines.append(f"the last {steps - scored} of {steps} steps were not scored, and best.ckpt is without them")
+    for line in lines:
+        if line not in said:
+            log.warning("%s", line)
+            said.add(line)
 
 
 @rank_zero_only

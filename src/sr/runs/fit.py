@@ -125,12 +125,14 @@ def _train(
         seconds_before = earlier.seconds if earlier else 0.0
         result.seconds = seconds_before
         record(folder, result, images)
-        introduce(parts, result, images, folder, member.said if member else set())
+        said = member.said if member else set()
+        introduce(parts, result, images, folder, said)
         begun = time.perf_counter()
         try:
             if checkpoint:
                 log.info("resuming from %s", checkpoint[0])
             _run(parts, result, folder, checkpoint[0] if checkpoint else None)
+            tell_what_is_missing(parts, said)
             result.status = Status.DONE
         except BaseException as error:
             result.status, result.reason = status_of(error)
@@ -211,7 +213,6 @@ def _run(parts: Parts, result: RunResult, folder: Path, checkpoint: Path | None)
     reset_peak_memory(device)
     trainer.fit(parts.module, parts.datamodule, ckpt_path=checkpoint, weights_only=True)
 
-    tell_what_is_missing(trainer.global_step, parts.module.schedule_steps, folder)
     best = parts.checkpoints.best_model_score
     if trainer.global_step > result.steps:  # else the run was done before; an epoch that a limit ended counts no more
         result.epochs, result.steps = trainer.current_epoch, trainer.global_step
