@@ -254,6 +254,9 @@ def test_scores_of_other_weights_than_those_of_the_run_are_left_out(run_folders:
     assert contents.problems == [
         f"{run.evaluations / 'set5.json'}: left out, the run has other weights by now: run sr evaluate again"
     ]
+    for path in checkpoints:
+        path.unlink()
+    assert len(read_runs(run_folders.root).runs[0].evaluations) == 2  # weights are large, and scores are kept
 
 
 @pytest.mark.parametrize("content", ['{"psnr": 1}', "[1]", "null"])

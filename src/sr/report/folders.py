@@ -167,12 +167,12 @@ def _images_validated(result: RunResult) -> int | None:
 
 def _read_evaluations(folder: RunFolder, problems: list[str]) -> list[Evaluation]:
     evaluations = []
-    hash_weights = cache(lambda: files_hash(folder.best_checkpoints))
+    hash_weights = cache(lambda: files_hash(files) if (files := folder.best_checkpoints) else None)
     for path in sorted(folder.evaluations.glob("*.json")):
         try:
             weights = hash_weights()
             rows = json.loads(path.read_text(encoding="utf-8"))
-            if any((row.get("weights") or weights) != weights for row in rows):
+            if weights and any((row.get("weights") or weights) != weights for row in rows):  # else they were deleted
                 problems.append(f"{path}: left out, the run has other weights by now: run sr evaluate again")
                 continue
             for evaluation in (_evaluation(row, folder.path) for row in rows):
