@@ -89,8 +89,13 @@ class LitSR(LightningModule):
             self.late_log.add(self.trainer, "train/loss_step", loss, rate, self.trainer.global_step)
         return loss
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Count numbers below 1e-38 as zero in this step, see `sr.machine.denormals`; NumPy warns where it is so."""
+        torch.set_flush_denormal(True)
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log what is left of the epoch."""
+        torch.set_flush_denormal(False)
         if self.trainer.is_last_batch:
             self.late_log.log_arrived(self.trainer, wait=True)
 

@@ -21,6 +21,7 @@ from sr.machine.cost import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from sr.machine.denormals import flush_in_torchs_threads
 from sr.machine.float32 import full_float32
 from sr.machine.processes import in_worker, is_rank_zero
 from sr.machine.quiet import ProcessorWatch
@@ -84,6 +85,7 @@ def fit(config: DictConfig, member: Member | None = None) -> float | None:
         KeyboardInterrupt: after Ctrl-C, once the checkpoint is written.
     """
     _silence()
+    flush_in_torchs_threads()
     check_options(config)
     config_dict: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     _check(config_dict)
@@ -147,6 +149,7 @@ def _train(
                 raise UserError(result.reason) from error
             raise
         finally:
+            torch.set_flush_denormal(False)  # if it ended within a step
             parts.checkpoints.release()
             result.seconds = seconds_before + time.perf_counter() - begun
             try:
