@@ -57,8 +57,8 @@ def gray_array(image: Array) -> Array:
     """`sr.image.gray` of an array: ``(N, 3, H, W)`` in [0, 1] to ``(N, 1, H, W)``; gray is returned unchanged."""
     if image.shape[1] == 1:
         return image
-    weights = np.array(LUMA_BT601, image.dtype).reshape(1, 3, 1, 1) / np.asarray(sum(LUMA_BT601), image.dtype)
-    gray: Array = (image * weights).sum(axis=1, keepdims=True)
+    red, green, blue = (weight / sum(LUMA_BT601) for weight in LUMA_BT601)
+    gray: Array = image[:, :1] * red + image[:, 1:2] * green + image[:, 2:] * blue
     return gray
 
 
