@@ -24,6 +24,7 @@ import torch
 from hydra.utils import instantiate
 
 from scripts.bench.timing import composed, interleaved
+from sr.data.batches import EpochDraws
 from sr.io.atomic import write_text
 from sr.io.run_folder import RunFolder
 from sr.machine.hardware import precision
@@ -60,20 +61,19 @@ def steps_within(minutes: float, models: list[str]) -> dict[str, int | str]:
     return {"precision": precision("cpu"), **{model: round(60 * minutes / value) for model, value in seconds.items()}}
 
 
-def training_images(training: Path) -> int:
-    """How many images and copies the recipe trains on."""
+def draws(training: Path) -> EpochDraws:
+    """The batches of the recipe: how many images and copies it trains on, and how many crops are in a batch."""
     with composed(*RECIPE, f"data.root={training}") as config:
         data = instantiate(config.data)
         data.setup("fit")
-    return int(data.train_dataloader().sampler.images)
+    sampler: EpochDraws = data.train_dataloader().sampler
+    return sampler
 
 
-def lasting(steps: int, images: int) -> list[str]:
+def lasting(steps: int, sampler: EpochDraws) -> list[str]:
     """Options that make so many steps in all epochs: crops of an image in an epoch, and where its batches end."""
-    with composed(*RECIPE) as config:
-        size = config.data.batch_size
     batches = max(1, round(steps / EPOCHS))
-    repeat = math.ceil(batches * size / images)
+    repeat = math.ceil(batches * sampler.batch_size / sampler.images)
     return [f"trainer.max_epochs={EPOCHS}", f"data.repeat={repeat}", f"trainer.limit_train_batches={batches}"]
 
 
@@ -104,17 +104,17 @@ def main() -> None:
     steps = json.loads(budget.read_text(encoding="utf-8"))
     if missing := {"precision", *options.models} - steps.keys():
         sys.exit(f"{budget}: has no {', '.join(sorted(missing))}: it was measured without: choose another folder (-o)")
-    images = training_images(options.training)
+    sampler = draws(options.training)
     for seeds in range(2, options.seeds + 1):
         for model in options.models:
             command(
                 "train", *RECIPE, f"trainer.precision={steps['precision']}", f"model={model}", f"seeds={seeds}",
-                *lasting(steps[model], images), f"data.root={options.training}",
+                *lasting(steps[model], sampler), f"data.root={options.training}",
                 f"hydra.run.dir={options.output / model}",
             )  # fmt: skip
-            for training in sorted((options.output / model).glob("seed_*")):
-                if RunFolder(training).best.is_file() and not any(training.glob("evaluations/*")):
-                    command("evaluate", str(training), "--data", str(options.benchmark))
+            for training in RunFolder(options.output / model).seeds:
+                if training.best.is_file() and not any(training.evaluations.glob("*")):
+                    command("evaluate", str(training.path), "--data", str(options.benchmark))
     command("report", str(options.output))
 
 

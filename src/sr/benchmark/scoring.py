@@ -18,13 +18,13 @@ from sr.benchmark.rows import ImageScore, NetworkScore, Row, folder_name, mean_s
 from sr.data.degrade.base import Degradation
 from sr.data.degrade.bicubic import BICUBIC
 from sr.data.duplicates import Hashes, hashes
-from sr.data.pairs import load_pair
+from sr.data.pairs import load_pair, stored_size
 from sr.data.sources import Source
 from sr.errors import UserError, line_of
 from sr.image import resize, to_float, to_levels
 from sr.inference.enlarger import Enlarger
 from sr.io.atomic import whole_file
-from sr.io.images import image_size, is_gray
+from sr.io.images import is_gray
 from sr.io.pictures import write_strips
 from sr.io.pixel_formats import PixelFormat
 from sr.machine.float32 import full_float32
@@ -213,10 +213,7 @@ class ImageScorer:
 
     def _values(self, source: Source) -> float:
         """Number of values of an image; infinite if its header does not tell."""
-        height, width = image_size(source.hr)
-        if source.box:
-            left, top, right, bottom = source.box
-            height, width = bottom - top, right - left
+        height, width = stored_size(source)
         return height * width * self.pixels.channels or math.inf
 
     def _most_values(self, enlargers: Sequence[Enlarger]) -> float:

@@ -13,7 +13,7 @@ from sr.data.degrade.pillow import Pillow
 from sr.data.sources import Source
 from sr.errors import UserError
 from sr.image import crop_to_multiple, resize, to_float, to_levels
-from sr.io.images import from_pil, to_pil
+from sr.io.images import from_pil, image_size, to_pil
 from sr.io.pixel_formats import RGB8, PixelFormat, read_pixels
 from sr.terms import SHARPENS
 
@@ -83,6 +83,14 @@ def check_is_degraded(sources: Sequence[Source], degradation: Degradation) -> No
             f"{sources[0].lr}: degrade={name_of(degradation)} would be ignored, since every image has a "
             "file of low resolution: name the high resolution alone, data.high_res=DIR data.root=null"
         )
+
+
+def stored_size(source: Source) -> tuple[int, int]:
+    """Height and width of what a source shows of its file, before it is shrunk or rotated, as `image_size` tells."""
+    if source.box:
+        left, top, right, bottom = source.box
+        return bottom - top, right - left
+    return image_size(source.hr)
 
 
 def load_pair(

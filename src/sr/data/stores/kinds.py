@@ -8,9 +8,9 @@ from typing import Protocol
 
 import torch
 
+from sr.data.pairs import stored_size
 from sr.data.sources import Source
 from sr.data.stores.packed import PackedPairs, Pair
-from sr.io.images import image_size
 from sr.io.pixel_formats import RGB8, PixelFormat
 from sr.machine.processes import workers_of_sweep
 
@@ -83,12 +83,7 @@ def decoded_values(sources: Sequence[Source], scale: int, pixels: PixelFormat) -
 
 def _area(source: Source) -> int:
     """Pixels of an image or of a copy, at most; see `sr.data.pairs.load_pair`."""
-    if source.box:
-        left, top, right, bottom = source.box
-        height, width = bottom - top, right - left
-    else:
-        height, width = image_size(source.hr)
-    height, width = math.ceil(height * source.size), math.ceil(width * source.size)
+    height, width = (math.ceil(side * source.size) for side in stored_size(source))
     return min(height, width) ** 2 // 2 if source.rotated else height * width  # a square whose diagonal fits
 
 
