@@ -100,15 +100,7 @@ def evaluate(
         *((model, [Enlarger(replace(model, nets=[net]), **settings) for net in model.nets]) for model in models),
         *((Model(contender.name, scale), contender) for contender in contenders),
     ]
-    infos = {name: metric.info for name, metric in metrics.items()}
-    if degradations and contenders:
-        raise UserError("--outputs with --degrade: finished pictures were made from other inputs: leave one out")
-    of_models = BICUBIC if degradations else degraded_as(models)
-    if contenders and of_models != BICUBIC:
-        raise UserError(
-            "--outputs beside a model that was trained on degraded images: their inputs differ: leave one out"
-        )
-    cases = [*degradations.items()] if degradations else [(None, of_models)]
+    cases = _degradations(models, contenders, degradations or {})
     every = [(folder, label, *case) for folder, label in zip(data, _labels(data), strict=True) for case in cases]
     for folder, set_label, name, degradation in every:
         sources = one_set(folder, replace(options or FolderOptions(), scale=scale))
@@ -120,17 +112,34 @@ def evaluate(
         rows = [_new_row(entry, label, scale, Protocol(protocol), place, bits) for entry in contestants]
         with progress_bar(hidden=not progress) as bar:
             _score_folder(rows, contestants, sources, shrink, pixels, degradation, place, save, metrics, bar)
+        infos = {name: metric.info for name, metric in metrics.items()}
+        is_derived = [source.lr is None for source in sources]
+        made = degradation_settings(degradation, DEGRADED_BY) if any(is_derived) else ()
+        fingerprint = fingerprint_of(sources, digests, *pixels.settings, *made)
+        contents = [content_hash(source, digests, hr_only=True) for source in sources]
         for row in rows:
-            row.metrics, row.data_set = infos, set_label
-            derived = any(source.lr is None for source in sources)
-            if all(source.lr is None for source in sources):
+            row.metrics, row.data_set, row.fingerprint, row.contents = infos, set_label, fingerprint, contents
+            if all(is_derived):
                 row.degradation, row.degraded_by = name or name_of(degradation), full_key(degradation)
             row.trained_on = trained_on(row.model) if row.model.nets else ""
-            made = degradation_settings(degradation, DEGRADED_BY) if derived else ()
-            row.fingerprint = fingerprint_of(sources, digests, *pixels.settings, *made)
-            row.contents = [content_hash(source, digests, hr_only=True) for source in sources]
             _warn_of_range(row)
         yield from rows
+
+
+def _degradations(
+    models: Sequence[Model], contenders: Sequence[Contender], named: Mapping[str, Degradation]
+) -> list[tuple[str | None, Degradation]]:
+    """What makes the low resolution, with the name it was asked for by; without names, as in the models' training."""
+    if named and contenders:
+        raise UserError("--outputs with --degrade: finished pictures were made from other inputs: leave one out")
+    if named:
+        return [*named.items()]
+    of_models = degraded_as(models)
+    if contenders and of_models != BICUBIC:
+        raise UserError(
+            "--outputs beside a model that was trained on degraded images: their inputs differ: leave one out"
+        )
+    return [(None, of_models)]
 
 
 def _score_folder(
