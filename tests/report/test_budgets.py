@@ -6,7 +6,7 @@ from sr.report.budgets import Budget, budget
 from sr.report.comparison import find_comparisons
 from sr.runs.schema import InitialWeights
 from sr.terms import Measurement, Speed
-from tests.support.run_folders import RunFolders
+from tests.support.run_folders import RunFolders, config
 
 
 def budget_of(root: Path) -> Budget:
@@ -49,10 +49,15 @@ def test_steps_behind_initial_weights_count(run_folders: RunFolders) -> None:
     assert (budget_of(run_folders.root).steps, budget_of(run_folders.root).init) == (1200, "espcn_x2")
 
 
-def test_a_trial_counts_the_trials_of_its_search(run_folders: RunFolders) -> None:
-    run_folders("search/trial_0002_adam", [0.5] * 4).rename(run_folders.root / "search/trial_0002")
+@pytest.mark.parametrize("trial", ["trial_0002", "trial_0002/seed_23"], ids=["one seed", "several"])
+def test_a_trial_counts_the_trials_of_its_search(run_folders: RunFolders, trial: str) -> None:
+    several = {"config": config() | {"seeds": [23]}} if "seed" in trial else {}
+    run_folders("search/trial_0002_adam", [0.5] * 4, **several).rename(run_folders.root / "search/trial_0002")
+    if several:
+        run_folders("search/seed_23_adam", [0.5] * 4).rename(run_folders.root / "search" / trial)
     for number in (0, 1):
         (run_folders.root / f"search/trial_000{number}").mkdir()
+    (run_folders.root / "search/trial_0001_seed24").mkdir()  # which sr decide adds: another training, not a trial
     assert budget_of(run_folders.root).trials == 3
 
 

@@ -95,9 +95,21 @@ def test_options_that_go_with_the_choices_are_not_named() -> None:
 def test_more_options_than_fit_are_counted_and_names_stay_apart() -> None:
     many = [{f"data.option_{letter}": number for letter in "abcdef"} for number in range(2)]
     many.append({**many[0], "data.option_f": 7})
-    found = names(find_configurations([run(str(number), options=options) for number, options in enumerate(many)], []))
-    assert found[0] == "espcn, mse, adam, option_a=0 option_b=0 option_c=0 and 3 more"
-    assert len(set(found)) == 3
+    configurations = find_configurations([run(str(number), options=options) for number, options in enumerate(many)], [])
+    zeros, ones, other = names(configurations)
+    assert ones == "espcn, mse, adam, option_a=1 option_b=1 option_c=1 and 3 more"
+    assert (
+        zeros == "espcn, mse, adam, option_a=0 option_b=0 option_c=0 option_d=0 option_e=0 option_f=0"
+    )  # else as other
+    assert other == zeros.replace("f=0", "f=7")
+    assert len({configuration.cell for configuration in configurations}) == 3  # else figures would leave some out
+
+
+def test_values_that_are_shown_alike_have_places_of_their_own() -> None:
+    runs = [run(str(number), options={"optimizer.lr": lr}) for number, lr in enumerate((0.1234567, 0.12345671))]
+    configurations = find_configurations(runs, [])
+    assert names(configurations) == ["espcn, mse, adam lr=0.123457", "espcn, mse, adam lr=0.123457 (2)"]
+    assert len({configuration.cell for configuration in configurations}) == 2
 
 
 def test_other_initial_weights_are_another_configuration() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sr.report.latex import escaped
 from sr.report.page import write_report
 from sr.report.sections import Settings
-from tests.support.run_folders import RunFolders, data
+from tests.support.run_folders import RunFolders, config, data
 
 BEST, CLOSE, WORSE = 1.0, 0.99, 0.5
 
@@ -80,6 +80,26 @@ def test_different_configurations_of_the_same_name_have_rows_of_their_own(
     rows = rows_of(table)
     assert rows["vdsr"] == ["28.75", "0.8100", "--", "--"]
     assert rows["vdsr [2]"] == ["--", "--", "28.75", "0.8100"]
+
+
+def test_configurations_that_differ_in_their_data_have_their_own_numbers(
+    run_folders: RunFolders, tmp_path: Path
+) -> None:
+    """Options outside the model, the loss and the optimizer tell rows apart where a table needs them."""
+    gains = {("espcn", 48): WORSE, ("espcn", 96): BEST, ("vdsr", 96): 0.75}
+    for scale in (2, 3):
+        for (model, patch), gain in gains.items():
+            node = config(0, scale=scale)
+            node["data"]["patch"] = patch
+            run_folders(f"{model}_mse_adam_{patch}_x{scale}", [gain] * 4, folds=None, scale=scale, config=node)
+    write_report([run_folders.root], latex_folder=tmp_path)
+    rows = rows_of((tmp_path / "table.tex").read_text())
+    found = {name: cells[::2] for name, cells in rows.items() if name.startswith(("espcn", "vdsr"))}
+    assert found == {
+        "espcn, patch=96": ["28.75"] * 2,
+        "vdsr, patch=96": ["28.50"] * 2,
+        "espcn, patch=48": ["28.25"] * 2,
+    }
 
 
 def test_what_does_not_beat_its_input_is_not_bold(run_folders: RunFolders, tmp_path: Path) -> None:

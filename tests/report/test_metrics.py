@@ -49,6 +49,16 @@ def test_less_of_a_distance_is_better(run_folders: RunFolders) -> None:
     assert "LPIPS" in str(board)
 
 
+def test_pairs_in_the_json_file_have_the_sign_of_the_distance(run_folders: RunFolders, tmp_path: Path) -> None:
+    write_three(run_folders)
+    write_report([run_folders.root], tmp_path, json_file=tmp_path / "r.json", settings=Settings(score="lpips"))
+    (numbers,) = json.loads((tmp_path / "r.json").read_text())["tables"]
+    (pair,) = [pair for pair in numbers["pairs"] if (pair["first"], pair["second"]) == ("vdsr", "espcn")]
+    assert pair["difference"] == pytest.approx(0.09)
+    assert pair["low"] < 0.09 < pair["high"]
+    assert (pair["verdict"], pair["wins"] < 0.5) == ("worse", True)
+
+
 def test_a_metric_that_one_configuration_lacks_is_an_empty_cell(run_folders: RunFolders, tmp_path: Path) -> None:
     write_three(run_folders)
     run_folders("edsr_mse_adam", [0.5] * 10, names=TEN, folds=None)

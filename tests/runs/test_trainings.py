@@ -37,6 +37,14 @@ def test_mean_and_sd_are_taken_over_the_folds_that_have_an_epoch() -> None:
     ]
 
 
+def test_the_deviation_over_folds_is_that_of_trainings_not_of_the_images_of_folds() -> None:
+    hard = [{"epoch": "0", "val/psnr": "26.0", "val/input_psnr": "25.0", "val/gain": "1.0"}]
+    easy = [{"epoch": "0", "val/psnr": "36.2", "val/input_psnr": "35.0", "val/gain": "1.2"}]
+    (row,) = over_trainings_by_epoch([hard, easy])
+    assert row["val/psnr_sd"] == pytest.approx(row["val/gain_sd"]) == pytest.approx(0.02**0.5)
+    assert "val/input_psnr_sd" not in row
+
+
 def speed_of(milliseconds: float) -> Speed:
     """A speed of this latency."""
     latency = Measurement(milliseconds, milliseconds, milliseconds, 20)

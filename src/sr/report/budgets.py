@@ -1,14 +1,16 @@
 """What a configuration cost: training budget, size, speed, and the trials of the search that it came from."""
 
+import re
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sr.io.run_folder import RunFolder
 from sr.report.run import Configuration
 from sr.runs.schema import RunResult
 from sr.terms import Cost, ntire_score
 
-_TRIAL = "trial_"  # folders of a search
+_TRIAL = re.compile(r"trial_\d+")  # folder of a search
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def budget(configuration: Configuration) -> Budget:
         ms_high=speed.latency_ms.high if speed else None,
         images_per_second=speed.images_per_second.median if speed else None,
         is_quiet=bool(speed and speed.quiet),
-        trials=_trials(configuration.runs[0].folders[0]),
+        trials=max(_trials(folder) for run in configuration.runs for folder in run.folders),
         init=first.initial.source if first.initial else "",
     )
 
@@ -97,7 +99,12 @@ def _best_measured(results: list[RunResult]) -> RunResult:
 
 
 def _trials(folder: Path) -> int:
-    """Number of trials beside a trial of a search; 1 for any other run."""
-    if not folder.name.startswith(_TRIAL):
+    """Number of trials of the search that a run is a trial of, or one of its seeds; 1 for any other run."""
+    cell = RunFolder(folder).cell.path
+    if not _is_trial(cell):
         return 1
-    return sum(path.is_dir() for path in folder.parent.glob(f"{_TRIAL}*"))
+    return sum(_is_trial(path) and path.is_dir() for path in cell.parent.iterdir())
+
+
+def _is_trial(folder: Path) -> bool:
+    return _TRIAL.fullmatch(folder.name) is not None

@@ -122,7 +122,7 @@ def _only_one(analysis: Analysis) -> str:
     if pair is None:
         return f"{analysis.names[0]} is the only configuration."
     metric = analysis.metric
-    shown = pair if metric.higher_is_better else pair.reversed
+    shown = pair if metric.higher_is_better else pair.of_distances
     known = f" ({interval(Interval(shown.low, shown.high), metric)})" if math.isfinite(pair.low) else ""
     scope = analysis.scope if analysis.decidable else "for this checkpoint: seeds=3 or more tells of others"
     return (

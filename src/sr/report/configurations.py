@@ -1,8 +1,8 @@
 """From runs to configurations: join folds, gather seeds, and name configurations by what they differ in."""
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,7 @@ def find_configurations(runs: Sequence[Run], repeats: list[str]) -> list[Configu
     named = _levels([(group[0].choices, options[key]) for key, group in groups.items()])
     return [
         Configuration(name, levels, variant, tuple(_join_folds(group, repeats)))
-        for name, (levels, variant), group in zip(_names(named), named, groups.values(), strict=True)
+        for name, (levels, variant), group in zip(_names(named), _told_apart(named), groups.values(), strict=True)
     ]
 
 
@@ -63,6 +63,15 @@ def _names(named: Sequence[tuple[tuple[str, str, str], str]]) -> list[str]:
         alike = sum(earlier == name or earlier.startswith(f"{name} (") for earlier in names)
         names.append(f"{name} ({alike + 1})" if alike else name)
     return names
+
+
+def _told_apart(named: Sequence[tuple[tuple[str, str, str], str]]) -> Iterator[tuple[tuple[str, str, str], str]]:
+    """Levels and variants, the variants numbered where both are alike: each configuration has a place of its own."""
+    seen: Counter[tuple[tuple[str, str, str], str]] = Counter()
+    for levels, variant in named:
+        seen[levels, variant] += 1
+        count = seen[levels, variant]
+        yield levels, f"{variant} ({count})".lstrip() if count > 1 else variant
 
 
 def options_of(run: Run) -> dict[str, Any]:
@@ -129,56 +138,68 @@ def _levels(
     alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for choices, options in configurations:
         alike[choices].append(options)
-    found = {name for group in alike.values() for name in _differing(group)}
-    if _DEGRADATION in _differing([options for _, options in configurations]):
+    found = {name for group in alike.values() for name in differing(group)}
+    if _DEGRADATION in differing([options for _, options in configurations]):
         found.add(_DEGRADATION)  # what a network was trained to undo tells more of its scores than any other option
-    every = sorted(found)
-    differing = _without_consequences(every, [options for _, options in configurations])
-    names = []
+    told = _without_consequences(sorted(found), [options for _, options in configurations])
+    listed: list[tuple[list[str], ...]] = []
     for choices, options in configurations:
-        named = [(name, options[name]) for name in differing if name in options]
-        levels = tuple(
-            " ".join([choice, *_listed([item for item in named if item[0].startswith(f"{factor}.")], differing)])
+        named = [(name, options[name]) for name in told if name in options]
+        by_factor = [
+            [choice, *_texts([item for item in named if item[0].startswith(f"{factor}.")], told)]
             for choice, factor in zip(choices, _FACTORS, strict=True)
-        )
+        ]
         others = [item for item in named if item[0].partition(".")[0] not in _FACTORS]
-        names.append((levels, " ".join(_listed(others, differing))))
-    return names  # type: ignore[return-value]
+        listed.append((*by_factor, ["", *_texts(others, told)]))
+    model, loss, optimizer, variant = (_shortened(column) for column in zip(*listed, strict=True))
+    return list(zip(zip(model, loss, optimizer, strict=True), variant, strict=True))
 
 
-def _without_consequences(differing: Sequence[str], configurations: Sequence[Mapping[str, Any]]) -> list[str]:
+def _without_consequences(names: Sequence[str], configurations: Sequence[Mapping[str, Any]]) -> list[str]:
     """Options to name: of a degradation its class alone, and not that images differ, where that follows from it."""
-    if _DEGRADATION not in differing:
-        return list(differing)
+    if _DEGRADATION not in names:
+        return list(names)
 
     def follows(name: str) -> bool:
         values = {(str(options.get(_DEGRADATION)), str(options.get(name, _ABSENT))) for options in configurations}
         return len(values) == len({degradation for degradation, _ in values})
 
-    details = [name for name in differing if name.startswith("data.degrade.") or name == _IMAGES]
-    return [name for name in differing if name == _DEGRADATION or name not in details or not follows(name)]
+    details = [name for name in names if name.startswith("data.degrade.") or name == _IMAGES]
+    return [name for name in names if name == _DEGRADATION or name not in details or not follows(name)]
 
 
-def _differing(group: Sequence[Mapping[str, Any]]) -> set[str]:
+def differing(group: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The names of the options that are not the same in all of a group."""
     names = {name for options in group for name in options}
     return {
         name for name in names if any(options.get(name, _ABSENT) != group[0].get(name, _ABSENT) for options in group)
     }
 
 
-def _listed(named: Sequence[tuple[str, Any]], differing: Sequence[str]) -> list[str]:
+def _texts(named: Sequence[tuple[str, Any]], told: Sequence[str]) -> list[str]:
     """Options as ``lr=0.001``: the last part of their names, or more of it where that is ambiguous."""
-    texts = list(dict.fromkeys(_text(name, value, differing) for name, value in named))
-    more = len(texts) - _MOST_NAMED
-    return texts if more <= 0 else [*texts[:_MOST_NAMED], f"and {more} more"]
+    return list(dict.fromkeys(_text(name, value, told) for name, value in named))
 
 
-def _text(name: str, value: Any, differing: Sequence[str]) -> str:
+def _shortened(column: Sequence[list[str]]) -> list[str]:
+    """A choice and its options in words: of many the first few, unless others are shortened to the same words."""
+    whole = [" ".join(words).lstrip() for words in column]
+    short = [_first(words) for words in column]
+    meanings = {words: {text for text, other in zip(whole, short, strict=True) if other == words} for words in short}
+    return [words if len(meanings[words]) == 1 else text for words, text in zip(short, whole, strict=True)]
+
+
+def _first(words: list[str]) -> str:
+    more = len(words) - 1 - _MOST_NAMED
+    return " ".join(words if more <= 0 else [*words[:-more], f"and {more} more"]).lstrip()
+
+
+def _text(name: str, value: Any, told: Sequence[str]) -> str:
     parts = name.split(".")
     if parts[-1].startswith("_"):  # the class of a part that others lack or have otherwise
         of_class = str(value).rpartition(".")[2]
         shown = of_class.lower() if str(value).startswith(OUR_DEGRADATIONS) else of_class  # as in the config group
         return f"{'.'.join(parts[1:-1]) or parts[0]}={shown}"
-    ambiguous = sum(other.rpartition(".")[2] == parts[-1] for other in differing) > 1
+    ambiguous = sum(other.rpartition(".")[2] == parts[-1] for other in told) > 1
     shown = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{'.'.join(parts[-2:]) if ambiguous else parts[-1]}={shown}"

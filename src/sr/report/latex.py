@@ -8,12 +8,13 @@ import base64
 import io
 import json
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -22,7 +23,7 @@ from PIL import Image
 
 from sr.io.atomic import whole_file, write_text
 from sr.report.analysis import Analysis, analyse
-from sr.report.configurations import options_of
+from sr.report.configurations import differing, options_of
 from sr.report.crops import Strip
 from sr.report.run import Configuration
 from sr.report.sections import BenchmarkSection, Board, Section, Settings
@@ -37,7 +38,7 @@ _LEGEND = (
     "all claims of a column together (Holm's method)."
 )
 _UNKNOWN = r"[^\x20-\x7e\xc0-\xff]"  # all but Latin-1
-_COMPARED = ("model", "loss", "optimizer", "scheduler", "callbacks")  # groups whose options make a row
+_COMPARED = ("model", "loss", "optimizer", "scheduler", "callbacks")  # groups whose options always make a row
 _INCHES = 1.3  # side of a crop
 
 _ESCAPES = {
@@ -49,14 +50,19 @@ _ESCAPES = {
 
 @dataclass(frozen=True)
 class _Column:
-    """A score in a comparison, with the verdicts on that score; configurations are known by their `_identity`.
+    """A score in a comparison, with the verdicts on that score; a score that some configurations lack has none.
 
-    A score that some configurations lack has no verdicts.
+    Attributes:
+        board: the comparison.
+        score: name of the metric.
+        analysis: of that score.
+        keys: the rows of the configurations and baselines, in the order of their numbers; see `_rows_of`.
     """
 
     board: Board
     score: str
     analysis: Analysis
+    keys: Sequence[str]
 
     @property
     def metric(self) -> MetricInfo:
@@ -70,12 +76,8 @@ class _Column:
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """The number of each configuration and baseline in the analysis."""
-        keys = [
-            *map(_identity, self.analysis.configurations),
-            *(baseline.prefix for baseline in self.analysis.baselines),
-        ]
-        return {key: number for number, key in enumerate(keys)}
+        """The number in the analysis of what is in each row."""
+        return {key: number for number, key in enumerate(self.keys)}
 
     def cell(self, key: str) -> str:
         """The mean of a configuration or baseline, marked if it is, or may be, the best; a dash without scores."""
@@ -104,16 +106,43 @@ class _Column:
         )
 
 
-def _identity(configuration: Configuration) -> str:
-    """What makes two configurations of different tables the same row: neither the scale nor the data."""
-    if configuration.is_fixed:
-        return configuration.name
+def _rows_of(boards: Sequence[Board]) -> list[list[str]]:
+    """For each comparison the rows of its configurations and baselines, by keys that differ within a comparison.
+
+    Configurations of different tables share a row if they are alike but for scale, data, and such options as recipes
+    choose by scale; other options count where configurations of one table differ in nothing else.
+    """
+    analyses = [board.analysis for board in boards]
+    telling: set[str] = set()
+    for analysis in analyses:
+        alike: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for entry in analysis.configurations:
+            alike[_row_key(entry, telling=())].append(options_of(entry.runs[0]))
+        telling.update(*map(differing, alike.values()))
+    return [
+        [
+            *(_row_key(entry, telling) for entry in analysis.configurations),
+            *(baseline.prefix for baseline in analysis.baselines),
+        ]
+        for analysis in analyses
+    ]
+
+
+def _row_key(entry: Configuration, telling: Collection[str]) -> str:
+    """What makes two configurations the same row.
+
+    Args:
+        entry: one of them.
+        telling: names of options that count although they are of none of the groups that always do.
+    """
+    if entry.is_fixed:
+        return json.dumps([entry.name])
     options = {
         name: value
-        for name, value in options_of(configuration.runs[0]).items()
-        if name.partition(".")[0] in _COMPARED and not name.endswith(".scale")
+        for name, value in options_of(entry.runs[0]).items()
+        if name in telling or (name.partition(".")[0] in _COMPARED and not name.endswith(".scale"))
     }
-    return json.dumps([configuration.runs[0].choices, options], sort_keys=True, default=str)
+    return json.dumps([entry.runs[0].choices, options], sort_keys=True, default=str)
 
 
 def write_latex(
@@ -133,7 +162,9 @@ def write_latex(
     folder.mkdir(parents=True, exist_ok=True)
     boards = [*sections, *(board for entry in benchmarks for board in entry.boards)]
     columns = [
-        _Column(board, score, _analysed(board, score, settings)) for board in boards for score in board.analysis.metrics
+        _Column(board, score, _analysed(board, score, settings), keys)
+        for board, keys in zip(boards, _rows_of(boards), strict=True)
+        for score in board.analysis.metrics
     ]
     written = [folder / "table.tex", folder / "document.tex"]
     strips = [strip for section in sections for strip in section.strips]
@@ -194,7 +225,7 @@ def _rows(columns: Sequence[_Column]) -> tuple[dict[str, str], dict[str, str]]:
     baselines: dict[str, str] = {}
     configurations: dict[str, str] = {}
     for column in columns:
-        analysis, keys = column.analysis, list(column.numbers)
+        analysis, keys = column.analysis, column.keys
         for baseline in analysis.baselines:
             baselines.setdefault(baseline.prefix, analysis.names[analysis.number(baseline)])
         for number in analysis.order:

@@ -30,13 +30,17 @@ def numbers_of(sections: Sequence[Section], benchmarks: Sequence[BenchmarkSectio
 
 def _board(board: Board) -> Numbers:
     analysis, other = board.analysis, board.other_scope
+    is_distance = not analysis.metric.higher_is_better
     return {
         "title": board.comparison.title,
         "scope": str(analysis.scope),
         "headline": board.headline,
         "rows": table([board], []),
         "pairs": [
-            {"first": analysis.names[first], "second": analysis.names[second], **_finite(vars(pair))}
+            {
+                **{"first": analysis.names[first], "second": analysis.names[second]},
+                **_finite(vars(pair.of_distances if is_distance else pair)),
+            }
             for (first, second), pair in analysis.pairs.items()
         ],
         "possible_bests": [analysis.names[number] for number in analysis.possible_bests],

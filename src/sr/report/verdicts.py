@@ -1,7 +1,7 @@
 """Verdicts on pairs of configurations: better, worse, equivalent or undecided, for all pairs of a page together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -28,7 +28,7 @@ class Pair:
     """Two configurations compared: the difference of the first from the second.
 
     Attributes:
-        difference: of the means, in the unit of the scores.
+        difference: of the means, in the unit of the scores, with the sign that makes more the better.
         low: lower end of its 95 % interval.
         high: upper end.
         verdict: on the first.
@@ -48,15 +48,13 @@ class Pair:
     @property
     def reversed(self) -> "Pair":
         """The second compared with the first."""
-        return Pair(
-            difference=-self.difference,
-            low=-self.high,
-            high=-self.low,
-            verdict=_OPPOSITE.get(self.verdict, self.verdict),
-            p=self.p,
-            p_equivalent=self.p_equivalent,
-            wins=1 - self.wins,
-        )
+        verdict = _OPPOSITE.get(self.verdict, self.verdict)
+        return replace(self.of_distances, verdict=verdict, wins=1 - self.wins)
+
+    @property
+    def of_distances(self) -> "Pair":
+        """The same verdict, with the sign that the difference has where less is better."""
+        return replace(self, difference=-self.difference, low=-self.high, high=-self.low)
 
 
 @dataclass(frozen=True)

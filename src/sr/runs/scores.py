@@ -3,13 +3,14 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from sr.terms import BASELINES, loses_to
 
 # Columns of the joined table of epochs: how many trainings have reached the epoch, and the ends of deviations' names.
 _COUNT, _SD = "trainings", "_sd"
+_OF_BASELINES = tuple(f"{baseline.prefix}_" for baseline in BASELINES)
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,39 @@ def unbeaten(scores: Scores) -> str:
 
 
 def over_trainings(scores: Sequence[Scores]) -> Scores:
-    """Mean and deviation over folds, or over seeds, of each score's mean, for the scores that all of them have."""
+    """Mean over folds, or over seeds, of each score's mean, for the scores that all of them have.
+
+    The deviation is that between trainings: of a score beyond that of the input, since folds have images of different
+    difficulty. Scores of baselines, which are not trained, have none.
+
+    >>> folds = [{"psnr": MeanSd(30.0), "input_psnr": MeanSd(28.0)}, {"psnr": MeanSd(35.0), "input_psnr": MeanSd(33.0)}]
+    >>> over_trainings(folds)
+    {'psnr': MeanSd(mean=32.5, sd=0.0), 'input_psnr': MeanSd(mean=30.5, sd=None)}
+    """
     names = [name for name in scores[0] if all(name in training for training in scores)]
-    return {name: mean_and_sd([training[name].mean for training in scores]) for name in names}
+    return _summaries({name: [training[name].mean for training in scores] for name in names})
+
+
+def _summaries(columns: Mapping[str, Sequence[float]]) -> Scores:
+    """Mean and deviation of each column over trainings, as `over_trainings` says; names may begin with ``val/``."""
+    summaries = {}
+    for name, values in columns.items():
+        part, slash, score = name.rpartition("/")
+        of_input = columns.get(f"{part}{slash}{BASELINES[0].prefix}_{score}", ())
+        summary = mean_and_sd(values)
+        if score.startswith(_OF_BASELINES):
+            summary = replace(summary, sd=None)
+        elif len(of_input) == len(values):
+            gains = [value - other for value, other in zip(values, of_input, strict=True)]
+            summary = replace(summary, sd=mean_and_sd(gains).sd)
+        summaries[name] = summary
+    return summaries
 
 
 def over_trainings_by_epoch(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, float]]:
     """Mean and deviation over folds, or over seeds, of every column at every epoch that any of them has it for.
+
+    Deviations are those of `over_trainings`.
 
     The tables may be joined ones of cross-validations themselves: then the deviation is that of their means.
 
@@ -79,8 +106,7 @@ def over_trainings_by_epoch(tables: Sequence[Sequence[Mapping[str, Any]]]) -> li
     rows = []
     for epoch in sorted(counts):
         row_of_epoch: dict[str, float] = {"epoch": epoch, _COUNT: counts[epoch]}
-        for name, values in columns[epoch].items():
-            summary = mean_and_sd(values)
+        for name, summary in _summaries(columns[epoch]).items():
             row_of_epoch[name] = summary.mean
             if summary.sd is not None:
                 row_of_epoch[f"{name}{_SD}"] = summary.sd
