@@ -213,3 +213,14 @@ def test_without_verdicts_in_the_other_scope_nothing_is_said(run_folders: RunFol
     write(run_folders, "espcn_mse_adam", 0.5, seeds=1)
     like, these = both_scopes(run_folders)
     assert in_other_scope(these, like) == ""
+
+
+def test_seeds_are_advised_where_each_fold_was_trained_once() -> None:
+    """Seeds are then part of what folds differ by, which no number of seeds would change."""
+    folds = np.repeat(np.arange(5), 10)
+    trainings = np.array([-0.1, 0.05, 0.0, -0.05, 0.1])[folds]
+    values = np.stack([0.1 + trainings, -trainings])[:, None]
+    parts = components(values, list(folds), [False, False])
+    assert needed(parts, 0, 1, rope=0.05, claims=1) == (
+        "if it is seeds that folds differ by, which seeds=3 tells: about 4 more seeds of each would decide"
+    )

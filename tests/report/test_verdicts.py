@@ -72,6 +72,14 @@ def test_the_probability_of_winning_is_that_of_new_trainings() -> None:
     assert pair.wins == pytest.approx(stats.norm.cdf(0.02 / (0.02 * 2**0.5)), abs=0.06)
 
 
+def test_trainings_count_in_the_probability_of_winning_where_each_fold_was_trained_once() -> None:
+    """What folds differ by then includes them; without it, the means of many folds would make the better one sure."""
+    photographs, folds = np.arange(400), np.arange(400) // 20
+    values = scores([0.02, 0.0], trainings=20, photographs=400, seed=1)[:, folds, photographs][:, None]
+    pair = pairs_of(components(values, list(folds), [False] * 2), [(0, 1)], ROPE)[0, 1]
+    assert pair.wins == pytest.approx(stats.norm.cdf(0.02 / (0.02 * 2**0.5)), abs=0.08)
+
+
 def test_possible_bests_are_not_worse_than_any_other() -> None:
     pairs = pairs_of(components(scores([0.4, 0.4, 0.0]), [0] * 40, [False] * 3), all_pairs(3), ROPE)
     assert possible_bests(pairs, range(3)) == [0, 1]

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -219,7 +219,8 @@ def advice(analysis: Analysis) -> Iterator[str]:
 def needed(parts: Components, first: int, second: int, rope: float, claims: int) -> str:
     """How many more seeds or photographs would settle a pair with a probability of about 80 %, if it is as it seems.
 
-    More seeds also tell more of how much trainings vary: the degrees of freedom grow with them.
+    More seeds also tell more of how much trainings vary: the degrees of freedom grow with them. Where no fold was
+    trained twice, what trainings vary by is part of what folds differ by, and the answer supposes that it is all of it.
 
     Args:
         parts: the components.
@@ -233,14 +234,18 @@ def needed(parts: Components, first: int, second: int, rope: float, claims: int)
     distance = max(distance, rope - distance)  # a difference, or an equivalence
     photographs, noise = float(parts.photographs.sum()), float(parts.noise[both].sum())
     seeds = float(parts.trainings[both].min())
-    training = max(0.0, float(parts.known_training[both].sum()) - noise / float(parts.photographs.mean()))
-    training *= float(parts.overlap[both].max()) / parts.folds
     within = float(parts.within[first, first] + parts.within[second, second] - 2 * parts.within[first, second])
     interaction = max(0.0, within - noise / seeds)
-    fold_part = 2 * parts.training_set * (1 / parts.folds + 1 / (parts.folds - 1)) if parts.folds > 1 else 0.0
-
-    df = parts.training_df[both]
-    training_df = float(df[df > 0].min() if parts.is_cautious else df.sum()) if (df > 0).any() else math.inf
+    is_unknown = parts.folds > 1 and bool(np.isnan(parts.training[both]).any())
+    if is_unknown:
+        training, fold_part = 2 * parts.training_set / parts.folds, 0.0
+        training_df = float(parts.folds)
+    else:
+        training = max(0.0, float(parts.known_training[both].sum()) - noise / float(parts.photographs.mean()))
+        training *= float(parts.overlap[both].max()) / parts.folds
+        fold_part = 2 * parts.training_set * (1 / parts.folds + 1 / (parts.folds - 1)) if parts.folds > 1 else 0.0
+        df = parts.training_df[both]
+        training_df = float(df[df > 0].min() if parts.is_cautious else df.sum()) if (df > 0).any() else math.inf
 
     def settles(of_seeds: float, of_photographs: float) -> bool:
         by_photograph, by_training = interaction / of_photographs, training / of_seeds
@@ -253,6 +258,12 @@ def needed(parts: Components, first: int, second: int, rope: float, claims: int)
         enough = stats.t.isf(ALPHA / (2 * claims), df) + stats.t.ppf(_POWER, df)
         return bool(enough * math.sqrt(variance) <= distance)
 
+    found = _least(settles, seeds, photographs)
+    return f"if it is seeds that folds differ by, which seeds=3 tells: {found}" if is_unknown else found
+
+
+def _least(settles: Callable[[float, float], bool], seeds: float, photographs: float) -> str:
+    """The least that settles a pair beyond so many seeds and photographs, in words."""
     for more in range(1, _MOST_SEEDS + 1):
         if settles(seeds + more, photographs):
             return f"about {more} more seed{'s' if more > 1 else ''} of each would decide"
