@@ -295,6 +295,18 @@ def test_as_many_training_images_are_scored_as_asked_for_and_there_are(
     assert (len(names(loaders[1])) if len(loaders) > 1 else None) == expected
 
 
+def test_whole_images_say_whether_their_file_is_gray(compose_config: Compose, make_folder: MakeFolder) -> None:
+    root = make_folder(count=10)
+    for number in (1, 4, 7):
+        path = root / "high_res" / f"{number}.png"
+        Image.open(path).convert("L").save(path)
+    module = build(compose_config, f"data.root={root}", "data.patch=32")
+    module.setup()
+    loaders = [*module.val_dataloader(), module.test_dataloader()]
+    gray = {batch["name"][0] for loader in loaders for batch in loader if batch["stored_gray"]}
+    assert gray == {"1", "4", "7"}
+
+
 def test_the_border_of_an_image_is_the_factor_by_which_it_was_degraded(
     compose_config: Compose, make_folder: MakeFolder
 ) -> None:

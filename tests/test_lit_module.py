@@ -126,6 +126,18 @@ def test_a_scored_step_returns_typed_scores_and_logs_their_means(
     assert options == {"on_step": False, "on_epoch": True, "batch_size": 2, "add_dataloader_idx": False}
 
 
+def test_gray_files_are_scored_by_their_values_under_y_as_sr_evaluate_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, batch = lit_module(), batch_of()
+    module.scorer = Scorer(1, "y")
+    monkeypatch.setattr(module, "log_dict", lambda *args, **options: None)
+    for name in ("lr", "hr"):
+        batch[name] = batch[name][:, :1].expand(-1, 3, -1, -1)
+    scores = module.validation_step({**batch, "border": 1, "stored_gray": True}, 0)["scores"]
+    for key, image in (("psnr", batch["lr"] + 0.25), ("input_psnr", batch["lr"])):
+        assert torch.equal(scores[key], score(image, batch["hr"], "y", 1, stored_gray=True)["psnr"])
+        assert not torch.equal(scores[key], score(image, batch["hr"], "y", 1)["psnr"])
+
+
 @pytest.mark.parametrize(
     ("log_every", "accumulated", "expected"), [(1, 1, [0, 1, 2, 3]), (2, 1, [1, 3]), (1, 2, [1, 3]), (0, 1, [])]
 )

@@ -36,7 +36,7 @@ class LitSR(LightningModule):
         loss: nn.Module,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
-        scorer: Callable[[Tensor, Tensor, Tensor, list[str], int | None], dict[str, Tensor]],
+        scorer: Callable[[Tensor, Tensor, Tensor, list[str], int | None, bool], dict[str, Tensor]],
         config: NetworkConfig | None = None,
         compile_from: int | None = None,
         compiled_batch: int | None = None,
@@ -48,7 +48,7 @@ class LitSR(LightningModule):
             loss: compares (sr, hr); its parameters are not trained.
             optimizer: builds the optimizer from the parameters.
             scheduler: builds the schedule from the optimizer and the number of steps of the run.
-            scorer: scores (sr, lr, hr, names, border) under a protocol.
+            scorer: scores (sr, lr, hr, names, border, whether the files are gray) under a protocol.
             config: what rebuilds the network; saved in every checkpoint.
             compile_from: compile the network for training in runs of at least this many steps; None: never. Scoring is
                 never compiled, since image sizes vary.
@@ -109,7 +109,8 @@ class LitSR(LightningModule):
 
     def _score(self, batch: Batch, part: Part) -> StepOutput:
         sr = self.net(batch["lr"])
-        scores = self.scorer(sr, batch["lr"], batch["hr"], batch["name"], batch.get("border"))
+        is_gray = batch.get("stored_gray", False)
+        scores = self.scorer(sr, batch["lr"], batch["hr"], batch["name"], batch.get("border"), is_gray)
         means = {f"{part}/{name}": scores[name].mean().float() for name in scores if not name.startswith(_NOT_LOGGED)}
         if part is not Part.TRAIN:
             means[f"{part}/loss"] = self.loss(sr, batch["hr"])

@@ -289,8 +289,8 @@ class Batch(TypedDict):
     """Image pairs: uint8 or uint16 as loaded, float32 in [0, 1] once they are on the device.
 
     ``lr`` is ``(N, C, h, w)``, ``hr`` ``(N, C, scale*h, scale*w)``, ``name`` a list of N names. Whole images also have
-    ``group``, a list of the photographs that they belong to, and ``border``, what the protocol ``y`` cuts from each
-    side, in pixels.
+    ``group``, a list of the photographs that they belong to, ``border``, what the protocol ``y`` cuts from each side,
+    in pixels, and ``stored_gray``, whether their file is gray, so that ``y`` scores its values and not their luma.
     """
 
     lr: "Tensor"
@@ -298,6 +298,7 @@ class Batch(TypedDict):
     name: list[str]
     group: NotRequired[list[str]]
     border: NotRequired[int]
+    stored_gray: NotRequired[bool]
 
 
 class StepOutput(TypedDict):

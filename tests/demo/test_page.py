@@ -1,4 +1,5 @@
 import logging
+import math
 import os
 import re
 import shutil
@@ -326,7 +327,9 @@ def test_scores_against_a_target_follow_both_protocols(page: Page, picture: Path
         assert table[name][1:] == expected
 
 
-def test_a_gray_target_is_compared_like_the_same_target_in_rgb(page: Page, picture: Path, tmp_path: Path) -> None:
+def test_a_gray_target_is_compared_like_the_same_target_in_rgb_and_its_luma_by_its_values(
+    page: Page, picture: Path, tmp_path: Path
+) -> None:
     photograph(80, 100, seed=3).convert("L").save(tmp_path / "gray.png")
     photograph(80, 100, seed=3).convert("L").convert("RGB").save(tmp_path / "colour.png")
     tables = [
@@ -334,7 +337,9 @@ def test_a_gray_target_is_compared_like_the_same_target_in_rgb(page: Page, pictu
         for name in ("gray", "colour")
     ]
     for name in ("bicubic", LABEL):
-        assert tables[0][name][1:] == tables[1][name][1:]
+        assert tables[0][name][3:] == tables[1][name][3:]
+        of_values, of_luma = (float(table[name][1]) for table in tables)
+        assert of_luma - of_values == pytest.approx(20 * math.log10(255 / 219), abs=0.1)  # luma spans 219 levels
 
 
 def test_the_leaderboard_agrees_with_the_report(page: Page, runs: Path) -> None:

@@ -15,6 +15,7 @@ from sr.data.degraded_crops import DegradedCrops
 from sr.data.stores.packed import PackedPairs
 from sr.data.stores.store import PairStore
 from sr.errors import UserError
+from sr.io.images import is_gray
 from sr.terms import Batch
 
 # Codes of `sr.image.dihedral` by (flip, rotate90). The order determines what a seed draws.
@@ -210,13 +211,14 @@ class WholePairs(Dataset[Batch]):
             groups: the photograph that each image of the store belongs to.
         """
         self.store, self.indices, self.scale, self.groups = store, indices, scale, groups
+        self._stored_gray = [is_gray(store.sources[position].hr) for position in indices]
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return ``lr`` ``(1, C, h, w)``, ``hr`` ``(1, C, scale*h, scale*w)``, ``name``, ``group``, ``border``.
+        """Return ``lr`` ``(1, C, h, w)``, ``hr`` ``(1, C, scale*h, scale*w)``, ``name``, and the rest of `Batch`.
 
         The border is the factor by which the image was degraded, as in the literature; with ``data.scales`` that is not
         the scale, which is 1.
@@ -230,4 +232,5 @@ class WholePairs(Dataset[Batch]):
             "name": [source.name],
             "group": [self.groups[position]],
             "border": source.factor or self.scale,
+            "stored_gray": self._stored_gray[index],
         }

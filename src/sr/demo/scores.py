@@ -50,7 +50,7 @@ def _row(row: Timed, target: Picture | None, scale: int) -> str:
         hr = _rgb(target)
         sr = _rgb(read_picture(Path(row.path), row.name, hr.shape[-1] * hr.shape[-2]))
         for protocol in (Protocol.Y, Protocol.RGB):
-            scores = score(sr, hr, protocol, scale)
+            scores = score(sr, hr, protocol, scale, stored_gray=target.gray)
             cells += [f"{float(scores['psnr']):.2f}", f"{float(scores['ssim']):.4f}"]
     return f'<tr><th scope="row">{html.escape(row.name)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 

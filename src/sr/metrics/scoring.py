@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -207,34 +207,41 @@ class Scorer:
         self._baseline_scores: dict[str, dict[str, Tensor]] = {}
 
     def __call__(
-        self, sr: Tensor, lr: Tensor, hr: Tensor, names: Sequence[str], border: int | None = None
+        self,
+        sr: Tensor,
+        lr: Tensor,
+        hr: Tensor,
+        names: Sequence[str],
+        border: int | None = None,
+        stored_gray: bool = False,
     ) -> dict[str, Tensor]:
-        """Score a batch; ``names`` identify the images across epochs.
+        """Score a batch; ``names`` identify the images across epochs, and `score` explains ``stored_gray``.
 
         Returns:
             Tensors ``(N,)``: each metric, ``gain`` (dB of PSNR over the input), and each metric of the input, as
             ``input_psnr``; for scales above 1 also those of ``nearest`` and ``lanczos``.
         """
-        border = self.scale if border is None else border
-        scores = self._score(sr, lr, hr, border)
+        score_all = partial(
+            score,
+            protocol=self.protocol,
+            border=self.scale if border is None else border,
+            stored_gray=stored_gray,
+            bits=self.bits,
+            metrics=self.metrics,
+            lr=lr,
+        )
+        scores = score_all(sr, hr)
         if any(name not in self._baseline_scores for name in names):
-            batch = self._score_baselines(lr, hr, border)
+            batch = {
+                f"{baseline.prefix}_{metric}": values
+                for baseline in self._baselines
+                for metric, values in score_all(resize(lr, self.scale, baseline.kernel), hr).items()
+            }
             for position, name in enumerate(names):
                 self._baseline_scores[name] = {key: values[position] for key, values in batch.items()}
         rows = [self._baseline_scores[name] for name in names]
         scores |= {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
         scores["gain"] = scores["psnr"] - scores["input_psnr"]
-        return scores
-
-    def _score(self, sr: Tensor, lr: Tensor, hr: Tensor, border: int) -> dict[str, Tensor]:
-        return score(sr, hr, self.protocol, border, bits=self.bits, metrics=self.metrics, lr=lr)
-
-    def _score_baselines(self, lr: Tensor, hr: Tensor, border: int) -> dict[str, Tensor]:
-        scores = {}
-        for baseline in self._baselines:
-            enlarged = resize(lr, self.scale, baseline.kernel)
-            for metric, values in self._score(enlarged, lr, hr, border).items():
-                scores[f"{baseline.prefix}_{metric}"] = values
         return scores
 
 
