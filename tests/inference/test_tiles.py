@@ -10,6 +10,7 @@ from sr.image import resize
 from sr.inference import tiles
 from sr.inference.enlarger import Enlarger
 from sr.inference.tiles import enlarge, enlarge_in_tiles
+from sr.nets.autoencoder import Autoencoder
 from sr.nets.espcn import ESPCN
 from sr.terms import WHOLE_IMAGE
 from sr.weights.model import Model
@@ -108,6 +109,20 @@ def test_a_tile_too_large_for_the_memory_is_halved_and_all_tiles_are_yielded() -
     assert max(sizes) > 60
     assert sizes[-1] <= 60
     assert torch.allclose(tiled, full_image, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_tiles_of_an_ensemble_equal_that_of_the_whole_image_whatever_its_sides(wrap: bool) -> None:
+    """Flipped, a network with strides has its grid at the other end: of the image, or of each tile."""
+    torch.manual_seed(0)
+    net = Autoencoder(scale=1, channels=4).eval()
+    randomise_output(net, std=0.3)
+    assert net.align > 1
+    lr = torch.rand(1, 3, 61, 42)
+    whole, tiled = (
+        assemble(enlarge_in_tiles(net, lr, 1, tile, ensemble=True, wrap=wrap), lr.shape) for tile in (0, 20)
+    )
+    assert torch.allclose(tiled, whole, atol=1e-5 * float(whole.abs().max()))
 
 
 def test_the_margin_is_aligned_to_the_strides() -> None:

@@ -65,6 +65,7 @@ class ArrayEnlarger(PictureEnlarger):
 
         size = (int(pixels.shape[0]), int(pixels.shape[1]))
         settings: dict[str, Any] = {"halo": self._halo, "align": self._align, "wrap": self.wrap}
+        settings["ensemble"] = self.ensemble
         for top, left, out in each_tile(part, size, self.scale, self.tile_for(pixels), **settings):
             levels = np.rint(out[0].clip(0, 1) * most).astype(pixels.dtype)
             yield top, left, levels.transpose(1, 2, 0)

@@ -60,7 +60,7 @@ def enlarge_in_tiles(
 
     halo, align = int(getattr(net, "halo", 0)), int(getattr(net, "align", 1))
     size = (int(lr.shape[-2]), int(lr.shape[-1]))
-    return each_tile(part, size, scale, tile, halo=halo, align=align, wrap=wrap)
+    return each_tile(part, size, scale, tile, halo=halo, align=align, wrap=wrap, ensemble=ensemble)
 
 
 def _cut(image: Tensor, dim: int, seen: Seen) -> Tensor:

@@ -33,6 +33,7 @@ def each_tile(
     halo: int,
     align: int = 1,
     wrap: bool = False,
+    ensemble: bool = False,
 ) -> Iterator[tuple[int, int, Out]]:
     """Enlarge one image tile by tile, each with a margin as wide as the network sees, which is cut off again.
 
@@ -48,6 +49,8 @@ def each_tile(
         align: the grid of low-resolution pixels that its strides need.
         wrap: whether the image goes on at its opposite edge, as a texture does. A network that sees the whole image is
             shown 64 pixels beyond each edge.
+        ensemble: whether the network also sees each part flipped. Its grid then begins at the other end, so that the
+            last pixels of a side are repeated until it is a multiple of ``align``.
 
     Raises:
         UserError: if a tile does not fit that has to wrap around, and the network sees the whole image.
@@ -59,13 +62,14 @@ def each_tile(
     is_whole = must_be_whole(halo, wrap=wrap)
     margin = round_up(_WRAPPED if is_whole else halo, align)
     side = round_up(tile, align) if tile else max(height, width)
+    grid = align if ensemble else 1
     waiting = [(top, left, side) for top in range(0, height, side) for left in range(0, width, side)]
     waiting.reverse()
     while waiting:
         top, left, side = waiting.pop()
         bottom, right = min(top + side, height), min(left + side, width)
-        first_row, rows = _seen(top, bottom, margin, height, wrap=wrap)
-        first_column, columns = _seen(left, right, margin, width, wrap=wrap)
+        first_row, rows = _seen(top, bottom, margin, height, grid, wrap=wrap)
+        first_column, columns = _seen(left, right, margin, width, grid, wrap=wrap)
         try:
             out: Any = enlarge(rows, columns)
         except (MemoryError, RuntimeError) as error:
@@ -99,12 +103,13 @@ def must_be_whole(halo: int, *, wrap: bool) -> bool:
     return wrap and halo >= WHOLE_IMAGE
 
 
-def _seen(start: int, stop: int, margin: int, length: int, *, wrap: bool) -> tuple[int, Seen]:
+def _seen(start: int, stop: int, margin: int, length: int, grid: int, *, wrap: bool) -> tuple[int, Seen]:
     """What a tile shows of one side of the image: where that starts, negative beyond its edge, and the pixels."""
+    stop = round_up(stop, grid)
     if wrap:
         return start - margin, np.arange(start - margin, stop + margin) % length
-    first = max(0, start - margin)
-    return first, slice(first, min(length, stop + margin))
+    first, last = max(0, start - margin), min(round_up(length, grid), stop + margin)
+    return first, slice(first, last) if last <= length else np.minimum(np.arange(first, last), length - 1)
 
 
 def _too_large(error: Exception) -> str:
