@@ -444,6 +444,27 @@ def test_scores_in_bfloat16_are_labelled_and_kept_beside_those_in_float32(
     assert [json.loads(path.read_text())[0]["precision"] for path in kept] == ["float32", "bfloat16"]
 
 
+def test_scores_of_other_metrics_and_baselines_are_kept_unless_images_or_weights_differ(
+    run: Path, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    data = make_folder(count=2, name="bench")
+    path = run / "evaluations" / "bench_x2_y.json"
+    command = ["evaluate", str(run), "--data", str(data), "--device", "cpu"]
+    main([*command, "--metrics", "vif", "--baselines"])
+    (first,) = json.loads(path.read_text())
+    main(command)
+    (second,) = json.loads(path.read_text())
+    costs = {"ms_per_image"}
+    assert {name: value for name, value in second.items() if name not in costs} == {
+        name: value for name, value in first.items() if name not in costs
+    }
+    assert {"vif", "psnr"} <= second["trainings"]["."].keys() & second["baselines"]["nearest"].keys()
+    path.write_text(json.dumps([{**first, "weights": "others"}]))
+    main(command)
+    (third,) = json.loads(path.read_text())
+    assert (third["metrics"].keys(), third["baselines"].keys()) == ({"psnr", "ssim"}, {"input"})
+
+
 def test_auto_precision_is_that_which_is_measured_to_be_faster(
     make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

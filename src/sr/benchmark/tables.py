@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from sr.benchmark.records import record_of
 from sr.benchmark.rows import Row, folder_name
@@ -17,12 +17,15 @@ from sr.terms import BASELINES, loses_to
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+Record: TypeAlias = dict[str, Any]  # the scores of a model on a data set, as a file of `evaluations/` has them
+
 
 def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None, record: Path | None = None) -> list[Path]:
     """Write the table as CSV and JSON where asked for, and into run folders for their report.
 
     ``NAME_images.csv`` next to ``NAME.csv`` has one row per image. A run folder gets a file in ``evaluations/``; what
-    is no run gets it in a folder of its own in ``record``.
+    is no run gets it in a folder of its own in ``record``. Metrics and baselines that the file already has, of the same
+    images and weights, stay there.
 
     Returns:
         The files.
@@ -52,7 +55,7 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None, re
                 more = ("_x8" if row.ensemble else "") + ("_bfloat16" if row.in_bfloat16 else "")
                 more += f"_{row.bits}bits" if row.bits != 8 else ""
                 path = _evaluation_file(folder, row, more)
-                _write_json(path, [_for_report(row, rows)])
+                _write_json(path, [_with_earlier(_for_report(row, rows), _recorded(path))])
                 written.append(path)
     return written
 
@@ -61,15 +64,40 @@ def _evaluation_file(folder: Path, row: Row, more: str) -> Path:
     """Where the scores on a data set go; another set of the same name keeps its own."""
     end = f"_x{row.scale}_{row.protocol}{more}.json"
     path = folder / f"{folder_name(row.data)}{end}"
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))[0].get("fingerprint") if path.is_file() else ""
-    except (ValueError, LookupError, AttributeError):  # damaged: it is written anew
-        known = ""
+    known = _recorded(path).get("fingerprint")
     is_other = known and known != row.fingerprint
     return folder / f"{folder_name(row.data)}_{row.fingerprint[:8]}{end}" if is_other else path
 
 
-def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
+def _recorded(path: Path) -> Record:
+    """What a file of scores holds; empty if there is none, and if it is damaged: it is written anew."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))[0]) if path.is_file() else {}
+    except (ValueError, LookupError, TypeError):
+        return {}
+
+
+def _with_earlier(record: Record, earlier: Record) -> Record:
+    """A record with the metrics and baselines that only an earlier one of the same images and weights has."""
+    same = ("fingerprint", "weights", "settings", "shrink", "names")
+    is_same = all(earlier.get(name) == record[name] for name in same)
+    if not is_same or earlier.get("trainings", {}).keys() != record["trainings"].keys():
+        return record
+    metrics = record["metrics"]
+    alike = {name: info for name, info in earlier.get("metrics", {}).items() if metrics.get(name, info) == info}
+
+    def both(part: str) -> Record:
+        kept = {
+            who: {name: values for name, values in scores.items() if name in alike}
+            for who, scores in earlier.get(part, {}).items()
+        }
+        return {who: kept.get(who, {}) | record[part].get(who, {}) for who in {**kept, **record[part]}}
+
+    means = {name: earlier[name] for name in alike if name in earlier}
+    return {**means, **record, "metrics": alike | metrics, **{part: both(part) for part in ("trainings", "baselines")}}
+
+
+def _for_report(row: Row, rows: Sequence[Row]) -> Record:
     """What a report needs of a row: the scores of every image by every training, and by the baselines beside it."""
     baselines = {other.baseline.prefix: other for other in rows if other.baseline and other.data == row.data}
     return {
@@ -80,7 +108,7 @@ def _for_report(row: Row, rows: Sequence[Row]) -> dict[str, object]:
         "fingerprint": row.fingerprint,
         **{"data_set": row.data_set, "degradation": row.degradation},
         **{"degraded_by": row.degraded_by, "trained_on": row.trained_on},
-        "metrics": {name: asdict(info) for name, info in row.metrics.items()},
+        "metrics": {name: {**asdict(info), "range": [*info.range]} for name, info in row.metrics.items()},
         "names": [image.name for image in row.images],
         "groups": list(row.groups),
         "contents": list(row.contents),
