@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     # `data.parts`: lists the images as the run will do.
     "launch": {
         *("data.parts", "errors", "io", "machine.children", "machine.processes"),
-        *("options", "runs.status", "runs.trained_on"),
+        *("options", "runs.status", "runs.trained_on", "terms"),
     },
     "train": {"errors", "launch", "machine.garbage", "runs", "terms"},
     "inference": {"arrays", "errors", "image", "io", "machine", "terms", "weights"},

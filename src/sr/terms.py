@@ -161,17 +161,19 @@ def _value(value: Any) -> Any:
 
 
 def direction(monitor: str, metrics: Mapping[str, Any]) -> str:
-    """``max`` or ``min``: where a monitored score of the validation images is best.
+    """``max`` or ``min``: where a mean score, or a cost of a run, is best.
 
     Args:
-        monitor: as ``val/psnr``.
+        monitor: as ``val/psnr``; costs, such as ``ms_per_image``, are of no part.
         metrics: the config group, by name.
 
     >>> direction("val/loss", {}), direction("val/lpips", {"lpips": {"higher_is_better": False}})
     ('min', 'min')
+    >>> direction("test/gain", {}), direction("ms_per_image", {})
+    ('max', 'min')
     """
-    name = monitor.removeprefix("val/")
-    is_higher_better = (metrics.get(name) or {}).get("higher_is_better", name != "loss")
+    part, _, name = monitor.rpartition("/")
+    is_higher_better = (metrics.get(name) or {}).get("higher_is_better", bool(part) and name != "loss")
     return "max" if is_higher_better else "min"
 
 

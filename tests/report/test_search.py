@@ -111,12 +111,17 @@ def test_values_that_are_not_finite_draw_no_curves_and_no_traceback(tmp_path: Pa
     assert "of the trials in order" in page
 
 
-def test_hours_are_the_sum_of_all_trials(tmp_path: Path) -> None:
+def test_hours_are_the_sum_of_what_all_trials_trained(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "search", hill, "maximize")
     with open_study(study_config(folder, None, None)) as (study, _):
         seconds = [trial.duration.total_seconds() for trial in study.trials if trial.duration]
     assert len(seconds) == 10
     assert write_search(folder).hours == pytest.approx(sum(seconds) / 3600)
+    (folder / "trial_0000").mkdir()
+    write_result(folder / "trial_0000", RunResult(Status.DONE, {"data": {}}, seconds=7200.0))
+    (folder / "trial_0000_seed24").mkdir()  # another training of the same options
+    assert write_search(folder).hours == pytest.approx(2 + sum(seconds[1:]) / 3600)
+    assert "<td>7200.0</td>" in (folder / FILE).read_text()
 
 
 def test_no_compute_is_saved_without_pruning(tmp_path: Path) -> None:
@@ -169,6 +174,17 @@ def test_objectives_have_the_name_and_unit_of_the_metric(tmp_path: Path) -> None
     assert f"complete trials: PSNR {best.value:.2f} dB with" in page
     assert "<dt>objective</dt><dd>val/psnr, higher is better</dd>" in page
     assert "<strong>PSNR of the trials in order.</strong>" in page
+
+
+def test_a_single_objective_that_is_not_monitored_has_its_own_name_and_no_curves(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "search", hill, "minimize")
+    config = {"data": {}, "objectives": ["ms_per_image"]}
+    (folder / "trial_0000").mkdir()
+    write_result(folder / "trial_0000", RunResult(Status.DONE, config, monitor=Monitor("val/psnr", 30.0)))
+    write_search(folder)
+    page = (folder / FILE).read_text()
+    assert "<dt>objective</dt><dd>ms_per_image, lower is better</dd>" in page
+    assert "Learning curves" not in page
 
 
 @pytest.mark.slow

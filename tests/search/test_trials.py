@@ -97,6 +97,33 @@ def test_directions_and_objectives_of_different_number_are_refused_before_any_tr
     assert not (tmp_path / "search").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["objectives=[ms_per_image]"], "direction=maximize would find the worst ms_per_image: minimize it"),
+        (
+            [
+                "objectives=[val/psnr,val/lpips]",
+                "metrics=[default,lpips]",
+                "hydra.sweeper.direction=[maximize,maximize]",
+            ],
+            "direction=maximize would find the worst val/lpips: minimize it",
+        ),
+        (
+            ["objectives=[parameters]", "hydra.sweeper.direction=minimize", "hydra.sweeper.pruner=median"],
+            "pruner=median stops trials by val/psnr, which is not the objective, parameters: use hydra.sweeper.pruner=none",
+        ),
+    ],
+)
+def test_a_search_that_would_find_the_worst_or_prune_by_another_score_is_refused(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, options: list[str], reason: str
+) -> None:
+    code, text = command(*search_overrides(tmp_path, make_folder()), *options)
+    assert code == 2, text
+    assert f"error: hydra.sweeper.{reason}" in text
+    assert not (tmp_path / "search").exists()
+
+
 @pytest.mark.slow
 def test_two_objectives(command: Command, make_folder: MakeFolder, tmp_path: Path) -> None:
     overrides = search_overrides(tmp_path, make_folder(), "hydra.sweeper.sampler=grid", "trainer.max_epochs=1")

@@ -24,6 +24,7 @@ from sr.io.atomic import write_text
 from sr.launch.folder import refuse
 from sr.launch.names import GROUPS, VARIES, cell_name, quoted
 from sr.runs.status import PLAN, UNFINISHED, counts, find_cells
+from sr.terms import direction
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +38,14 @@ class Summary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the plan, which tells `sr status` the pending cells; a search has no plan.
 
-        Exits with code 2 if the direction of a search would optimize for the worst score.
+        Exits with code 2 for a search that would find the worst, or stop trials by another score than its objective.
         """
         overrides = [f"{name}={value}" for name, value in (config.hydra.sweeper.get("params") or {}).items()]
         overrides += config.hydra.overrides.task
         _name_sweep(config, overrides)
         if not _is_grid(config):
-            direction, expected = config.hydra.sweeper.get("direction"), f"{config.mode}imize"
-            if not config.objectives and isinstance(direction, str) and direction != expected:
-                log.error(
-                    "error: hydra.sweeper.direction=%s contradicts mode=%s: change one of them", direction, config.mode
-                )
+            if reason := _contradiction(config):
+                log.error("error: %s", reason)
                 sys.exit(_BAD_INPUT)
             return
         try:
@@ -83,6 +81,28 @@ class Summary(Callback):
             log.warning("%s %s: %s", cell.name, cell.status, cell.reason)
         if failed or unfinished:
             sys.exit(_SOME_FAILED)
+
+
+def _contradiction(config: DictConfig) -> str:
+    """What a search contradicts itself in; empty for none. Other faults of its options are the sweeper's to find."""
+    sweeper, objectives = config.hydra.sweeper, list(config.objectives or [])
+    given = sweeper.get("direction")
+    given = [given] if isinstance(given, str) else list(given or [])
+    if not objectives:
+        if given in (["maximize"], ["minimize"]) and given != [f"{config.mode}imize"]:
+            return f"hydra.sweeper.direction={given[0]} contradicts mode={config.mode}: change one of them"
+        return ""
+    for name, wrong in zip(objectives, given, strict=False):
+        right = f"{direction(name, config.metrics)}imize"
+        if {wrong, right} == {"maximize", "minimize"}:
+            return f"hydra.sweeper.direction={wrong} would find the worst {name}: {right} it"
+    pruner = sweeper.get("pruner")
+    if objectives != [config.monitor] and len(objectives) == 1 and pruner not in (None, "none"):
+        return (
+            f"hydra.sweeper.pruner={pruner} stops trials by {config.monitor}, which is not the objective, "
+            f"{objectives[0]}: use hydra.sweeper.pruner=none"
+        )
+    return ""
 
 
 def _name_sweep(config: DictConfig, overrides: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 import statistics
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from sr.runs.schema import RunResult, read_result
 from sr.terms import MetricInfo, metrics_of
 
 FILE = "search.html"
+_TRIAL = "trial_"  # folders, by the number of the trial
 
 _WORDS = {
     "complete": "complete",
@@ -40,7 +41,7 @@ class SearchSummary:
     Attributes:
         counts: number of trials by state.
         best: the best trial, or the trials on the Pareto front; empty if none is complete.
-        hours: total duration of all trials.
+        hours: that all trials trained.
         saved: fraction of the epochs saved by pruning; 0 without pruning.
     """
 
@@ -58,7 +59,8 @@ def write_search(folder: Path) -> SearchSummary:
     """
     try:
         with open_search(folder) as study, _quiet_optuna():
-            summary = _summary(study)
+            seconds = _seconds(folder, study)
+            summary = _summary(study, seconds)
             objectives = _objectives(folder, study)
             trials = sorted(study.trials, key=_sort_key(study))
             values = {
@@ -70,6 +72,7 @@ def write_search(folder: Path) -> SearchSummary:
                 "space": list(distributions_text(trials)),
                 "parameters": sorted({name for trial in trials for name in trial.params}),
                 "trials": trials,
+                "seconds": seconds,
                 "best": {trial.number for trial in summary.best},
                 "words": _WORDS,
                 "reasons": any(trial.user_attrs.get("reason") for trial in trials),
@@ -81,7 +84,20 @@ def write_search(folder: Path) -> SearchSummary:
     return summary
 
 
-def _summary(study: Study) -> SearchSummary:
+def _seconds(folder: Path, study: Study) -> dict[int, float]:
+    """How long each trial trained, by its record; without one, from its beginning to its end."""
+    results = {int(path.name.removeprefix(_TRIAL)): result for path, result in _results(folder)}
+    seconds = {}
+    for trial in study.get_trials(deepcopy=False):
+        result = results.get(trial.number)
+        if result and result.seconds:  # the time of the study counts waiting in a queue, and nights between two starts
+            seconds[trial.number] = result.seconds
+        elif trial.duration:
+            seconds[trial.number] = trial.duration.total_seconds()
+    return seconds
+
+
+def _summary(study: Study, seconds: Mapping[int, float]) -> SearchSummary:
     trials = study.get_trials(deepcopy=False)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
@@ -92,7 +108,7 @@ def _summary(study: Study) -> SearchSummary:
     return SearchSummary(
         counts=dict(Counter(trial.state.name.lower() for trial in trials)),
         best=study.best_trials if is_multi_objective else [study.best_trial] if complete else [],
-        hours=sum(trial.duration.total_seconds() for trial in trials if trial.duration) / 3600,
+        hours=sum(seconds.values()) / 3600,
         saved=1 - steps / steps_without_pruning if steps_without_pruning and pruned else 0.0,
     )
 
@@ -110,30 +126,33 @@ def _sort_key(study: Study) -> Callable[[FrozenTrial], tuple[float, int]]:
 
 def _objectives(folder: Path, study: Study) -> list[Objective]:
     """The objectives of a search, named by the record of any of its trials; without one, by their numbers."""
-    result = next(_results(folder), None)
+    result = next((result for _, result in _results(folder)), None)
     known = metrics_of(result.config) if result else {}
     count = len(study.directions)
     names = [f"objective {number + 1}" for number in range(count)] if count > 1 else ["value"]
+    monitor = result.monitor.name if result and result.monitor else ""
     if result:
-        monitor = result.monitor.name if result.monitor else ""
-        named = list(result.config.get("objectives") or []) if count > 1 else [monitor]
+        named = list(result.config.get("objectives") or [monitor])
         names = named if len(named) == count and all(named) else names
     found = []
     for number, (name, direction) in enumerate(zip(names, study.directions, strict=True)):
         info = known.get(name.rpartition("/")[2], MetricInfo(name))
         higher = direction == StudyDirection.MAXIMIZE
-        found.append(Objective(number, name, MetricInfo(info.label, info.unit, info.digits, higher, info.rope)))
+        info = MetricInfo(info.label, info.unit, info.digits, higher, info.rope)
+        found.append(Objective(number, name, info, is_monitored=not monitor or name == monitor))
     return found
 
 
-def _results(folder: Path) -> Iterator[RunResult]:
-    for path in sorted(folder.glob("trial_*")):
+def _results(folder: Path) -> Iterator[tuple[Path, RunResult]]:
+    for path in sorted(folder.glob(f"{_TRIAL}*")):
+        if not path.name.removeprefix(_TRIAL).isdecimal():  # a seed that was added to a trial
+            continue
         try:
             result = read_result(path)
         except UserError:  # the trial is a row of the table all the same
             continue
         if result is not None:
-            yield result
+            yield path, result
 
 
 def _headline(study: Study, summary: SearchSummary, objectives: Sequence[Objective]) -> str:

@@ -32,11 +32,13 @@ class Objective:
         number: among the objectives, from 0.
         name: as in the config.
         info: how to show it; its direction is that of the search.
+        is_monitored: whether it is the score that trials report after each epoch.
     """
 
     number: int
     name: str
     info: MetricInfo
+    is_monitored: bool = True
 
     def of(self, trial: FrozenTrial) -> float:
         """Its value in a complete trial."""
@@ -63,7 +65,7 @@ def search_plots(study: Study, objectives: Sequence[Objective]) -> list[Plot]:
     for objective in objectives:
         if complete:
             plots.append(_history(objective, complete))
-        if len(objectives) == 1 and _reported(trials):
+        if len(objectives) == 1 and objective.is_monitored and _reported(trials):
             plots.append(_curves(objective, trials, complete))
         if shares := importances(study, objective):
             plots.append(_importances(objective, shares))
