@@ -1,6 +1,7 @@
 """``sr degrade``: copies to look at."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,18 @@ def test_copies_are_the_inputs_that_models_are_scored_on(folder: Path, tmp_path:
         assert torch.equal(read_image(tmp_path / "out" / f"{number}.png"), expected)
     settings = json.loads((tmp_path / "out" / "degraded.json").read_text())
     assert settings == {"degradation": Photo().key(), "scale": 2, "seed": 23}
+
+
+def test_copies_are_files_of_low_resolution_for_every_command(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file that says how they were made is no image."""
+    out = tmp_path / "out"
+    main(["degrade", str(folder), "--degrade", "jpeg", "-o", str(out)])
+    main(["evaluate", "--baselines", "--scale", "2", "--data", str(folder), "--low-res", str(out)])
+    assert re.search(r"bicubic +photos +x2 +y +\d+\.\d\d", capsys.readouterr().out)
+    main(["check-data", str(folder), "--low-res", str(out)])
+    assert "0 errors" in capsys.readouterr().out
 
 
 def test_at_scale_1_the_size_stays(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

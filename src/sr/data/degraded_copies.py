@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from sr.data.degrade.base import Degradation, full_key, generator
+from sr.data.folders.files import DEGRADED
 from sr.data.pairs import load_pair
 from sr.data.sources import Source
 from sr.errors import UserError, some_of
@@ -15,8 +16,6 @@ from sr.image import to_float, to_uint8
 from sr.io.atomic import remove_leftovers, reporting_unwritable, whole_file, write_text
 from sr.io.images import read_header, to_pil
 from sr.io.pixel_formats import read_pixels
-
-SETTINGS = "degraded.json"
 
 
 class DegradedCopies:
@@ -50,13 +49,13 @@ class DegradedCopies:
             raise UserError(f"{folder}: is no folder: name another one with -o")
         self.existing = [source for source in sources if self.path_of(source).exists()]
         wanted = f"{self.settings['degradation']} at x{scale} with seed {seed}"
-        if (folder / SETTINGS).exists() and self._recorded() != self.settings:
+        if (folder / DEGRADED).exists() and self._recorded() != self.settings:
             raise UserError(
-                f"{folder / SETTINGS}: does not say that the copies were made by {wanted}: name another folder with -o"
+                f"{folder / DEGRADED}: does not say that the copies were made by {wanted}: name another folder with -o"
             )
-        if self.existing and not (folder / SETTINGS).exists():
+        if self.existing and not (folder / DEGRADED).exists():
             raise UserError(
-                f"{self.path_of(self.existing[0])}: exists, and no {SETTINGS} says that it was made by {wanted}: name "
+                f"{self.path_of(self.existing[0])}: exists, and no {DEGRADED} says that it was made by {wanted}: name "
                 "another folder with -o"
             )
 
@@ -66,7 +65,7 @@ class DegradedCopies:
 
     def _recorded(self) -> object:
         try:
-            return json.loads((self.folder / SETTINGS).read_text())
+            return json.loads((self.folder / DEGRADED).read_text())
         except (OSError, ValueError):
             return None
 
@@ -95,7 +94,7 @@ class DegradedCopies:
         failures = []
         with reporting_unwritable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(self.folder / SETTINGS, json.dumps(self.settings, indent=2) + "\n")
+            write_text(self.folder / DEGRADED, json.dumps(self.settings, indent=2) + "\n")
             for source in self.sources:
                 path = self.path_of(source)
                 if not path.exists():

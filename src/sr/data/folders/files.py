@@ -7,11 +7,12 @@ from typing import NoReturn
 from sr.errors import UserError
 from sr.io.images import SUFFIXES
 
-_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # written by file managers
+DEGRADED = "degraded.json"  # how `sr degrade` made the images beside it
+_NO_DATA = frozenset({"thumbs.db", "desktop.ini", DEGRADED})  # the first two are written by file managers
 
 
 def files_in(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """The files of a folder, sorted, without hidden files and folders and what file managers write.
+    """The files of a folder, sorted, without hidden files and folders and what programs write about its files.
 
     Args:
         folder: an existing folder.
@@ -28,7 +29,7 @@ def files_in(folder: Path, *, recursive: bool = False) -> list[Path]:
             folders.clear()
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if place not in seen:
-            files += [Path(parent, name) for name in names if not _is_clutter(name)]
+            files += [Path(parent, name) for name in names if not _is_no_data(name)]
         seen.add(place)
     return sorted(files)
 
@@ -62,8 +63,8 @@ def has_images(folder: Path, *, recursive: bool = False) -> bool:
     return any(map(is_image, files_in(folder, recursive=recursive)))
 
 
-def _is_clutter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _CLUTTER
+def _is_no_data(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _NO_DATA
 
 
 def _refuse(error: OSError) -> NoReturn:
