@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models",
         nargs="*",
         metavar="MODEL",
-        help=f"{MODEL}, or *.onnx; of several, what is no model is skipped, and a run that cannot be used ends in exit code 1",
+        help=f"{MODEL}, or *.onnx; of several, what is no model is skipped, and a run that cannot be used ends in exit "
+        "code 1",
     )
     complete(models, model_names)
     add_data(parser)
