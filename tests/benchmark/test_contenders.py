@@ -213,6 +213,18 @@ def test_a_folder_for_records_that_only_runs_are_scored_with_is_said(
     assert caplog.messages == ["--record is not used: every model has a run folder, which keeps its scores"]
 
 
+def test_scores_of_pictures_that_were_replaced_are_not_joined(make_folder: MakeFolder, tmp_path: Path) -> None:
+    data = make_folder(count=1, name="bench")
+    (tmp_path / "theirs").mkdir()
+    command = ["evaluate", "--outputs", str(tmp_path / "theirs"), "--scale", "2", "--record", str(tmp_path / "runs")]
+    for side, more in ((40, ["--metrics", "vif"]), (48, [])):
+        image = Image.open(data / "high_res" / "0.png")
+        image.resize((side, side)).resize(image.size).save(tmp_path / "theirs" / "0.png")
+        main([*command, "--data", str(data), *more])
+    (path,) = (tmp_path / "runs").glob("*/evaluations/*.json")
+    assert json.loads(path.read_text())[0]["trainings"]["."].keys() == {"psnr", "ssim"}
+
+
 def test_sets_of_the_same_name_keep_their_scores(make_folder: MakeFolder, tmp_path: Path) -> None:
     folders = [
         make_folder(count=2, name=f"{parent}/test", size=size) for parent, size in (("A", (48, 64)), ("B", (40, 52)))

@@ -459,6 +459,10 @@ def test_scores_of_other_metrics_and_baselines_are_kept_unless_images_or_weights
         name: value for name, value in first.items() if name not in costs
     }
     assert {"vif", "psnr"} <= second["trainings"]["."].keys() & second["baselines"]["nearest"].keys()
+    path.write_text(json.dumps([{name: value for name, value in first.items() if name != "metrics"}]))  # of long ago
+    main(command)
+    (fourth,) = json.loads(path.read_text())
+    assert {"psnr", "ssim"} <= fourth["baselines"]["nearest"].keys()
     path.write_text(json.dumps([{**first, "weights": "others"}]))
     main(command)
     (third,) = json.loads(path.read_text())

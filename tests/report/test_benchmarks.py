@@ -276,6 +276,14 @@ def test_another_program_competes_as_what_does_not_vary(run_folders: RunFolders)
     assert board.limits[0].startswith("Rests on 3 photographs, 3 trainings of each configuration, one split")
 
 
+def test_another_program_has_a_row_in_the_table_for_a_paper(run_folders: RunFolders, tmp_path: Path) -> None:
+    write_runs(run_folders, {"vdsr": {"Urban": 1.0}, "espcn": {"Urban": 0.5}})
+    write_contender(run_folders.root, "theirs", 0.8)
+    write_report([run_folders.root], latex_folder=tmp_path)
+    (row,) = [line for line in (tmp_path / "table.tex").read_text().splitlines() if line.startswith("theirs")]
+    assert row.count("--") == 2  # it was not scored on the validation images of the runs
+
+
 def test_two_programs_are_told_apart_without_any_training(run_folders: RunFolders) -> None:
     for name, gain in (("ours", 0.9), ("theirs", 0.8)):
         write_contender(run_folders.root, name, gain)

@@ -60,6 +60,21 @@ def test_runs_on_other_images_of_the_same_data_are_not_mixed(run_folders: RunFol
     assert len(find_comparisons([run_folders.root]).comparisons) == 2
 
 
+def test_runs_that_scored_the_same_input_otherwise_have_a_table_of_their_own(run_folders: RunFolders) -> None:
+    """As earlier versions scored gray files by their luma, and 1.3 dB higher."""
+    for model in ("espcn", "vdsr", "edsr"):
+        folder = run_folders(f"{model}_mse_adam", [0.5] * 4, folds=None)
+    images = folder / "images.csv"
+    images.write_text(images.read_text().replace("26.0,", "27.32,"))
+    contents = find_comparisons([run_folders.root])
+    assert [[entry.name for entry in one.configurations] for one in contents.comparisons] == [
+        ["espcn", "vdsr"],
+        ["edsr, mse, adam"],
+    ]
+    (line,) = contents.repeats
+    assert line.startswith("edsr_mse_adam: the same input has other scores than in espcn_mse_adam")
+
+
 def test_seeds_are_joined_wherever_they_lie(run_folders: RunFolders) -> None:
     run_folders("a/vdsr_mse_adam", [0.1] * 4, seed=1)
     run_folders("b/vdsr_mse_adam", [0.3] * 4, seed=2)

@@ -215,6 +215,15 @@ def test_without_verdicts_in_the_other_scope_nothing_is_said(run_folders: RunFol
     assert in_other_scope(these, like) == ""
 
 
+def test_what_is_known_of_trainings_counts_where_one_of_two_was_trained_once_a_fold() -> None:
+    folds = np.repeat(np.arange(5), 10)
+    seeds = np.array([-0.3, 0.0, 0.3])[:, None] + np.zeros(50)
+    once = np.full((3, 50), np.nan)
+    once[0] = 0.1
+    parts = components(np.stack([seeds, once]), list(folds), [False, False])
+    assert needed(parts, 0, 1, rope=0.05, claims=1) == "about 28 more seeds of each would decide"
+
+
 def test_seeds_are_advised_where_each_fold_was_trained_once() -> None:
     """Seeds are then part of what folds differ by, which no number of seeds would change."""
     folds = np.repeat(np.arange(5), 10)

@@ -102,6 +102,20 @@ def test_configurations_that_differ_in_their_data_have_their_own_numbers(
     }
 
 
+def test_an_ambiguous_row_does_not_split_the_others_by_scale(run_folders: RunFolders, tmp_path: Path) -> None:
+    """The hash of the images differs by scale; it counts where two configurations differ in nothing else."""
+    for scale in (2, 3):
+        images = data(4, fingerprint=f"{scale}" * 16)
+        for model, gain in {"vdsr": BEST, "espcn": WORSE}.items():
+            run_folders(f"{model}_mse_adam_x{scale}", [gain] * 4, folds=None, scale=scale, data=images)
+    node = config(0)
+    node["data"]["patch"] = 48
+    run_folders("espcn_mse_adam_small", [0.2] * 4, folds=None, scale=2, data=data(4, fingerprint="2" * 16), config=node)
+    write_report([run_folders.root], latex_folder=tmp_path)
+    rows = rows_of((tmp_path / "table.tex").read_text())
+    assert rows["vdsr"][::2] == ["28.75"] * 2
+
+
 def test_what_does_not_beat_its_input_is_not_bold(run_folders: RunFolders, tmp_path: Path) -> None:
     write_runs(run_folders, vdsr=-0.3, espcn=-0.9)
     write_report([run_folders.root], latex_folder=tmp_path)

@@ -80,6 +80,19 @@ def test_trainings_count_in_the_probability_of_winning_where_each_fold_was_train
     assert pair.wins == pytest.approx(stats.norm.cdf(0.02 / (0.02 * 2**0.5)), abs=0.08)
 
 
+def test_a_configuration_with_one_seed_varies_at_least_as_those_with_several() -> None:
+    """Others that were trained repeatedly dilute what folds differ by."""
+    photographs, folds = np.arange(400), np.arange(400) // 20
+    values = scores([0.02, 0.0, 0.0], trainings=20, photographs=400, seed=1)
+    values = np.stack([values[:, (folds + shift) % 20, photographs] for shift in range(3)], axis=1)
+    values[0, 1:] = np.nan  # the first was trained once a fold, the others three times
+    parts = components(values, list(folds), [False] * 3)
+    assert np.isnan(parts.training[0])
+    assert parts.likely_training[0] >= parts.training[1:].mean()
+    pair = pairs_of(parts, [(0, 1)], ROPE)[0, 1]
+    assert pair.wins == pytest.approx(stats.norm.cdf(0.02 / (0.02 * 2**0.5)), abs=0.1)
+
+
 def test_possible_bests_are_not_worse_than_any_other() -> None:
     pairs = pairs_of(components(scores([0.4, 0.4, 0.0]), [0] * 40, [False] * 3), all_pairs(3), ROPE)
     assert possible_bests(pairs, range(3)) == [0, 1]

@@ -97,6 +97,16 @@ def test_directions_and_objectives_of_different_number_are_refused_before_any_tr
     assert not (tmp_path / "search").exists()
 
 
+def test_objectives_that_are_no_list_are_refused_as_such(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    code, text = command(
+        *search_overrides(tmp_path, make_folder()), "objectives=val/psnr", "model.channels=choice(16,32)"
+    )
+    assert code == 2, text
+    assert "error: objectives=val/psnr: a list is needed: 'objectives=[val/psnr]'" in text
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

@@ -24,8 +24,8 @@ def write_rows(rows: Sequence[Row], csv: Path | None, json_file: Path | None, re
     """Write the table as CSV and JSON where asked for, and into run folders for their report.
 
     ``NAME_images.csv`` next to ``NAME.csv`` has one row per image. A run folder gets a file in ``evaluations/``; what
-    is no run gets it in a folder of its own in ``record``. Metrics and baselines that the file already has, of the same
-    images and weights, stay there.
+    is no run gets it in a folder of its own in ``record``. Metrics and baselines that the file of a run already has, of
+    the same images and weights, stay there.
 
     Returns:
         The files.
@@ -78,23 +78,21 @@ def _recorded(path: Path) -> Record:
 
 
 def _with_earlier(record: Record, earlier: Record) -> Record:
-    """A record with the metrics and baselines that only an earlier one of the same images and weights has."""
+    """The record of a run, with what only an earlier one of the same images and weights has: metrics and baselines.
+
+    Finished pictures may be others by now under the same names: theirs have no hash.
+    """
     same = ("fingerprint", "weights", "settings", "shrink", "names")
-    is_same = all(earlier.get(name) == record[name] for name in same)
+    is_same = bool(record["weights"]) and all(earlier.get(name) == record[name] for name in same)
     if not is_same or earlier.get("trainings", {}).keys() != record["trainings"].keys():
         return record
-    metrics = record["metrics"]
-    alike = {name: info for name, info in earlier.get("metrics", {}).items() if metrics.get(name, info) == info}
 
     def both(part: str) -> Record:
-        kept = {
-            who: {name: values for name, values in scores.items() if name in alike}
-            for who, scores in earlier.get(part, {}).items()
-        }
+        kept = earlier.get(part, {})
         return {who: kept.get(who, {}) | record[part].get(who, {}) for who in {**kept, **record[part]}}
 
-    means = {name: earlier[name] for name in alike if name in earlier}
-    return {**means, **record, "metrics": alike | metrics, **{part: both(part) for part in ("trainings", "baselines")}}
+    parts = {part: both(part) for part in ("metrics", "trainings", "baselines")}
+    return {**{name: earlier[name] for name in parts["metrics"] if name in earlier}, **record, **parts}
 
 
 def _for_report(row: Row, rows: Sequence[Row]) -> Record:
@@ -108,7 +106,7 @@ def _for_report(row: Row, rows: Sequence[Row]) -> Record:
         "fingerprint": row.fingerprint,
         **{"data_set": row.data_set, "degradation": row.degradation},
         **{"degraded_by": row.degraded_by, "trained_on": row.trained_on},
-        "metrics": {name: {**asdict(info), "range": [*info.range]} for name, info in row.metrics.items()},
+        "metrics": {name: asdict(info) for name, info in row.metrics.items()},
         "names": [image.name for image in row.images],
         "groups": list(row.groups),
         "contents": list(row.contents),

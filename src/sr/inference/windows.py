@@ -49,8 +49,8 @@ def each_tile(
         align: the grid of low-resolution pixels that its strides need.
         wrap: whether the image goes on at its opposite edge, as a texture does. A network that sees the whole image is
             shown 64 pixels beyond each edge.
-        ensemble: whether the network also sees each part flipped. Its grid then begins at the other end, so that the
-            last pixels of a side are repeated until it is a multiple of ``align``.
+        ensemble: whether the network also sees each part flipped. Its grid then begins at the other end, so that a side
+            goes on until it is a multiple of ``align``, with its last pixel or, as a texture, at the opposite edge.
 
     Raises:
         UserError: if a tile does not fit that has to wrap around, and the network sees the whole image.

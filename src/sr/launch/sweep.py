@@ -85,6 +85,8 @@ class Summary(Callback):
 
 def _contradiction(config: DictConfig) -> str:
     """What a search contradicts itself in; empty for none. Other faults of its options are the sweeper's to find."""
+    if isinstance(config.objectives, str):
+        return f"objectives={config.objectives}: a list is needed: 'objectives=[{config.objectives}]'"
     sweeper, objectives = config.hydra.sweeper, list(config.objectives or [])
     given = sweeper.get("direction")
     given = [given] if isinstance(given, str) else list(given or [])

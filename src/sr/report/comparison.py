@@ -10,7 +10,9 @@ from sr.report.configurations import find_configurations
 from sr.report.folders import FolderContents, read_runs
 from sr.report.run import Configuration, Contender, Run
 from sr.runs.status import Cell
-from sr.terms import DEFAULT_METRICS, MetricInfo
+from sr.terms import BASELINES, DEFAULT_METRICS, MetricInfo
+
+_SAME_INPUT = 0.01  # dB
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Comparisons:
         comparisons: the finished runs, the comparison with the most configurations first.
         unfinished: the other runs, planned ones included.
         problems: one line for each file that could not be read.
-        repeats: one line for each run that repeats another with the same seed, and is left out.
+        repeats: one line for each run that repeats another with the same seed, and is left out, or that was scored
+            otherwise than the others, and has a table of its own.
         contenders: other programs, which compete on benchmark sets.
     """
 
@@ -124,9 +127,35 @@ def _group(runs: Sequence[Run], repeats: list[str]) -> list[Comparison]:
         by_data.setdefault(conditions, []).append(run)
     comparisons = []
     for conditions, of_data in by_data.items():
-        by_images: dict[tuple[str, ...], list[Run]] = {}
-        for configuration in find_configurations(of_data, repeats):
-            by_images.setdefault(tuple(configuration.images), []).extend(configuration.runs)
-        # Names tell apart what shares a table, so they are chosen anew for each.
-        comparisons += [Comparison(*conditions, find_configurations(group, [])) for group in by_images.values()]
+        first, *others = _scored_alike(of_data)
+        repeats += [
+            f"{run.name}: the same input has other scores than in {first[0].name}, as gray files have that earlier "
+            "versions scored by their luma: it has a table of its own; retrain=true scores it anew"
+            for group in others
+            for run in group
+        ]
+        for alike in (first, *others):
+            by_images: dict[tuple[str, ...], list[Run]] = {}
+            for configuration in find_configurations(alike, repeats):
+                by_images.setdefault(tuple(configuration.images), []).extend(configuration.runs)
+            # Names tell apart what shares a table, so they are chosen anew for each.
+            comparisons += [Comparison(*conditions, find_configurations(group, [])) for group in by_images.values()]
     return sorted(comparisons, key=lambda comparison: -len(comparison.configurations))
+
+
+def _scored_alike(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs by how they score: those that give the inputs of the same images the same PSNR, the most of them first."""
+    groups: list[list[Run]] = []
+    for run in runs:
+        same = next((group for group in groups if _same_inputs(group[0], run)), None)
+        if same is None:
+            groups.append([run])
+        else:
+            same.append(run)
+    return sorted(groups, key=lambda group: -len(group))
+
+
+def _same_inputs(first: Run, second: Run) -> bool:
+    score = f"{BASELINES[0].prefix}_psnr"
+    shared = [name for name in first.images if name in second.images]
+    return all(abs(first.images[name][score] - second.images[name][score]) < _SAME_INPUT for name in shared)

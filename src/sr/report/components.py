@@ -69,6 +69,13 @@ class Components:
         """``training``, with 0 where it is unknown."""
         return np.where(np.isnan(self.training), 0.0, self.training)
 
+    @property
+    def likely_training(self) -> Values:
+        """``training``; where it is unknown, what folds differ by, which includes it, or the others' mean if larger."""
+        known = self.training[np.isfinite(self.training) & np.isfinite(self.trainings[:, 0])]
+        unknown = max(self.training_set, float(known.mean()) if known.size else 0.0)
+        return np.where(np.isnan(self.training), unknown, self.training)
+
     def expected_between(self, weights: Values) -> Values:
         """Variance over folds of weighted sums, as far as photographs and trainings explain it; see `contrasts`."""
         squared, sizes = weights**2, self.photographs

@@ -236,15 +236,17 @@ def needed(parts: Components, first: int, second: int, rope: float, claims: int)
     seeds = float(parts.trainings[both].min())
     within = float(parts.within[first, first] + parts.within[second, second] - 2 * parts.within[first, second])
     interaction = max(0.0, within - noise / seeds)
+    training = max(0.0, float(parts.likely_training[both].sum()) - noise / float(parts.photographs.mean()))
+    training *= float(parts.overlap[both].max()) / parts.folds
     is_unknown = parts.folds > 1 and bool(np.isnan(parts.training[both]).any())
+    if is_unknown or parts.folds == 1:
+        fold_part = 0.0
+    else:
+        fold_part = 2 * parts.training_set * (1 / parts.folds + 1 / (parts.folds - 1))
+    df = parts.training_df[both]
     if is_unknown:
-        training, fold_part = 2 * parts.training_set / parts.folds, 0.0
         training_df = float(parts.folds)
     else:
-        training = max(0.0, float(parts.known_training[both].sum()) - noise / float(parts.photographs.mean()))
-        training *= float(parts.overlap[both].max()) / parts.folds
-        fold_part = 2 * parts.training_set * (1 / parts.folds + 1 / (parts.folds - 1)) if parts.folds > 1 else 0.0
-        df = parts.training_df[both]
         training_df = float(df[df > 0].min() if parts.is_cautious else df.sum()) if (df > 0).any() else math.inf
 
     def settles(of_seeds: float, of_photographs: float) -> bool:
@@ -259,7 +261,8 @@ def needed(parts: Components, first: int, second: int, rope: float, claims: int)
         return bool(enough * math.sqrt(variance) <= distance)
 
     found = _least(settles, seeds, photographs)
-    return f"if it is seeds that folds differ by, which seeds=3 tells: {found}" if is_unknown else found
+    supposes = is_unknown and parts.training_set > 0
+    return f"if it is seeds that folds differ by, which seeds=3 tells: {found}" if supposes else found
 
 
 def _least(settles: Callable[[float, float], bool], seeds: float, photographs: float) -> str:

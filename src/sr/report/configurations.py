@@ -14,7 +14,8 @@ from sr.terms import OUR_DEGRADATIONS
 _FACTORS = ("model", "loss", "optimizer")
 _MOST_NAMED = 3  # options in a name; the others are counted
 _ABSENT = object()
-_DEGRADATION, _IMAGES = "data.degrade._target_", "data (images)"
+_DEGRADATION, _IMAGES, _WEIGHTS = "data.degrade._target_", "data (images)", "init (weights)"
+DEPEND_ON_SCALE = frozenset({_IMAGES, _WEIGHTS})  # what `options_of` adds to the options
 
 
 def find_configurations(runs: Sequence[Run], repeats: list[str]) -> list[Configuration]:
@@ -79,7 +80,7 @@ def options_of(run: Run) -> dict[str, Any]:
     options = configuration(run.result.config)
     options[_IMAGES] = run.data.fingerprint[:8]  # on a benchmark set, different training images compete
     if run.result.initial:
-        options["init (weights)"] = run.result.initial.weights_hash[:8]
+        options[_WEIGHTS] = run.result.initial.weights_hash[:8]
     return options
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from sr.io.atomic import whole_file, write_text
 from sr.report.analysis import Analysis, analyse
-from sr.report.configurations import differing, options_of
+from sr.report.configurations import DEPEND_ON_SCALE, differing, options_of
 from sr.report.crops import Strip
 from sr.report.run import Configuration
 from sr.report.sections import BenchmarkSection, Board, Section, Settings
@@ -110,25 +110,35 @@ def _rows_of(boards: Sequence[Board]) -> list[list[str]]:
     """For each comparison the rows of its configurations and baselines, by keys that differ within a comparison.
 
     Configurations of different tables share a row if they are alike but for scale, data, and such options as recipes
-    choose by scale; other options count where configurations of one table differ in nothing else.
+    choose by scale; other options count for those of which a table has several that differ in nothing else.
     """
     analyses = [board.analysis for board in boards]
-    telling: set[str] = set()
+    telling: dict[str, set[str]] = defaultdict(set)
     for analysis in analyses:
         alike: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for entry in analysis.configurations:
-            alike[_row_key(entry, telling=())].append(options_of(entry.runs[0]))
-        telling.update(*map(differing, alike.values()))
+            if not entry.is_fixed:
+                alike[_row_key(entry)].append(options_of(entry.runs[0]))
+        for key, group in alike.items():
+            telling[key] |= _telling(group)
     return [
         [
-            *(_row_key(entry, telling) for entry in analysis.configurations),
+            *(_row_key(entry, telling[_row_key(entry)]) for entry in analysis.configurations),
             *(baseline.prefix for baseline in analysis.baselines),
         ]
         for analysis in analyses
     ]
 
 
-def _row_key(entry: Configuration, telling: Collection[str]) -> str:
+def _telling(group: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The names of options that tell some configurations apart; those that depend on the scale only if they have to."""
+    names = differing(group)
+    independent = sorted(names - DEPEND_ON_SCALE)
+    values = {json.dumps([options.get(name) for name in independent], default=str) for options in group}
+    return set(independent) if len(values) == len(group) else names
+
+
+def _row_key(entry: Configuration, telling: Collection[str] = ()) -> str:
     """What makes two configurations the same row.
 
     Args:

@@ -134,10 +134,9 @@ def _verdict(difference: float, p_different: float, p_equivalent: float) -> Verd
 
 
 def _wins(parts: Components, claims: Claims) -> Values:
-    """See `Pair.wins`; where no fold was trained twice, what folds differ by includes what trainings vary by."""
+    """See `Pair.wins`."""
     first, second = (np.array(column) for column in zip(*claims.pairs, strict=True))
-    estimates = claims.estimates
-    variance = np.where(np.isnan(parts.training), parts.training_set, parts.training)
+    estimates, variance = claims.estimates, parts.likely_training
     spread = np.sqrt(estimates.errors**2 + variance[first] + variance[second])
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(spread > 0, estimates.values / spread, np.sign(estimates.values) * np.inf)

@@ -69,17 +69,23 @@ def over_trainings(scores: Sequence[Scores]) -> Scores:
 
 
 def _summaries(columns: Mapping[str, Sequence[float]]) -> Scores:
-    """Mean and deviation of each column over trainings, as `over_trainings` says; names may begin with ``val/``."""
+    """Mean and deviation of each column over trainings, as `over_trainings` says; names may begin with ``val/``.
+
+    Of training images, the scores of the input are not recorded: only the gain, of PSNR.
+    """
     summaries = {}
     for name, values in columns.items():
         part, slash, score = name.rpartition("/")
         of_input = columns.get(f"{part}{slash}{BASELINES[0].prefix}_{score}", ())
+        gains = columns.get(f"{part}{slash}gain", ())
         summary = mean_and_sd(values)
         if score.startswith(_OF_BASELINES):
             summary = replace(summary, sd=None)
         elif len(of_input) == len(values):
             gains = [value - other for value, other in zip(values, of_input, strict=True)]
             summary = replace(summary, sd=mean_and_sd(gains).sd)
+        elif gains and score not in ("gain", "loss"):
+            summary = replace(summary, sd=mean_and_sd(gains).sd if score == "psnr" else None)
         summaries[name] = summary
     return summaries
 
