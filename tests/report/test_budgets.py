@@ -51,9 +51,10 @@ def test_steps_behind_initial_weights_count(run_folders: RunFolders) -> None:
 
 @pytest.mark.parametrize("trial", ["trial_0002", "trial_0002/seed_23"], ids=["one seed", "several"])
 def test_a_trial_counts_the_trials_of_its_search(run_folders: RunFolders, trial: str) -> None:
-    several = {"config": config() | {"seeds": [23]}} if "seed" in trial else {}
-    run_folders("search/trial_0002_adam", [0.5] * 4, **several).rename(run_folders.root / "search/trial_0002")
-    if several:
+    is_one_of_several = "seed" in trial
+    of_cell = config() | ({"seeds": [23]} if is_one_of_several else {})
+    run_folders("search/trial_0002_adam", [0.5] * 4, config=of_cell).rename(run_folders.root / "search/trial_0002")
+    if is_one_of_several:
         run_folders("search/seed_23_adam", [0.5] * 4).rename(run_folders.root / "search" / trial)
     for number in (0, 1):
         (run_folders.root / f"search/trial_000{number}").mkdir()

@@ -43,10 +43,8 @@ def test_the_deviation_over_folds_is_that_of_trainings_not_of_the_images_of_fold
     (row,) = over_trainings_by_epoch([hard, easy])
     assert row["val/psnr_sd"] == pytest.approx(row["val/gain_sd"]) == pytest.approx(0.02**0.5)
     assert "val/input_psnr_sd" not in row
-    hard, easy = (
-        [{"epoch": "0", "train/psnr": psnr, "train/gain": gain, "train/ssim": psnr}]
-        for psnr, gain in ((26.0, 1.0), (36.2, 1.2))
-    )
+    hard = [{"epoch": "0", "train/psnr": "26.0", "train/ssim": "0.8", "train/gain": "1.0"}]
+    easy = [{"epoch": "0", "train/psnr": "36.2", "train/ssim": "0.9", "train/gain": "1.2"}]
     (row,) = over_trainings_by_epoch([hard, easy])
     assert row["train/psnr_sd"] == row["train/gain_sd"] == pytest.approx(0.02**0.5)
     assert "train/ssim_sd" not in row
