@@ -233,9 +233,19 @@ def test_all_folds_train_fresh_models_and_merge_their_tables(
     result, fold_dirs = result_of(folder), [folder / f"fold_{fold}" for fold in range(3)]
     results = [result_of(fold_dir) for fold_dir in fold_dirs]
     assert [run_result["status"] for run_result in [result, *results]] == ["done"] * 4
-    for name in ("psnr", "ssim", "gain", "input_psnr"):
-        means = [fold_result["scores"]["val"][name]["mean"] for fold_result in results]
-        expected = {"mean": statistics.fmean(means), "sd": statistics.stdev(means)}
+    means = {
+        name: [fold_result["scores"]["val"][name]["mean"] for fold_result in results]
+        for name in ("psnr", "ssim", "gain", "input_psnr", "input_ssim")
+    }
+    deviations = {
+        "psnr": statistics.stdev(means["gain"]),
+        "ssim": statistics.stdev(
+            [ssim - of_input for ssim, of_input in zip(means["ssim"], means["input_ssim"], strict=True)]
+        ),
+        "gain": statistics.stdev(means["gain"]),
+    }
+    for name, values in means.items():
+        expected = {"mean": statistics.fmean(values), "sd": deviations.get(name)}
         assert result["scores"]["val"][name] == pytest.approx(expected)
     assert f"val/psnr {result['scores']['val']['psnr']['mean']:.2f} +- " in text
 
@@ -243,9 +253,10 @@ def test_all_folds_train_fresh_models_and_merge_their_tables(
     assert len(images) == len({row["name"] for row in images}) == 12
     assert {row["fold"] for row in images} == {"0", "1", "2"}
     epochs = read_table(folder / "metrics.csv")
-    fold_psnrs = [float(read_table(fold_dir / "metrics.csv")[1]["val/psnr"]) for fold_dir in fold_dirs]
-    assert float(epochs[1]["val/psnr"]) == pytest.approx(statistics.fmean(fold_psnrs))
-    assert float(epochs[1]["val/psnr_sd"]) == pytest.approx(statistics.stdev(fold_psnrs))
+    fold_rows = [read_table(fold_dir / "metrics.csv")[1] for fold_dir in fold_dirs]
+    assert float(epochs[1]["val/psnr"]) == pytest.approx(statistics.fmean(float(row["val/psnr"]) for row in fold_rows))
+    gains = [float(row["val/psnr"]) - float(row["val/input_psnr"]) for row in fold_rows]
+    assert float(epochs[1]["val/psnr_sd"]) == pytest.approx(statistics.stdev(gains))
 
     weights = [torch.load(path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for path in fold_dirs]
     assert not torch.equal(weights[0]["net.body.0.weight"], weights[1]["net.body.0.weight"])
