@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,6 +97,11 @@ def onnx_of_others(path: Path) -> None:
     write(path, [*enlargement("in", "a", 4), *limited("a", "out", 255.0)])
 
 
+def records(path: Path) -> None:
+    """Records of the repository, where pages find them from its root."""
+    shutil.copytree(ROOT / path.relative_to(path.parents[1]), path)
+
+
 # The reader's files, by the names that pages use.
 FILES: dict[str, Callable[[Path], None]] = {
     "DIR": lambda path: folder_of_images(path / "high_res"),
@@ -111,6 +117,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "net.onnx": onnx_of_others,
     "photo.jpg": lambda path: photograph(48, 64).save(path),
     "clip.mp4": clip,
+    "benchmarks/tournament": records,
 }
 
 
