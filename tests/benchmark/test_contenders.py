@@ -136,6 +136,25 @@ def test_names_may_go_on_and_have_to_be_complete_and_unique(saved: Path, data: P
         faults_of(saved / "missing", data)
 
 
+def test_a_picture_is_of_the_image_with_the_longest_name_that_its_own_begins_with(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    pictures = make_folder(count=2) / "high_res"
+    (pictures / "0.png").rename(pictures / "img.png")
+    (pictures / "1.png").rename(pictures / "img_2.png")
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    for name in ("img", "img_2"):
+        shutil.copy(pictures / f"{name}.png", outputs / f"{name}_x2.png")
+    contender = Contender("outputs", outputs)
+    contender.find(["img", "img_2"])
+    hr = read_image(pictures / "img.png")[None]
+    assert torch.equal(contender.read("img", hr[..., ::2, ::2], hr)[0], hr)
+    (outputs / "img_x2.png").unlink()
+    with pytest.raises(UserError, match=r"has no picture of img, such as img\.png"):
+        contender.find(["img", "img_2"])
+
+
 PROGRAM = """
 import sys
 from PIL import Image

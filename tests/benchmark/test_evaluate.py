@@ -77,6 +77,18 @@ def test_sides_are_cropped_to_multiples_of_the_scale(tmp_path: Path) -> None:
     assert row.images[0][1:3] == row.images[1][1:3]
 
 
+def test_an_image_too_small_to_be_scored_is_named_before_the_others_are_scored(tmp_path: Path) -> None:
+    for name, side in (("large", 40), ("small", 14)):
+        (tmp_path / name).mkdir()
+        photograph(side, side).save(tmp_path / name / "photo.png")
+    rows = evaluate([], [tmp_path / "large", tmp_path / "small"], scale=2)
+    with pytest.raises(
+        UserError, match=r"small/photo\.png: has 14x14 pixels, of which 2 at each border .* leave it out"
+    ):
+        next(rows)
+    assert len(list(evaluate([], [tmp_path / "small"], scale=2, protocol="rgb"))) == 1
+
+
 def test_a_run_and_its_checkpoint_score_alike_and_all_outputs_are_written(
     run: Path, make_folder: MakeFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

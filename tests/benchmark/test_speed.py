@@ -13,6 +13,7 @@ from sr.runs.schema import read_result
 from sr.terms import Measurement, Speed
 from sr.weights.checkpoint import network_config
 from sr.weights.onnx.exported import export
+from tests.support.community import built, needs_spandrel
 from tests.support.run_folders import RunFolders
 
 QUIET = Speed(Measurement(10.0, 9.0, 11.0, 20), Measurement(200.0, 190.0, 210.0, 20), 8, quiet=True)
@@ -115,10 +116,37 @@ def test_the_table_names_the_baseline_and_says_which_measurement_was_disturbed(
     title, _, first, second = capsys.readouterr().out.splitlines()
     assert title.startswith("cpu (")
     assert title.endswith("NTIRE's score against espcn_x3, less is better")
-    assert first.split()[:3] == ["espcn_x2", "x2", "float32"]
+    assert first.split()[:3] == ["espcn_x3", "x3", "float32"]
     assert "9 to 11" in first
-    assert first.endswith("quiet")
-    assert second.endswith("7.39   not quiet: a reason")
+    assert first.endswith("7.39   quiet")
+    assert second.split()[0] == "espcn_x2"
+    assert second.endswith("not quiet: a reason")
+
+
+@needs_spandrel
+def test_the_baseline_is_the_file_that_was_named(
+    tmp_path: Path, speeds: list[Speed], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (tmp_path / name / "net.pth" for name in "ab")
+    for path in (first, second):
+        path.parent.mkdir()
+        torch.save(built("compact").state_dict(), path)
+    speeds[:] = [QUIET, TWICE]
+    speed(first, "--baseline", second)
+    title, _, *rows = capsys.readouterr().out.splitlines()
+    assert title.endswith(f"NTIRE's score against {second}, less is better")
+    assert [row.split()[0] for row in rows[:2]] == [str(second), str(first)]
+    speed(first, second, "--baseline", first)
+    title, _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows if "float32" in row] == [str(first), str(second)]
+
+
+def test_a_baseline_that_is_no_model_ends_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(SystemExit) as end:
+        speed("espcn_x2", "--baseline", tmp_path / "notes.txt")
+    assert end.value.code == 2
+    assert str(tmp_path / "notes.txt") in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -263,17 +263,18 @@ def test_a_region_of_equivalence_below_zero_is_refused(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "error: --rope must be 0 or more, got -1.0\n"
 
 
-def test_speed_passes_every_option_on_and_measures_a_baseline_once(
+def test_speed_passes_every_option_on(
     record: Record, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def model(name: str, scale: int | None = None) -> SimpleNamespace:
         return SimpleNamespace(label=name, nets=[None] * (2 if name == "folds" else 1))
 
-    monkeypatch.setattr("sr.weights.find.find_model", model)
-    scales = []
+    found = []
 
-    def find_models(names: list[str], scale: int | None, hints: OnnxHints) -> tuple[list[SimpleNamespace], int]:
-        scales.append(scale)
+    def find_models(
+        names: list[str], scale: int | None, hints: OnnxHints, *, needed: str | None
+    ) -> tuple[list[SimpleNamespace], int]:
+        found.append((scale, needed))
         return [model(name) for name in names], 0
 
     monkeypatch.setattr("sr.benchmark.named_models.find_models", find_models)
@@ -291,16 +292,16 @@ def test_speed_passes_every_option_on_and_measures_a_baseline_once(
     assert captured.out == "r\n"
     main(["speed", "a", "b", "--baseline", "b", "--scale", "2", "--device", "cuda", "--precision", "float32"])
     main(["speed", "a", "--baseline", "c", "--json", "t.json", "--no-record"])
-    calls = [([model.label for model in models], baseline, options) for (models, baseline), options in compare_calls]
+    calls = [([model.label for model in models], options) for (models,), options in compare_calls]
     assert calls == [
-        (["a", "folds"], 0, {"device": None, "precision": "auto"}),
-        (["a", "b"], 1, {"device": "cuda", "precision": "float32"}),
-        (["a", "c"], 1, {"device": None, "precision": "auto"}),
+        (["a", "folds"], {"device": None, "precision": "auto"}),
+        (["a", "b"], {"device": "cuda", "precision": "float32"}),
+        (["a"], {"device": None, "precision": "auto"}),
     ]
-    assert [arguments for arguments, _ in render_calls] == [("rows", 0), ("rows", 1), ("rows", 1)]
-    assert [arguments for arguments, _ in write_calls] == [(Path("t.json"), "rows", 1)]
+    assert [arguments for arguments, _ in render_calls] == [("rows",)] * 3
+    assert [arguments for arguments, _ in write_calls] == [(Path("t.json"), "rows")]
     assert len(record_calls) == 2
-    assert scales == [None, 2, None]
+    assert found == [(None, None), (2, "b"), (None, "c")]
 
 
 @pytest.mark.parametrize(("agree", "code"), [((True, True), 0), ((True, False), 1)])

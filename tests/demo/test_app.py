@@ -103,3 +103,9 @@ def test_without_gradio_the_way_to_install_it_is_named(tmp_path: Path, monkeypat
     monkeypatch.setattr("sr.demo.app.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"sr demo needs Gradio: pip install 'sr-compare\[demo\]'"):
         serve(tmp_path, "127.0.0.1", 0, share=False, device=None)
+
+
+def test_a_port_that_is_none_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("gradio", reason="needs sr-compare[demo]")
+    with pytest.raises(UserError, match="--port 99999: must be 0 to 65535"):
+        serve(tmp_path, "127.0.0.1", 99_999, share=False, device="cpu")

@@ -3,11 +3,14 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from sr.demo.choices import find_boards, find_models
 from sr.io.run_folder import RunFolder
+from sr.nets.vdsr import VDSR
 from sr.runs.schema import Monitor
 from sr.weights import zoo
+from sr.weights.checkpoint import network_config
 from tests.support.run_folders import RunFolders, config
 
 
@@ -121,3 +124,15 @@ def test_a_run_with_a_damaged_record_is_left_out_with_a_line(
     (line,) = caplog.messages
     assert "vdsr_mse_adam" in line
     assert line.endswith("(not offered)")
+
+
+def test_a_model_that_is_named_and_has_several_scales_is_listed_once_per_scale(tmp_path: Path) -> None:
+    path = tmp_path / "many.ckpt"
+    description = network_config({"_target_": "sr.nets.vdsr.VDSR", "num_blocks": 1, "channels": 4}, 2, "rgb", [2, 3])
+    state = {f"net.{name}": value for name, value in VDSR(num_blocks=1, channels=4).state_dict().items()}
+    torch.save({"sr": description, "state_dict": state}, path)
+    models = find_models(tmp_path, [str(path)])
+    assert {label: choice for label, choice in models.items() if choice[0] == str(path)} == {
+        f"{path}, x2": (str(path), 2),
+        f"{path}, x3": (str(path), 3),
+    }

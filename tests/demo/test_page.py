@@ -154,6 +154,27 @@ def test_a_target_yields_scores_and_must_have_the_size_of_the_result(page: Page,
     assert error_info.value.place is Place.TARGET
 
 
+def test_weights_of_a_cell_with_seeds_are_read_again_once_they_change(page: Page, runs: Path) -> None:
+    cell = runs / "grid" / "espcn_mse_adam"
+    for seed in (23, 24):
+        shutil.copytree(cell / "checkpoints", cell / f"seed_{seed}" / "checkpoints")
+    shutil.rmtree(cell / "checkpoints")
+    label = next(label for label, (name, _) in page.models.items() if Path(name) == cell)
+    first = page._enlarger(label)
+    assert page._enlarger(label) is first
+    best = cell / "seed_23" / "checkpoints" / "best.ckpt"
+    os.utime(best, (best.stat().st_mtime + 1,) * 2)
+    assert page._enlarger(label) is not first
+
+
+def test_a_target_too_small_to_be_scored_is_refused_before_anything_is_enlarged(page: Page, tmp_path: Path) -> None:
+    photograph(7, 40).save(tmp_path / "input.png")
+    photograph(14, 80).save(tmp_path / "target.png")
+    with pytest.raises(FaultError, match="less than 15 pixels a side, too few to be scored: remove it") as error_info:
+        page.enlarge([LABEL], str(tmp_path / "input.png"), str(tmp_path / "target.png"))
+    assert error_info.value.place is Place.TARGET
+
+
 def test_models_called_like_the_target_or_by_long_names_are_shown_as_themselves(runs: Path, picture: Path) -> None:
     long = "a" * 150
     for old, new in (("mse", "target"), ("mae", long)):

@@ -161,6 +161,7 @@ def test_options_without_effect_are_said(run: Run) -> None:
     )  # fmt: skip
     lines = run("clip.mp4", "in/a.png", out="films", naming=Naming(format=".jpg"), quality=5)[1]
     assert lines[:2] == ["--format jpg has no effect on videos", "--quality has no effect on videos"]
+    assert "--format jpg has no effect on videos" in run("clip.mp4", out="film.mp4", naming=Naming(format=".jpg"))[1]
 
 
 @pytest.mark.parametrize(
@@ -429,7 +430,8 @@ def test_of_an_animation_the_first_frame_is_taken_and_said_otherwise(run: Run) -
     animated("in/moves.gif")
     first = "in/moves.gif: the first of 4 frames"
     assert run("in/moves.gif", out="first.png") == (0, [first])
-    assert run("in/moves.gif", out="still", naming=Naming(format=".jpg", all_frames=True)) == (0, [first])
+    one = "--frames all has no effect: the output holds one frame"
+    assert run("in/moves.gif", out="still", naming=Naming(format=".jpg", all_frames=True)) == (0, [one, first])
     assert run("in/moves.gif", out="other.webp", naming=Naming(all_frames=True)) == (0, [])
     photograph(8, 8).save("in/still.gif")
     note = "--frames all has no effect: no input is an animation"

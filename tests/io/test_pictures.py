@@ -9,9 +9,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from sr.errors import UserError
 from sr.io.bounded import Pixels
 from sr.io.images import ImageFileError
-from sr.io.pictures import pixels_of, read_picture, write_strips
+from sr.io.pictures import WRITABLE, pixels_of, read_picture, write_strips
 
 PROFILE = bytes(range(200))
 
@@ -145,10 +146,19 @@ def test_a_jpeg_has_quality_95_without_chroma_subsampling() -> None:
     assert image.quantization[0][:4] == [2, 1, 1, 2]  # type: ignore[attr-defined] # from 16, 11, 10, 16
 
 
-def test_a_picture_too_large_for_its_format_is_refused() -> None:
-    pixels = noise(3, size=(1, 20_000))
-    with pytest.raises(ValueError, match=r"20000x1 cannot be written as WEBP: use \.png"):
-        encoded(pixels, ".webp")
+@pytest.mark.parametrize(("suffix", "width"), [(".webp", 20_000), (".jpg", 65_600), (".avif", 65_600)])
+def test_a_picture_too_large_for_its_format_is_refused(suffix: str, width: int) -> None:
+    if suffix not in WRITABLE:
+        pytest.skip("this Pillow writes no AVIF")
+    with pytest.raises(UserError, match=rf"{width}x8 cannot be written as {WRITABLE[suffix]}: use \.png"):
+        encoded(noise(3, size=(8, width)), suffix)
+
+
+def test_nothing_is_computed_for_a_picture_too_large_for_its_format() -> None:
+    strips = iter([noise(3, size=(1, 65_600))])
+    with pytest.raises(UserError, match=r"use \.png"):
+        write_strips(io.BytesIO(), ".jpg", strips, (1, 65_600, 3))
+    assert len(list(strips)) == 1
 
 
 def test_too_large_pictures_are_refused_by_their_header() -> None:

@@ -43,3 +43,11 @@ def test_a_run_without_a_command_is_refused(tmp_path: Path) -> None:
     folder = RunFolders(tmp_path)("a_mse_adam", [1.0], folds=None, command=None)
     with pytest.raises(UserError, match="no command that trains it again"):
         next_jobs([folder], [23])
+
+
+def test_configs_of_the_user_are_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = "python -m sr.train 'hydra.searchpath=[pkg://mynets.conf]' --config-dir=myconf model=tiny seed=1"
+    (job,) = next_jobs([RunFolders(tmp_path)("tiny_mse_adam", [1.0], folds=None, seed=1, command=line)], [1])
+    assert job.overrides == ["model=tiny", "seed=2"]
+    assert job.configs == ["pkg://mynets.conf", f"file://{tmp_path / 'myconf'}"]

@@ -4,7 +4,7 @@ import re
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +29,8 @@ SHRINK = 2  # at scale 1, of low resolution that no model says how to derive
 _CLEARLY_BETTER = 3.0  # dB that the other order of colours gains
 _BLOCKY = 1.15  # ratio of the steps at the borders of 8x8 blocks to those inside, against that of the target
 _DARK = 4.0  # gray levels; brighter targets do not have outputs as dark as this
+
+_MORE = re.compile(r"[^A-Za-z0-9/][^/]*")  # behind the name of an image, in the name of its picture
 
 # Of the faults that `sr check-data` knows, those of an output: sharpness and tones are what is scored.
 _NOT_FAULTS = (ALIASED, COLOURS)
@@ -63,10 +65,9 @@ class Contender:
             if is_image(path)
         }
         missing = []
+        of_images = _by_image(files, names)
         for name in names:
-            matching = [path for path, own in files.items() if own == name] or [
-                path for path, own in files.items() if re.fullmatch(rf"{re.escape(name)}[^A-Za-z0-9/][^/]*", own)
-            ]
+            matching = [path for path in of_images[name] if files[path] == name] or of_images[name]
             if len(matching) > 1:
                 raise UserError(
                     f"{self.folder}: {matching[0].name} and {matching[1].name} are both of {name}: keep one"
@@ -106,6 +107,18 @@ class Contender:
     def warnings(self) -> list[str]:
         """A line for each kind of fault, with the images that have it."""
         return [f"{self.name}: {listed(names)} {text}" for text, names in self.faults.items()]
+
+
+def _by_image(files: Mapping[Path, str], names: Sequence[str]) -> dict[str, list[Path]]:
+    """The files of each image: a file is of the image with the longest name that its own begins with."""
+    found: dict[str, list[Path]] = {name: [] for name in names}
+    for path, own in files.items():
+        beginnings = [
+            name for name in names if own == name or (own.startswith(name) and _MORE.fullmatch(own[len(name) :]))
+        ]
+        if beginnings:
+            found[max(beginnings, key=len)].append(path)
+    return found
 
 
 def run_program(

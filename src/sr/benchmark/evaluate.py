@@ -19,7 +19,7 @@ from sr.data.degrade.bicubic import BICUBIC
 from sr.data.duplicates import group, join_groups
 from sr.data.folders.layouts import set_name
 from sr.data.folders.named import FolderOptions
-from sr.data.pairs import DEGRADED_BY
+from sr.data.pairs import DEGRADED_BY, stored_size
 from sr.data.sources import Source, one_set
 from sr.data.stores.fingerprint import content_hash, degradation_settings, digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
@@ -29,6 +29,7 @@ from sr.io.pixel_formats import BITS, PixelFormat
 from sr.machine.hardware import find_device
 from sr.metrics import Metric
 from sr.metrics.scoring import DEFAULT, check_metrics
+from sr.metrics.structure import WINDOW
 from sr.terms import BASELINES, PRECISIONS, Baseline, Protocol
 from sr.weights.model import Model
 
@@ -101,10 +102,12 @@ def evaluate(
         *((Model(contender.name, scale), contender) for contender in contenders),
     ]
     cases = _degradations(models, contenders, degradations or {})
-    every = [(folder, label, *case) for folder, label in zip(data, _labels(data), strict=True) for case in cases]
-    for folder, set_label, name, degradation in every:
-        sources = one_set(folder, replace(options or FolderOptions(), scale=scale))
-        sources, label = unpaired(sources, set_label, name, degradation)
+    found = [one_set(folder, replace(options or FolderOptions(), scale=scale)) for folder in data]
+    for sources in found:
+        _check_sizes(sources, scale, protocol)
+    every = [(of_folder, label, *case) for of_folder, label in zip(found, _labels(data), strict=True) for case in cases]
+    for of_folder, set_label, name, degradation in every:
+        sources, label = unpaired(of_folder, set_label, name, degradation)
         for contender in contenders:
             contender.find([source.name for source in sources])
         digests = digests_of(sources)
@@ -124,6 +127,19 @@ def evaluate(
             row.trained_on = trained_on(row.model) if row.model.nets else ""
             _warn_of_range(row)
         yield from rows
+
+
+def _check_sizes(sources: Sequence[Source], scale: int, protocol: str) -> None:
+    """Refuse images that SSIM cannot score, before hours are spent on the others."""
+    border = scale if protocol == Protocol.Y else 0
+    for source in sources:
+        height, width = stored_size(source)
+        least = min(height, width) // scale * scale - 2 * border
+        if height and least < WINDOW:
+            cut = f", of which {border} at each border are not scored," if border else ""
+            raise UserError(
+                f"{source.hr}: has {width}x{height} pixels{cut} and SSIM needs {WINDOW}x{WINDOW}: leave it out"
+            )
 
 
 def _degradations(

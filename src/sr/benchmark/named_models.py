@@ -17,7 +17,12 @@ from sr.weights.onnx.hints import UNKNOWN, OnnxHints
 
 
 def find_models(
-    names: Sequence[str], scale: int | None, hints: OnnxHints = UNKNOWN, *, skip: bool = True
+    names: Sequence[str],
+    scale: int | None,
+    hints: OnnxHints = UNKNOWN,
+    *,
+    skip: bool = True,
+    needed: str | None = None,
 ) -> tuple[list[Model], int]:
     """Load models; among several names, skip with a line each what is no model, and what cannot be used.
 
@@ -28,6 +33,7 @@ def find_models(
         scale: factor of the sides; None: that of each model.
         hints: see `sr.weights.find.find_model`.
         skip: False refuses what would be skipped.
+        needed: a name that must be usable: it comes first, whether it is among the others or not.
 
     Returns:
         The models, and how many could not be used.
@@ -38,8 +44,11 @@ def find_models(
     models: list[Model] = []
     paths: list[str] = []
     failures = 0
+    if needed is not None:
+        names = [needed, *(name for name in names if not _is_same(name, needed))]
     for name in names:
-        if skip and len(names) > 1 and _is_no_model(Path(name)):
+        may_skip = skip and len(names) > 1 and name != needed
+        if may_skip and _is_no_model(Path(name)):
             sys.stderr.write(f"{name}: skipped, it is no model\n")
             continue
         try:
@@ -48,7 +57,7 @@ def find_models(
             paths.append(path)
             _warn_of_unfinished(Path(path))
         except UserError as error:
-            if not skip or len(names) == 1 or not Path(name).exists():
+            if not may_skip or not Path(name).exists():
                 raise
             failures += 1
             sys.stderr.write(f"error: {error} (skipped)\n")
@@ -74,6 +83,11 @@ def common_scale(models: Sequence[Model]) -> int:
     if len(scales) > 1:
         raise UserError(f"the models enlarge by {' and '.join(map(str, scales))}: evaluate them one at a time")
     return scales[0]
+
+
+def _is_same(name: str, other: str) -> bool:
+    """Whether two names are of one model."""
+    return name == other or (Path(name).exists() and Path(other).exists() and Path(name).samefile(other))
 
 
 def _is_no_model(path: Path) -> bool:

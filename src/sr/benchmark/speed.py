@@ -56,14 +56,11 @@ class SpeedRow:
     score: float | None
 
 
-def compare_speed(
-    models: Sequence[Model], baseline: int = 0, *, device: str | None = None, precision: str = "auto"
-) -> list[SpeedRow]:
+def compare_speed(models: Sequence[Model], *, device: str | None = None, precision: str = "auto") -> list[SpeedRow]:
     """Measure models in turns, see `sr.machine.speed.measure_speeds`.
 
     Args:
-        models: at least one.
-        baseline: index of the model that the others are scored against.
+        models: at least one; the first is what the others are scored against.
         device: a GPU if there is one, by default.
         precision: ``float32``, ``bfloat16``, or ``auto``: the faster one on this machine. ONNX files run in float32.
 
@@ -86,7 +83,7 @@ def compare_speed(
     speeds = measure_speeds(networks)
     rows = []
     for model, has_weights, (parameters, operations), speed in zip(models, is_open, costs, speeds, strict=True):
-        score = _score((parameters, operations), speed, costs[baseline], speeds[baseline])
+        score = _score((parameters, operations), speed, costs[0], speeds[0])
         own_precision = precision if has_weights else "float32"
         rows.append(SpeedRow(model, where, own_precision, parameters, operations, speed, score))
     return rows
@@ -149,7 +146,7 @@ def _obstacle(row: SpeedRow, result: RunResult | None) -> str:
     return ", ".join(f"trained with {name} {trained[name]}, measured with {measured[name]}" for name in different)
 
 
-def render(rows: Sequence[SpeedRow], baseline: int = 0) -> str:
+def render(rows: Sequence[SpeedRow]) -> str:
     """The rows as a text table, under a line that says what was measured and on what."""
     device, machine = rows[0].device, environment(rows[0].device).machine
     where = machine.get("gpu") if device.type == "cuda" else f"{machine['processor']}, threads: {machine['threads']}"
@@ -167,11 +164,11 @@ def render(rows: Sequence[SpeedRow], baseline: int = 0) -> str:
             )
         )
     title = f"{device} ({where}), 256x256 pixels of output"
-    ntire = f"NTIRE's score against {rows[baseline].model.label}, less is better"
+    ntire = f"NTIRE's score against {rows[0].model.label}, less is better"
     return "\n".join([f"{title}, {ntire}", *aligned(lines)]) + "\n"
 
 
-def write_json(path: Path, rows: Sequence[SpeedRow], baseline: int = 0) -> None:
+def write_json(path: Path, rows: Sequence[SpeedRow]) -> None:
     """Write the rows with their intervals; an infinite score becomes null.
 
     Raises:
@@ -188,7 +185,7 @@ def write_json(path: Path, rows: Sequence[SpeedRow], baseline: int = 0) -> None:
             "multiply_adds": row.multiply_adds,
             **asdict(row.speed),
             "ntire_score": row.score if row.score is not None and math.isfinite(row.score) else None,
-            "ntire_baseline": rows[baseline].model.label,
+            "ntire_baseline": rows[0].model.label,
         }
         for row in rows
     ]

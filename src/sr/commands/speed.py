@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baseline",
         metavar="MODEL",
         help="of NTIRE's score, 0.7 exp(2 t/t0) + 0.15 exp(2 m/m0) + 0.15 exp(2 p/p0) of latency, multiply-adds and "
-        "parameters, where less is better and the baseline has 7.39 (default: the first model)",
+        "parameters, where less is better and the baseline, first in the table, has 7.39 (default: the first model)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers with all intervals")
     parser.add_argument("--no-record", action="store_true", help="do not write the speed of a run into its result.json")
@@ -46,28 +46,18 @@ def run(options: argparse.Namespace) -> None:
     """
     from sr.benchmark.named_models import find_models
     from sr.benchmark.speed import compare_speed, record_speeds, render, write_json
-    from sr.runs.best import model_path
-    from sr.weights.find import find_model
 
     hints = onnx_hints(options)
-    models, failures = find_models(options.models, options.scale, hints)
+    models, failures = find_models(options.models, options.scale, hints, needed=options.baseline)
     check_hints_are_used(hints, models)
     for model in models:
         if len(model.nets) > 1:
             sys.stderr.write(f"{model.label}: holds {len(model.nets)} networks, the first is measured\n")
-    labels = [model.label for model in models]
-    baseline = 0
-    if options.baseline is not None:
-        baseline_model = find_model(model_path(options.baseline), options.scale)
-        if baseline_model.label not in labels:
-            models.append(baseline_model)
-            labels.append(baseline_model.label)
-        baseline = labels.index(baseline_model.label)
-    sys.stderr.write(f"measuring {', '.join(labels)}\n")
-    rows = compare_speed(models, baseline, device=options.device, precision=options.precision)
-    sys.stdout.write(render(rows, baseline))
+    sys.stderr.write(f"measuring {', '.join(model.label for model in models)}\n")
+    rows = compare_speed(models, device=options.device, precision=options.precision)
+    sys.stdout.write(render(rows))
     if options.json:
-        write_json(options.json, rows, baseline)
+        write_json(options.json, rows)
         sys.stdout.write(f"{options.json}\n")
     if not options.no_record:
         sys.stdout.writelines(f"{line}\n" for line in record_speeds(rows))

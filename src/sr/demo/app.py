@@ -17,6 +17,8 @@ from sr.demo.uploads import MAX_UPLOAD
 from sr.errors import UserError
 from sr.machine.hardware import precision
 
+_LAST_PORT = 65535
+
 
 @contextmanager
 def launch(page: Page, host: str, port: int | None, *, share: bool = False) -> Iterator[tuple[Any, str]]:
@@ -77,8 +79,10 @@ def serve(
     """Serve the page until Ctrl-C or SIGTERM.
 
     Raises:
-        UserError: if Gradio is missing, there is no model, or the port is taken.
+        UserError: if Gradio is missing, there is no model, or the port is taken or none.
     """
+    if not 0 <= port <= _LAST_PORT:
+        raise UserError(f"--port {port}: must be 0 to {_LAST_PORT}")
     if not find_spec("gradio"):
         raise UserError("sr demo needs Gradio: pip install 'sr-compare[demo]'")
     page = Page(runs, max_pixels, device, models)

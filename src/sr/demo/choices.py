@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from sr.errors import UserError
@@ -10,7 +10,7 @@ from sr.io.run_folder import RunFolder
 from sr.runs.best import best_cell, model_path
 from sr.runs.schema import read_result
 from sr.weights import zoo
-from sr.weights.find import find_model
+from sr.weights.find import find_model, scales_of
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,10 @@ def find_models(runs: Path, names: Sequence[str] = ()) -> Choices:
     """
     choices: Choices = {}
     for name in names:
-        model = find_model(model_path(name))
-        choices[model.label if model.label not in choices else name] = name, model.scale
+        path = model_path(name)
+        scales = scales_of(path)
+        label = find_model(path, scales[0]).label
+        choices |= _choices(label, name, scales, taken=choices)
     for entry in sorted(zoo.entries(), key=lambda entry: -entry.gain):
         choices |= _choices(entry.name, entry.name, entry.about["scales"])
     checkpoints = sorted(runs.rglob(f"{RunFolder(Path()).best}"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -72,9 +74,15 @@ def _best_cells(runs: Path) -> dict[Path, tuple[Path, str]]:
     return marks
 
 
-def _choices(label: str, name: str, scales: list[int]) -> Choices:
-    """A choice for each scale of a model; the label names the scale where there are several."""
-    return {label if len(scales) == 1 else f"{label}, x{scale}": (name, scale) for scale in scales}
+def _choices(label: str, name: str, scales: list[int], taken: Collection[str] = ()) -> Choices:
+    """A choice for each scale of a model, by its label, or by its name where that is taken.
+
+    The label names the scale where there are several.
+    """
+    endings = ["" if len(scales) == 1 else f", x{scale}" for scale in scales]
+    if any(f"{label}{ending}" in taken for ending in endings):
+        label = name
+    return {f"{label}{ending}": (name, scale) for ending, scale in zip(endings, scales, strict=True)}
 
 
 def _run_of(checkpoint: Path, records: set[Path]) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sr import load
 from sr.demo.choices import find_boards, find_models
@@ -20,14 +20,16 @@ from sr.demo.uploads import MAX_UPLOAD, UploadFolder
 from sr.errors import UserError
 from sr.inference.enlarger import Enlarger
 from sr.io.pictures import Picture, read_picture
-from sr.io.run_folder import RunFolder
+from sr.metrics.structure import WINDOW
 from sr.report import figures
 from sr.report.analysis import analyse
 from sr.report.board import leaderboard
 from sr.report.comparison import find_comparisons
 from sr.report.formats import data_uri, interval
+from sr.runs.best import model_path
 from sr.terms import BASELINES
 from sr.weights import zoo
+from sr.weights.find import checkpoints_of
 from sr.weights.model import Model
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ MAX_MODELS = 4  # on one picture
 _BASELINE = BASELINES[0]
 _LONGEST_STEM = 100  # characters of a file's name
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+", re.ASCII)
+_Version: TypeAlias = tuple[tuple[str, int, int], ...]
 _REFRESH_SECONDS = 2.0  # however many visitors ask, the folder is searched once in that time
 
 
@@ -77,7 +80,7 @@ class Page:
         self.max_pixels, self.device = max_pixels, device
         if not self.models:
             raise UserError(f"{runs}: no trained model in it: train one, or name the folder of your runs with --runs")
-        self._load: Callable[[str, int, float], Enlarger] = lru_cache(maxsize=MAX_MODELS)(self._load_model)
+        self._load: Callable[[str, int, _Version], Enlarger] = lru_cache(maxsize=MAX_MODELS)(self._load_model)
         self._refreshing, self._refreshed = threading.Lock(), time.monotonic()
         self.uploads = UploadFolder()
 
@@ -138,6 +141,11 @@ class Page:
                 Place.TARGET,
                 f"the target must have the size of the result, {width * scale} x {height * scale} pixels: "
                 "remove it, or upload another",
+            )
+        if hr and min(height, width) * scale - 2 * scale < WINDOW:  # the border that protocol y cuts
+            least = WINDOW + 2 * scale
+            raise FaultError(
+                Place.TARGET, f"the target has less than {least} pixels a side, too few to be scored: remove it"
             )
         baseline = _unlike(_BASELINE.name_at(scale), names)
         rows = [self._timed(picture, Enlarger(Model(_BASELINE.kernel, scale), device=self.device), baseline)]
@@ -239,10 +247,9 @@ class Page:
 
     def _enlarger(self, label: str) -> Enlarger:
         name, scale = self.models[label]
-        best = RunFolder(Path(name)).best
-        return self._load(name, scale, best.stat().st_mtime if best.is_file() else 0.0)
+        return self._load(name, scale, _version(name))
 
-    def _load_model(self, name: str, scale: int, _modified: float) -> Enlarger:
+    def _load_model(self, name: str, scale: int, _version: _Version) -> Enlarger:
         return load(name, scale, device=self.device)
 
     def _read(self, path: str, place: Place, max_pixels: int) -> Picture:
@@ -261,6 +268,12 @@ class Page:
         with path.open("wb") as file:
             enlarger.write(picture, file, ".png")
         return Timed(name, str(path), time.perf_counter() - start)
+
+
+def _version(name: str) -> _Version:
+    """What tells the weights of a model from those that replace them: their files, when and how large they are."""
+    stats = [(file, file.stat()) for file in checkpoints_of(model_path(name, quiet=True))]
+    return tuple((str(file), stat.st_mtime_ns, stat.st_size) for file, stat in stats)
 
 
 def _unlike(name: str, labels: Sequence[str]) -> str:

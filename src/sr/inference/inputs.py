@@ -149,8 +149,9 @@ def plan(
     if out == STREAM or (target.suffix and not target.is_dir()):
         if naming.suffix:
             notes.append("--suffix has no effect: -o names the output")
-        return Plan([_single([source for source, _ in sources], out, naming)], notes)
-    jobs = [_job(target / relative, source, naming) for source, relative in sources]
+        jobs = [_single([source for source, _ in sources], out, naming)]
+    else:
+        jobs = [_job(target / relative, source, naming) for source, relative in sources]
     if naming.format and any(job.is_video for job in jobs):
         notes.append(f"--format {naming.format[1:]} has no effect on videos")
     return Plan(jobs, notes)

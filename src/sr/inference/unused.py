@@ -29,13 +29,20 @@ def options_without_effect(inputs: Sequence[str], jobs: Sequence[Job], settings:
         notes.append("--recursive has no effect: no input is a folder")
     if settings.resume and any(job.target is None for job in jobs):
         notes.append("--resume has no effect on standard output")
-    if settings.naming.all_frames and not any(job.source and is_animation(job.source) for job in jobs):
-        notes.append("--frames all has no effect: no input is an animation")
+    if settings.naming.all_frames and not any(_has_all_frames(job) for job in jobs):
+        are_some = any(job.source and is_animation(job.source) for job in jobs)
+        why = "the output holds one frame" if are_some else "no input is an animation"
+        notes.append(f"--frames all has no effect: {why}")
     if settings.quality is not None:
         kinds = {"videos" if job.is_video else _kind(job, settings) for job in jobs}
         lossless = sorted(kinds - HAVE_QUALITY)
         notes += [f"--quality has no effect on {', '.join(lossless)}"] if lossless else []
     return notes
+
+
+def _has_all_frames(job: Job) -> bool:
+    """Whether the output holds all frames of an animation."""
+    return job.is_animation or bool(job.is_video and job.source and is_animation(job.source))
 
 
 def stream_suffix(settings: "Settings") -> str:

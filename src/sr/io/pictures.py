@@ -47,6 +47,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "TIFF": {"compression": "tiff_lzw"},
 }
 
+_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # pixels: JPEG_MAX_DIMENSION of libjpeg, WEBP_MAX_DIMENSION of libwebp
+
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # by number of channels
 _PNG_UP = 2  # filter type: difference from the row above
@@ -192,6 +194,8 @@ def write_strips(
     kind = WRITABLE[suffix]
     if (shape[2] > 4 and kind != "TIFF") or (bands and kind not in _SIXTEEN_BIT):
         raise UserError(f"a picture of {shape[2]} channels cannot be written as {kind}: use .tif")
+    if max(shape[:2]) > _LONGEST_SIDE.get(kind, max(shape[:2])):
+        raise UserError(_too_large(kind, shape, bands=bands))
     if kind == "PNG":
         _write_png(file, strips, shape, deep=deep, profile=profile, metadata=metadata)
         return ", ".join(metadata.left_out)
@@ -219,10 +223,22 @@ def write_strips(
             _save_tiff(file, save, tags)
         else:
             save(file)
-    except (ValueError, OverflowError, struct.error) as error:
-        advice = "use .png" if shape[2] <= 4 and not bands else "it is too large"
-        raise UserError(f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: {advice}") from error
+    except (
+        ValueError,
+        OverflowError,
+        RuntimeError,
+        OSError,
+        struct.error,
+    ) as error:  # some encoders' OSErrors are theirs
+        if isinstance(error, OSError) and error.errno:  # of the disk
+            raise
+        raise UserError(_too_large(kind, shape, bands=bands)) from error
     return ", ".join([*lost, *lost_tags])
+
+
+def _too_large(kind: str, shape: tuple[int, int, int], *, bands: bool) -> str:
+    advice = "use .png" if shape[2] <= 4 and not bands else "it is too large"
+    return f"a picture of {shape[1]}x{shape[0]} cannot be written as {kind}: {advice}"
 
 
 def _save_tiff(file: IO[bytes], save: Callable[[IO[bytes]], None], tags: Directory) -> None:

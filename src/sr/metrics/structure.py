@@ -37,7 +37,7 @@ def ssim(sr: Tensor, hr: Tensor) -> Tensor:
     use_sample_covariance=False``. torchmetrics pads, which changes the score of small images by up to 0.03.
 
     Raises:
-        ValueError: if an image is smaller than the window of 11x11 pixels.
+        UserError: if an image is smaller than the window of 11x11 pixels.
     """
     return _level(sr, hr).ssim
 
@@ -90,7 +90,7 @@ _known: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 def _level(sr: Tensor, hr: Tensor) -> _Level:
     if min(sr.shape[-2:]) < WINDOW:
-        raise ValueError(f"SSIM needs at least {WINDOW}x{WINDOW} pixels, got {sr.shape[-1]}x{sr.shape[-2]}")
+        raise UserError(f"SSIM needs at least {WINDOW}x{WINDOW} pixels, got {sr.shape[-1]}x{sr.shape[-2]}")
     if sr.requires_grad or hr.requires_grad:
         return _computed(sr, hr)
     versions = [None if image.is_inference() else image._version for image in (sr, hr)]

@@ -31,6 +31,8 @@ def train(jobs: Sequence[Job], folder: Path, options: Sequence[str]) -> int:
     write_text(place / "jobs.json", json.dumps(overrides, indent=2) + "\n")
     own = ["hydra/sweeper=jobs", f"hydra.sweeper.file={quoted(place / 'jobs.json')}"]
     own.append(f"hydra.sweep.dir={quoted(place)}")
+    if configs := dict.fromkeys(path for job in jobs for path in job.configs):
+        own.append(f"hydra.searchpath=[{','.join(map(quoted, configs))}]")
     previous = signal.signal(signal.SIGTERM, _terminated)
     process = start([sys.executable, "-m", "sr.train", "-m", *own, *options])
     try:

@@ -179,7 +179,9 @@ def new_result(
         hydra = HydraConfig.get()
         choices = {group: hydra.runtime.choices.get(group) for group in _GROUPS}
         mode = {"hydra.mode": "RUN"} if hydra.mode == RunMode.MULTIRUN else {}  # one cell, not the sweep
-        line = command(list(hydra.overrides.task), {**mode, **(changes or {})})
+        places = [word for word in hydra.overrides.hydra if word.startswith("hydra.searchpath=")]
+        places += [f"--config-dir={folder}" for folder in _config_dirs(hydra.runtime.config_sources)]
+        line = command([*places, *hydra.overrides.task], {**mode, **(changes or {})})
     about = environment(device)
     return RunResult(
         status=Status.RUNNING,
@@ -194,6 +196,13 @@ def new_result(
         scale=config_dict["scale"],
         protocol=Protocol(config_dict["scorer"]["protocol"]),
     )
+
+
+def _config_dirs(sources: Sequence[Any]) -> list[str]:
+    """The folders of configs that a command line named, as a command in this folder names them."""
+    folders = [Path(source.path) for source in sources if source.provider == "command-line"]
+    here = Path.cwd()
+    return [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in folders]
 
 
 def check_same_images(

@@ -39,6 +39,19 @@ def checkpoints_of(name: str) -> list[Path]:
     return files
 
 
+def scales_of(name: str) -> list[int]:
+    """The factors that a model enlarges by.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    path = Path(name)
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        return [find_model(name).scale]
+    scales: list[int] = open_network(checkpoints_of(name)[0], None)[1]["scales"]
+    return scales
+
+
 def _onnx_model(path: Path, scale: int | None, hints: OnnxHints, provider: str) -> Model:
     from sr.weights.onnx.exported import OnnxNetwork  # slow to import
     from sr.weights.onnx.foreign import ForeignOnnxNetwork
