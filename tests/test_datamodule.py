@@ -8,6 +8,7 @@ import torch
 from hydra.utils import instantiate
 from PIL import Image
 
+from sr.data.batches import Augment
 from sr.data.pairs import derive_lr
 from sr.data.sources import demo_photographs, image_folder
 from sr.datamodule import ISRDataModule
@@ -105,6 +106,7 @@ def test_folds_validate_each_image_once(compose_config: Compose, make_folder: Ma
         (["data.batch_size=0"], "data.batch_size must be an integer of 1 or more"),
         (["data.repeat=0"], "data.repeat must be"),
         (["data.shrink=0"], "data.shrink must be"),
+        (["data.train_scored=-1"], "data.train_scored must be"),
         (["data.patch=32", "data.folds=9"], "data.folds=9 needs 9 source images"),
         (["data.cache=ram"], "data.cache must be one of"),
     ],
@@ -157,7 +159,7 @@ def test_several_scales_give_each_image_once_per_scale_in_one_part_of_the_split(
 
 
 def test_several_scales_need_scale_1_and_no_low_res_folder(make_folder: MakeFolder) -> None:
-    for scale, scales in ((2, [2]), (1, []), (1, [1])):
+    for scale, scales in ((2, [2]), (1, []), (1, [1]), (1, [2, 2])):
         with pytest.raises(UserError, match=r"data\.scales"):
             ISRDataModule(image_folder, "x", patch=24, scale=scale, scales=scales)
     data = ISRDataModule(image_folder, str(make_folder(low_scale=2)), scales=[2], patch=24)
@@ -181,6 +183,25 @@ def test_training_images_smaller_than_a_patch_are_skipped_on_request(
     assert all(batch["hr"].shape[-1] == 32 for batch in data.train_dataloader())
     with pytest.raises(UserError, match="larger than every training image"):
         ISRDataModule(image_folder, str(root), on_small_image="skip", **{**settings, "patch": 96}).setup()
+
+
+def test_images_too_small_to_be_scored_are_skipped_on_request(
+    make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folder(count=10)
+    photograph(10, 40).save(root / "high_res" / "thin.png")
+    photograph(15, 40).save(root / "high_res" / "small.png")
+    settings: dict[str, Any] = {"patch": 32, "test_share": 0.0, "val_share": 0.1, "seed": 1, "scale": 2}
+    settings["augment"] = Augment(sizes=[0.6], rotate45=True)
+    with pytest.raises(UserError, match="at least 11 a side are needed"):
+        ISRDataModule(image_folder, str(root), **settings).setup()
+    data = ISRDataModule(image_folder, str(root), on_small_image="skip", **settings)
+    data.setup()
+    assert "left out, with less than 11 pixels a side (data.on_small_image=skip)" in caplog.text
+    assert "thin.png" in caplog.text
+    names = {source.name for source in data.store.sources}
+    assert "small" in names
+    assert not {name for name in names if name.startswith(("thin", "small@"))}
 
 
 def test_suspicious_images_are_warned_about_before_a_run(

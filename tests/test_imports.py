@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"errors", "image", "metrics", "vgg"},
     "machine": {"errors", "image", "io", "terms", "version"},
     "lit_module": {"io", "terms", "vgg"},
-    "data": {"arrays", "errors", "image", "io", "machine.pools", "machine.processes", "terms"},
+    "data": {"arrays", "errors", "image", "io", "machine.memory", "machine.pools", "machine.processes", "terms"},
     "datamodule": {"data", "errors", "image", "io", "terms"},
     "trackers": {"errors", "io"},
     "callbacks": {"errors", "image", "io", "metrics", "terms", "trackers"},

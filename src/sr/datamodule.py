@@ -16,7 +16,7 @@ from sr.data.image_set import ImageSet, shared_pool
 from sr.data.loader import LateLoader
 from sr.data.pairs import check_is_degraded, describe_degradation
 from sr.data.parts import find_groups, find_parts, split_parts
-from sr.data.sizes import check_crops_fit, check_whole_images_fit, smaller_than_patch
+from sr.data.sizes import check_crops_fit, check_whole_images_fit, large_enough, smaller_than_patch
 from sr.data.sources import Source
 from sr.data.stores.kinds import CacheKind
 from sr.data.variants import rotated_copies, shrunk_copies, with_factors
@@ -107,7 +107,8 @@ class ISRDataModule(LightningDataModule):
                 the split.
             train_scored: number of training images, chosen by a hash, that are scored whole as well.
             on_bad_file: ``error``, or ``skip`` for files that cannot be read, are not images, or have no partner.
-            on_small_image: ``error``, or ``skip`` for training images smaller than ``patch``.
+            on_small_image: ``error``, or ``skip`` for training images smaller than ``patch``, and for any that is too
+                small to be scored.
             cache: where decoded images are held: ``auto``, ``device``, ``memory``, ``disk`` or ``none``.
             cache_dir: folder of the disk cache.
             num_workers: number of loading processes; useful only with ``cache`` disk or none.
@@ -120,7 +121,8 @@ class ISRDataModule(LightningDataModule):
         self.folders |= {"recursive": recursive, "val_root": val_root, "test_root": test_root}
         for option, value in (("shrink", shrink), ("batch_size", batch_size), ("repeat", repeat)):
             check_at_least(f"data.{option}", value, 1)
-        check_at_least("data.num_workers", num_workers, 0)
+        for option, value in (("num_workers", num_workers), ("train_scored", train_scored)):
+            check_at_least(f"data.{option}", value, 0)
         for option, policy in (("on_bad_file", on_bad_file), ("on_small_image", on_small_image)):
             check_choice(f"data.{option}", policy, ("error", "skip"))
         check_choice("data.cache", cache, list(CacheKind))
@@ -188,7 +190,8 @@ class ISRDataModule(LightningDataModule):
             sources = with_factors(sources, self.scales)
         rotated = rotated_copies(sources) if self.augment.rotate45 else []
         shrunk = shrunk_copies(sources, self.augment.sizes) if self.augment.sizes else []
-        return [*sources, *rotated, *shrunk]
+        found = [*sources, *rotated, *shrunk]
+        return large_enough(found, self.scale) if self.on_small_image == "skip" else found
 
     def _log_warnings(self, images: ImageSet) -> None:
         if self.duplicates:
@@ -331,3 +334,5 @@ def _check_scales(scales: Sequence[int] | None, scale: int) -> None:
         return
     if scale != 1 or not scales or any(not isinstance(factor, int) or factor < 2 for factor in scales):
         raise UserError(f"data.scales={scales} must be factors of 2 or more, and needs scale=1, not scale={scale}")
+    if len(set(scales)) < len(scales):
+        raise UserError(f"data.scales={scales} names a factor twice")

@@ -172,6 +172,13 @@ def test_a_given_scale_is_checked_against_all_pairs(clean: Path) -> None:
     assert kinds(check([clean], FolderOptions(3))) == [(ERROR, "sizes", f"{number}.png") for number in range(9)]
 
 
+def test_a_small_pair_may_fit_several_scales(tmp_path: Path) -> None:
+    for name, side in (("high_res", 63), ("low_res", 7)):
+        (tmp_path / name).mkdir()
+        picture(0).resize((side, side)).save(tmp_path / name / "a.png")
+    assert "sizes" not in {finding.kind for finding in check([tmp_path], FolderOptions(8)).findings}
+
+
 def test_the_command_prints_a_table_and_writes_json(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truncate(clean / "high_res" / "3.png")
     path = clean / "findings.json"

@@ -37,7 +37,9 @@ def test_copies_are_the_inputs_that_models_are_scored_on(folder: Path, tmp_path:
         expected = load_pair(source, 2, 2, degradation=Photo())[0]
         assert torch.equal(read_image(tmp_path / "out" / f"{number}.png"), expected)
     settings = json.loads((tmp_path / "out" / "degraded.json").read_text())
+    hashes = settings.pop("images")
     assert settings == {"degradation": Photo().key(), "scale": 2, "seed": 23}
+    assert (list(hashes), len(set(hashes.values()))) == (["0", "1", "2"], 3)
 
 
 def test_copies_are_files_of_low_resolution_for_every_command(
@@ -79,6 +81,39 @@ def test_an_interrupted_command_goes_on_and_overwrites_nothing(
             main([*command, *other])
         assert "degraded.json: does not say that the copies were made by" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_copies_of_other_images_with_the_same_names_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, others = tmp_path / "out", tmp_path / "others"
+    others.mkdir()
+    for number in range(3):
+        photograph(33, 40, seed=50 + number).save(others / f"{number}.png")
+    command = ["--degrade", "bicubic", "-o", str(out)]
+    main(["degrade", str(folder), *command])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(SystemExit, match="2"):
+        main(["degrade", str(others), *command])
+    assert f"0.png: was made of another image than {others / '0.png'} is now" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    recorded = json.loads((out / "degraded.json").read_text())
+    del recorded["images"]  # as written before they were recorded
+    (out / "degraded.json").write_text(json.dumps(recorded))
+    main(["degrade", str(folder), *command])
+    assert "images" in json.loads((out / "degraded.json").read_text())
+
+
+@pytest.mark.parametrize(("place", "options"), [("photos", []), ("photos/small", ["--recursive"])])
+def test_copies_are_not_written_among_the_images(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, options: list[str]
+) -> None:
+    for path in folder.iterdir():
+        path.rename(path.with_suffix(".jpg"))
+    with pytest.raises(SystemExit, match="2"):
+        main(["degrade", str(folder), "--degrade", "bicubic", "-o", str(tmp_path / place), *options])
+    assert re.search("holds the images themselves|is read by --recursive", capsys.readouterr().err)
+    assert not list(folder.rglob("*.png"))
 
 
 def test_a_folder_of_other_copies_is_refused_even_if_no_name_occurs_twice(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sr.data.batches import Augment, EpochDraws, TrainingPairs
+from sr.data.degrade.area import Area
 from sr.data.degrade.base import Degradation, name_of
 from sr.data.degrade.blur import Blur
 from sr.data.degrade.bsrgan import Bsrgan
@@ -108,11 +109,21 @@ class AnewBlur(Blur):
     is_random = True
 
 
-@pytest.mark.parametrize("scale", [2, 3])
-def test_a_crop_with_its_margin_is_degraded_as_the_whole_image(make_folder: MakeFolder, scale: int) -> None:
+class AnewArea(Area):
+    """A mean of blocks that passes for a random one."""
+
+    is_random = True
+
+
+@pytest.mark.parametrize(
+    ("scale", "degradation"), [(1, AnewArea()), (2, AnewBlur((1, 1), 0)), (3, AnewBlur((1, 1), 0))]
+)
+def test_a_crop_with_its_margin_is_degraded_as_the_whole_image(
+    make_folder: MakeFolder, scale: int, degradation: Degradation
+) -> None:
     """At the borders of the image as well: a blur that draws nothing gives the same either way."""
     sources = high_only(make_folder(count=3, size=(60, 72)))
-    store = PairStore(sources, scale=scale, shrink=2, kind="memory", degradation=AnewBlur((1, 1), 0))
+    store = PairStore(sources, scale=scale, shrink=2, kind="memory", degradation=degradation)
     patch = 12
     anew = TrainingPairs(store, range(3), scale=scale, patch=patch, augment=Augment(), seed=1)
     once = TrainingPairs(store, range(3), scale=scale, patch=patch, augment=Augment(), seed=1)

@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -72,6 +73,14 @@ def test_folders_of_ones_own_may_have_any_layout_and_be_several(tmp_path: Path) 
         ("val/Set5/20", True),
         ("val/more/21", False),
     ]
+
+
+def test_a_folder_called_by_a_number_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    root, _ = photographs(tmp_path / "root", *range(4)), photographs(tmp_path / "2024", 20)
+    folder: Any = 2024  # as YAML reads it
+    sources = find_parts(image_folder, str(root), scale=2, val_root=folder)
+    assert [source.name for source in sources if source.part] == ["val/20"]
 
 
 def test_a_name_in_two_folders_stays_unique(tmp_path: Path) -> None:
@@ -207,6 +216,8 @@ def test_sizes_of_copies_are_checked(compose_config: Compose, make_folder: MakeF
     for sizes in ("[0]", "[0.5,1]", "[1.5]"):
         with pytest.raises(InstantiationException, match=r"data\.augment\.sizes: every one must lie between 0 and 1"):
             instantiate(compose_config(["data=isr", f"data.augment.sizes={sizes}"]).data)
+    with pytest.raises(InstantiationException, match="names a size twice"):
+        instantiate(compose_config(["data=isr", "data.augment.sizes=[0.9,0.9]"]).data)
     pairs = ["data=isr", "scale=2", f"data.root={make_folder(low_scale=2)}", "data.augment.sizes=[0.5]"]
     with pytest.raises(UserError, match=r"data\.augment\.sizes would derive the low resolution of copies"):
         instantiate(compose_config(pairs).data).setup()

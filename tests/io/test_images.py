@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from sr.io.images import ImageFileError, from_pil, image_size, is_gray, read_image, to_pil
+from sr.io.pictures import write_strips
 from tests.support.images import photograph
 
 
@@ -131,3 +132,10 @@ def test_files_are_read_whatever_the_case_of_their_suffix(tmp_path: Path, name: 
 def test_a_gray_file_is_one_that_stores_gray(tmp_path: Path, mode: str, expected: bool) -> None:
     image = photograph(12, 14).convert("L") if mode in ("1", "L", "LA", "I;16") else photograph(12, 14)
     assert is_gray(save(tmp_path / "a.png", image.convert(mode))) is expected
+
+
+def test_gray_of_16_bits_with_alpha_is_gray(tmp_path: Path) -> None:
+    gray = np.asarray(photograph(12, 14).convert("L")).astype(np.uint16)[..., None] * 257
+    with (tmp_path / "a.png").open("wb") as file:
+        write_strips(file, ".png", [np.concatenate([gray, gray], axis=2)], (12, 14, 2), deep=True)
+    assert is_gray(tmp_path / "a.png")

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from sr.errors import UserError
-from sr.io.images import ImageFileError, read_image
+from sr.io.images import ImageFileError, is_gray, read_image
 from sr.io.pictures import write_strips
 from sr.io.pixel_formats import RGB8, PixelFormat, checked_format, conversions, read_bands, read_pixels
 from tests.support.images import photograph
@@ -59,6 +59,21 @@ def test_sixteen_bits_of_rgb_and_gray_are_kept(tmp_path: Path) -> None:
     Image.fromarray(BANDS[..., 0]).save(tmp_path / "gray.png")
     assert np.array_equal(read_pixels(tmp_path / "gray.png", PixelFormat(1, 16)).numpy()[0], BANDS[..., 0])
     assert np.array_equal(read_pixels(tmp_path / "gray.png", DEEP).numpy()[2], BANDS[..., 0])
+
+
+@pytest.mark.parametrize("layout", ["contig", "separate"])
+@pytest.mark.parametrize("bands", [BANDS[..., :3], (BANDS[..., :3] >> 8).astype(np.uint8)])
+def test_three_bands_without_a_meaning_are_colours(tmp_path: Path, layout: str, bands: np.ndarray) -> None:
+    stored = bands if layout == "contig" else bands.transpose(2, 0, 1)
+    path = save(tmp_path / "map.tif", stored, photometric="minisblack", planarconfig=layout)
+    assert np.array_equal(read_pixels(path, DEEP if bands.dtype == np.uint16 else RGB8).permute(1, 2, 0).numpy(), bands)
+    assert not is_gray(path)
+
+
+def test_what_else_is_wrong_with_three_bands_is_said(tmp_path: Path) -> None:
+    path = save(tmp_path / "lab.tif", BANDS[..., :3], photometric="icclab")
+    with pytest.raises(ImageFileError, match="colour space"):
+        read_pixels(path)
 
 
 def test_colours_become_gray_by_their_bt601_weights(tmp_path: Path) -> None:

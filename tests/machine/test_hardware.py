@@ -11,7 +11,7 @@ import torch
 from sr import image
 from sr.errors import UserError
 from sr.machine import hardware
-from sr.machine.hardware import compile_from, device_in_turn, free_memory, precision
+from sr.machine.hardware import compile_from, device_in_turn, precision
 from sr.nets.vdsr import VDSR
 from tests.support.runs import Command, MakeFolder, result_of
 
@@ -180,11 +180,3 @@ def test_only_processors_with_bfloat16_instructions_are_measured(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "one", **capabilities})
     assert hardware._bfloat16_pays.__wrapped__() is measures
     assert (tmp_path / "bfloat16.json").is_file() is measures
-
-
-def test_free_memory_is_that_which_the_system_says_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = "MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    2048 kB\n"
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: lines)
-    assert free_memory(torch.device("cpu")) == 2048 * 1024
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "MemTotal: 9 kB\n")
-    assert free_memory(torch.device("cpu")) == 2**30

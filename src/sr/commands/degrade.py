@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"--degrade {options.degrade}: name one degradation, or degrade=chain for several in a row")
     (degradation,) = degradations.values()
     sources = one_set(options.folder, FolderOptions(options.scale, recursive=options.recursive, high_only=True))
+    if options.recursive and options.output.resolve().is_relative_to(options.folder.resolve()):
+        raise UserError(f"-o {options.output}: is read by --recursive, too: name a folder outside {options.folder}")
     copies = DegradedCopies(sources, options.output, degradation, scale=options.scale, seed=options.seed)
     made = describe_degradation([], options.scale, (), 2, degradation=degradation)
     for line in (made if options.scale > 1 else f"size kept, by {degradation.key()}", *copies.notes()):

@@ -50,11 +50,13 @@ class Augment:
         """Check the sizes.
 
         Raises:
-            UserError: unless they lie between 0 and 1.
+            UserError: unless they lie between 0 and 1, and are named once.
         """
         for size in self.sizes:
             if not 0 < size < 1:
                 raise UserError(f"data.augment.sizes: every one must lie between 0 and 1, got {size}")
+        if len(set(self.sizes)) < len(self.sizes):
+            raise UserError(f"data.augment.sizes: names a size twice: {[*self.sizes]}")
         object.__setattr__(self, "sizes", tuple(self.sizes))
 
     def code(self, number: int, *, square: bool) -> int:

@@ -160,7 +160,7 @@ def _check_image(files: _Files, scale: int | None) -> _CheckedImage:
         checked.digest, checked.hashes = hashlib.sha256(hr.numpy().tobytes()).hexdigest(), hashes(hr)
     if lr is not None:
         checked.sizes = _size(hr), _size(lr)
-        checked.scale = _scale(hr, lr)
+        checked.scale = _scale(hr, lr, scale)
         if checked.scale and scale in (None, checked.scale):
             mismatch = fault(lr, crop_to_multiple(hr, checked.scale))
             if mismatch:
@@ -189,11 +189,15 @@ def _read(path: Path, findings: list[Finding]) -> Tensor | None:
     return image
 
 
-def _scale(hr: Tensor, lr: Tensor) -> int | None:
-    """The factor between the sides of a pair, after cropping hr to a multiple of it; None if there is none."""
-    scale = max(1, hr.shape[1] // lr.shape[1])
-    fits = all(large // scale == small for large, small in zip(hr.shape[1:], lr.shape[1:], strict=True))
-    return scale if fits else None
+def _scale(hr: Tensor, lr: Tensor, wanted: int | None) -> int | None:
+    """The factor between the sides of a pair, after cropping hr to a multiple of it; None if there is none.
+
+    Several may fit a small pair: then it is the one that is wanted.
+    """
+    for scale in (wanted or 1, max(1, hr.shape[1] // lr.shape[1])):
+        if all(large // scale == small for large, small in zip(hr.shape[1:], lr.shape[1:], strict=True)):
+            return scale
+    return None
 
 
 def _size(image: Tensor) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -11,18 +12,21 @@ from sr.data.degrade.base import Degradation, full_key, generator
 from sr.data.folders.files import DEGRADED
 from sr.data.pairs import load_pair
 from sr.data.sources import Source
+from sr.data.stores.fingerprint import content_hash, digests_of
 from sr.errors import UserError, some_of
 from sr.image import to_float, to_uint8
 from sr.io.atomic import remove_leftovers, reporting_unwritable, whole_file, write_text
 from sr.io.images import read_header, to_pil
 from sr.io.pixel_formats import read_pixels
 
+_IMAGES = "images"  # in the file: the hash of each image that a copy was made of
+
 
 class DegradedCopies:
     """Copies of some images as PNG files in a folder, with a file that says how they were made.
 
-    What exists in the folder is kept if it was made in the same way. A folder with copies that were made in another way
-    is refused: its ``degraded.json`` holds for all of them.
+    What exists in the folder is kept if it was made in the same way of the same images. A folder with copies that were
+    made otherwise is refused: its ``degraded.json`` holds for all of them.
     """
 
     def __init__(
@@ -39,17 +43,23 @@ class DegradedCopies:
                 `sr.data.pairs.load_pair`, the copies are the inputs that a model is scored on.
 
         Raises:
-            UserError: if the folder holds copies that were made in another way, or something else under a name that
-                would be written.
+            UserError: if the folder holds the images themselves, copies that were made in another way or of other
+                images, or something else under a name that would be written.
         """
         self.sources, self.folder, self.degradation = sources, folder, degradation
         self.scale, self.seed = scale, seed
         self.settings = {"degradation": full_key(degradation), "scale": scale, "seed": seed}
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: is no folder: name another one with -o")
+        if any(source.hr.resolve().is_relative_to(folder.resolve()) for source in sources):
+            raise UserError(f"{folder}: holds the images themselves: name another folder with -o")
+        digests = digests_of(sources)
+        self.images = {source.name: content_hash(source, digests, hr_only=True) for source in sources}
         self.existing = [source for source in sources if self.path_of(source).exists()]
         wanted = f"{self.settings['degradation']} at x{scale} with seed {seed}"
-        if (folder / DEGRADED).exists() and self._recorded() != self.settings:
+        recorded = self._recorded()
+        known = recorded.pop(_IMAGES, {})
+        if (folder / DEGRADED).exists() and recorded != self.settings:
             raise UserError(
                 f"{folder / DEGRADED}: does not say that the copies were made by {wanted}: name another folder with -o"
             )
@@ -58,16 +68,24 @@ class DegradedCopies:
                 f"{self.path_of(self.existing[0])}: exists, and no {DEGRADED} says that it was made by {wanted}: name "
                 "another folder with -o"
             )
+        for source in self.existing:
+            if known.get(source.name, self.images[source.name]) != self.images[source.name]:
+                raise UserError(
+                    f"{self.path_of(source)}: was made of another image than {source.hr} is now: name another folder "
+                    "with -o"
+                )
+        self.images = known | self.images
 
     def path_of(self, source: Source) -> Path:
         """The file of an image."""
         return self.folder / f"{source.name}.png"
 
-    def _recorded(self) -> object:
+    def _recorded(self) -> dict[str, Any]:
         try:
-            return json.loads((self.folder / DEGRADED).read_text())
+            recorded = json.loads((self.folder / DEGRADED).read_text())
         except (OSError, ValueError):
-            return None
+            return {}
+        return recorded if isinstance(recorded, dict) and isinstance(recorded.get(_IMAGES, {}), dict) else {}
 
     def notes(self) -> list[str]:
         """What a user should know about the files, in a line each."""
@@ -94,7 +112,7 @@ class DegradedCopies:
         failures = []
         with reporting_unwritable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(self.folder / DEGRADED, json.dumps(self.settings, indent=2) + "\n")
+            write_text(self.folder / DEGRADED, json.dumps({**self.settings, _IMAGES: self.images}, indent=2) + "\n")
             for source in self.sources:
                 path = self.path_of(source)
                 if not path.exists():

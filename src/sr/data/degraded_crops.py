@@ -7,6 +7,8 @@ from sr.data.degrade.base import generator
 from sr.data.pairs import derive_lr
 from sr.data.stores.store import PairStore
 
+_BICUBIC = 2  # low-resolution pixels that enlarging reaches to each side
+
 
 class DegradedCrops:
     """Pairs of crops whose low resolution is a pure function of (seed, epoch, repeat, image name).
@@ -39,12 +41,12 @@ class DegradedCrops:
         hr = self.store[index][1]
         by = scale if scale > 1 else source.factor or self.store.shrink
         key = (*draw, source.name)
-        # In blocks of `by` pixels, so that a crop of the degraded cut is made of whole low-resolution pixels.
-        margin = -(-self._margin(by, generator(*key)) // by) * by
+        margin = self._margin(by, generator(*key)) + (_BICUBIC * by if scale == 1 else 0)
         top, left, height, width = (scale * pixels for pixels in box)
-        above, before = (min(margin, start) // scale * scale for start in (top, left))
-        rows = slice(top - above, top + height + margin)
-        columns = slice(left - before, left + width + margin)
+        rows, columns = (
+            _blocks(start - margin, start + side + margin, by) for start, side in ((top, height), (left, width))
+        )
+        above, before = top - rows.start, left - columns.start
         cut = hr[:, rows, columns].cpu()
         enlarge = source.factor is not None
         lr = derive_lr(cut, scale, by, self.store.degradation, generator(*key), enlarge=enlarge)
@@ -58,3 +60,8 @@ class DegradedCrops:
         drawn = getattr(degradation, "drawn_margin", None)
         margin: int = drawn(by, random) if drawn else degradation.margin(by)
         return margin
+
+
+def _blocks(start: int, stop: int, by: int) -> slice:
+    """A stretch of an image, in whole blocks of ``by`` pixels, of which low-resolution pixels are made."""
+    return slice(max(0, start) // by * by, -(-stop // by) * by)

@@ -79,7 +79,7 @@ def find_parts(
 
 def _check_exist(folders: Folders, option: str) -> None:
     """Refuse a folder that does not exist, with the option that names it."""
-    for folder in [folders] if isinstance(folders, str) else folders or []:
+    for folder in folders if isinstance(folders, Sequence) and not isinstance(folders, str) else [folders]:
         if not user_path(folder).is_dir():
             raise UserError(f"{folder}: no such folder ({option})")
 

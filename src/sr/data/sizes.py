@@ -3,10 +3,23 @@
 import logging
 from collections.abc import Sequence
 
+from sr.data.pairs import MIN_SIDE, is_too_small
+from sr.data.sources import Source
 from sr.data.stores.store import PairStore
-from sr.errors import UserError
+from sr.errors import UserError, listed
 
 log = logging.getLogger(__name__)
+
+
+def large_enough(sources: Sequence[Source], scale: int) -> list[Source]:
+    """Leave out images that `load_pair` would refuse for their size, with a warning, and copies of that size."""
+    small = [source for source in sources if is_too_small(source, scale)]
+    if originals := [str(source.hr) for source in small if not source.is_copy]:
+        log.warning(
+            "left out, with less than %d pixels a side (data.on_small_image=skip): %s", MIN_SIDE, listed(originals)
+        )
+    left_out = set(map(id, small))
+    return [source for source in sources if id(source) not in left_out]
 
 
 def smaller_than_patch(store: PairStore, indices: Sequence[int], patch: int) -> frozenset[int]:

@@ -144,8 +144,10 @@ class Header(NamedTuple):
 
 def header_of(file: ImageFile.ImageFile) -> Header:
     """The header of an opened file; Pillow's mode tells the depth of gray alone, its tiles that of colours."""
-    is_deep = file.mode in SIXTEEN_BIT_MODES or ";16" in str(file.tile)
-    return Header(file.mode, getattr(file, "is_deep", is_deep), has_several_frames(file))
+    tiles = str(file.tile)
+    is_deep = file.mode in SIXTEEN_BIT_MODES or ";16" in tiles
+    mode = "LA" if "LA;16" in tiles else file.mode  # Pillow opens gray of 16 bits with alpha as RGBA
+    return Header(mode, getattr(file, "is_deep", is_deep), has_several_frames(file))
 
 
 def note_of(file: Image.Image) -> str:

@@ -88,7 +88,7 @@ def number_of_bands_said(path: Path, channels: int) -> Iterator[None]:
         if path.suffix.lower() in _TIFF:
             with suppress(ImageFileError):
                 bands = _read_tiff(path).shape[2]
-        if bands < 2:
+        if bands < 2 or bands == channels:  # then their number is not what is wrong
             raise
         raise BandsError(f"{path}: holds {bands} bands, not {channels}: data.channels={bands} trains on them") from None
 

@@ -69,13 +69,13 @@ class TiffImage(ArrayImage):
             alpha, self.is_deep
         ]
         colour = {_RGB: "RGBA" if alpha else "RGB", _PALETTE: "P", _CMYK: "CMYK"}
-        self._mode = colour.get(int(page.photometric), "1" if page.bitspersample == 1 else gray)
+        self._mode = colour.get(_kind(page), "1" if page.bitspersample == 1 else gray)
 
     def pixels(self) -> Pixels:
         """``(H, W, C)``: gray or RGB, with alpha if there is any; uint8, or uint16 for 16 bits; not turned upright."""
         page = self._page
         stored = read_page(page)
-        colours = stored[..., : _COLOUR_CHANNELS[int(page.photometric)]]
+        colours = stored[..., : _COLOUR_CHANNELS[_kind(page)]]
         alpha = _alpha(page)
         if page.photometric == _PALETTE:
             colours = (page.colormap.astype(np.uint16) >> 8).astype(np.uint8).T[colours[..., 0]]
@@ -122,7 +122,7 @@ def check_kind(page: Any, *, bands: bool = False) -> None:
     Raises:
         UnreadKindError: if it cannot.
     """
-    bits, kind = page.bitspersample, int(page.photometric)
+    bits, kind = page.bitspersample, _kind(page)
     if (name := _FORMATS.get(int(page.sampleformat))) is not None:
         name = "is a floating-point image" if name == _FLOATS and not bands else f"holds {page.dtype or ''} {name}"
         raise UnreadKindError(f"{name} of unknown range: {_ADVICE}")
@@ -233,13 +233,19 @@ def _by_libtiff(packed: bytes, compression: int, rows: int, row_bytes: int) -> b
         return image.tobytes()
 
 
+def _kind(page: Any) -> int:
+    """The colour space; three bands without a meaning, as in files of mapping programs, are red, green and blue."""
+    is_bare = int(page.photometric) == _BLACK_IS_ZERO and page.samplesperpixel == _COLOUR_CHANNELS[_RGB]
+    return _RGB if is_bare and not {_ASSOCIATED, _UNASSOCIATED} & {*_extra(page)} else int(page.photometric)
+
+
 def _extra(page: Any) -> tuple[int, ...]:
     return tuple(int(value) for value in page.extrasamples or ())
 
 
 def _alpha(page: Any) -> int | None:
     """Index of the sample that is transparency; without a word on what a fourth, or second, sample is, it is that."""
-    colours = _COLOUR_CHANNELS[int(page.photometric)]
+    colours = _COLOUR_CHANNELS[_kind(page)]
     extra = page.samplesperpixel - colours
     meaning = _extra(page)
     has_alpha = meaning[0] in (_ASSOCIATED, _UNASSOCIATED) if meaning else extra == 1

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from sr.errors import UserError, check_choice
 from sr.image import keep_out_of_graphs
 from sr.io.atomic import write_text
 from sr.io.locks import hold
+from sr.machine.memory import available_memory
 
 _WORTH_COMPILING = 5000  # steps of a run on a GPU
 
@@ -67,18 +67,8 @@ def compile_from(setting: object, accelerator: str) -> int | None:
 
 
 def free_memory(device: torch.device) -> int:
-    """Free memory of a device in bytes; 1 GiB if a Linux system does not report it."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    if sys.platform in ("win32", "darwin"):
-        import psutil
-
-        return int(psutil.virtual_memory().available)
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return 2**30
+    """Free memory of a device in bytes."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
 
 
 @lru_cache(maxsize=1)

@@ -79,5 +79,8 @@ def _configs(words: Sequence[str]) -> list[str]:
     """Where the configs of a user are that a command names."""
     values = {name: value for name, _, value in (word.partition("=") for word in words)}
     folder, path = values.get("--config-dir"), values.get("hydra.searchpath", "null")
-    named = OverridesParser.create().parse_override(f"hydra.searchpath={path}").value() or []
-    return [*map(str, named), *([f"file://{Path(folder).absolute()}"] if folder else [])]
+    named = OverridesParser.create().parse_override(f"hydra.searchpath={path}").value()
+    return [
+        *(map(str, named) if isinstance(named, list) else ()),
+        *([f"file://{Path(folder).absolute()}"] if folder else []),
+    ]

@@ -144,6 +144,22 @@ def test_without_low_resolution_of_the_scale_it_is_derived_and_said(
     assert "only scale 2" in said[0] or "only scale 4, 8" in said[0]
 
 
+def test_a_folder_of_folders_of_other_scales_has_no_partners(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, "HR/a.png", "LR/X2/a.png")
+    (source,) = image_folder(tmp_path, scale=3)
+    assert source.lr is None
+    assert "low resolution is derived: there is no" in caplog.text
+    assert "only scale 2" in caplog.text
+
+
+def test_photographs_of_the_scale_are_degraded(tmp_path: Path) -> None:
+    names = [f"Set/image_SRF_{scale}/img_001_SRF_{scale}_HR.png" for scale in (2, 3)]
+    write(tmp_path, *names)
+    for scale, name in zip((2, 3), names, strict=True):
+        (source,) = one_set(tmp_path / "Set", FolderOptions(scale, high_only=True))
+        assert (source.hr, source.lr) == (tmp_path / name, None)
+
+
 def test_what_is_used_and_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, *LAYOUTS["SelfExSR's benchmarks"][0], "extra.png")
     image_folder(tmp_path, scale=2)

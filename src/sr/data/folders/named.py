@@ -45,7 +45,7 @@ def find_pairing(root: Path, options: FolderOptions) -> Pairing:
     if options.is_high:
         pairing = Pairing(root, is_plain=True)
     else:
-        pairing = locate(root, 1 if options.high_only else options.scale, recursive=options.recursive)
+        pairing = locate(root, options.scale or 1 if options.high_only else options.scale, recursive=options.recursive)
     if options.high_only:
         pairing = replace(pairing, low=None, low_note="")
     if options.low_res:

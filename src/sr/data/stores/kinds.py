@@ -1,7 +1,6 @@
 """The kinds of stores for decoded pairs, and their common interface."""
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol
@@ -12,12 +11,12 @@ from sr.data.pairs import stored_size
 from sr.data.sources import Source
 from sr.data.stores.packed import PackedPairs, Pair
 from sr.io.pixel_formats import RGB8, PixelFormat
+from sr.machine.memory import total_memory
 from sr.machine.processes import workers_of_sweep
 
 # Shares that `auto` may use: of the free memory of the device, and of main memory.
 _DEVICE_SHARE = 0.4
 _MEMORY_SHARE = 0.25
-_ASSUMED_MEMORY = 8 << 30  # bytes, if the system does not report it
 
 LoadPair = Callable[[Source], Pair]
 
@@ -72,7 +71,7 @@ def choose_kind(
         return CacheKind.DEVICE
     if is_shared:
         return CacheKind.DISK
-    return CacheKind.MEMORY if size < _MEMORY_SHARE * _main_memory() else CacheKind.DISK
+    return CacheKind.MEMORY if size < _MEMORY_SHARE * total_memory() else CacheKind.DISK
 
 
 def decoded_values(sources: Sequence[Source], scale: int, pixels: PixelFormat) -> int:
@@ -85,9 +84,3 @@ def _area(source: Source) -> int:
     """Pixels of an image or of a copy, at most; see `sr.data.pairs.load_pair`."""
     height, width = (math.ceil(side * source.size) for side in stored_size(source))
     return min(height, width) ** 2 // 2 if source.rotated else height * width  # a square whose diagonal fits
-
-
-def _main_memory() -> int:
-    if not hasattr(os, "sysconf"):
-        return _ASSUMED_MEMORY
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
