@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -202,6 +203,32 @@ def test_images_too_small_to_be_scored_are_skipped_on_request(
     names = {source.name for source in data.store.sources}
     assert "small" in names
     assert not {name for name in names if name.startswith(("thin", "small@"))}
+
+
+def test_a_part_of_images_that_are_all_too_small_is_not_replaced_by_others(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    held.mkdir()
+    photograph(8, 8).save(held / "a.png")
+    settings: dict[str, Any] = {"patch": 24, "scale": 2, "on_small_image": "skip", "val_root": str(held)}
+    with pytest.raises(UserError, match="held: every image has less than 11 pixels a side"):
+        ISRDataModule(image_folder, str(make_folder(count=6)), **settings).setup()
+
+
+def test_images_that_the_protocol_cannot_score_are_named_before_a_run_trains(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    held.mkdir()
+    photograph(14, 40).save(held / "thin.png")
+    settings: dict[str, Any] = {"patch": 24, "scale": 2, "test_root": str(held)}
+    data = ISRDataModule(image_folder, str(make_folder(count=6)), **settings)
+    data.setup()
+    data.check_scored("rgb", test=True)
+    data.check_scored("y", test=False)
+    with pytest.raises(UserError, match=r"thin\.png: has 40x14 pixels, of which 2 at each border are not scored"):
+        data.check_scored("y", test=True)
 
 
 def test_suspicious_images_are_warned_about_before_a_run(

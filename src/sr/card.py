@@ -22,6 +22,8 @@ _UNKNOWN = "unknown"
 _DATA_FOLDER = re.compile(r"data\.\w*(root|res|dir|folders)")
 _PATH = re.compile(r"(?<![^\[,{: ])(?:(?:~|\.\.?)?/|[A-Za-z]:[\\/])[^,\]}]*")  # a value, or an item of a list
 
+_FOLDER_OF_CONFIGS = re.compile(r"(?<=file://)[^,\]]*")
+
 
 def write_card(source: Path, folder: Path, scale: int | None = None) -> list[str]:
     """Write the weights of a checkpoint, its config and its card.
@@ -101,6 +103,8 @@ def without_paths(command: str) -> str:
     'python -m sr.train data.root=DIR init=best.ckpt scale=2'
     >>> without_paths("sr train vgg_weights=/home/eva/vgg.pth trust=[~/p,q] hydra/launcher=joblib")
     "sr train vgg_weights=vgg.pth 'trust=[p,q]' hydra/launcher=joblib"
+    >>> without_paths("sr train --config-dir=/home/eva/conf 'hydra.searchpath=[file:///home/eva/more,pkg://nets.conf]'")
+    "sr train --config-dir=conf 'hydra.searchpath=[file://more,pkg://nets.conf]'"
     """
     words = []
     for word in shlex.split(command):
@@ -111,7 +115,11 @@ def without_paths(command: str) -> str:
             value = Path(value).name
         elif _DATA_FOLDER.fullmatch(name):
             value = "DIR"
-        words.append(f"{name}{equals}{_PATH.sub(_last_name, value)}")
+        if name == "hydra.searchpath":
+            value = _FOLDER_OF_CONFIGS.sub(_last_name, value)
+        else:
+            value = _PATH.sub(_last_name, value)
+        words.append(f"{name}{equals}{value}")
     return shlex.join(words)
 
 

@@ -16,7 +16,13 @@ from sr.data.image_set import ImageSet, shared_pool
 from sr.data.loader import LateLoader
 from sr.data.pairs import check_is_degraded, describe_degradation
 from sr.data.parts import find_groups, find_parts, split_parts
-from sr.data.sizes import check_crops_fit, check_whole_images_fit, large_enough, smaller_than_patch
+from sr.data.sizes import (
+    check_crops_fit,
+    check_scored,
+    check_whole_images_fit,
+    large_enough,
+    smaller_than_patch,
+)
 from sr.data.sources import Source
 from sr.data.stores.kinds import CacheKind
 from sr.data.variants import rotated_copies, shrunk_copies, with_factors
@@ -280,10 +286,21 @@ class ISRDataModule(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """Loaders of the validation images and of some training images; all ranks get all images, for equal scores."""
-        by_hash = sorted(self._indices(Part.TRAIN), key=self.store.content_hash)  # of many photographs and all factors
-        scored = sorted(by_hash[: self.train_scored])
-        parts = [self._indices(Part.VAL), scored] if scored else [self._indices(Part.VAL)]
+        parts = [self._indices(Part.VAL), *filter(None, [self._scored_in_training()])]
         return [self._loader(self._whole(indices)) for indices in parts]
+
+    def _scored_in_training(self) -> list[int]:
+        by_hash = sorted(self._indices(Part.TRAIN), key=self.store.content_hash)  # of many photographs and all factors
+        return sorted(by_hash[: self.train_scored])
+
+    def check_scored(self, protocol: str, *, test: bool) -> None:
+        """Refuse images that could not be scored: for validation, some of training, and those for testing if wanted.
+
+        Raises:
+            UserError: with the first of them.
+        """
+        indices = [*self._indices(Part.VAL), *self._scored_in_training(), *(self._indices(Part.TEST) if test else ())]
+        check_scored(self.store, indices, scale=self.scale, protocol=protocol)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The test images.

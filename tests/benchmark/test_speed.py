@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from sr.benchmark import named_models
 from sr.benchmark import speed as speed_module
 from sr.cli import main
 from sr.machine.environment import environment
@@ -147,6 +148,25 @@ def test_a_baseline_that_is_no_model_ends_the_command(tmp_path: Path, capsys: py
         speed("espcn_x2", "--baseline", tmp_path / "notes.txt")
     assert end.value.code == 2
     assert str(tmp_path / "notes.txt") in capsys.readouterr().err
+
+
+def test_a_single_model_that_cannot_be_used_ends_the_command_whatever_the_baseline(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(SystemExit) as end:
+        speed(tmp_path / "notes.txt", "--baseline", "espcn_x2")
+    assert end.value.code == 2
+
+
+def test_the_best_of_a_sweep_is_measured_once(
+    tmp_path: Path, speeds: list[Speed], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds[:] = [QUIET, TWICE]
+    cells = [make_run(tmp_path, name) for name in ("espcn_mse_adam", "espcn_mae_adam")]
+    best = {str(tmp_path): str(cells[1])}
+    monkeypatch.setattr(named_models, "model_path", lambda name, *, quiet=False: best.get(name, name))
+    speed(*cells, "--baseline", tmp_path)
+    measured = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.split()[1:2] == ["x2"]]
+    assert measured == [str(cells[1]), str(cells[0])]
 
 
 @pytest.mark.slow

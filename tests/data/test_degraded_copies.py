@@ -116,6 +116,15 @@ def test_copies_are_not_written_among_the_images(
     assert not list(folder.rglob("*.png"))
 
 
+def test_copies_may_lie_beside_the_images(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "set"
+    place.mkdir()
+    folder.rename(place / "high_res")
+    main(["degrade", str(place), "--degrade", "bicubic", "--recursive", "-o", str(place / "low_res")])
+    main(["degrade", str(place / "high_res"), "--degrade", "bicubic", "-o", str(place)])
+    assert len(list(place.glob("*.png"))) == len(list((place / "low_res").glob("*.png"))) == 3
+
+
 def test_a_folder_of_other_copies_is_refused_even_if_no_name_occurs_twice(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,9 +1,12 @@
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sr.errors import UserError
-from sr.race.jobs import next_jobs
+from sr.race import launch
+from sr.race.jobs import Job, next_jobs
 from tests.support.run_folders import RunFolders
 
 COMMAND = "python -m sr.train model=vdsr 'data.root=/a b' seeds=2 name=n hydra.mode=RUN retrain=true"
@@ -51,3 +54,25 @@ def test_configs_of_the_user_are_found_again(tmp_path: Path, monkeypatch: pytest
     (job,) = next_jobs([RunFolders(tmp_path)("tiny_mse_adam", [1.0], folds=None, seed=1, command=line)], [1])
     assert job.overrides == ["model=tiny", "seed=2"]
     assert job.configs == ["pkg://mynets.conf", f"file://{tmp_path / 'myconf'}"]
+
+
+def test_configs_of_one_name_in_two_folders_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def start(words: list[str]) -> SimpleNamespace:
+        (file,) = (word for word in words if word.startswith("hydra.sweeper.file="))
+        jobs = json.loads(Path(file.partition("=")[2].strip("'")).read_text())
+        started.append(([word for word in words if word.startswith("hydra.searchpath=")], [job[0] for job in jobs]))
+        return SimpleNamespace(wait=lambda: len(started) - 1)
+
+    monkeypatch.setattr(launch, "start", start)
+    jobs = [Job(tmp_path / name, tmp_path / name, [f"model={name}"], place) for name, place in PLACES]
+    assert launch.train(jobs, tmp_path, []) == 2
+    assert started == [
+        (["hydra.searchpath=['file:///v1']"], ["model=a", "model=c"]),
+        (["hydra.searchpath=['file:///v2']"], ["model=b"]),
+        ([], ["model=d"]),
+    ]
+
+
+PLACES: list[tuple[str, list[str]]] = [("a", ["file:///v1"]), ("b", ["file:///v2"]), ("c", ["file:///v1"]), ("d", [])]

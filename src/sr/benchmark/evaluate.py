@@ -20,6 +20,7 @@ from sr.data.duplicates import group, join_groups
 from sr.data.folders.layouts import set_name
 from sr.data.folders.named import FolderOptions
 from sr.data.pairs import DEGRADED_BY, stored_size
+from sr.data.sizes import too_small_to_score
 from sr.data.sources import Source, one_set
 from sr.data.stores.fingerprint import content_hash, degradation_settings, digests_of, fingerprint_of
 from sr.errors import UserError, check_at_least, check_choice
@@ -29,7 +30,6 @@ from sr.io.pixel_formats import BITS, PixelFormat
 from sr.machine.hardware import find_device
 from sr.metrics import Metric
 from sr.metrics.scoring import DEFAULT, check_metrics
-from sr.metrics.structure import WINDOW
 from sr.terms import BASELINES, PRECISIONS, Baseline, Protocol
 from sr.weights.model import Model
 
@@ -133,13 +133,9 @@ def _check_sizes(sources: Sequence[Source], scale: int, protocol: str) -> None:
     """Refuse images that SSIM cannot score, before hours are spent on the others."""
     border = scale if protocol == Protocol.Y else 0
     for source in sources:
-        height, width = stored_size(source)
-        least = min(height, width) // scale * scale - 2 * border
-        if height and least < WINDOW:
-            cut = f", of which {border} at each border are not scored," if border else ""
-            raise UserError(
-                f"{source.hr}: has {width}x{height} pixels{cut} and SSIM needs {WINDOW}x{WINDOW}: leave it out"
-            )
+        height, width = (side // scale * scale for side in stored_size(source))
+        if height and (why := too_small_to_score(source.hr, (height, width), border)):
+            raise UserError(why)
 
 
 def _degradations(

@@ -44,10 +44,11 @@ def find_models(
     models: list[Model] = []
     paths: list[str] = []
     failures = 0
+    are_several = len(names) > 1
     if needed is not None:
         names = [needed, *(name for name in names if not _is_same(name, needed))]
     for name in names:
-        may_skip = skip and len(names) > 1 and name != needed
+        may_skip = skip and are_several and name != needed
         if may_skip and _is_no_model(Path(name)):
             sys.stderr.write(f"{name}: skipped, it is no model\n")
             continue
@@ -87,7 +88,18 @@ def common_scale(models: Sequence[Model]) -> int:
 
 def _is_same(name: str, other: str) -> bool:
     """Whether two names are of one model."""
-    return name == other or (Path(name).exists() and Path(other).exists() and Path(name).samefile(other))
+    try:
+        return _place(name) == _place(other)
+    except UserError:  # one is no model, which is said where it is loaded
+        return name == other
+
+
+def _place(name: str) -> str | Path:
+    """The run or the file of a model, if it is not one that ships."""
+    path = Path(model_path(name, quiet=True)).resolve()
+    if path.exists():
+        return path.parents[1] if path == RunFolder(path.parents[1]).best else path
+    return name
 
 
 def _is_no_model(path: Path) -> bool:

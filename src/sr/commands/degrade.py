@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     """Write the copies that do not exist yet; exit with code 1 if an image cannot be read."""
     from sr.benchmark.named_degradations import named_degradations
     from sr.data.degraded_copies import DegradedCopies
-    from sr.data.folders.named import FolderOptions
+    from sr.data.folders.named import FolderOptions, find_pairing
     from sr.data.pairs import describe_degradation
     from sr.data.sources import one_set
     from sr.io.bars import progress_bar
@@ -49,9 +49,12 @@ def run(options: argparse.Namespace) -> None:
     if len(degradations) > 1:
         raise UserError(f"--degrade {options.degrade}: name one degradation, or degrade=chain for several in a row")
     (degradation,) = degradations.values()
-    sources = one_set(options.folder, FolderOptions(options.scale, recursive=options.recursive, high_only=True))
-    if options.recursive and options.output.resolve().is_relative_to(options.folder.resolve()):
-        raise UserError(f"-o {options.output}: is read by --recursive, too: name a folder outside {options.folder}")
+    folders = FolderOptions(options.scale, recursive=options.recursive, high_only=True)
+    sources = one_set(options.folder, folders)
+    if options.recursive and options.output.resolve().is_relative_to(
+        find_pairing(options.folder, folders).high.resolve()
+    ):
+        raise UserError(f"-o {options.output}: is read by --recursive, too: name another folder")
     copies = DegradedCopies(sources, options.output, degradation, scale=options.scale, seed=options.seed)
     made = describe_degradation([], options.scale, (), 2, degradation=degradation)
     for line in (made if options.scale > 1 else f"size kept, by {degradation.key()}", *copies.notes()):

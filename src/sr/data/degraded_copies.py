@@ -51,7 +51,7 @@ class DegradedCopies:
         self.settings = {"degradation": full_key(degradation), "scale": scale, "seed": seed}
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: is no folder: name another one with -o")
-        if any(source.hr.resolve().is_relative_to(folder.resolve()) for source in sources):
+        if any(self.path_of(source).resolve().parent == source.hr.resolve().parent for source in sources):
             raise UserError(f"{folder}: holds the images themselves: name another folder with -o")
         digests = digests_of(sources)
         self.images = {source.name: content_hash(source, digests, hr_only=True) for source in sources}

@@ -1,5 +1,6 @@
 """From a source to a pair of images: decode, crop, derive the low-resolution image, rotate."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -96,7 +97,7 @@ def stored_size(source: Source) -> tuple[int, int]:
 def is_too_small(source: Source, scale: int) -> bool:
     """Whether `load_pair` would refuse an image for its size, by its header; not one without a readable header."""
     sides = [side * source.size for side in stored_size(source)]
-    height, width = (int(side) // (source.factor or scale) * (source.factor or scale) for side in sides)
+    height, width = (math.ceil(side) // (source.factor or scale) * (source.factor or scale) for side in sides)
     if source.rotated and not min(height, width) < MIN_SIDE:
         height = width = _rotated_side(height // scale, width // scale) * scale
     return bool(sides[0]) and min(height, width) < MIN_SIDE

@@ -223,14 +223,8 @@ def write_strips(
             _save_tiff(file, save, tags)
         else:
             save(file)
-    except (
-        ValueError,
-        OverflowError,
-        RuntimeError,
-        OSError,
-        struct.error,
-    ) as error:  # some encoders' OSErrors are theirs
-        if isinstance(error, OSError) and error.errno:  # of the disk
+    except (ValueError, OverflowError, RuntimeError, OSError, struct.error) as error:
+        if isinstance(error, OSError) and (error.errno or kind != "AVIF"):  # of the disk
             raise
         raise UserError(_too_large(kind, shape, bands=bands)) from error
     return ", ".join([*lost, *lost_tags])

@@ -16,7 +16,9 @@ _FOLDER = ".decide"  # in that of the race: the jobs, and what launchers write
 
 
 def train(jobs: Sequence[Job], folder: Path, options: Sequence[str]) -> int:
-    """Run the jobs, and return the exit code.
+    """Run the jobs, and return the greatest exit code.
+
+    Those whose configs lie elsewhere are launched apart: files of one name may differ.
 
     Ctrl-C and SIGTERM are passed on, and raised once the trainings have ended; they do not outlive a killed parent.
 
@@ -25,13 +27,18 @@ def train(jobs: Sequence[Job], folder: Path, options: Sequence[str]) -> int:
         folder: of the race.
         options: of Hydra, such as ``hydra/launcher=joblib``.
     """
+    places = dict.fromkeys(tuple(job.configs) for job in jobs)
+    return max(_launch([job for job in jobs if tuple(job.configs) == configs], folder, options) for configs in places)
+
+
+def _launch(jobs: Sequence[Job], folder: Path, options: Sequence[str]) -> int:
     place = (folder / _FOLDER).absolute()
     place.mkdir(exist_ok=True)
     overrides = [[*job.overrides, f"hydra.sweep.subdir={quoted(job.cell.absolute())}"] for job in jobs]
     write_text(place / "jobs.json", json.dumps(overrides, indent=2) + "\n")
     own = ["hydra/sweeper=jobs", f"hydra.sweeper.file={quoted(place / 'jobs.json')}"]
     own.append(f"hydra.sweep.dir={quoted(place)}")
-    if configs := dict.fromkeys(path for job in jobs for path in job.configs):
+    if configs := jobs[0].configs:
         own.append(f"hydra.searchpath=[{','.join(map(quoted, configs))}]")
     previous = signal.signal(signal.SIGTERM, _terminated)
     process = start([sys.executable, "-m", "sr.train", "-m", *own, *options])

@@ -2,7 +2,7 @@
 
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +67,9 @@ class Race:
                 break
             jobs = [job for step in steps for job in step.jobs]
             ledger.add([job.training for job in jobs])
+            done = {job.training for job in jobs if _is_done(job.training)}
             code = train(jobs, self._folder, self._options)
-            self._note_failures(steps, code)
+            self._note_failures(steps, code, done)
             analysis = self._analysis()
         if following.trained and not steps and is_short:
             unit = self._budget.unit
@@ -130,16 +131,26 @@ class Race:
         if self._budget.amount < float("inf"):
             _say(f"budget: {unit.text(self._budget.amount)}, of which {unit.text(ledger.spent(unit))} spent")
 
-    def _note_failures(self, steps: Sequence[_Step], code: int) -> None:
-        """Leave out the configurations whose training has not come to its end, so that the others go on."""
+    def _note_failures(self, steps: Sequence[_Step], code: int, done: Collection[Path]) -> None:
+        """Leave out the configurations whose training has not come to its end, so that the others go on.
+
+        A training that was done before is one of other options.
+        """
         for step in steps:
             for job in step.jobs:
-                result = read_result(job.training)
-                if result and result.is_done:
+                if _is_done(job.training) and job.training not in done:
                     continue
+                result = read_result(job.training)
                 reason = (result.reason if result else "") or f"the command ended with exit code {code}"
+                if job.training in done:
+                    reason = "holds a training with other options: move it away"
                 self._failed.add(step.key)
                 sys.stderr.write(f"error: {job.training}: {reason}: {step.name} gets no more trainings in this start\n")
+
+
+def _is_done(training: Path) -> bool:
+    result = read_result(training)
+    return result is not None and result.is_done
 
 
 def _key(configuration: Configuration) -> str:

@@ -188,6 +188,7 @@ def _prepared(
     result.initial = initial
     if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):
         raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
+    parts.datamodule.check_scored(config_dict["scorer"]["protocol"], test=config_dict["test"])
     images = parts.datamodule.image_list()
     others = member.trained() if member else ()
     check_same_images(folder, images, result.data, is_resumed=checkpoint is not None, others=others)
