@@ -26,6 +26,12 @@ def build(compose_config: Compose, *overrides: str) -> ISRDataModule:
     return module
 
 
+def folder_of_one(folder: Path, name: str, size: tuple[int, int]) -> Path:
+    folder.mkdir()
+    photograph(*size).save(folder / name)
+    return folder
+
+
 def names(loader: object) -> set[str]:
     return {name for batch in loader for name in batch["name"]}  # type: ignore[attr-defined]
 
@@ -208,9 +214,7 @@ def test_images_too_small_to_be_scored_are_skipped_on_request(
 def test_a_part_of_images_that_are_all_too_small_is_not_replaced_by_others(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    held = tmp_path / "held"
-    held.mkdir()
-    photograph(8, 8).save(held / "a.png")
+    held = folder_of_one(tmp_path / "held", "a.png", (8, 8))
     settings: dict[str, Any] = {"patch": 24, "scale": 2, "on_small_image": "skip", "val_root": str(held)}
     with pytest.raises(UserError, match="held: every image has less than 11 pixels a side"):
         ISRDataModule(image_folder, str(make_folder(count=6)), **settings).setup()
@@ -219,9 +223,7 @@ def test_a_part_of_images_that_are_all_too_small_is_not_replaced_by_others(
 def test_images_that_the_protocol_cannot_score_are_named_before_a_run_trains(
     make_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    held = tmp_path / "held"
-    held.mkdir()
-    photograph(14, 40).save(held / "thin.png")
+    held = folder_of_one(tmp_path / "held", "thin.png", (14, 40))
     settings: dict[str, Any] = {"patch": 24, "scale": 2, "test_root": str(held)}
     data = ISRDataModule(image_folder, str(make_folder(count=6)), **settings)
     data.setup()

@@ -21,7 +21,6 @@ _FILES = (WEIGHTS, CONFIG, CARD)
 _UNKNOWN = "unknown"
 _DATA_FOLDER = re.compile(r"data\.\w*(root|res|dir|folders)")
 _PATH = re.compile(r"(?<![^\[,{: ])(?:(?:~|\.\.?)?/|[A-Za-z]:[\\/])[^,\]}]*")  # a value, or an item of a list
-
 _FOLDER_OF_CONFIGS = re.compile(r"(?<=file://)[^,\]]*")
 
 
@@ -115,11 +114,8 @@ def without_paths(command: str) -> str:
             value = Path(value).name
         elif _DATA_FOLDER.fullmatch(name):
             value = "DIR"
-        if name == "hydra.searchpath":
-            value = _FOLDER_OF_CONFIGS.sub(_last_name, value)
-        else:
-            value = _PATH.sub(_last_name, value)
-        words.append(f"{name}{equals}{value}")
+        path = _FOLDER_OF_CONFIGS if name == "hydra.searchpath" else _PATH
+        words.append(f"{name}{equals}{path.sub(_last_name, value)}")
     return shlex.join(words)
 
 

@@ -16,13 +16,7 @@ from sr.data.image_set import ImageSet, shared_pool
 from sr.data.loader import LateLoader
 from sr.data.pairs import check_is_degraded, describe_degradation
 from sr.data.parts import find_groups, find_parts, split_parts
-from sr.data.sizes import (
-    check_crops_fit,
-    check_scored,
-    check_whole_images_fit,
-    large_enough,
-    smaller_than_patch,
-)
+from sr.data.sizes import check_crops_fit, check_scored, check_whole_images_fit, large_enough, smaller_than_patch
 from sr.data.sources import Source
 from sr.data.stores.kinds import CacheKind
 from sr.data.variants import rotated_copies, shrunk_copies, with_factors

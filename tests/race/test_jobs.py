@@ -10,6 +10,7 @@ from sr.race.jobs import Job, next_jobs
 from tests.support.run_folders import RunFolders
 
 COMMAND = "python -m sr.train model=vdsr 'data.root=/a b' seeds=2 name=n hydra.mode=RUN retrain=true"
+PLACES: list[tuple[str, list[str]]] = [("a", ["file:///v1"]), ("b", ["file:///v2"]), ("c", ["file:///v1"]), ("d", [])]
 
 
 def test_a_seed_of_a_cell_goes_into_its_folder_one_that_was_begun_first(tmp_path: Path) -> None:
@@ -73,6 +74,3 @@ def test_configs_of_one_name_in_two_folders_are_not_mixed(tmp_path: Path, monkey
         (["hydra.searchpath=['file:///v2']"], ["model=b"]),
         ([], ["model=d"]),
     ]
-
-
-PLACES: list[tuple[str, list[str]]] = [("a", ["file:///v1"]), ("b", ["file:///v2"]), ("c", ["file:///v1"]), ("d", [])]

@@ -46,7 +46,8 @@ def find_models(
     failures = 0
     are_several = len(names) > 1
     if needed is not None:
-        names = [needed, *(name for name in names if not _is_same(name, needed))]
+        place = _place(needed)
+        names = [needed, *(name for name in names if _place(name) != place)]
     for name in names:
         may_skip = skip and are_several and name != needed
         if may_skip and _is_no_model(Path(name)):
@@ -86,17 +87,12 @@ def common_scale(models: Sequence[Model]) -> int:
     return scales[0]
 
 
-def _is_same(name: str, other: str) -> bool:
-    """Whether two names are of one model."""
-    try:
-        return _place(name) == _place(other)
-    except UserError:  # one is no model, which is said where it is loaded
-        return name == other
-
-
 def _place(name: str) -> str | Path:
-    """The run or the file of a model, if it is not one that ships."""
-    path = Path(model_path(name, quiet=True)).resolve()
+    """The run or the file of a model; the name itself of one that ships, and of what is no model."""
+    try:
+        path = Path(model_path(name, quiet=True)).resolve()
+    except UserError:  # which is said where it is loaded
+        return name
     if path.exists():
         return path.parents[1] if path == RunFolder(path.parents[1]).best else path
     return name

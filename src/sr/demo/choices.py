@@ -27,8 +27,8 @@ def find_models(runs: Path, names: Sequence[str] = ()) -> Choices:
     for name in names:
         path = model_path(name)
         scales = scales_of(path)
-        label = find_model(path, scales[0]).label
-        choices |= _choices(label, name, scales, taken=choices)
+        model = find_model(path, scales[0] if scales else None)
+        choices |= _choices(model.label, name, scales or [model.scale], taken=choices)
     for entry in sorted(zoo.entries(), key=lambda entry: -entry.gain):
         choices |= _choices(entry.name, entry.name, entry.about["scales"])
     checkpoints = sorted(runs.rglob(f"{RunFolder(Path()).best}"), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -1,6 +1,7 @@
 """Read and write images with 16 bits, alpha, gray and colour profiles."""
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Callable, Iterable
@@ -194,7 +195,7 @@ def write_strips(
     kind = WRITABLE[suffix]
     if (shape[2] > 4 and kind != "TIFF") or (bands and kind not in _SIXTEEN_BIT):
         raise UserError(f"a picture of {shape[2]} channels cannot be written as {kind}: use .tif")
-    if max(shape[:2]) > _LONGEST_SIDE.get(kind, max(shape[:2])):
+    if max(shape[:2]) > _LONGEST_SIDE.get(kind, math.inf):
         raise UserError(_too_large(kind, shape, bands=bands))
     if kind == "PNG":
         _write_png(file, strips, shape, deep=deep, profile=profile, metadata=metadata)

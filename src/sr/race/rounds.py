@@ -67,7 +67,7 @@ class Race:
                 break
             jobs = [job for step in steps for job in step.jobs]
             ledger.add([job.training for job in jobs])
-            done = {job.training for job in jobs if _is_done(job.training)}
+            done = {job.training for job in jobs if (result := read_result(job.training)) and result.is_done}
             code = train(jobs, self._folder, self._options)
             self._note_failures(steps, code, done)
             analysis = self._analysis()
@@ -138,19 +138,15 @@ class Race:
         """
         for step in steps:
             for job in step.jobs:
-                if _is_done(job.training) and job.training not in done:
-                    continue
                 result = read_result(job.training)
-                reason = (result.reason if result else "") or f"the command ended with exit code {code}"
                 if job.training in done:
                     reason = "holds a training with other options: move it away"
+                elif result and result.is_done:
+                    continue
+                else:
+                    reason = (result.reason if result else "") or f"the command ended with exit code {code}"
                 self._failed.add(step.key)
                 sys.stderr.write(f"error: {job.training}: {reason}: {step.name} gets no more trainings in this start\n")
-
-
-def _is_done(training: Path) -> bool:
-    result = read_result(training)
-    return result is not None and result.is_done
 
 
 def _key(configuration: Configuration) -> str:

@@ -19,6 +19,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from sr.errors import DivergedError, PrunedError, UserError
 from sr.io.atomic import is_full_disk, remove_leftovers
 from sr.io.locks import hold, is_held
+from sr.io.paths import shortest_path
 from sr.io.run_folder import RunFolder
 from sr.io.tables import read_table, write_table
 from sr.machine.environment import environment
@@ -180,7 +181,8 @@ def new_result(
         choices = {group: hydra.runtime.choices.get(group) for group in _GROUPS}
         mode = {"hydra.mode": "RUN"} if hydra.mode == RunMode.MULTIRUN else {}  # one cell, not the sweep
         places = [word for word in hydra.overrides.hydra if word.startswith("hydra.searchpath=")]
-        places += [f"--config-dir={folder}" for folder in _config_dirs(hydra.runtime.config_sources)]
+        given = (source.path for source in hydra.runtime.config_sources if source.provider == "command-line")
+        places += [f"--config-dir={shortest_path(Path(folder))}" for folder in given]
         line = command([*places, *hydra.overrides.task], {**mode, **(changes or {})})
     about = environment(device)
     return RunResult(
@@ -196,13 +198,6 @@ def new_result(
         scale=config_dict["scale"],
         protocol=Protocol(config_dict["scorer"]["protocol"]),
     )
-
-
-def _config_dirs(sources: Sequence[Any]) -> list[str]:
-    """The folders of configs that a command line named, as a command in this folder names them."""
-    folders = [Path(source.path) for source in sources if source.provider == "command-line"]
-    here = Path.cwd()
-    return [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in folders]
 
 
 def check_same_images(

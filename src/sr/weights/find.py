@@ -40,14 +40,14 @@ def checkpoints_of(name: str) -> list[Path]:
 
 
 def scales_of(name: str) -> list[int]:
-    """The factors that a model enlarges by.
+    """The factors that a model enlarges by; none for an ONNX file, which has one, known once it is loaded.
 
     Raises:
         UserError: if there is no such model.
     """
     path = Path(name)
     if path.suffix.lower() == ".onnx" and path.is_file():
-        return [find_model(name).scale]
+        return []
     scales: list[int] = open_network(checkpoints_of(name)[0], None)[1]["scales"]
     return scales
 

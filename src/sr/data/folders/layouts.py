@@ -201,10 +201,8 @@ def _with_low(high: Path, layout: Layout, scale: int | None, *, is_asked: bool) 
     by_scale = layout.folders_by_scale(high)
     used = _scale_among(high.parent, by_scale, scale)
     low = by_scale[used] if used else (layout.low and descend(high.parent, layout.low)) or None
-    if (
-        low and by_scale and not used and not any(map(is_image, files_in(low)))
-    ):  # it holds folders of other scales alone
-        low = None
+    if low and by_scale and not used and not has_images(low):
+        low = None  # it holds folders of other scales alone
     note = ""
     if low and layout is not _ISR:
         note = f"{high}: low resolution from {low.relative_to(high.parent)}"

@@ -45,7 +45,8 @@ def find_pairing(root: Path, options: FolderOptions) -> Pairing:
     if options.is_high:
         pairing = Pairing(root, is_plain=True)
     else:
-        pairing = locate(root, options.scale or 1 if options.high_only else options.scale, recursive=options.recursive)
+        scale = options.scale or (1 if options.high_only else None)  # of high resolution any will do
+        pairing = locate(root, scale, recursive=options.recursive)
     if options.high_only:
         pairing = replace(pairing, low=None, low_note="")
     if options.low_res:
