@@ -77,7 +77,7 @@ def test_vgg_weights_applies_to_every_loss_with_vgg_features(compose_config: Com
 @pytest.mark.parametrize(
     ("recipe", "side"),
     [
-        *(("espcn", 24), ("fsrcnn", 24), ("resblock", 48), ("autoencoder", 32)),
+        *(("espcn", 24), ("fsrcnn", 24), ("resblock", 48), ("resblock_large", 48), ("autoencoder", 32)),
         *((name, 48) for name in ("edsr", "rlfn", "span", "compact")),
     ],
 )

@@ -13,8 +13,9 @@ from tests.support.runs import Command, MakeFolder, result_of
 RECIPE_SIZES = {f"edsr_x{scale}": ["model.num_blocks=2", "model.channels=8"] for scale in (2, 3, 4)}
 RECIPE_SIZES |= {"vdsr": ["model.num_blocks=2"], "autoencoder_x2": ["model.channels=8"]}
 RECIPE_SIZES |= {name: ["model.num_blocks=1", "model.channels=8"] for name in ("rlfn", "span", "compact")}
+RECIPE_SIZES |= {"resblock_large": ["model.num_blocks=2"]}
 RECIPES = [f"{name}_x{scale}" for name in ("espcn", "edsr") for scale in (2, 3, 4)]
-RECIPES += ["vdsr", "autoencoder_x2", "fsrcnn", "resblock", "rlfn", "span", "compact"]
+RECIPES += ["vdsr", "autoencoder_x2", "fsrcnn", "resblock", "resblock_large", "rlfn", "span", "compact"]
 
 
 @pytest.mark.slow
