@@ -36,6 +36,9 @@ def test_multiply_adds_of_a_training(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.add([crops])
     assert ledger.spent(Unit.MULTIPLY_ADDS) == 3 * 1000 * 8 / 4
+    folds = write("c_mse_adam", [1.0, 1.0], folds=(0, 1), config=config("all", patch=128), **cost)
+    ledger.add([folds])
+    assert ledger.spent(Unit.MULTIPLY_ADDS) == 3 * (3 * 1000 * 8 / 4)
     ledger.add([whole])
     with pytest.raises(UserError, match="known only of crops"):
         ledger.spent(Unit.MULTIPLY_ADDS)

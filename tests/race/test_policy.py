@@ -83,3 +83,13 @@ def test_a_race_names_the_winners_of_the_full_design_with_fewer_trainings(means:
         share += sum(counts) / (6 * MOST) / replays
     assert same >= replays - 1
     assert share <= 0.62
+
+
+def test_one_with_too_few_trainings_for_a_verdict_leaves_the_race_undecided() -> None:
+    scores = drawn([0.0, -1.0, 2.0])
+    known = np.where(np.arange(MOST)[:, None] < np.array([LEAST, LEAST, 1])[:, None, None], scores, np.nan)
+    parts = components(known, [0] * scores.shape[2], [False] * 3)
+    following = next_round(parts, [1.0] * 3, 0.05, most=MOST, left_out=[2], undecidable={2})
+    assert following == Round(bests=[0, 2], trained=[], given_up=[], is_decided=False)
+    following = next_round(parts, [1.0] * 3, 0.05, most=MOST, left_out=[1, 2], undecidable={1, 2})
+    assert following == Round(bests=[0, 1, 2], trained=[], given_up=[], is_decided=False)

@@ -11,7 +11,7 @@ import pytest
 from sr.cli import main
 from sr.io.locks import hold
 from tests.support.kills import make_images
-from tests.support.run_folders import RunFolders
+from tests.support.run_folders import RunFolders, config
 from tests.support.runs import SMALL, result_of
 
 
@@ -51,6 +51,60 @@ def test_a_budget_below_the_next_training_trains_nothing(tmp_path: Path, capsys:
         main(["decide", str(tmp_path), "--budget", "59s"])
     assert end.value.code == 1
     assert "59 s will not pay for the next training" in capsys.readouterr().out
+
+
+def test_a_configuration_that_cannot_be_trained_again_leaves_it_undecided(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = RunFolders(tmp_path)
+    write(folders, "vdsr_mse_adam", 2.0, 3)
+    write(folders, "espcn_mse_adam", 0.5, 1)
+    monkeypatch.setattr("sr.race.rounds.train", lambda *arguments: 3)
+    with pytest.raises(SystemExit) as end:
+        main(["decide", str(tmp_path)])
+    assert end.value.code == 1
+    output = capsys.readouterr().out
+    assert "too few trainings for a verdict, and no more can be had: espcn\n" in output
+    assert "all is decided" not in output
+
+
+@pytest.mark.parametrize(
+    ("budget", "cost"), [("2", "2 trainings"), ("1h", "2 min"), ("1e9ma", "6.00 k multiply-adds")], ids=str
+)
+def test_folds_that_are_runs_of_their_own_are_paid_for_one_by_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], budget: str, cost: str
+) -> None:
+    folders = RunFolders(tmp_path)
+    for name, mean, seeds in (("vdsr_mse_adam", 2.0, 3), ("espcn_mse_adam", 1.5, 2)):
+        for seed in range(seeds):
+            for fold in range(2):
+                gains = [mean + 0.01 * (seed + number) for number in range(6)]
+                folders(
+                    f"{name}_{seed}_{fold}",
+                    gains,
+                    names="abcdefghijkl"[6 * fold :],
+                    folds=None,
+                    seed=seed,
+                    seconds=60.0,
+                    command=f"python -m sr.train data.fold={fold}",
+                    config=config(fold, seed, patch=256),
+                    multiply_adds=100,
+                    images_seen=10,
+                )
+    main(["decide", str(tmp_path), "--budget", budget, "--dry-run"])
+    assert f"next: one more seed of espcn (about {cost})" in capsys.readouterr().out
+
+
+def test_a_folder_of_other_programs_alone_has_nothing_to_decide(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "upscayl").mkdir()
+    (tmp_path / "upscayl" / "contender.json").write_text('{"name": "upscayl", "outputs": "here"}')
+    for command in ("decide", "report"):
+        with pytest.raises(SystemExit) as end:
+            main([command, str(tmp_path)])
+        assert end.value.code == 2
+        assert "no finished run in it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

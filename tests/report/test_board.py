@@ -1,12 +1,17 @@
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sr.report import captions
 from sr.report.analysis import analyse
 from sr.report.board import Kind, Row, leaderboard
 from sr.report.comparison import find_comparisons
+from sr.report.effects import main_effects
+from sr.report.verdict_figures import indistinct_groups
+from sr.report.verdicts import Verdict
 from sr.runs.scores import MeanSd
 from tests.support.run_folders import RunFolders
 
@@ -94,6 +99,15 @@ def test_one_training_each_gives_no_verdict_on_configurations(run_folders: RunFo
     ]
     assert {row.kind for row in rows[:3]} == {Kind.RUN}
     assert all(row.wins is None for row in rows)
+    (comparison,) = find_comparisons([run_folders.root]).comparisons
+    analysis = analyse(comparison)
+    pair = analysis.pairs[analysis.names.index("vdsr"), analysis.names.index("espcn")]
+    assert (pair.verdict, pair.on_checkpoints) == (Verdict.UNDECIDED, Verdict.BETTER)
+    assert math.isnan(pair.wins)
+    told = "0 of 3 pairs are told apart, and 3 have too few trainings for a verdict."
+    assert captions.matrix(analysis).text.startswith(told)
+    assert captions.effects(main_effects(analysis), analysis).text.endswith(captions.CHECKPOINTS_ALONE)
+    assert indistinct_groups(analysis) == [(0, 2)]
 
 
 def test_a_single_training_beside_repeated_ones_has_no_verdict(run_folders: RunFolders) -> None:

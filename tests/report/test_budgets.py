@@ -62,6 +62,11 @@ def test_a_trial_counts_the_trials_of_its_search(run_folders: RunFolders, trial:
     assert budget_of(run_folders.root).trials == 3
 
 
+def test_options_that_a_search_has_chosen_count_its_trials(run_folders: RunFolders) -> None:
+    run_folders("espcn_mse_adam", [0.5] * 4, config=config() | {"trials": 40})
+    assert budget_of(run_folders.root).trials == 40
+
+
 def test_ntire_is_relative_to_a_baseline(run_folders: RunFolders) -> None:
     run_folders("espcn_mse_adam", [0.5] * 4)
     costs = budget_of(run_folders.root)

@@ -202,7 +202,8 @@ def test_a_record_of_schema_1_is_read(run_folders: RunFolders) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "count", "complete"), [(2, 2, True), (2, 1, False), (9, 5, True), (9, 4, False), (0.5, 5, True)]
+    ("limit", "count", "complete"),
+    [(2, 2, True), (2, 1, False), (9, 5, True), (9, 4, False), (0.5, 2, True), (0.5, 5, False)],
 )
 def test_a_run_with_limited_validation_batches_is_complete(
     run_folders: RunFolders, limit: float, count: int, complete: bool

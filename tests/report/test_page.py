@@ -25,7 +25,7 @@ from sr.report.statistics import Scope
 from sr.report.svgs import inline_svg
 from sr.runs.schema import Status
 from tests.support.browser import Browser
-from tests.support.run_folders import FINGERPRINT, RunFolders
+from tests.support.run_folders import FINGERPRINT, RunFolders, data
 
 HTML, MARKDOWN, CSV = FILES
 
@@ -295,6 +295,19 @@ def test_a_reference_that_does_not_exist_is_refused_with_what_does(
     main(["report", str(grid), "--reference", "espcn, mse, adam", "--rope", "2"])
     assert "to espcn, mse, adam" in (grid / HTML).read_text()
     assert "7 of 7 configurations are the best, and equivalent," in capsys.readouterr().out
+
+
+def test_a_reference_that_one_of_two_tables_has_is_used_there(
+    run_folders: RunFolders, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for other, fingerprint in (("vdsr", FINGERPRINT), ("edsr", FINGERPRINT[::-1])):
+        for model in ("espcn", other):
+            run_folders(f"{other}/{model}_mse_adam", [0.5] * 4, data=data(4, fingerprint=fingerprint))
+    main(["report", str(run_folders.root), "--reference", "vdsr"])
+    headings = re.findall("to (?:vdsr|input)", (run_folders.root / MARKDOWN).read_text())
+    assert {"to vdsr", "to input"} <= set(headings)
+    assert caplog.text.count("compared with the strongest baseline, it has no vdsr") == 1
+    capsys.readouterr()
 
 
 def test_markup_in_names_is_escaped(run_folders: RunFolders) -> None:

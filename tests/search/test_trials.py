@@ -13,6 +13,7 @@ from optuna.trial import TrialState, create_trial
 from hydra_plugins.sr_optuna._best import write_best
 from sr.runs.status import find_cells
 from sr.train import config_dir
+from tests.support.images import photograph
 from tests.support.runs import Command, MakeFolder, result_of
 from tests.support.searches import study_of
 
@@ -54,7 +55,28 @@ def test_a_diverged_trial_fails_and_the_best_trial_can_be_trained(
     retrained = result_of(tmp_path / "run")
     assert retrained["choices"]["optimizer"] == "sgd"
     assert retrained["config"]["optimizer"]["lr"] == 1e-3
+    assert retrained["config"]["trials"] == 2
+    assert "n_trials: 2\n" in (tmp_path / "search" / "multirun.yaml").read_text()
     assert retrained["scores"]["val"]["psnr"]["mean"] == result["scores"]["val"]["psnr"]["mean"]
+
+
+@pytest.mark.slow
+def test_trials_of_other_images_than_the_first_are_refused(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=6)
+    overrides = search_overrides(tmp_path, root, "optimizer.lr=interval(1e-4,1e-3)", "trainer.max_epochs=1")
+    code, text = command(*overrides, "hydra.sweeper.n_trials=1")
+    assert code == 0, text
+    photograph(48, 64, seed=9).save(root / "high_res" / "new.png")
+    code, text = command(*overrides, "hydra.sweeper.n_trials=2")
+    first, second = study_of(tmp_path).trials
+    assert (first.state, second.state) == (TrialState.COMPLETE, TrialState.FAIL)
+    trial = tmp_path / "search" / "trial_0000"
+    assert f"the images differ from those of {trial}: 1 added (new)" in second.user_attrs["reason"]
+    (root / "high_res" / "new.png").unlink()
+    code, text = command(*overrides, "hydra.sweeper.n_trials=3")
+    assert study_of(tmp_path).trials[2].state == TrialState.COMPLETE, text
 
 
 @pytest.mark.slow
@@ -191,8 +213,8 @@ def test_the_printed_command_composes_to_the_config_of_the_best_trial(tmp_path: 
         loader = GlobalHydra.instance().config_loader()
         fixed = [re.sub(r"=(choice|interval)\(([^,]+),.*\)", r"=\2", override) for override in overrides]
         trial = create_trial(value=1.0, user_attrs={"overrides": fixed})
-        (command,) = write_best(tmp_path, [trial], sweep_config, loader)
-        expected = OmegaConf.to_container(loader.load_sweep_config(sweep_config, fixed))
+        (command,) = write_best(tmp_path, [trial], sweep_config, loader, 7)
+        expected = OmegaConf.to_container(loader.load_sweep_config(sweep_config, [*fixed, "trials=7"]))
     arguments = shlex.split(command)[3:]
     flags, printed = (arguments[:2], arguments[2:]) if arguments[0] == "--config-dir" else ([], arguments)
     assert bool(flags) == (not fixed[0].startswith(("debug", "~")))
@@ -219,7 +241,7 @@ def test_experiments_are_named_by_their_trials_and_say_their_values(
         trials = [create_trial(value=30 + number, user_attrs={"overrides": ["model=vdsr"]}) for number in numbers]
         for trial, number in zip(trials, numbers, strict=True):
             trial.number = number
-        commands = write_best(tmp_path, trials, sweep_config, loader)
+        commands = write_best(tmp_path, trials, sweep_config, loader, 12)
     folder = tmp_path / "conf" / "experiment"
     assert sorted(path.name for path in folder.iterdir()) == names
     for number, command_line in zip(numbers, commands, strict=True):

@@ -19,14 +19,17 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial
 
 _GROUP = "experiment"
+_COUNT = "trials"  # option of a program that records how many trials its options were chosen from
 _SINGLE_RUN = "hydra.mode=RUN"  # the experiment of the search may set MULTIRUN
 
 
-def write_best(folder: Path, trials: Sequence[FrozenTrial], config: DictConfig, loader: ConfigLoader) -> list[str]:
+def write_best(
+    folder: Path, trials: Sequence[FrozenTrial], config: DictConfig, loader: ConfigLoader, count: int
+) -> list[str]:
     """Write ``conf/experiment/best.yaml`` into a sweep's folder, or ``best_N.yaml`` for each of several trials.
 
     An experiment is kept only if it composes to the config of its trial. Otherwise the command lists the overrides of
-    the trial instead.
+    the trial instead. If the program has an option ``trials``, it gets the number of trials of the search, ``count``.
 
     Returns:
         The command that trains each trial.
@@ -36,7 +39,7 @@ def write_best(folder: Path, trials: Sequence[FrozenTrial], config: DictConfig, 
         path.unlink()
     commands = []
     for trial in trials:
-        overrides = trial.user_attrs["overrides"]
+        overrides = [*trial.user_attrs["overrides"], *([f"{_COUNT}={count}"] if _COUNT in config else [])]
         command = [*_program(), *overrides, _SINGLE_RUN]
         name = "best" if len(trials) == 1 else f"best_{trial.number}"
         trial_config = loader.load_sweep_config(config, overrides)

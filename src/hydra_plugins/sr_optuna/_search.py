@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -87,7 +87,7 @@ class Search:
         with open_study(self._study_config, directions=self._options.directions()) as (study, locks):
             with locks.hold("study", -1):
                 self._check_same_search(study)
-            OmegaConf.save(self._config, self._folder / "multirun.yaml")
+            OmegaConf.save(self._with_total(), self._folder / "multirun.yaml")
             trials = Trials(
                 study,
                 locks,
@@ -102,6 +102,13 @@ class Search:
                 self._search(trials)
             with locks.hold("study", -1):  # another process may finish at the same time and write the same files
                 return self._finish(study)
+
+    def _with_total(self) -> DictConfig:
+        """The config with the number of trials that follows from the options, for whoever lists the folder."""
+        config = self._config.copy()
+        with open_dict(config):
+            config.hydra.sweeper.n_trials = self._total
+        return config
 
     def _parse_space(self, arguments: Sequence[str]) -> Space:
         """The search space of the options, after checking that one of its points can be composed."""
@@ -236,7 +243,7 @@ class Search:
         for trial in best_trials:
             params = " ".join(to_override(name, value) for name, value in trial.params.items())
             log.info("%s: trial %d, %s, %s", label, trial.number, _values(trial), params)
-        for command in write_best(self._folder, best_trials, self._config, self._loader):
+        for command in write_best(self._folder, best_trials, self._config, self._loader, len(trials)):
             log.info("train it: %s", command)
         return [trial.values for trial in best_trials] if is_multi_objective else study.best_value
 

@@ -1,10 +1,12 @@
 """The paths of the files in a run folder."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _SEED, _FOLD = "seed_", "fold_"
+_TRIAL = re.compile(r"trial_\d+")
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,14 @@ class RunFolder:
         parent = RunFolder(self.path.parent)
         is_part = self.path.name.startswith((_SEED, _FOLD)) and parent.result.is_file()
         return parent.cell if is_part else self
+
+    @property
+    def trial(self) -> Path | None:
+        """The folder of the trial of a search that this is, or is a seed or fold of; None for any other run."""
+        path = self.path
+        while path.name.startswith((_SEED, _FOLD)):
+            path = path.parent
+        return path if _TRIAL.fullmatch(path.name) else None
 
     @property
     def has_checkpoints(self) -> bool:

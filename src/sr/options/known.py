@@ -25,6 +25,7 @@ class TopLevel:
     monitor: str
     mode: Literal["max", "min"]
     objectives: Sequence[str] | None
+    trials: _Count
     test: bool
     retrain: bool
     init: str | None

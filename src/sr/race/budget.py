@@ -26,7 +26,7 @@ class Unit(Enum):
     MULTIPLY_ADDS = "multiply-adds"
 
     def cost(self, result: RunResult) -> float:
-        """What a training has cost so far, by its record.
+        """What a training has cost so far, by its record; all folds of ``data.fold=all`` are one training.
 
         Raises:
             UserError: for multiply-adds where whole images were trained on.
@@ -40,7 +40,8 @@ class Unit(Enum):
         if not isinstance(patch, int):
             raise UserError("--budget: multiply-adds are known only of crops (data.patch): give a time, such as 2h")
         seen = result.images_seen or result.steps * data.get("batch_size", 1)
-        return _PASSES * result.multiply_adds * seen * (patch / _SIDE) ** 2
+        folds = result.fold_count or 1  # the record has the images of one of them
+        return _PASSES * result.multiply_adds * seen * folds * (patch / _SIDE) ** 2
 
     def text(self, value: float) -> str:
         """An amount in words.

@@ -5,7 +5,7 @@ than on a page that is read once, and a pair is given up when more trainings wou
 is due to the photographs, or too small to see (predictive power, Spiegelhalter et al. 1986).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -47,7 +47,8 @@ def next_round(
     rope: float,
     *,
     most: int = MOST,
-    left_out: Sequence[int] = (),
+    left_out: Collection[int] = (),
+    undecidable: Collection[int] = (),
 ) -> Round:
     """Choose the configurations that get one more training.
 
@@ -57,13 +58,17 @@ def next_round(
         rope: the region of practical equivalence.
         most: trainings that a configuration gets in all.
         left_out: configurations that cannot be trained.
+        undecidable: configurations with too few trainings for a verdict: any of them may be the best.
     """
     numbers = range(len(costs))
     counts = parts.trainings[: len(costs)].min(axis=1)
     may_train = [number for number in numbers if counts[number] < most and number not in left_out]
     if few := [number for number in may_train if counts[number] < min(LEAST, most)]:
         return Round(list(numbers), few, [], is_decided=False)
-    claims = claims_on(parts, list(combinations(numbers, 2)), rope)
+    known = [number for number in numbers if number not in undecidable]
+    if len(known) < 2:
+        return Round(list(numbers), [], [], is_decided=False)
+    claims = claims_on(parts, list(combinations(known, 2)), rope)
     can_grow = np.array([bool({a, b} & set(may_train)) for a, b in claims.pairs])
     at = np.where(can_grow, ALPHA / _STRICTER, ALPHA)
     worse = _worse(claims, at)
@@ -78,7 +83,7 @@ def next_round(
         bests=[number for number in numbers if number not in now_worse],
         trained=sorted(worth, key=lambda number: -gains[number]),
         given_up=[pair for pair in undecided if pair not in hopeful or not worth],
-        is_decided=not undecided,
+        is_decided=not undecided and not undecidable,
     )
 
 

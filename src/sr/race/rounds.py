@@ -87,6 +87,8 @@ class Race:
                 f"{self._folder}: holds {len(found.comparisons)} comparisons, on different images or under different "
                 "protocols: name a folder that holds one of them"
             )
+        if not found.comparisons:
+            raise UserError(f"{self._folder}: holds no finished run: there is nothing to decide")
         (comparison,) = found.comparisons
         if len(comparison.configurations) < 2:
             raise UserError(f"{self._folder}: holds one finished configuration: there is nothing to decide")
@@ -104,8 +106,8 @@ class Race:
         configurations = analysis.configurations
         costs = [_mean_cost(configuration, self._budget.unit) for configuration in configurations]
         left_out = [number for number, one in enumerate(configurations) if _key(one) in self._failed]
-        parts = analysis.parts[analysis.score]
-        return next_round(parts, costs, analysis.rope, most=self._most, left_out=left_out)
+        parts, undecidable = analysis.parts[analysis.score], analysis.undecidable
+        return next_round(parts, costs, analysis.rope, most=self._most, left_out=left_out, undecidable=undecidable)
 
     def _affordable(self, analysis: Analysis, following: Round, ledger: Ledger) -> tuple[list[_Step], bool]:
         """The trainings of a round that the rest of the budget is estimated to pay for, and whether others are left."""
@@ -154,7 +156,9 @@ def _key(configuration: Configuration) -> str:
 
 
 def _mean_cost(configuration: Configuration, unit: Unit) -> float:
-    return 1.0 if unit is Unit.TRAININGS else statistics.fmean(unit.cost(run.result) for run in configuration.runs)
+    """Of one seed; where folds were trained as runs of their own, the sum over them."""
+    of_seeds = [[read_result(folder) for folder in run.folders] for run in configuration.runs]
+    return statistics.fmean(sum(unit.cost(result) for result in results if result) for results in of_seeds)
 
 
 def _standing(analysis: Analysis, following: Round) -> str:
@@ -164,6 +168,8 @@ def _standing(analysis: Analysis, following: Round) -> str:
     lines = [f"{len(bests)} of {count} configurations may be the best: {'; '.join(bests)}"]
     if resting := [names[n] for n in analysis.order if n not in following.bests and n not in following.trained]:
         lines.append(f"worse, and left alone: {'; '.join(resting)}")
+    if few := [names[n] for n in analysis.order if n in analysis.undecidable and n not in following.trained]:
+        lines.append(f"too few trainings for a verdict, and no more can be had: {'; '.join(few)}")
     parts = analysis.parts[analysis.score]
     for a, b in following.given_up:
         reason = needed(parts, a, b, analysis.rope, claims=len(analysis.pairs) // 2)

@@ -83,6 +83,11 @@ class Analysis:
         pairs = list(combinations(self.possible_bests, 2))
         return bool(pairs) and all(self.pairs[pair].verdict is Verdict.EQUIVALENT for pair in pairs)
 
+    @property
+    def undecidable(self) -> set[int]:
+        """Numbers of the configurations that were trained too few times for verdicts."""
+        return set(range(len(self.configurations))) - self.decidable
+
     def in_scope(self, scope: Scope) -> "Analysis":
         """The same scores with verdicts on another scope."""
         parts, count = self.parts[self.score], len(self.configurations)
@@ -93,7 +98,9 @@ class Analysis:
         with_reference = [(number, self.reference) for number in range(count) if self.reference >= count]
         pairs = pairs_of(parts, [*combinations(range(count), 2), *with_reference], self.rope, scope)
         bests = possible_bests(pairs, [n for n in self.order if n in decidable]) if len(decidable) > 1 else []
-        return replace(self, decidable=decidable, pairs=pairs, possible_bests=bests, scope=scope)
+        other = replace(self, decidable=decidable, possible_bests=bests, scope=scope)
+        of_pairs = {pair: one if other.decides(*pair) else one.of_checkpoints for pair, one in pairs.items()}
+        return replace(other, pairs=of_pairs)
 
     def number(self, baseline: Baseline) -> int:
         """Number of a baseline."""
@@ -107,7 +114,7 @@ class Analysis:
     def is_worse(self, first: int, second: int) -> bool:
         """Whether the verdict on the first of two configurations is that it is worse."""
         pair = self.pairs.get((first, second))
-        return pair is not None and pair.verdict is Verdict.WORSE and self.decides(first, second)
+        return pair is not None and pair.verdict is Verdict.WORSE
 
     def mean(self, number: int) -> float:
         """Mean of the compared score, with the sign that makes more the better."""
@@ -159,10 +166,8 @@ def analyse(
     Raises:
         UserError: if there is nothing of that name, or not all have the score.
     """
-    configurations = comparison.configurations
-    baselines = [baseline for baseline in BASELINES if _baseline_scores(comparison, baseline, "psnr")]
-    names = [configuration.name for configuration in configurations]
-    names += [_label(baseline, comparison) for baseline in baselines]
+    configurations, baselines = comparison.configurations, _baselines(comparison)
+    names = names_in(comparison)
     count = len(configurations)
     metrics = comparison.metrics
     all_parts = {
@@ -188,6 +193,12 @@ def analyse(
         scope=scope,
     )
     return scores_alone.in_scope(scope)
+
+
+def names_in(comparison: Comparison) -> list[str]:
+    """The names of its configurations, then of the baselines that were scored."""
+    configurations = [configuration.name for configuration in comparison.configurations]
+    return configurations + [baseline.name_at(comparison.scale) for baseline in _baselines(comparison)]
 
 
 def score_array(comparison: Comparison, baselines: Sequence[Baseline], score: str) -> tuple[Values, list[int]]:
@@ -258,6 +269,10 @@ def _over_photographs(scores: Mapping[str, float], groups: Mapping[str, str]) ->
     return statistics.fmean(statistics.fmean(values) for values in by_photograph.values())
 
 
+def _baselines(comparison: Comparison) -> list[Baseline]:
+    return [baseline for baseline in BASELINES if _baseline_scores(comparison, baseline, "psnr")]
+
+
 def _baseline_scores(comparison: Comparison, baseline: Baseline, score: str) -> dict[str, float]:
     """Scores of a baseline by image, from any run that recorded them; empty if an image has none."""
     column = f"{baseline.prefix}_{score}"
@@ -275,10 +290,6 @@ def _means(values: Sequence[float], units: Sequence[int], count: int) -> Values:
     sums = np.bincount(units, values, minlength=count)
     means: Values = sums / np.bincount(units, minlength=count)
     return means
-
-
-def _label(baseline: Baseline, comparison: Comparison) -> str:
-    return baseline.name_at(comparison.scale)
 
 
 def _reference(names: Sequence[str], means: Values, count: int, wanted: str | None) -> int:

@@ -1,5 +1,6 @@
 """The leaderboard of a comparison: a row per configuration, and a row per baseline."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -104,7 +105,7 @@ def leaderboard(analysis: Analysis) -> list[Row]:
                 to_best=None if number == analysis.best else to_best[number],
                 to_reference=None if number == analysis.reference else to_reference[number],
                 verdict=verdict,
-                wins=pair.wins if pair and analysis.decides(number, analysis.best) else None,
+                wins=pair.wins if pair and not math.isnan(pair.wins) else None,
                 loses_to=lost_to,
                 kind=kind,
             )
@@ -130,7 +131,8 @@ def _verdict(analysis: Analysis, number: int, lost_to: str) -> tuple[Kind, str]:
         return Kind.LOSES, f"LOSES TO {lost_to.upper()}"
     kind, text = _place(analysis, number)
     with_input = analysis.pairs.get((number, analysis.reference))
-    if with_input and analysis.reference >= len(analysis.configurations) and with_input.verdict is not Verdict.BETTER:
+    is_baseline = analysis.reference >= len(analysis.configurations)
+    if with_input and is_baseline and with_input.on_checkpoints is not Verdict.BETTER:
         text += f", not clearly better than {analysis.names[analysis.reference]}"
     return kind, text
 
@@ -160,5 +162,5 @@ def _place_of_checkpoint(analysis: Analysis, number: int) -> tuple[Kind, str]:
         return Kind.RUN, "no verdict: too few photographs"
     if number == analysis.best:
         return Kind.RUN, f"{analysis.extreme}; no verdict"
-    differs = analysis.pairs[number, analysis.best].verdict is Verdict.WORSE
+    differs = analysis.pairs[number, analysis.best].on_checkpoints is Verdict.WORSE
     return Kind.RUN, f"these checkpoints {'differ' if differs else 'do not clearly differ'}; no verdict"

@@ -1,6 +1,5 @@
 """What a configuration cost: training budget, size, speed, and the trials of the search that it came from."""
 
-import re
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +8,6 @@ from sr.io.run_folder import RunFolder
 from sr.report.run import Configuration
 from sr.runs.schema import RunResult
 from sr.terms import Cost, ntire_score
-
-_TRIAL = re.compile(r"trial_\d+")  # folder of a search
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def budget(configuration: Configuration) -> Budget:
         ms_high=speed.latency_ms.high if speed else None,
         images_per_second=speed.images_per_second.median if speed else None,
         is_quiet=bool(speed and speed.quiet),
-        trials=max(_trials(folder) for run in configuration.runs for folder in run.folders),
+        trials=max(_trials(folder, run.result) for run in configuration.runs for folder in run.folders),
         init=first.initial.source if first.initial else "",
     )
 
@@ -98,13 +95,9 @@ def _best_measured(results: list[RunResult]) -> RunResult:
     return min(results, key=quality)
 
 
-def _trials(folder: Path) -> int:
-    """Number of trials of the search that a run is a trial of, or one of its seeds; 1 for any other run."""
-    cell = RunFolder(folder).cell.path
-    if not _is_trial(cell):
-        return 1
-    return sum(_is_trial(path) and path.is_dir() for path in cell.parent.iterdir())
-
-
-def _is_trial(folder: Path) -> bool:
-    return _TRIAL.fullmatch(folder.name) is not None
+def _trials(folder: Path, result: RunResult) -> int:
+    """Number of trials of the search that a run is a trial of, or one of its seeds, or that chose its options."""
+    trial = RunFolder(folder).trial
+    if trial is None:
+        return int(result.config["trials"])
+    return sum(RunFolder(path).trial == path and path.is_dir() for path in trial.parent.iterdir())

@@ -11,10 +11,10 @@ from sr.report.formats import interval
 from sr.report.run import Configuration
 from sr.report.verdicts import Verdict
 from sr.runs.scores import over_trainings_by_epoch
-from sr.terms import MetricInfo
 
 _STILL_RISING = 0.05  # dB between the last two validations: what matters of PSNR
 _LISTED = 3
+CHECKPOINTS_ALONE = "Too few trainings for a verdict: the intervals are about these checkpoints."
 
 
 class Caption(NamedTuple):
@@ -27,11 +27,7 @@ class Caption(NamedTuple):
 def differences(analysis: Analysis) -> Caption:
     """Of the differences from the best configuration."""
     possible, count = len(analysis.possible_bests), len(analysis.configurations)
-    seen = (
-        f"{possible} of {count} may be the best (blue)."
-        if possible
-        else "Too few trainings for a verdict: the intervals are about these checkpoints."
-    )
+    seen = f"{possible} of {count} may be the best (blue)." if possible else CHECKPOINTS_ALONE
     return Caption(
         "Distance from the best mean",
         f"{seen} An interval (95 %) that reaches the shaded region may be a difference too small to matter; bars on "
@@ -44,9 +40,11 @@ def matrix(analysis: Analysis) -> Caption:
     numbers = range(len(analysis.configurations))
     pairs = [analysis.pairs[pair].verdict for pair in combinations(numbers, 2)]
     apart = sum(verdict in (Verdict.BETTER, Verdict.WORSE) for verdict in pairs)
+    unknown = sum(not analysis.decides(*pair) for pair in combinations(numbers, 2))
+    few = f", and {unknown} have too few trainings for a verdict" if unknown else ""
     return Caption(
         "Who beats whom",
-        f"{apart} of {len(pairs)} pairs are told apart. Each cell is the verdict on the configuration of its row "
+        f"{apart} of {len(pairs)} pairs are told apart{few}. Each cell is the verdict on the configuration of its row "
         "beside that of its column, by rank.",
     )
 
@@ -62,15 +60,17 @@ def heat_map(rows: Sequence[Row]) -> Caption:
     )
 
 
-def effects(levels: Sequence[FactorLevel], metric: MetricInfo) -> Caption:
+def effects(levels: Sequence[FactorLevel], analysis: Analysis) -> Caption:
     """Of the effect of each choice."""
+    metric = analysis.metric
+    caveat = f" {CHECKPOINTS_ALONE}" if analysis.undecidable else ""
     largest = max(levels, key=lambda level: abs(level.mean))
     clear = sum(level.interval.low > 0 or level.interval.high < 0 for level in levels)
     return Caption(
         "What each choice is worth",
         f"The largest effect is that of {largest.factor} {largest.level}: {largest.mean:+.{metric.digits}f} "
         f"{metric.of} ({interval(largest.interval, metric)}). {clear} of {len(levels)} intervals (95 %) exclude zero. "
-        "Averages over the other choices.",
+        f"Averages over the other choices.{caveat}",
     )
 
 

@@ -152,14 +152,9 @@ def _without_verdict(analysis: Analysis) -> str:
     if parts.within_df < 1 and analysis.scope is Scope.LIKE_THESE:
         what = "All images are of one photograph" if parts.photographs.sum() < 2 else "Each fold has one photograph"
         return f"No verdict: {what.lower()}, so nothing can be said of others; validate on more photographs."
-    different = [
-        other
-        for other in analysis.order[1:]
-        if analysis.pairs[other, analysis.best].verdict in (Verdict.WORSE, Verdict.BETTER)
-    ]
-    seen = (
-        f"differ from those of {len(different)} of the others" if different else "do not clearly differ from the others"
-    )
+    verdicts = [analysis.pairs[other, analysis.best].on_checkpoints for other in analysis.order[1:]]
+    different = sum(verdict in (Verdict.WORSE, Verdict.BETTER) for verdict in verdicts)
+    seen = f"differ from those of {different} of the others" if different else "do not clearly differ from the others"
     best = analysis.names[analysis.best]
     entry = analysis.configurations[analysis.best]
     kind = "pictures" if entry.is_pictures else "weights"
@@ -197,7 +192,7 @@ def limits(analysis: Analysis) -> Iterator[str]:
         yield f"Rests on {photographs} {images}."
         return
     yield f"Rests on {photographs} {images}, {seeds} {trainings} of each configuration{folds}."
-    missing = [analysis.names[number] for number in range(count) if number not in analysis.decidable]
+    missing = [analysis.names[number] for number in sorted(analysis.undecidable)]
     if missing and analysis.possible_bests:
         yield f"Too few trainings for a verdict: {'; '.join(missing[:_LISTED])}; seeds=3 or more gives one."
 

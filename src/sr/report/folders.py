@@ -57,7 +57,7 @@ def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
         prefix: of the names of its runs.
 
     Raises:
-        UserError: if there is no finished run.
+        UserError: if there is neither a finished run nor a program with scores.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: name the folder of a run or of a sweep (hydra.sweep.dir)")
@@ -88,7 +88,7 @@ def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
             of_cell = [replace(run, evaluations=[*run.evaluations, *scores]) for run in of_cell]
         runs += of_cell
     contenders = _read_contenders(folder, problems)
-    if not runs and not contenders:
+    if not runs and not any(contender.evaluations for contender in contenders):
         details = "".join(f"; {line}" for line in problems) or f", {len(unfinished)} unfinished: see sr status"
         raise UserError(f"{folder}: no finished run in it{details}")
     contents.runs += runs
@@ -161,8 +161,10 @@ def _images_validated(result: RunResult) -> int | None:
     if result.fold_count is not None or result.data is None:
         return None
     count = result.data.images[Part.VAL]
-    limit = result.config.get("trainer", {}).get("limit_val_batches")  # batches of one image
-    return min(count, limit) if isinstance(limit, int) else count
+    limit = result.config.get("trainer", {}).get("limit_val_batches")  # batches of one image, or the share of them
+    if isinstance(limit, float):
+        return int(count * limit)
+    return count if limit is None else min(count, limit)
 
 
 def _read_evaluations(folder: RunFolder, problems: list[str]) -> list[Evaluation]:

@@ -1,6 +1,7 @@
 """Write a report: a page for a browser, a text for a terminal or a repository, tables for programs and papers."""
 
 import json
+import logging
 import os
 import statistics
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ from pathlib import Path
 from sr.errors import UserError, check_choice
 from sr.io.atomic import reporting_unwritable, write_text
 from sr.io.tables import write_table
+from sr.report.analysis import names_in
 from sr.report.atlas.build import Atlas, atlas_of
 from sr.report.atlas.numbers import atlas_numbers
-from sr.report.benchmarks import find_benchmarks
+from sr.report.benchmarks import Benchmark, find_benchmarks
+from sr.report.captions import CHECKPOINTS_ALONE
 from sr.report.comparison import Comparison, Comparisons, find_comparisons
 from sr.report.crops import HOW_TO_LOOK
 from sr.report.formats import templates
@@ -20,12 +23,23 @@ from sr.report.latex import write_latex
 from sr.report.numbers import numbers_of
 from sr.report.outline import Outline, facts
 from sr.report.run import Evaluation
-from sr.report.sections import BenchmarkSection, Board, Section, Settings, benchmark_section, board_of, run_section
+from sr.report.sections import (
+    BenchmarkSection,
+    Board,
+    Section,
+    Settings,
+    benchmark_section,
+    board_of,
+    has_reference,
+    run_section,
+)
 from sr.report.statistics import Scope
 from sr.report.table import table
 from sr.terms import BASELINES, DEFAULT_METRICS
 
 FILES = ("report.html", "report.md", "leaderboard.csv")
+
+log = logging.getLogger(__name__)
 
 _WITHOUT_MODEL = {name for baseline in BASELINES for name in (baseline.prefix, baseline.kernel)}
 
@@ -87,12 +101,12 @@ def write_report(
     """
     contents = find_comparisons(folders)
     settings = settings or Settings()
-    _check_score(contents, settings)
+    found = find_benchmarks(contents.comparisons, contents.contenders)
+    _check_settings(contents, found, settings)
     sections = [
         run_section(number, comparison, settings, contents.problems)
         for number, comparison in enumerate(contents.comparisons, 1)
     ]
-    found = find_benchmarks(contents.comparisons, contents.contenders)
     benchmarks = [benchmark_section(entry, settings) for entry in found]
     atlas = atlas_of(contents, found, folders, settings.score, settings.rope)
     evaluations = _evaluations(contents.comparisons)
@@ -106,6 +120,7 @@ def write_report(
         "atlas": atlas,
         "problems": [*contents.problems, *contents.repeats],
         "crops_text": HOW_TO_LOOK,
+        "checkpoints_alone": CHECKPOINTS_ALONE,
         "lead": [*sections, *(board for entry in benchmarks for board in entry.boards)][0],
         "about": facts(sections, benchmarks, len(contents.unfinished)),
     }
@@ -142,9 +157,23 @@ def compared(folders: Sequence[Path], settings: Settings) -> list[Board]:
     contents = find_comparisons(folders)
     if contents.problems:
         raise UserError(contents.problems[0])
-    _check_score(contents, settings)
+    found = find_benchmarks(contents.comparisons, contents.contenders)
+    _check_settings(contents, found, settings)
     boards = [board_of(comparison, settings, Scope.LIKE_THESE) for comparison in contents.comparisons]
-    return [*boards, *(board for entry in _benchmarks(contents, settings) for board in entry.boards)]
+    return [*boards, *(board for entry in found for board in benchmark_section(entry, settings).boards)]
+
+
+def _check_settings(contents: Comparisons, benchmarks: Sequence[Benchmark], settings: Settings) -> None:
+    """Refuse a metric or a reference that no table has; say which tables of runs lack the reference."""
+    _check_score(contents, settings)
+    tables = [*contents.comparisons, *(of_set for entry in benchmarks for of_set in entry.sets)]
+    if settings.reference and not any(has_reference(comparison, settings) for comparison in tables):
+        names = dict.fromkeys(name for comparison in tables for name in names_in(comparison))
+        raise UserError(f"--reference: no {settings.reference!r} in this report: use {'; '.join(names)}")
+    for comparison in contents.comparisons:
+        if not has_reference(comparison, settings):
+            reference = f"compared with the strongest baseline, it has no {settings.reference}"
+            log.warning("%s: %s", comparison.title, reference)
 
 
 def _check_score(contents: Comparisons, settings: Settings) -> None:
@@ -156,11 +185,6 @@ def _check_score(contents: Comparisons, settings: Settings) -> None:
     for evaluation in evaluations:
         found |= evaluation.metrics
     check_choice("--score", settings.score, list(found))
-
-
-def _benchmarks(contents: Comparisons, settings: Settings) -> list[BenchmarkSection]:
-    found = find_benchmarks(contents.comparisons, contents.contenders)
-    return [benchmark_section(entry, settings) for entry in found]
 
 
 def _write_plots(folder: Path, sections: Sequence[Section]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sr.errors import some_of
 from sr.report import captions, conclusions, figures, verdict_figures
-from sr.report.analysis import Analysis, analyse
+from sr.report.analysis import Analysis, analyse, names_in
 from sr.report.benchmarks import Benchmark
 from sr.report.board import Row, leaderboard
 from sr.report.budgets import Budget, budget
@@ -16,7 +16,6 @@ from sr.report.effects import FactorLevel, interactions, main_effects
 from sr.report.notes import notes
 from sr.report.statistics import Scope
 from sr.report.svgs import width_of
-from sr.terms import BASELINES
 
 _HALF = 720  # CSS pixels; plots are half as wide as the page, or as wide
 
@@ -151,9 +150,6 @@ def run_section(number: int, comparison: Comparison, settings: Settings, problem
         comparison: what is compared.
         settings: what to decide by.
         problems: gets a line for each file that cannot be read.
-
-    Raises:
-        UserError: if nothing has the name of the reference.
     """
     analysis = _analysed(comparison, settings, Scope.LIKE_THESE)
     rows = leaderboard(analysis)
@@ -184,7 +180,7 @@ def _plots(
         plots.append(Plot("heat_map", figures.heat_map(analysis), *captions.heat_map(rows)))
     if effects:
         svg = figures.main_effects(effects, analysis.metric.of)
-        plots.append(Plot("effects", svg, *captions.effects(effects, analysis.metric)))
+        plots.append(Plot("effects", svg, *captions.effects(effects, analysis)))
     plots.append(Plot("curves", figures.curves(configurations), *captions.curves(configurations)))
     plots.append(Plot("cost", figures.cost(rows), *captions.cost(rows)))
     return plots
@@ -229,13 +225,13 @@ def board_of(comparison: Comparison, settings: Settings, scope: Scope) -> Board:
     return Board(comparison, analysis, analysis.in_scope(other), leaderboard(analysis))
 
 
+def has_reference(comparison: Comparison, settings: Settings) -> bool:
+    """Whether a comparison has the reference that is asked for, if any is."""
+    return settings.reference is None or settings.reference.lower() in map(str.lower, names_in(comparison))
+
+
 def _analysed(comparison: Comparison, settings: Settings, scope: Scope) -> Analysis:
-    reference = settings.reference
-    if comparison.label and reference:
-        known = {entry.name.lower() for entry in comparison.configurations} | {
-            entry.label.lower() for entry in BASELINES
-        }
-        reference = reference if reference.lower() in known else None
+    reference = settings.reference if has_reference(comparison, settings) else None
     score, rope = settings.score, settings.rope
     lacking = [entry.name for entry in comparison.configurations if score not in entry.metrics]
     if lacking:

@@ -31,10 +31,11 @@ class Pair:
         difference: of the means, in the unit of the scores, with the sign that makes more the better.
         low: lower end of its 95 % interval.
         high: upper end.
-        verdict: on the first.
+        verdict: on the first; undecided where one of them was trained too few times for a verdict on configurations.
         p: that it is zero, adjusted for all claims of the page.
         p_equivalent: that it is outside the region of practical equivalence, adjusted likewise.
-        wins: probability that a new training of the first scores higher than one of the second.
+        wins: probability that a new training of the first scores higher than one of the second; nan where one of them
+            was trained too few times.
     """
 
     difference: float
@@ -50,6 +51,16 @@ class Pair:
         """The second compared with the first."""
         verdict = _OPPOSITE.get(self.verdict, self.verdict)
         return replace(self.of_distances, verdict=verdict, wins=1 - self.wins)
+
+    @property
+    def of_checkpoints(self) -> "Pair":
+        """The same difference, without a verdict on the configurations that were trained."""
+        return replace(self, verdict=Verdict.UNDECIDED, wins=float("nan"))
+
+    @property
+    def on_checkpoints(self) -> Verdict:
+        """The verdict if it is about these trainings alone, whether or not there are enough for configurations."""
+        return _verdict(self.difference, self.p, self.p_equivalent)
 
     @property
     def of_distances(self) -> "Pair":

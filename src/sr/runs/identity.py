@@ -17,7 +17,7 @@ PLACES = ("root", "high_res", "low_res", "low_res_name", "recursive", "val_root"
 # stands elsewhere in the config as well (in the VGG loss, in the optimizer, in a callback, in the data); and the
 # folders of the images, whose contents are compared instead.
 _NOT_COMPARED = re.compile(
-    r"name|run_dir|retrain|test|trust|logger|metrics|objectives|vgg_weights|adam_lr"
+    r"name|run_dir|retrain|test|trust|logger|metrics|objectives|trials|vgg_weights|adam_lr"
     rf"|data\.({'|'.join(PLACES)}|cache|cache_dir|num_workers)"
     r"|trainer\.(accelerator|benchmark|log_every_n_steps|threads)"
     r"|callbacks\.checkpoints\.minutes|callbacks\.(pictures|samples)"

@@ -202,7 +202,7 @@ def _sweep_entry(path: Path, usage: _Usage, cells: list[Entry]) -> Entry:
 
 
 def _kind_of(sweep: Path) -> tuple[Kind, int]:
-    """Whether a sweep is a search, and how many trials it is to have, as far as its options say."""
+    """Whether a sweep is a search, and how many trials it is to have, unless it is of an earlier version."""
     path = sweep / _SWEEP_CONFIG
     try:
         text = path.read_text(encoding="utf-8")

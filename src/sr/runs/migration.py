@@ -11,6 +11,7 @@ _ADDED_OPTIONS: dict[str, Any] = {
     "init_strict": False,
     "init_freeze": None,
     "seeds": None,
+    "trials": 1,
     "data.channels": 3,
     "data.bits": 8,
     "data.augment.sizes": [],

@@ -215,7 +215,8 @@ def check_same_images(
         images: the present ones, as `sr.datamodule.ISRDataModule.image_list` lists them.
         data: their summary.
         is_resumed: whether the run has trained before.
-        others: trainings of the same cell; seeds share images and split, folds share the images alone.
+        others: trainings of the same cell, or of another trial of the search; seeds share images and split, folds share
+            the images alone.
 
     Raises:
         UserError: with what was added, removed or changed.
@@ -227,7 +228,8 @@ def check_same_images(
     for other in others:
         of_split = not run.is_fold or run.number == other.number
         if other != run and (different := _image_differences(other, images, data, of_split=of_split)):
-            name = other.path.relative_to(run.cell.path)
+            is_of_cell = other.path.is_relative_to(run.cell.path)
+            name = other.path.relative_to(run.cell.path) if is_of_cell else other.path
             raise UserError(f"{folder}: the images differ from those of {name}: {different}: {way_out}")
 
 
