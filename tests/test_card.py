@@ -1,10 +1,12 @@
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import safetensors
 import torch
+from PIL import Image
 
 from sr.card import write_card
 from sr.cli import main
@@ -86,3 +88,27 @@ def test_a_shipped_network_has_its_licence_and_its_scores_in_its_card(tmp_path: 
     card = (tmp_path / "card" / "README.md").read_text()
     assert "license: mit" in card
     assert "| Set5 x2, y | " in card
+
+
+def test_the_command_of_a_card_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sr.weights import zoo
+
+    write_card(zoo.find("vdsr"), tmp_path / "card")
+    (line,) = [line for line in (tmp_path / "card" / "README.md").read_text().splitlines() if "sr predict" in line]
+    Image.new("RGB", (12, 10)).save(tmp_path / "card" / "photo.jpg")
+    monkeypatch.chdir(tmp_path / "card")
+    main(shlex.split(line)[1:])
+    assert Image.open("large.png").size == (24, 20)
+
+
+def test_a_card_counts_the_training_images_alone_and_names_the_package_to_trust(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = json.loads(RunFolder(run).result.read_text())
+    record["data"]["images"] = {"train": 16, "val": 5, "test": 4}
+    RunFolder(run).result.write_text(json.dumps(record))
+    monkeypatch.setattr("sr.card.needs_trust", lambda target: True)
+    write_card(RunFolder(run).best, tmp_path / "card")
+    card = (tmp_path / "card" / "README.md").read_text()
+    assert ", 16 images, split by photograph" in card
+    assert "sr predict photo.jpg -m model.safetensors -o large.png --trust sr.nets\n" in card

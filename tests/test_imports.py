@@ -35,8 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     "weights": {"architectures", "arrays", "errors", "io", "terms"},
     "options": {"errors"},
     "runs": {
-        *("callbacks", "datamodule", "errors", "io", "lit_module", "machine", "options", "terms", "trackers"),
-        "weights",
+        *("callbacks", "datamodule", "errors", "io", "lit_module", "machine", "metrics", "options", "terms"),
+        *("trackers", "weights"),
     },
     # `data.parts`: lists the images as the run will do.
     "launch": {

@@ -441,3 +441,8 @@ def test_lpips_on_random_features_is_labelled() -> None:
 def test_losses_refuse_what_they_cannot_use(make: Callable[[], object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_the_luma_loss_refuses_images_that_have_none() -> None:
+    with pytest.raises(UserError, match="loss=luma compares RGB or gray images, not 4 channels: choose another loss"):
+        LumaLoss(nn.L1Loss())(*torch.rand(2, 1, 4, 8, 8))

@@ -11,10 +11,12 @@ from sr.io.atomic import write_text
 from sr.io.run_folder import RunFolder
 from sr.runs.schema import RunResult, read_result
 from sr.runs.scores import unbeaten
+from sr.terms import Part
 from sr.version import __version__
 from sr.weights import zoo
 from sr.weights.checkpoint import save_network
 from sr.weights.community import CommunityNetwork, open_network
+from sr.weights.trust import needs_trust, package_of
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _FILES = (WEIGHTS, CONFIG, CARD)
@@ -84,7 +86,7 @@ def _of_run(result: RunResult) -> dict[str, Any]:
         losing = losing or unbeaten(scores)
     data = result.config.get("data", {})
     kind = result.choices.get("data") or _UNKNOWN
-    images = f", {sum(result.data.images.values())} images" if result.data else ""
+    images = f", {result.data.images[Part.TRAIN]} images" if result.data else ""
     return {
         "licence": None,
         "data": f"data={kind}{images}, split by photograph with data.split_seed={data.get('split_seed', _UNKNOWN)}",
@@ -130,12 +132,18 @@ def _card(name: str, config: dict[str, Any], about: dict[str, Any]) -> str:
     does = "sharpens pictures and keeps their size" if config["scales"] == [1] else f"enlarges pictures {scales}"
     header = ["---", "library_name: sr", "pipeline_tag: image-to-image", "tags: [super-resolution]"]
     header += [f"license: {licence.lower()}"] if licence else []
-    network = str(config["model"]["_target_"]).rpartition(".")[2]
+    target = str(config["model"]["_target_"])
+    network = target.rpartition(".")[2]
     parameters = f", {about['parameters']:,} parameters" if about.get("parameters") else ""
     lines = [*header, "---", "", f"# {name}", "", f"{network}{parameters}: {does}.", ""]
     if about.get("loses_to"):
         lines += [f"**It does not beat {about['loses_to']}: no model at all would be better.**", ""]
-    lines += ["```bash", "pip install sr-compare", f"sr predict photo.jpg -m {WEIGHTS} -o large.png", "```", ""]
+    predict = ["sr", "predict", "photo.jpg", "-m", WEIGHTS, "-o", "large.png"]
+    if len(config["scales"]) > 1:
+        predict += ["--scale", str(config["scales"][0])]
+    if needs_trust(target):
+        predict += ["--trust", package_of(target)]
+    lines += ["```bash", "pip install sr-compare", shlex.join(predict), "```", ""]
     if about.get("rows"):
         lines += ["| data, protocol | PSNR dB | input (bicubic) | gain dB |", "|---|---|---|---|"]
         lines += [f"| {label} | {psnr:.2f} | {base:.2f} | {psnr - base:+.2f} |" for label, psnr, base in about["rows"]]

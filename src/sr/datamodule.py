@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -288,13 +289,21 @@ class ISRDataModule(LightningDataModule):
         return sorted(by_hash[: self.train_scored])
 
     def check_scored(self, protocol: str, *, test: bool) -> None:
-        """Refuse images that could not be scored: for validation, some of training, and those for testing if wanted.
+        """Refuse images that PSNR or SSIM could not score; see `_scored`.
 
         Raises:
             UserError: with the first of them.
         """
-        indices = [*self._indices(Part.VAL), *self._scored_in_training(), *(self._indices(Part.TEST) if test else ())]
-        check_scored(self.store, indices, scale=self.scale, protocol=protocol)
+        check_scored(self.store, self._scored(test=test), scale=self.scale, protocol=protocol)
+
+    def smallest_scored(self, *, test: bool) -> tuple[Path, Batch]:
+        """The file and the batch of the smallest image that will be scored; see `_scored`."""
+        smallest = min(self._scored(test=test), key=lambda index: min(self.store.sizes[index]))
+        return self.store.sources[smallest].hr, self.on_after_batch_transfer(self._whole([smallest])[0], 0)
+
+    def _scored(self, *, test: bool) -> list[int]:
+        """The images for validation, some of training, and those for testing if wanted."""
+        return [*self._indices(Part.VAL), *self._scored_in_training(), *(self._indices(Part.TEST) if test else ())]
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The test images.

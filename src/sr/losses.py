@@ -136,7 +136,13 @@ class LumaLoss(nn.Module):
         self.loss = loss
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """Return the scalar loss of two ``(N, 3, H, W)`` batches in [0, 1]."""
+        """Return the scalar loss of two ``(N, C, H, W)`` batches in [0, 1].
+
+        Raises:
+            UserError: for images that are neither RGB nor gray.
+        """
+        if sr.shape[1] not in (1, 3):
+            raise UserError(f"loss=luma compares RGB or gray images, not {sr.shape[1]} channels: choose another loss")
         loss: Tensor = self.loss(luma(_at_least_float32(sr)), luma(_at_least_float32(hr)))
         return loss
 

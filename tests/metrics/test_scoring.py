@@ -1,4 +1,5 @@
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -330,3 +331,18 @@ def test_the_range_is_recorded_with_the_scores() -> None:
     assert metrics_of({"metrics": {"mine": {"label": "mine", "range": [0, 1]}}})["mine"].outside(1.1)
     assert not metrics_of({"metrics": {"mine": {"label": "mine", "range": [0, 1]}}})["mine"].outside(1.0)
     assert metrics_of({"metrics": {"mine": {"label": "mine"}}})["mine"].range == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("function", "returned"),
+    [
+        (lambda sr, hr: (sr - hr).abs().mean((2, 3)), "a tensor (2, 3)"),
+        (lambda sr, hr: (sr - hr).abs().mean(), "a tensor ()"),
+        (lambda sr, hr: 0.5, "a float"),
+    ],
+    ids=["of channels", "of all images", "no tensor"],
+)
+def test_a_metric_without_a_value_for_each_image_is_refused(function: Any, returned: str) -> None:
+    images = torch.rand(2, 3, 20, 20)
+    with pytest.raises(UserError, match=re.escape(f"metrics: own returned {returned} for 2 images: a tensor (2,)")):
+        score(images, images, metrics={**DEFAULT, "own": Metric(function, "Own")})

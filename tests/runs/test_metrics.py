@@ -1,6 +1,8 @@
 """Runs that are scored with more metrics than PSNR and SSIM."""
 
 import csv
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,43 @@ def test_metrics_that_cannot_be_used_are_refused_in_one_line(
     code, text = command("debug=tiny", *overrides)
     assert code == 2 or "Key 'digit'" in text or "Could not override" in text
     assert message in text
+
+
+OWN = ["+metrics.own={_target_: sr.metrics.Metric, label: Own}"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (["metrics=[default,ms_ssim]"], "4.png: ms_ssim of 5 scales needs images of 176x176 pixels or more, got 64x64"),
+        (
+            [*OWN, "+metrics.own.function={_target_: tests.support.metrics.of_channels, _partial_: true}"],
+            "4.png: metrics: own returned a tensor (1, 3) for 1 images",
+        ),
+        (["metrics=[default,lr_psnr]", "monitor=val/lr_psnr"], "monitor must be one of val/psnr, val/ssim, val/gain"),
+    ],
+    ids=["too small", "shape", "left out at scale 1"],
+)
+def test_a_metric_that_cannot_be_computed_is_refused_before_training(
+    command: Command, make_folder: MakeFolder, tmp_path: Path, chosen: list[str], message: str
+) -> None:
+    root = make_folder(count=5, size=SIZE)
+    code, text = command("data=folder", f"data.root={root / 'high_res'}", "logger=none", *chosen)
+    assert code == 2, text
+    assert re.sub(r"/\S*/(?=\d\.png)", "", text).count(message.partition("4.png: ")[2] or message) == 1
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_a_metric_that_is_not_a_number_for_an_image_does_not_lose_the_run(
+    command: Command, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(count=5, size=SIZE)
+    chosen = [*OWN, "+metrics.own.function={_target_: tests.support.metrics.undefined_at_times, _partial_: true}"]
+    options = ("data=folder", f"data.root={root / 'high_res'}", "data.val_share=0.4", "logger=none")
+    code, text = command(*options, *chosen, "trainer.max_epochs=1")
+    assert code == 0, text
+    result = read_result(tmp_path / "run")
+    assert result is not None
+    assert result.is_done
+    assert math.isnan(result.scores[Part.VAL]["own"].mean)
+    assert math.isfinite(result.scores[Part.VAL]["psnr"].mean)

@@ -212,6 +212,27 @@ def test_mlflow_shows_how_a_run_ended(tmp_path: Path, ending: Ending, status: st
     assert (run.info.status, run.data.tags.get("ending")) == (status, tag)
 
 
+def test_options_that_an_extension_changes_are_tags_in_mlflow(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    from sr.trackers.mlflow import MlflowTracker
+
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    long = "x" * 300
+    for resumed_at, epochs in ((None, 2), (8, 20)):
+        tracker = MlflowTracker(str(tmp_path), tracking_uri=store, resumed_at=resumed_at)
+        tracker.describe({"model": "espcn", "trainer.max_epochs": epochs, "note": long})
+        tracker.finalize("success")
+    run = MlflowClient(store).get_run(str(tracker.run_id))
+    assert run.data.params == {"model": "espcn", "trainer.max_epochs": "2", "note": long[:250]}
+    assert {name: run.data.tags.get(name) for name in run.data.params} == {
+        "model": None,
+        "trainer.max_epochs": "20",
+        "note": None,
+    }
+
+
 def check_mlflow(folder: Path, number: str, curve: dict[int, float], final: float) -> None:
     from mlflow.tracking import MlflowClient
 

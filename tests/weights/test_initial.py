@@ -91,6 +91,22 @@ def test_a_bare_state_dict_is_read_by_the_names_of_the_network(tmp_path: Path) -
     assert all(torch.equal(net.state_dict()[name], value) for name, value in source.state_dict().items())
 
 
+@pytest.mark.parametrize("tail", [False, True], ids=["alone", "beside others"])
+def test_a_network_whose_layers_are_called_net_takes_its_own_state_dict(tmp_path: Path, tail: bool) -> None:
+    def make() -> nn.Module:
+        net = nn.Module()
+        net.net = nn.Sequential(nn.Conv2d(3, 3, 3))
+        if tail:
+            net.tail = nn.Conv2d(3, 3, 3)
+        return net
+
+    source, net = make(), make()
+    torch.save(source.state_dict(), tmp_path / "inner.pth")
+    copied = copy_weights(net, tmp_path / "inner.pth")
+    assert (copied.fresh, copied.unused) == ({}, [])
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in source.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

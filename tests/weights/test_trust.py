@@ -131,3 +131,9 @@ def test_a_name_that_no_package_can_have_is_refused(capsys: pytest.CaptureFixtur
         main(["export", "x", "-o", "y.onnx", "--trust", "my-package"])
     assert exit_info.value.code == 2
     assert "trust: 'my-package' is not the name of a package" in capsys.readouterr().err
+
+
+def test_a_single_package_may_be_given_as_a_string(package: str) -> None:
+    trust(package)
+    assert is_allowed(f"{package}.nets.Net")
+    assert module._trusted == {package}

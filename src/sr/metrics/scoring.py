@@ -13,7 +13,7 @@ from sr.errors import UserError, check_choice
 from sr.image import gray, luma, quantise, resize, shave
 from sr.metrics.pixels import psnr
 from sr.metrics.structure import rows_at_a_time, ssim
-from sr.terms import BASELINES, DEFAULT_METRICS, MetricInfo, Protocol
+from sr.terms import BASELINES, DEFAULT_METRICS, Batch, MetricInfo, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -115,17 +115,26 @@ def score(
         For each metric ``(N,)``.
 
     Raises:
-        UserError: if the protocol is unknown, or an image is too small for a metric.
+        UserError: if the protocol is unknown, an image is too small for a metric, or a metric returns anything but a
+            value for each image.
     """
     check_choice("protocol", protocol, [*Protocol])
     with torch.autocast(sr.device.type, enabled=False):
         views = _Views(sr, hr, lr, protocol, border, stored_gray, bits)
         has_input = lr is not None and lr.shape[-1] < hr.shape[-1]
         return {
-            name: metric.function(*views.pair(Compares(metric.compares)))
+            name: _one_each(name, metric.function(*views.pair(Compares(metric.compares))), len(sr))
             for name, metric in metrics.items()
             if has_input or metric.compares != Compares.INPUT
         }
+
+
+def _one_each(name: str, values: object, count: int) -> Tensor:
+    """What a metric returned, after checking that it is a value for each image."""
+    if isinstance(values, Tensor) and values.shape == (count,):
+        return values
+    what = f"a tensor {tuple(values.shape)}" if isinstance(values, Tensor) else f"a {type(values).__name__}"
+    raise UserError(f"metrics: {name} returned {what} for {count} images: a tensor ({count},), a value each, is needed")
 
 
 @dataclass
@@ -243,6 +252,24 @@ class Scorer:
         scores |= {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
         scores["gain"] = scores["psnr"] - scores["input_psnr"]
         return scores
+
+    def try_out(self, batch: Batch) -> None:
+        """Score the input of a batch by all metrics but PSNR and SSIM, for nothing; nothing is kept.
+
+        Raises:
+            UserError: as `score` does.
+        """
+        others = {name: metric for name, metric in self.metrics.items() if name not in DEFAULT}
+        score(
+            resize(batch["lr"], self.scale),
+            batch["hr"],
+            self.protocol,
+            batch["border"],
+            stored_gray=batch["stored_gray"],
+            bits=self.bits,
+            metrics=others,
+            lr=batch["lr"],
+        )
 
 
 def check_metrics(metrics: Mapping[str, Metric], scale: int) -> None:

@@ -27,6 +27,8 @@ from sr.machine.processes import in_worker, is_rank_zero
 from sr.machine.quiet import ProcessorWatch
 from sr.machine.speed import measure_speed
 from sr.machine.threads import choose_threads, restored_threads
+from sr.metrics import Scorer
+from sr.metrics.scoring import Compares
 from sr.options.check import check_options
 from sr.runs.announce import announce, described_in_trackers, introduce, log_final_scores, tell_what_is_missing
 from sr.runs.build import Parts, build
@@ -46,6 +48,7 @@ from sr.runs.record import (
 from sr.runs.resume import cut_step_tables, find_checkpoint
 from sr.runs.schema import Monitor, RunResult, Status
 from sr.runs.scores import over_images
+from sr.runs.trials import another_trial
 from sr.terms import DEFAULT_METRICS, Part, direction
 from sr.weights.folding import form_in_use
 
@@ -189,12 +192,28 @@ def _prepared(
     if config_dict["test"] and not (result.data and result.data.images[Part.TEST]):
         raise UserError("test=true: no test images are held out: set data.test_share above 0, or test=false")
     parts.datamodule.check_scored(config_dict["scorer"]["protocol"], test=config_dict["test"])
+    _try_metrics(parts, test=config_dict["test"])
     images = parts.datamodule.image_list()
-    others = member.trained() if member else ()
+    others = [*(member.trained() if member else ()), *another_trial(folder, config_dict)]
     check_same_images(folder, images, result.data, is_resumed=checkpoint is not None, others=others)
     if weights_file:
         check_held_out(config_dict, weights_file, images)
     return parts, result, images
+
+
+def _try_metrics(parts: Parts, *, test: bool) -> None:
+    """Score the smallest image once: a metric that fails ends the run here, not after an epoch.
+
+    Raises:
+        UserError: with the image.
+    """
+    scorer = parts.module.scorer
+    if isinstance(scorer, Scorer) and scorer.metrics.keys() - DEFAULT_METRICS:
+        path, batch = parts.datamodule.smallest_scored(test=test)
+        try:
+            scorer.try_out(batch)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
 
 
 def _described(result: RunResult, parts: Parts) -> RunResult:
@@ -253,6 +272,8 @@ def _test(trainer: Trainer, parts: Parts, folder: Path) -> None:
 def _check(config_dict: Mapping[str, Any]) -> None:
     """Refuse what no part of a run would notice by itself, or only after an epoch."""
     metrics = list(dict.fromkeys((*DEFAULT_METRICS, *config_dict["metrics"])))
+    if config_dict["scale"] == 1:  # nothing is shrunk
+        metrics = [name for name in metrics if config_dict["metrics"].get(name, {}).get("compares") != Compares.INPUT]
     check_choice("monitor", config_dict["monitor"], [f"val/{name}" for name in (*metrics, "gain", "loss")])
     right = direction(config_dict["monitor"], config_dict["metrics"])
     if config_dict["mode"] != right:

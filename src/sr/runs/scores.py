@@ -1,5 +1,6 @@
 """Means and standard deviations: over images, over trainings (folds or seeds), and of every epoch over trainings."""
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,11 +26,13 @@ Scores: TypeAlias = dict[str, MeanSd]  # by name: psnr, ssim, gain, input_psnr .
 
 
 def mean_and_sd(values: Sequence[float]) -> MeanSd:
-    """Mean and sample standard deviation of at least one value.
+    """Mean and sample standard deviation of at least one value; neither is a number if one of them is none.
 
     >>> mean_and_sd([30.0, 32.0]), mean_and_sd([30.0])
     (MeanSd(mean=31.0, sd=1.4142135623730951), MeanSd(mean=30.0, sd=None))
     """
+    if not all(map(math.isfinite, values)):  # of which the module of Python knows no deviation
+        return MeanSd(sum(values), math.nan if len(values) > 1 else None)
     return MeanSd(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 
 

@@ -21,6 +21,7 @@ logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)
 
 _NAME = "mlflow"
 _STATUS = {Ending.FAILED: "FAILED", Ending.PRUNED: "FINISHED", Ending.INTERRUPTED: "KILLED"}
+_LONGEST = 250  # characters of a parameter, to which Lightning cuts them
 _NOT_IN_KEYS = re.compile(r"[^\w\-. /]", re.ASCII)
 
 
@@ -83,9 +84,15 @@ class MlflowTracker(MLFlowLogger):
 
     @rank_zero_only
     def describe(self, options: Mapping[str, object]) -> None:
-        """Keep the options of the run; those of a resumed run are there already."""
+        """Keep the options of the run; those that differ in a resumed run, as of one that is extended, become tags.
+
+        MLflow does not let a parameter change.
+        """
         kept = self.experiment.get_run(self.run_id).data.params
         self.log_hyperparams({name: value for name, value in options.items() if name not in kept})
+        for name, value in options.items():
+            if name in kept and kept[name] != str(value)[:_LONGEST]:
+                self.experiment.set_tag(self.run_id, name, str(value))
 
     @rank_zero_only
     def conclude(self, scores: Mapping[str, float], step: int) -> None:

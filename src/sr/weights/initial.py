@@ -13,7 +13,7 @@ from sr.weights import zoo
 from sr.weights.community import architecture_of
 from sr.weights.edsr_layouts import NOTE, as_ours, fits_edsr, is_edsr
 from sr.weights.folding import refuse_other_form
-from sr.weights.reading.stored import Stored, check_values, read_checkpoint, steps_of
+from sr.weights.reading.stored import PREFIX, Stored, check_values, read_checkpoint, steps_of
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,10 @@ def _ours(stored: Stored, own: Mapping[str, Tensor]) -> tuple[Mapping[str, objec
     weights = stored.weights
     if stored.config is not None or weights.keys() <= own.keys():
         return weights, ""
-    prefixed = {f"model.{name}": value for name, value in weights.items()}
-    if prefixed.keys() <= own.keys():  # of model=community, which has the names of spandrel behind a prefix
-        return prefixed, ""
+    for prefix in ("model.", PREFIX):  # of model=community before names of spandrel; of a network that has a part "net"
+        prefixed = {f"{prefix}{name}": value for name, value in weights.items()}
+        if prefixed.keys() <= own.keys():
+            return prefixed, ""
     if is_edsr(weights):
         converted = as_ours(weights)
         if converted is None:

@@ -29,13 +29,13 @@ _LONGEST = 200  # characters of the name of a class
 _trusted: set[str] = set()  # by this process
 
 
-def trust(packages: Iterable[str]) -> None:
-    """Let checkpoints name the classes of some packages and their modules, for the rest of this process.
+def trust(packages: str | Iterable[str]) -> None:
+    """Let checkpoints name the classes of a package or of several, and their modules, for the rest of this process.
 
     Raises:
         UserError: for a name that no package can have.
     """
-    for name in packages:
+    for name in [packages] if isinstance(packages, str) else packages:
         if not _PACKAGE.fullmatch(name):
             raise UserError(f"trust: {name!r} is not the name of a package, such as mypackage or mypackage.nets")
         _trusted.add(name)
@@ -85,6 +85,12 @@ def package_of(target: str) -> str:
     """
     module = target.rpartition(".")[0]
     return module.rpartition(".")[0] or module
+
+
+def needs_trust(target: str) -> bool:
+    """Whether a class is neither of `sr` nor of a package that announces networks, so that users have to trust it."""
+    module = target.rpartition(".")[0]
+    return not _is_ours(module) and not any(_is_in(module, package) for package in announced())
 
 
 def is_allowed(target: str) -> bool:

@@ -66,7 +66,10 @@ def read_checkpoint(path: Path) -> Stored:
         config = None
     elif "steps" not in config and "global_step" in checkpoint:
         config = {**config, "steps": checkpoint["global_step"]}  # of an earlier version
-    is_bare = config is None and not any(name.startswith(PREFIX) for name in state)
+    of_module = (
+        config is not None or "pytorch-lightning_version" in checkpoint
+    )  # with the loss, say, beside the network
+    is_bare = not of_module and not all(name.startswith(PREFIX) for name in state)
     prefix = "" if is_bare else PREFIX  # a bare state dict has the names of the network itself
     if is_bare and state and all(name.startswith(_PARALLEL) for name in state):
         prefix = _PARALLEL
