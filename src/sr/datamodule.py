@@ -297,9 +297,15 @@ class ISRDataModule(LightningDataModule):
         check_scored(self.store, self._scored(test=test), scale=self.scale, protocol=protocol)
 
     def smallest_scored(self, *, test: bool) -> tuple[Path, Batch]:
-        """The file and the batch of the smallest image that will be scored; see `_scored`."""
-        smallest = min(self._scored(test=test), key=lambda index: min(self.store.sizes[index]))
-        return self.store.sources[smallest].hr, self.on_after_batch_transfer(self._whole([smallest])[0], 0)
+        """The file and the batch of the image that will be scored with the fewest pixels a side; see `_scored`."""
+        store = self.store
+
+        def side(index: int) -> int:  # without the border that protocol y cuts
+            return min(store.sizes[index]) - 2 * (store.sources[index].factor or self.scale)
+
+        smallest = min(self._scored(test=test), key=side)
+        batch: Batch = self.transfer_batch_to_device(self._whole([smallest])[0], self._device(), 0)
+        return store.sources[smallest].hr, self.on_after_batch_transfer(batch, 0)
 
     def _scored(self, *, test: bool) -> list[int]:
         """The images for validation, some of training, and those for testing if wanted."""

@@ -100,11 +100,18 @@ def test_a_folder_of_other_programs_alone_has_nothing_to_decide(
 ) -> None:
     (tmp_path / "upscayl").mkdir()
     (tmp_path / "upscayl" / "contender.json").write_text('{"name": "upscayl", "outputs": "here"}')
-    for command in ("decide", "report"):
+    reasons = {
+        "decide": f"{tmp_path}: holds no finished run: there is nothing to decide",
+        "report": f"{tmp_path / 'upscayl'}: other programs without scores: run sr evaluate again",
+    }
+    for command, reason in reasons.items():
         with pytest.raises(SystemExit) as end:
             main([command, str(tmp_path)])
         assert end.value.code == 2
-        assert "no finished run in it" in capsys.readouterr().err
+        assert reason in capsys.readouterr().err
+    write(RunFolders(tmp_path), "vdsr_mse_adam", 1.0, 2)
+    main(["report", str(tmp_path)])  # of the runs alone
+    assert (tmp_path / "report.html").is_file()
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,11 @@ def test_a_trial_counts_the_trials_of_its_search(run_folders: RunFolders, trial:
 
 
 def test_options_that_a_search_has_chosen_count_its_trials(run_folders: RunFolders) -> None:
-    run_folders("espcn_mse_adam", [0.5] * 4, config=config() | {"trials": 40})
+    best = run_folders("espcn_mse_adam", [0.5] * 4, config=config() | {"trials": 40})
     assert budget_of(run_folders.root).trials == 40
+    best.rename(run_folders.root / "trial_0000")  # of a search that refines it
+    (run_folders.root / "trial_0001").mkdir()
+    assert budget_of(run_folders.root).trials == 42
 
 
 def test_ntire_is_relative_to_a_baseline(run_folders: RunFolders) -> None:

@@ -213,7 +213,8 @@ def test_the_printed_command_composes_to_the_config_of_the_best_trial(tmp_path: 
         loader = GlobalHydra.instance().config_loader()
         fixed = [re.sub(r"=(choice|interval)\(([^,]+),.*\)", r"=\2", override) for override in overrides]
         trial = create_trial(value=1.0, user_attrs={"overrides": fixed})
-        (command,) = write_best(tmp_path, [trial], sweep_config, loader, 7)
+        sweep_config.trials = 4  # of a search before this one
+        (command,) = write_best(tmp_path, [trial], sweep_config, loader, 3)
         expected = OmegaConf.to_container(loader.load_sweep_config(sweep_config, [*fixed, "trials=7"]))
     arguments = shlex.split(command)[3:]
     flags, printed = (arguments[:2], arguments[2:]) if arguments[0] == "--config-dir" else ([], arguments)

@@ -107,6 +107,14 @@ def test_a_network_whose_layers_are_called_net_takes_its_own_state_dict(tmp_path
     assert all(torch.equal(net.state_dict()[name], value) for name, value in source.state_dict().items())
 
 
+def test_the_bare_state_dict_of_a_training_has_a_network_and_more(tmp_path: Path) -> None:
+    source, net = trained(2), ESPCN(scale=2, channels=8)
+    state = {f"net.{name}": value for name, value in source.state_dict().items()} | {"loss.weight": torch.ones(1)}
+    torch.save(state, tmp_path / "state.pth")
+    assert copy_weights(net, tmp_path / "state.pth").fresh == {}
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in source.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -35,6 +35,8 @@ def write_best(
         The command that trains each trial.
     """
     config_dir = folder / "conf"
+    earlier = config.get(_COUNT)  # of the search whose best options this one refines
+    count += earlier if isinstance(earlier, int) and earlier > 1 else 0
     for path in (config_dir / _GROUP).glob("best*.yaml"):
         path.unlink()
     commands = []

@@ -253,6 +253,7 @@ class Scorer:
         scores["gain"] = scores["psnr"] - scores["input_psnr"]
         return scores
 
+    @torch.inference_mode()
     def try_out(self, batch: Batch) -> None:
         """Score the input of a batch by all metrics but PSNR and SSIM, for nothing; nothing is kept.
 

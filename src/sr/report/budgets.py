@@ -96,8 +96,9 @@ def _best_measured(results: list[RunResult]) -> RunResult:
 
 
 def _trials(folder: Path, result: RunResult) -> int:
-    """Number of trials of the search that a run is a trial of, or one of its seeds, or that chose its options."""
-    trial = RunFolder(folder).trial
+    """Number of trials of the search that a run, or its cell, is a trial of, and of those that chose its options."""
+    trial, earlier = RunFolder(folder).trial, int(result.config["trials"])
     if trial is None:
-        return int(result.config["trials"])
-    return sum(RunFolder(path).trial == path and path.is_dir() for path in trial.parent.iterdir())
+        return earlier
+    own = sum(RunFolder(path).trial == path and path.is_dir() for path in trial.parent.iterdir())
+    return own + (earlier if earlier > 1 else 0)

@@ -57,7 +57,7 @@ def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
         prefix: of the names of its runs.
 
     Raises:
-        UserError: if there is neither a finished run nor a program with scores.
+        UserError: if there is neither a finished run nor another program.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: name the folder of a run or of a sweep (hydra.sweep.dir)")
@@ -88,7 +88,7 @@ def read_runs(folder: Path, contents: FolderContents, prefix: str = "") -> None:
             of_cell = [replace(run, evaluations=[*run.evaluations, *scores]) for run in of_cell]
         runs += of_cell
     contenders = _read_contenders(folder, problems)
-    if not runs and not any(contender.evaluations for contender in contenders):
+    if not runs and not contenders:
         details = "".join(f"; {line}" for line in problems) or f", {len(unfinished)} unfinished: see sr status"
         raise UserError(f"{folder}: no finished run in it{details}")
     contents.runs += runs

@@ -164,7 +164,12 @@ def compared(folders: Sequence[Path], settings: Settings) -> list[Board]:
 
 
 def _check_settings(contents: Comparisons, benchmarks: Sequence[Benchmark], settings: Settings) -> None:
-    """Refuse a metric or a reference that no table has; say which tables of runs lack the reference."""
+    """Refuse what has no scores, a metric or a reference that no table has; say which tables of runs lack it."""
+    if not contents.comparisons and not benchmarks:
+        details = "".join(f"; {line}" for line in contents.problems)
+        raise UserError(
+            f"{contents.contenders[0].folder}: other programs without scores: run sr evaluate again{details}"
+        )
     _check_score(contents, settings)
     tables = [*contents.comparisons, *(of_set for entry in benchmarks for of_set in entry.sets)]
     if settings.reference and not any(has_reference(comparison, settings) for comparison in tables):

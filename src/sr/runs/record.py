@@ -228,8 +228,11 @@ def check_same_images(
     for other in others:
         of_split = not run.is_fold or run.number == other.number
         if other != run and (different := _image_differences(other, images, data, of_split=of_split)):
-            is_of_cell = other.path.is_relative_to(run.cell.path)
-            name = other.path.relative_to(run.cell.path) if is_of_cell else other.path
+            name: Path | str = other.path
+            if other.path.is_relative_to(run.cell.path):
+                name = other.path.relative_to(run.cell.path)
+            else:  # another trial, beside which this one would be ranked even if it were trained again
+                way_out = "restore them, or choose another folder (name=, hydra.sweep.dir)"
             raise UserError(f"{folder}: the images differ from those of {name}: {different}: {way_out}")
 
 

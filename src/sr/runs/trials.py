@@ -9,7 +9,9 @@ from hydra_plugins.sr_optuna.reporting import in_trial
 from sr.errors import UserError
 from sr.io.run_folder import RunFolder
 from sr.runs.identity import PLACES, configuration
-from sr.runs.schema import read_result
+from sr.runs.schema import Status, read_result
+
+_OF_BATCHES = {f"data.{name}" for name in ("batch_size", "repeat", "same_every_epoch", "train_scored")}
 
 
 def another_trial(folder: Path, config: Mapping[str, Any]) -> list[RunFolder]:
@@ -27,12 +29,15 @@ def another_trial(folder: Path, config: Mapping[str, Any]) -> list[RunFolder]:
         training = RunFolder(other / folder.relative_to(trial))
         with suppress(UserError):  # a damaged record
             result = read_result(training.path) if other != trial and training.split.is_file() else None
-            if result and _data_options(result.config) == own:
+            is_ranked = result and result.status not in (Status.FAILED, Status.DIVERGED)
+            if result and is_ranked and _data_options(result.config) == own:
                 return [training]
     return []
 
 
 def _data_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options that say which images are trained on and validated, and where they lie."""
-    options = {name: value for name, value in configuration(config).items() if name.startswith(("data.", "scale"))}
-    return options | {name: config["data"].get(name) or None for name in PLACES}
+    options = configuration(config) | {"data.fold": config["data"].get("fold")}
+    named = {name: value for name, value in options.items() if name.startswith(("data.", "scale"))}
+    places = {name: config["data"].get(name) or None for name in PLACES}
+    return {name: value for name, value in named.items() if name not in _OF_BATCHES} | places

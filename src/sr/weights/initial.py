@@ -92,6 +92,9 @@ def _ours(stored: Stored, own: Mapping[str, Tensor]) -> tuple[Mapping[str, objec
         prefixed = {f"{prefix}{name}": value for name, value in weights.items()}
         if prefixed.keys() <= own.keys():
             return prefixed, ""
+    of_module = {name.removeprefix(PREFIX): value for name, value in weights.items() if name.startswith(PREFIX)}
+    if own.keys() <= of_module.keys():  # the bare state dict of a training, with more than the network in it
+        return of_module, ""
     if is_edsr(weights):
         converted = as_ours(weights)
         if converted is None:

@@ -66,9 +66,8 @@ def read_checkpoint(path: Path) -> Stored:
         config = None
     elif "steps" not in config and "global_step" in checkpoint:
         config = {**config, "steps": checkpoint["global_step"]}  # of an earlier version
-    of_module = (
-        config is not None or "pytorch-lightning_version" in checkpoint
-    )  # with the loss, say, beside the network
+    # A training has other parts beside the network, such as a loss.
+    of_module = config is not None or "pytorch-lightning_version" in checkpoint
     is_bare = not of_module and not all(name.startswith(PREFIX) for name in state)
     prefix = "" if is_bare else PREFIX  # a bare state dict has the names of the network itself
     if is_bare and state and all(name.startswith(_PARALLEL) for name in state):
