@@ -115,7 +115,8 @@ def test_the_cache_is_what_the_system_reports_as_the_largest(
     cache_bytes.cache_clear()
 
 
-def test_tiles_on_a_cpu_grow_with_the_margins_and_are_smaller_in_float32() -> None:
+def test_tiles_on_a_cpu_grow_with_the_margins_and_are_smaller_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enlarger, "cache_bytes", lambda: 32 * MIB)
     image = torch.zeros(1, 3, 2000, 3000, dtype=torch.uint8)
     sides: dict[tuple[int, str], int] = {}
     for halo in (4, 37, 115):

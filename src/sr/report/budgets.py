@@ -97,7 +97,7 @@ def _best_measured(results: list[RunResult]) -> RunResult:
 
 def _trials(folder: Path, result: RunResult) -> int:
     """Number of trials of the search that a run, or its cell, is a trial of, and of those that chose its options."""
-    trial, earlier = RunFolder(folder).trial, int(result.config["trials"])
+    trial, earlier = RunFolder(folder).trial, int(result.config.get("trials", 1))  # pictures have no config
     if trial is None:
         return earlier
     own = sum(RunFolder(path).trial == path and path.is_dir() for path in trial.parent.iterdir())
