@@ -19,7 +19,7 @@ def load(
     name: "ModelName",
     scale: int | None = None,
     *,
-    trust: Iterable[str] = (),
+    trust: str | Iterable[str] = (),
     onnx: "OnnxHints | None" = None,
     **options: Any,
 ) -> "Enlarger":
@@ -29,7 +29,7 @@ def load(
         name: a name of ``sr models``, a file of weights, a run folder, the folder of a sweep (its best cell, which is
             named in a warning), or what `fit` returned.
         scale: factor of the sides, for a model trained for several.
-        trust: packages whose classes a checkpoint may name, for the rest of this process.
+        trust: a package, or several, whose classes a checkpoint may name, for the rest of this process.
         onnx: what need not be found out about an ONNX network that ``sr`` did not write.
         options: of `sr.inference.enlarger.Enlarger`: ``tile``, ``ensemble``, ``device``, ``precision``.
 
@@ -86,7 +86,7 @@ def evaluate(
     low_res_name: str | None = None,
     recursive: bool = False,
     record: "str | Path | None" = None,
-    trust: Iterable[str] = (),
+    trust: str | Iterable[str] = (),
     onnx: "OnnxHints | None" = None,
     progress: bool = False,
     **options: Any,
@@ -106,7 +106,7 @@ def evaluate(
         low_res_name: names of those files, if they are unusual: ``"{stem}_small"``.
         recursive: read images in subfolders, too.
         record: folder that keeps the scores of what is no run, for a report: in a folder of its name.
-        trust: packages whose classes a checkpoint may name, for the rest of this process.
+        trust: a package, or several, whose classes a checkpoint may name, for the rest of this process.
         onnx: what need not be found out about ONNX networks that ``sr`` did not write.
         progress: show a bar in a terminal or a notebook.
         options: of `sr.benchmark.evaluate.evaluate`: ``ensemble``, ``save``, ``tile``, ``device``, ``precision``,

@@ -159,6 +159,12 @@ class RunFolder:
         return path if _TRIAL.fullmatch(path.name) else None
 
     @property
+    def trials(self) -> list[Path]:
+        """The folders of all trials of the search that `trial` is one of, in order; empty without one."""
+        siblings = sorted(self.trial.parent.iterdir()) if self.trial else []
+        return [path for path in siblings if _TRIAL.fullmatch(path.name) and path.is_dir()]
+
+    @property
     def has_checkpoints(self) -> bool:
         """Whether the run, or one of its seeds or folds, has written a checkpoint."""
         return any(self.path.glob("**/checkpoints/*.ckpt"))

@@ -97,8 +97,5 @@ def _best_measured(results: list[RunResult]) -> RunResult:
 
 def _trials(folder: Path, result: RunResult) -> int:
     """Number of trials of the search that a run, or its cell, is a trial of, and of those that chose its options."""
-    trial, earlier = RunFolder(folder).trial, int(result.config.get("trials", 1))  # pictures have no config
-    if trial is None:
-        return earlier
-    own = sum(RunFolder(path).trial == path and path.is_dir() for path in trial.parent.iterdir())
-    return own + (earlier if earlier > 1 else 0)
+    own, earlier = len(RunFolder(folder).trials), int(result.config.get("trials", 1))  # pictures have no config
+    return own + earlier if earlier > 1 else max(own, 1)

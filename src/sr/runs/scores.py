@@ -26,12 +26,12 @@ Scores: TypeAlias = dict[str, MeanSd]  # by name: psnr, ssim, gain, input_psnr .
 
 
 def mean_and_sd(values: Sequence[float]) -> MeanSd:
-    """Mean and sample standard deviation of at least one value; neither is a number if one of them is none.
+    """Mean and sample standard deviation of at least one value; if one is infinite or nan, so is the mean.
 
     >>> mean_and_sd([30.0, 32.0]), mean_and_sd([30.0])
     (MeanSd(mean=31.0, sd=1.4142135623730951), MeanSd(mean=30.0, sd=None))
     """
-    if not all(map(math.isfinite, values)):  # of which the module of Python knows no deviation
+    if not all(map(math.isfinite, values)):  # on which `statistics.stdev` fails
         return MeanSd(sum(values), math.nan if len(values) > 1 else None)
     return MeanSd(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 

@@ -12,6 +12,7 @@ from sr.runs.identity import PLACES, configuration
 from sr.runs.schema import Status, read_result
 
 _OF_BATCHES = {f"data.{name}" for name in ("batch_size", "repeat", "same_every_epoch", "train_scored")}
+_NOT_RANKED = (Status.FAILED, Status.DIVERGED)
 
 
 def another_trial(folder: Path, config: Mapping[str, Any]) -> list[RunFolder]:
@@ -25,12 +26,13 @@ def another_trial(folder: Path, config: Mapping[str, Any]) -> list[RunFolder]:
     if trial is None or not in_trial():
         return []
     own = _data_options(config)
-    for other in sorted(trial.parent.glob("trial_*")):
+    for other in RunFolder(folder).trials:
         training = RunFolder(other / folder.relative_to(trial))
+        if other == trial or not training.split.is_file():
+            continue
         with suppress(UserError):  # a damaged record
-            result = read_result(training.path) if other != trial and training.split.is_file() else None
-            is_ranked = result and result.status not in (Status.FAILED, Status.DIVERGED)
-            if result and is_ranked and _data_options(result.config) == own:
+            result = read_result(training.path)
+            if result and result.status not in _NOT_RANKED and _data_options(result.config) == own:
                 return [training]
     return []
 

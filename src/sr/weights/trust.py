@@ -89,8 +89,7 @@ def package_of(target: str) -> str:
 
 def needs_trust(target: str) -> bool:
     """Whether a class is neither of `sr` nor of a package that announces networks, so that users have to trust it."""
-    module = target.rpartition(".")[0]
-    return not _is_ours(module) and not any(_is_in(module, package) for package in announced())
+    return not _is_public(target.rpartition(".")[0])
 
 
 def is_allowed(target: str) -> bool:
@@ -99,10 +98,13 @@ def is_allowed(target: str) -> bool:
 
 
 def _is_trusted(module: str) -> bool:
-    if _is_ours(module):
-        return True
     by_environment = {name.strip() for name in os.environ.get(VARIABLE, "").split(",")} - {""}
-    return any(_is_in(module, package) for package in _trusted | by_environment | announced())
+    return _is_public(module) or any(_is_in(module, package) for package in _trusted | by_environment)
+
+
+def _is_public(module: str) -> bool:
+    """Whether nobody has to trust a module: it is one of `sr`, or in a package that announces networks."""
+    return _is_ours(module) or any(_is_in(module, package) for package in announced())
 
 
 def _is_ours(module: str) -> bool:
